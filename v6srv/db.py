@@ -1,0 +1,160 @@
+"""Engine, session and the base of all tables.
+
+One transaction per request: reads never commit, writes commit once, a refusal rolls back.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
+from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in Python, UTC without offset in the database.
+
+    A naive value is stored as it is: the contract prints node-local times with `+00:00` (H15).
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, naive."""
+        if value is None or value.tzinfo is None:
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To aware."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def utcnow() -> datetime:
+    """Now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime()}
+
+
+class JsonArray(TypeDecorator[list[Any]]):
+    """The result of `json_rows`: a sorted list, empty when there are no rows."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[Any]:
+        """Sorted, and never null."""
+        return sorted(value) if value else []
+
+
+class json_rows(FunctionElement[list[Any]]):  # noqa: N801 - it is written like a SQL function
+    """Aggregate: one list of the rows of a subquery, by first column.
+
+    One column gives a list of values, several a list of lists. The first column must be unique.
+    """
+
+    name = "json_rows"
+    type = JsonArray()
+    inherit_cache = True
+
+
+@compiles(json_rows, "sqlite")
+def _json_rows_sqlite(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
+    columns = compiler.process(element.clauses, **kw)
+    return f"json_group_array({columns if len(element.clauses) == 1 else f'json_array({columns})'})"
+
+
+@compiles(json_rows, "postgresql")
+def _json_rows_postgresql(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
+    columns = compiler.process(element.clauses, **kw)
+    return f"json_agg({columns if len(element.clauses) == 1 else f'json_build_array({columns})'})"
+
+
+session = scoped_session(sessionmaker(expire_on_commit=False))
+
+_writing: ContextVar[bool] = ContextVar("v6srv_writing", default=False)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Transactions begun inside take SQLite's write lock at once.
+
+    A SQLite transaction that reads first and writes later fails with "database is locked" when
+    somebody else wrote in between; one that asks for the lock at its start waits its turn.
+    No effect on other databases.
+    """
+    token = _writing.set(True)
+    try:
+        yield
+    finally:
+        _writing.reset(token)
+
+
+def connect(uri: str, **options: Any) -> Engine:
+    """Bind the session to the database of a SQLAlchemy URL and return its engine."""
+    engine = make_engine(uri, **options)
+    session.remove()
+    session.configure(bind=engine)
+    return engine
+
+
+def make_engine(uri: str, **options: Any) -> Engine:
+    """An engine with this server's settings for SQLite (WAL, foreign keys) or PostgreSQL."""
+    url = make_url(uri)
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30, **options)
+    in_memory = url.database in (None, "", ":memory:")
+    options.setdefault("poolclass", StaticPool if in_memory else QueuePool)
+    if not in_memory:
+        options.setdefault("pool_size", 20)
+        options.setdefault("max_overflow", 30)
+    engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        "foreign_keys=ON",
+        "busy_timeout=20000",
+        "synchronous=NORMAL",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writing.get() else "BEGIN")

@@ -1,0 +1,68 @@
+"""What can go wrong, in domain words. `wire.errors` alone gives each a status and a body."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class V6srvError(Exception):
+    """The base of all domain errors; its text is meant for the caller."""
+
+
+class Invalid(V6srvError):
+    """The request cannot be understood or breaks a rule of the domain.
+
+    `errors` maps field names to what is wrong with each; empty when no single field is to blame.
+    """
+
+    def __init__(self, message: str, errors: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.errors = dict(errors or {})
+
+
+class Unauthenticated(V6srvError):
+    """Nobody we know, or no longer."""
+
+
+class BadToken(V6srvError):
+    """A token that cannot be used here: malformed, forged, or of another type."""
+
+
+class Denied(V6srvError):
+    """The policies do not allow this.
+
+    `decision` (an `authz.decide.Decision`, or None) says why, for the log and not for the caller.
+    """
+
+    def __init__(
+        self, message: str = "You lack the permission to do that!", decision: object | None = None
+    ) -> None:
+        super().__init__(message)
+        self.decision = decision
+
+
+class NotFound(V6srvError):
+    """No such row."""
+
+
+class Conflict(V6srvError):
+    """The change contradicts what is stored."""
+
+
+class TooManyRequests(V6srvError):
+    """The caller asks too often; `retry_after_s` tells when to come back."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotSupported(V6srvError):
+    """This server is not set up for that."""
+
+
+class Upstream(V6srvError):
+    """A system this server depends on refused or misbehaved."""
+
+
+class Unavailable(V6srvError):
+    """A system this server depends on cannot be reached now."""

@@ -1,0 +1,37 @@
+"""All tables. Importing this package maps every class and wires what needs several of them."""
+
+from v6srv.model import wire_columns as _wire_columns  # noqa: F401 - it adds to the classes
+from v6srv.model.account import Account, SocketConnection
+from v6srv.model.association import Member, Permission, RoleRule, UserPermission
+from v6srv.model.collaboration import Collaboration
+from v6srv.model.node import Node, NodeConfig
+from v6srv.model.organization import Organization
+from v6srv.model.result import Port, Result
+from v6srv.model.role import Role
+from v6srv.model.rule import Rule
+from v6srv.model.system import CasbinRule, Outbox, PolicyRevision
+from v6srv.model.task import Run, Task
+from v6srv.model.user import User
+
+__all__ = [
+    "Account",
+    "CasbinRule",
+    "Collaboration",
+    "Member",
+    "Node",
+    "NodeConfig",
+    "Organization",
+    "Outbox",
+    "Permission",
+    "PolicyRevision",
+    "Port",
+    "Result",
+    "Role",
+    "RoleRule",
+    "Rule",
+    "Run",
+    "SocketConnection",
+    "Task",
+    "User",
+    "UserPermission",
+]

@@ -1,0 +1,47 @@
+"""`authenticatable`: what users and nodes have in common. They share one sequence of ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from v6srv.db import Base
+
+
+class Account(Base):
+    """A user or a node; the id belongs to one or the other, and is never used again."""
+
+    __tablename__ = "authenticatable"
+    __table_args__ = (Index("ix_authenticatable_status", "status"), {"sqlite_autoincrement": True})
+    __mapper_args__ = {"polymorphic_on": "type", "polymorphic_identity": "authenticatable"}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(String(50))
+    ip: Mapped[str | None] = mapped_column(Text)
+    last_seen: Mapped[datetime | None]
+    status: Mapped[str | None] = mapped_column(Text)
+    token_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Part of every token of the account; raising it ends them all."""
+    kept_session: Mapped[str | None] = mapped_column(String(36))
+    """The one session (claim `sid`) whose older tokens live on: it changed the password (A12)."""
+
+    def end_tokens(self, keep: str | None = None) -> None:
+        """No token issued so far is valid any more, except those of the session `keep`."""
+        self.token_version += 1
+        self.kept_session = keep
+
+
+class SocketConnection(Base):
+    """One live socket of an account. An account is online while it has one."""
+
+    __tablename__ = "socket_connection"
+
+    sid: Mapped[str] = mapped_column(String(100), primary_key=True)
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("authenticatable.id", ondelete="CASCADE"), index=True
+    )
+    process: Mapped[str] = mapped_column(String(100), index=True)
+    """The server process that holds the socket."""
+    seen_at: Mapped[datetime]

@@ -1,0 +1,59 @@
+"""Nodes: the programs inside organizations that run algorithms on local data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from v6srv.db import Base
+from v6srv.model.account import Account
+
+if TYPE_CHECKING:
+    from v6srv.model.collaboration import Collaboration
+    from v6srv.model.organization import Organization
+
+
+class Node(Account):
+    """At most one node per organization and collaboration (Q-19)."""
+
+    __tablename__ = "node"
+    __table_args__ = (UniqueConstraint("organization_id", "collaboration_id"),)
+    __mapper_args__ = {"polymorphic_identity": "node"}
+
+    id: Mapped[int] = mapped_column(
+        ForeignKey("authenticatable.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str | None] = mapped_column(Text)
+    api_key: Mapped[str | None] = mapped_column(Text)
+    """A bcrypt hash, only on nodes taken over from a 3.x server until their next login."""
+    key_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Keyed digest of the API key: a node is found by it in one look-up."""
+    collaboration_id: Mapped[int | None] = mapped_column(ForeignKey("collaboration.id"), index=True)
+    organization_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"))
+
+    if TYPE_CHECKING:  # added in wire_columns
+        config_rows: Mapped[list[list[Any]]]
+
+    organization: Mapped[Organization | None] = relationship(back_populates="nodes")
+    collaboration: Mapped[Collaboration | None] = relationship(back_populates="nodes")
+    config: Mapped[list[NodeConfig]] = relationship(
+        back_populates="node", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class NodeConfig(Base):
+    """One value of what a connected node shares of its configuration (realtime.md 6)."""
+
+    __tablename__ = "nodeconfig"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    node_id: Mapped[int | None] = mapped_column(
+        ForeignKey("node.id", ondelete="CASCADE"), index=True
+    )
+    key: Mapped[str | None] = mapped_column(Text)
+    value: Mapped[str | None] = mapped_column(Text)
+
+    node: Mapped[Node | None] = relationship(back_populates="config")

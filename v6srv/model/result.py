@@ -1,0 +1,64 @@
+"""Results: one run of a task by one organization, and the ports it opened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from v6srv.db import Base, utcnow
+
+if TYPE_CHECKING:
+    from v6srv.model.organization import Organization
+    from v6srv.model.task import Task
+
+
+class Result(Base):
+    """What one organization computes for a task. `input` and `result` are opaque text."""
+
+    __tablename__ = "result"
+    __table_args__ = (
+        Index("ix_result_organization_id_finished_at", "organization_id", "finished_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int | None] = mapped_column(
+        ForeignKey("task.id", ondelete="CASCADE"), index=True
+    )
+    organization_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"))
+    input: Mapped[str | None] = mapped_column(Text)
+    result: Mapped[str | None] = mapped_column(Text)
+    log: Mapped[str | None] = mapped_column(Text)
+    assigned_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    status: Mapped[str | None] = mapped_column(Text)
+
+    if TYPE_CHECKING:  # added in wire_columns
+        node_rows: Mapped[list[Any]]
+        port_rows: Mapped[list[Any]]
+
+    task: Mapped[Task | None] = relationship(back_populates="results")
+    organization: Mapped[Organization | None] = relationship()
+    ports: Mapped[list[Port]] = relationship(
+        back_populates="result_row", passive_deletes=True, cascade="all, delete-orphan"
+    )
+
+
+class Port(Base):
+    """A VPN port of a running algorithm."""
+
+    __tablename__ = "algorithmport"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    port: Mapped[int | None]
+    result_id: Mapped[int | None] = mapped_column(
+        ForeignKey("result.id", ondelete="CASCADE"), index=True
+    )
+    label: Mapped[str | None] = mapped_column(Text)
+
+    result_row: Mapped[Result | None] = relationship(back_populates="ports")

@@ -1,0 +1,39 @@
+"""Rules: what can be granted. Filled from `authz.rules` at start, read-only in the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Enum, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from v6srv.db import Base
+from v6srv.model.association import RoleRule, UserPermission
+from v6srv.vocabulary import Operation, Scope
+
+if TYPE_CHECKING:
+    from v6srv.model.role import Role
+    from v6srv.model.user import User
+
+
+class Rule(Base):
+    """A grantable (resource, scope, operation)."""
+
+    __tablename__ = "rule"
+    __table_args__ = (
+        UniqueConstraint("name", "scope", "operation"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    """The resource."""
+    operation: Mapped[Operation] = mapped_column(Enum(Operation, native_enum=False, length=20))
+    scope: Mapped[Scope] = mapped_column(Enum(Scope, native_enum=False, length=20))
+    description: Mapped[str | None] = mapped_column(Text)
+
+    if TYPE_CHECKING:  # added in wire_columns
+        user_ids: Mapped[list[int]]
+
+    roles: Mapped[list[Role]] = relationship(secondary=RoleRule, back_populates="rules")
+    users: Mapped[list[User]] = relationship(secondary=UserPermission, back_populates="rules")

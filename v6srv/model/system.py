@@ -1,0 +1,54 @@
+"""Tables of the server itself: the policy revision and the events still to be sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from v6srv.db import Base, utcnow
+
+
+class PolicyRevision(Base):
+    """One row, id 1. Read with every principal, so every process follows at once."""
+
+    __tablename__ = "policy_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lines: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Raised in the transaction that changes what a role or an admin line grants."""
+    members: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Raised in the transaction that changes who has what, or who is where: live sockets look."""
+
+
+class Outbox(Base):
+    """An event, written in the transaction that causes it and deleted once it is sent."""
+
+    __tablename__ = "outbox"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    process: Mapped[str] = mapped_column(String(100), index=True)
+    """The server process that wrote it and sends it first."""
+    event: Mapped[str] = mapped_column(String(100))
+    payload: Mapped[Any] = mapped_column(JSON)
+    rooms: Mapped[list[str]] = mapped_column(JSON)
+
+
+class CasbinRule(Base):
+    """Policy lines that admins add, in Casbin's standard table."""
+
+    __tablename__ = "casbin_rule"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ptype: Mapped[str | None] = mapped_column(String(255))
+    v0: Mapped[str | None] = mapped_column(String(255))
+    v1: Mapped[str | None] = mapped_column(String(255))
+    v2: Mapped[str | None] = mapped_column(String(255))
+    v3: Mapped[str | None] = mapped_column(String(255))
+    v4: Mapped[str | None] = mapped_column(String(255))
+    v5: Mapped[str | None] = mapped_column(String(255))

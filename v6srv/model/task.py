@@ -1,0 +1,70 @@
+"""Tasks and runs: what is to be computed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from v6srv.db import Base, utcnow
+
+if TYPE_CHECKING:
+    from v6srv.model.collaboration import Collaboration
+    from v6srv.model.organization import Organization
+    from v6srv.model.result import Result
+    from v6srv.model.user import User
+
+
+class Run(Base):
+    """The source of `run_id`: one row per run, so a number is never given twice (Q-05)."""
+
+    __tablename__ = "run"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Task(Base):
+    """One algorithm to be run by several organizations."""
+
+    __tablename__ = "task"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    image: Mapped[str | None] = mapped_column(Text, index=True)
+    database: Mapped[str | None] = mapped_column(Text)
+    collaboration_id: Mapped[int | None] = mapped_column(ForeignKey("collaboration.id"), index=True)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), index=True)
+    """Shared by a task and its whole subtree."""
+    parent_id: Mapped[int | None] = mapped_column(
+        ForeignKey("task.id", ondelete="CASCADE"), index=True
+    )
+    initiator_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"), index=True)
+    """The organization the results are encrypted for."""
+    init_user_id: Mapped[int | None] = mapped_column(
+        ForeignKey("user.id", ondelete="SET NULL"), index=True
+    )
+    created_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+
+    if TYPE_CHECKING:  # added in wire_columns
+        child_ids: Mapped[list[int]]
+        result_ids: Mapped[list[int]]
+        status: Mapped[str]
+        unfinished: Mapped[int]
+        last_finished_at: Mapped[datetime | None]
+
+    collaboration: Mapped[Collaboration | None] = relationship(back_populates="tasks")
+    initiator: Mapped[Organization | None] = relationship()
+    init_user: Mapped[User | None] = relationship(back_populates="created_tasks")
+    parent: Mapped[Task | None] = relationship(back_populates="children", remote_side=[id])
+    children: Mapped[list[Task]] = relationship(back_populates="parent", passive_deletes=True)
+    results: Mapped[list[Result]] = relationship(
+        back_populates="task",
+        passive_deletes=True,
+        cascade="all, delete-orphan",
+        order_by="Result.id",
+    )

@@ -1,0 +1,61 @@
+"""Users: people with an account."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from v6srv.model.account import Account
+from v6srv.model.association import Permission, UserPermission
+
+if TYPE_CHECKING:
+    from v6srv.model.organization import Organization
+    from v6srv.model.role import Role
+    from v6srv.model.rule import Rule
+    from v6srv.model.task import Task
+
+
+class User(Account):
+    """A person of exactly one organization."""
+
+    __tablename__ = "user"
+    __mapper_args__ = {"polymorphic_identity": "user"}
+
+    id: Mapped[int] = mapped_column(
+        ForeignKey("authenticatable.id", ondelete="CASCADE"), primary_key=True
+    )
+    username: Mapped[str | None] = mapped_column(Text, unique=True)
+    password: Mapped[str | None] = mapped_column(Text)
+    """A bcrypt hash (`identity.passwords`)."""
+    firstname: Mapped[str | None] = mapped_column(Text)
+    lastname: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text, unique=True)
+    organization_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"), index=True)
+
+    failed_login_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_login_attempt: Mapped[datetime | None]
+    """Time of the last failed attempt."""
+    blocked_mail_at: Mapped[datetime | None]
+    """When the owner was last told that the account is blocked: once per block (A8)."""
+
+    otp_secret: Mapped[str | None] = mapped_column(Text)
+    """The TOTP secret, encrypted (`identity.totp`); in no answer."""
+    otp_confirmed: Mapped[bool] = mapped_column(default=False, server_default="0")
+    """A first valid code has been given; until then the secret is pending (A6)."""
+    otp_last_step: Mapped[int | None]
+    """The time step of the last accepted code: it is not accepted again (A7)."""
+
+    if TYPE_CHECKING:  # added in wire_columns
+        role_ids: Mapped[list[int]]
+        rule_ids: Mapped[list[int]]
+        created_task_ids: Mapped[list[int]]
+
+    organization: Mapped[Organization | None] = relationship(back_populates="users")
+    roles: Mapped[list[Role]] = relationship(secondary=Permission, back_populates="users")
+    rules: Mapped[list[Rule]] = relationship(secondary=UserPermission, back_populates="users")
+    created_tasks: Mapped[list[Task]] = relationship(
+        back_populates="init_user", passive_deletes=True
+    )

@@ -1,0 +1,135 @@
+"""What the wire format shows of related rows, as deferred columns of group `WIRE`.
+
+Apart from the classes because most of them need several tables. All lists are sorted by id and
+empty when there is nothing; `wire` turns them into links, ids or objects.
+"""
+
+from sqlalchemy import ColumnElement, and_, case, func, select, type_coerce
+
+from v6srv.db import UtcDateTime, json_rows
+from v6srv.model.account import Account
+from v6srv.model.association import Member, Permission, RoleRule, UserPermission
+from v6srv.model.collaboration import Collaboration
+from v6srv.model.derived import on_wire, rows_of
+from v6srv.model.node import Node, NodeConfig
+from v6srv.model.organization import Organization
+from v6srv.model.result import Port, Result
+from v6srv.model.role import Role
+from v6srv.model.rule import Rule
+from v6srv.model.task import Task
+from v6srv.model.user import User
+
+_account = Account.__table__
+_node = Node.__table__
+_user = User.__table__
+_role = Role.__table__
+_task = Task.__table__
+_result = Result.__table__
+
+# --- organization, collaboration
+Organization.collaboration_ids = on_wire(
+    rows_of(Member.c.collaboration_id, where=Member.c.organization_id == Organization.id)
+)
+Organization.node_ids = on_wire(
+    rows_of(_node.c.id, where=_node.c.organization_id == Organization.id)
+)
+Organization.user_ids = on_wire(
+    rows_of(_user.c.id, where=_user.c.organization_id == Organization.id)
+)
+Organization.role_ids = on_wire(
+    rows_of(_role.c.id, where=_role.c.organization_id == Organization.id)
+)
+Organization.result_ids = on_wire(
+    rows_of(_result.c.id, where=_result.c.organization_id == Organization.id)
+)
+Collaboration.organization_ids = on_wire(
+    rows_of(Member.c.organization_id, where=Member.c.collaboration_id == Collaboration.id)
+)
+Collaboration.node_ids = on_wire(
+    rows_of(_node.c.id, where=_node.c.collaboration_id == Collaboration.id)
+)
+Collaboration.task_ids = on_wire(
+    rows_of(_task.c.id, where=_task.c.collaboration_id == Collaboration.id)
+)
+
+# --- user, role, rule
+User.role_ids = on_wire(rows_of(Permission.c.role_id, where=Permission.c.user_id == User.id))
+User.rule_ids = on_wire(
+    rows_of(UserPermission.c.rule_id, where=UserPermission.c.user_id == User.id)
+)
+User.created_task_ids = on_wire(rows_of(_task.c.id, where=_task.c.init_user_id == User.id))
+Role.rule_ids = on_wire(rows_of(RoleRule.c.rule_id, where=RoleRule.c.role_id == Role.id))
+Role.user_ids = on_wire(rows_of(Permission.c.user_id, where=Permission.c.role_id == Role.id))
+Rule.user_ids = on_wire(
+    rows_of(UserPermission.c.user_id, where=UserPermission.c.rule_id == Rule.id)
+)
+
+# --- node
+Node.config_rows = on_wire(
+    rows_of(NodeConfig.id, NodeConfig.key, NodeConfig.value, where=NodeConfig.node_id == _node.c.id)
+)
+"""`[id, key, value]` of each shared value."""
+
+# --- task
+_child = _task.alias("child")
+Task.child_ids = on_wire(rows_of(_child.c.id, where=_child.c.parent_id == Task.id))
+Task.result_ids = on_wire(rows_of(_result.c.id, where=_result.c.task_id == Task.id))
+
+_OPEN = ("pending", "initializing", "active", "completed")
+
+
+def _any(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return func.max(case((condition, 1), else_=0)) == 1
+
+
+# models.md 3.2, in its order; null counts as failed unless all are null.
+_status = (
+    select(
+        case(
+            (func.count(_result.c.status) == 0, "unknown"),
+            (_any(func.coalesce(_result.c.status, "").not_in(_OPEN)), "failed"),
+            (_any(_result.c.status == "active"), "active"),
+            (_any(_result.c.status == "initializing"), "initializing"),
+            (_any(_result.c.status == "pending"), "pending"),
+            else_="completed",
+        )
+    )
+    .where(_result.c.task_id == Task.id)
+    .correlate(_task)
+)
+Task.status = on_wire(_status)
+_unfinished = (
+    select(func.count())
+    .select_from(_result)
+    .where(_result.c.task_id == Task.id, _result.c.finished_at.is_(None))
+    .correlate(_task)
+)
+Task.unfinished = on_wire(_unfinished)
+"""How many results are not finished; 0 means the task is complete."""
+Task.last_finished_at = on_wire(
+    select(type_coerce(func.max(_result.c.finished_at), UtcDateTime()))
+    .where(_result.c.task_id == Task.id)
+    .correlate(_task)
+)
+
+# --- result
+_config_ids = (
+    select(json_rows(NodeConfig.id)).where(NodeConfig.node_id == _node.c.id).scalar_subquery()
+)
+_executing = _task.alias("executing")
+Result.node_rows = on_wire(
+    select(json_rows(_node.c.id, _node.c.name, _account.c.status, _account.c.ip, _config_ids))
+    .select_from(
+        _node.join(_account, _account.c.id == _node.c.id).join(
+            _executing, _executing.c.collaboration_id == _node.c.collaboration_id
+        )
+    )
+    .where(
+        and_(_executing.c.id == Result.task_id, _node.c.organization_id == Result.organization_id)
+    )
+)
+"""`[id, name, status, ip, config ids]` of the node that runs this result; at most one."""
+Result.port_rows = on_wire(
+    rows_of(Port.id, Port.port, Port.label, where=Port.result_id == Result.id)
+)
+"""`[id, port, label]` of each open port."""
