@@ -1,0 +1,1 @@
+"""Every decision of the server is made here, and nowhere else."""

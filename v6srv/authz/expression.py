@@ -1,0 +1,253 @@
+"""The language of matchers and conditions: Casbin's text, read into a tree and checked strictly.
+
+Casbin interprets the text anew for every line and every decision and accepts nearly anything. Here
+a matcher is parsed once, against a short list of what a policy needs, and everything else is
+refused: no arithmetic, no attribute tricks, no text substitution that could break out of its
+parentheses.
+"""
+
+import ast
+import re
+import threading
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from casbin.util import time_match_func
+from casbin.util import util as casbin_util
+
+TRUE = ast.Constant(value=True)
+FALSE = ast.Constant(value=False)
+
+_ALLOWED = (
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.Compare,
+    ast.Eq,
+    ast.NotEq,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.In,
+    ast.NotIn,
+    ast.Call,
+    ast.Name,
+    ast.Load,
+    ast.Attribute,
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+)
+
+# CPython's ast.parse is not thread safe before 3.11.8 and 3.12.2 (gh-106905).
+_parsing = threading.Lock()
+_literal = re.compile(r"""'[^']*'|"[^"]*\"""")
+_rewritten = re.compile(r"!(?!=)|&&|\|\||\b[rp]2?[._]")
+
+
+class ExpressionError(ValueError):
+    """A matcher or condition that cannot be used; the text says why."""
+
+
+def meets(left: frozenset[Any], right: frozenset[Any]) -> bool:
+    """Whether two sets have a member in common."""
+    return not left.isdisjoint(right)
+
+
+def glob(text: str | None, pattern: str) -> bool:
+    """Whether text matches a pattern of `*` and `?`; case counts, no text never matches."""
+    return text is not None and fnmatchcase(text, pattern)
+
+
+FUNCTIONS: Mapping[str, Callable[..., bool]] = {
+    "meets": meets,
+    "glob": glob,
+    "timeMatch": time_match_func,
+}
+"""What a matcher or condition may call, besides `g`, `g2` and `eval`."""
+
+
+def tokens_to_names(text: str) -> str:
+    """`r.sub.id` -> `r_sub.id`: what Casbin does to matchers when it loads a model."""
+    return str(casbin_util.escape_assertion(text))
+
+
+def parse(text: str) -> ast.expr:
+    """The tree of one expression, in Casbin's notation with names already joined (`r_sub.id`).
+
+    Raises ExpressionError for anything that is not a single expression of the short list.
+    """
+    for literal in _literal.findall(text):
+        if _rewritten.search(literal):
+            raise ExpressionError(
+                f"the text {literal} holds ! && || r. or p., which Casbin would rewrite"
+            )
+    python = re.sub(r"!(?!=)", " not ", text.replace("&&", " and ").replace("||", " or "))
+    try:
+        with _parsing:
+            module = ast.parse(python.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ExpressionError(f"cannot read {text.strip()!r}: {reason}") from error
+    if len(module.body) != 1 or not isinstance(module.body[0], ast.Expr):
+        raise ExpressionError(f"one expression expected: {text.strip()!r}")
+    tree = module.body[0].value
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED):
+            raise ExpressionError(f"{type(node).__name__} is not allowed in a policy")
+    return tree
+
+
+def check_names(tree: ast.expr, names: set[str], functions: set[str]) -> None:
+    """Refuse unknown names and functions, and attributes that are not facts.
+
+    `eval(p_cond)` is written with a bare policy field; all else that is called is in `functions`.
+    """
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and (
+            not isinstance(node.func, ast.Name) or node.func.id not in functions or node.keywords
+        ):
+            raise ExpressionError(f"unknown function {ast.unparse(node.func)!r}")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            raise ExpressionError(f"{node.attr!r} is not a fact")
+        if isinstance(node, ast.Name) and id(node) not in called and node.id not in names:
+            raise ExpressionError(f"unknown name {node.id.replace('_', '.', 1)!r}")
+
+
+def check_boolean(tree: ast.expr) -> None:
+    """Refuse an expression that is not true or false by its form."""
+    if isinstance(tree, ast.BoolOp):
+        for value in tree.values:
+            check_boolean(value)
+    elif isinstance(tree, ast.UnaryOp):
+        check_boolean(tree.operand)
+    elif isinstance(tree, ast.Compare):
+        if len(tree.ops) != 1:
+            raise ExpressionError(f"write {ast.unparse(tree)!r} as two comparisons")
+    elif not isinstance(tree, ast.Call) and not (
+        isinstance(tree, ast.Constant) and isinstance(tree.value, bool)
+    ):
+        raise ExpressionError(f"{ast.unparse(tree)!r} is neither true nor false")
+
+
+def conjuncts(tree: ast.expr) -> list[ast.expr]:
+    """The terms of an AND, or the tree itself."""
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
+        return [term for value in tree.values for term in conjuncts(value)]
+    return [tree]
+
+
+def disjuncts(tree: ast.expr) -> list[ast.expr]:
+    """The terms of an OR, or the tree itself."""
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.Or):
+        return [term for value in tree.values for term in disjuncts(value)]
+    return [tree]
+
+
+def all_of(terms: list[ast.expr]) -> ast.expr:
+    """The AND of terms; true for none."""
+    if not terms:
+        return TRUE
+    return terms[0] if len(terms) == 1 else ast.BoolOp(ast.And(), terms)
+
+
+def names_in(tree: ast.expr) -> set[str]:
+    """All names, functions included."""
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+
+
+def facts_in(tree: ast.expr, token: str) -> set[str]:
+    """The facts of `token` (such as `r_obj`) that an expression asks for."""
+    return {
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == token
+    }
+
+
+def fact_name(tree: ast.expr, token: str) -> str | None:
+    """`image` for `r_obj.image`, else None."""
+    if (
+        isinstance(tree, ast.Attribute)
+        and isinstance(tree.value, ast.Name)
+        and tree.value.id == token
+    ):
+        return tree.attr
+    return None
+
+
+class Substitute(ast.NodeTransformer):
+    """Replace policy fields and known request expressions by constants, `eval` by the condition."""
+
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        known: Mapping[str, Any],
+        condition: Callable[[str], ast.expr],
+    ) -> None:
+        self.fields = fields
+        self.known = known
+        self.condition = condition
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """`eval` of a field becomes the condition it holds."""
+        if isinstance(node.func, ast.Name) and node.func.id == "eval":
+            [field] = node.args
+            assert isinstance(field, ast.Name)
+            tree: ast.expr = self.visit(self.condition(self.fields[field.id]))
+            return tree
+        arguments = [self.visit(argument) for argument in node.args]
+        return ast.Call(func=node.func, args=arguments, keywords=[])
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """A known request expression becomes its value."""
+        text = ast.unparse(node)
+        return ast.Constant(self.known[text]) if text in self.known else node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """A policy field, or a known request token, becomes its value."""
+        if node.id in self.fields:
+            return ast.Constant(self.fields[node.id])
+        return ast.Constant(self.known[node.id]) if node.id in self.known else node
+
+
+def fold(tree: ast.expr) -> ast.expr:
+    """Do what can be done without the request: constants compared, AND and OR shortened.
+
+    Calls are never folded: `timeMatch` depends on the clock.
+    """
+    if isinstance(tree, ast.BoolOp):
+        return _fold_terms(tree)
+    if isinstance(tree, ast.UnaryOp):
+        operand = fold(tree.operand)
+        if isinstance(operand, ast.Constant):
+            return ast.Constant(not operand.value)
+        return ast.UnaryOp(ast.Not(), operand)
+    if isinstance(tree, ast.Compare):
+        left, [op], [right] = tree.left, tree.ops, tree.comparators
+        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
+            if isinstance(op, ast.Eq):
+                return ast.Constant(left.value == right.value)
+            if isinstance(op, ast.NotEq):
+                return ast.Constant(left.value != right.value)
+    return tree
+
+
+def _fold_terms(tree: ast.BoolOp) -> ast.expr:
+    deciding = isinstance(tree.op, ast.Or)  # the constant that decides: True in OR, False in AND
+    terms: list[ast.expr] = []
+    for value in tree.values:
+        term = fold(value)
+        if isinstance(term, ast.Constant):
+            if bool(term.value) is deciding:
+                return ast.Constant(deciding)
+            continue
+        terms.append(term)
+    if not terms:
+        return ast.Constant(not deciding)
+    return terms[0] if len(terms) == 1 else ast.BoolOp(tree.op, terms)

@@ -1,0 +1,307 @@
+"""What a policy may ask of a row (`r.obj`): each fact once, as SQL.
+
+A scalar fact is a column. A set fact is a condition "the set meets these values". The WHERE of a
+list, the decision on one row and explanations are all built from these definitions; there is no
+second one. Facts are declared per table; a resource is normally decided on rows of its own table,
+and sometimes on rows of another (`node`, view, on an organization: may I see its nodes?).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    SQLColumnExpression,
+    and_,
+    exists,
+    false,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.sql.elements import BindParameter
+
+from v6srv.db import Base
+from v6srv.model import (
+    Collaboration,
+    Member,
+    Node,
+    Organization,
+    Permission,
+    Port,
+    Result,
+    Role,
+    Task,
+    User,
+)
+from v6srv.vocabulary import Resource
+
+Values = BindParameter[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One value of a row."""
+
+    column: SQLColumnExpression[Any]
+    type: type
+    nullable: bool = True
+
+
+def _numbers(values: Iterable[Any]) -> list[int]:
+    return [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
+
+
+def _owners(kind: str) -> Callable[[Iterable[Any]], list[int]]:
+    """`user:5` -> 5, of this kind only."""
+    prefix = f"{kind}:"
+
+    def ids(values: Iterable[Any]) -> list[int]:
+        return [
+            int(v[len(prefix) :])
+            for v in values
+            if isinstance(v, str) and v.startswith(prefix) and v[len(prefix) :].isdecimal()
+        ]
+
+    return ids
+
+
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """A set of values of a row: the condition that it meets `values` (an expanding parameter)."""
+
+    meets: Callable[[Values], ColumnElement[bool]]
+    convert: Callable[[Iterable[Any]], list[int]] = _numbers
+    type: type = int
+    """Type of the members, as policies write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """All facts of one table."""
+
+    model: type[Base]
+    key: SQLColumnExpression[int]
+    scalars: Mapping[str, Scalar] = field(default_factory=dict)
+    sets: Mapping[str, SetOf] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every fact that may be asked of a row of this table."""
+        return frozenset(self.scalars) | frozenset(self.sets)
+
+
+# Aliases of our own: a list may join the same tables, and must not be mistaken for these.
+_member = Member.alias("fact_member")
+_permission = Permission.alias("fact_permission")
+_organization = Organization.__table__.alias("fact_organization")
+_task = Task.__table__.alias("fact_task")
+_result = Result.__table__.alias("fact_result")
+
+
+def _none(type_: type = int) -> SetOf:
+    return SetOf(lambda values: false(), type=type_)
+
+
+def _one(column: Any) -> SetOf:
+    return SetOf(lambda values: column.in_(values))
+
+
+def _owner(kind: str, column: Any) -> SetOf:
+    return SetOf(lambda values: column.in_(values), _owners(kind), str)
+
+
+def _members_of(collaboration_id: Any) -> SetOf:
+    """The organizations of a collaboration."""
+    return SetOf(
+        lambda values: exists().where(
+            _member.c.collaboration_id == collaboration_id, _member.c.organization_id.in_(values)
+        )
+    )
+
+
+def _collaborations_of(organization_id: Any) -> SetOf:
+    """The collaborations of an organization."""
+    return SetOf(
+        lambda values: exists().where(
+            _member.c.organization_id == organization_id, _member.c.collaboration_id.in_(values)
+        )
+    )
+
+
+def _through(fact: SetOf, *path: ColumnElement[bool]) -> SetOf:
+    """A set fact of another row, reached by these joins."""
+    return SetOf(lambda values: exists().where(*path, fact.meets(values)), fact.convert, fact.type)
+
+
+def _value(column: Any, type_: type, *path: ColumnElement[bool]) -> Scalar:
+    """A scalar fact of another row, reached by these joins."""
+    return Scalar(select(column).where(*path).scalar_subquery(), type_)
+
+
+def _nothing(type_: type) -> Scalar:
+    return Scalar(type_coerce(null(), Integer()), type_)
+
+
+def _task_sets(task: Any) -> dict[str, SetOf]:
+    return {
+        "owners": _owner("user", task.init_user_id),
+        "orgs": _members_of(task.collaboration_id),
+        "collabs": _one(task.collaboration_id),
+    }
+
+
+# A result belongs to its task, a port to the result that opened it.
+_result_task = (_task.c.id == Result.task_id,)
+_port_result = (_result.c.id == Port.result_id,)
+_port_task = (*_port_result, _task.c.id == _result.c.task_id)
+
+TABLES: dict[type[Base], TableFacts] = {
+    facts.model: facts
+    for facts in (
+        TableFacts(
+            Organization,
+            Organization.id,
+            scalars={
+                "id": Scalar(Organization.id, int, nullable=False),
+                "org": Scalar(Organization.id, int, nullable=False),
+                "country": Scalar(Organization.country, str),
+                "domain": Scalar(Organization.domain, str),
+            },
+            sets={
+                "owners": _none(str),
+                "orgs": _one(Organization.id),
+                "collabs": _collaborations_of(Organization.id),
+            },
+        ),
+        TableFacts(
+            Collaboration,
+            Collaboration.id,
+            scalars={
+                "id": Scalar(Collaboration.id, int, nullable=False),
+                "org": _nothing(int),
+                "encrypted": Scalar(Collaboration.encrypted, bool),
+            },
+            sets={
+                "owners": _none(str),
+                "orgs": _members_of(Collaboration.id),
+                "collabs": _one(Collaboration.id),
+            },
+        ),
+        TableFacts(
+            Node,
+            Node.id,
+            scalars={
+                "id": Scalar(Node.id, int, nullable=False),
+                "org": Scalar(Node.organization_id, int),
+                "status": Scalar(Node.status, str),
+            },
+            sets={
+                "owners": _owner("node", Node.id),
+                "orgs": _one(Node.organization_id),
+                "collabs": _one(Node.collaboration_id),
+            },
+        ),
+        TableFacts(
+            User,
+            User.id,
+            scalars={
+                "id": Scalar(User.id, int, nullable=False),
+                "org": Scalar(User.organization_id, int),
+            },
+            sets={
+                "owners": _owner("user", User.id),
+                "orgs": _one(User.organization_id),
+                "collabs": _collaborations_of(User.organization_id),
+            },
+        ),
+        TableFacts(
+            Role,
+            Role.id,
+            scalars={
+                "id": Scalar(Role.id, int, nullable=False),
+                "org": Scalar(Role.organization_id, int),
+            },
+            sets={
+                "owners": SetOf(
+                    lambda values: exists().where(
+                        _permission.c.role_id == Role.id, _permission.c.user_id.in_(values)
+                    ),
+                    _owners("user"),
+                    str,
+                ),
+                # A server-wide role belongs to every organization there is.
+                "orgs": SetOf(
+                    lambda values: or_(
+                        Role.organization_id.in_(values),
+                        and_(
+                            Role.organization_id.is_(None),
+                            exists().where(_organization.c.id.in_(values)),
+                        ),
+                    )
+                ),
+                "collabs": _none(),
+            },
+        ),
+        TableFacts(
+            Task,
+            Task.id,
+            scalars={
+                "id": Scalar(Task.id, int, nullable=False),
+                "org": Scalar(Task.initiator_id, int),
+                "image": Scalar(Task.image, str),
+                "database": Scalar(Task.database, str),
+                "run": Scalar(Task.run_id, int),
+                "parent": Scalar(Task.parent_id, int),
+            },
+            sets=_task_sets(Task),
+        ),
+        TableFacts(
+            Result,
+            Result.id,
+            scalars={
+                "id": Scalar(Result.id, int, nullable=False),
+                "org": Scalar(Result.organization_id, int),
+                "status": Scalar(Result.status, str),
+                "image": _value(_task.c.image, str, *_result_task),
+                "run": _value(_task.c.run_id, int, *_result_task),
+            },
+            sets={
+                name: _through(fact, *_result_task) for name, fact in _task_sets(_task.c).items()
+            },
+        ),
+        TableFacts(
+            Port,
+            Port.id,
+            scalars={
+                "id": Scalar(Port.id, int, nullable=False),
+                "org": _value(_result.c.organization_id, int, *_port_result),
+                "run": _value(_task.c.run_id, int, *_port_task),
+            },
+            sets={name: _through(fact, *_port_task) for name, fact in _task_sets(_task.c).items()},
+        ),
+    )
+}
+
+MODELS: dict[Resource, type[Base]] = {
+    Resource.ORGANIZATION: Organization,
+    Resource.COLLABORATION: Collaboration,
+    Resource.NODE: Node,
+    Resource.USER: User,
+    Resource.ROLE: Role,
+    Resource.TASK: Task,
+    Resource.RESULT: Result,
+    Resource.PORT: Port,
+}
+"""The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
+
+COMMON: frozenset[str] = frozenset({"id", "owners", "org", "orgs", "collabs"})
+"""Facts of every row, whatever its table, and of a socket room."""
+
+
+def facts_of(resource: Resource) -> frozenset[str]:
+    """The facts that a condition on this resource may use."""
+    return TABLES[MODELS[resource]].names if resource in MODELS else COMMON

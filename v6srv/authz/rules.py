@@ -1,0 +1,218 @@
+"""The declared rules: every (resource, scope, operation) that a role or a user can be granted.
+
+`GET /rule` shows them, ids 1 to 53 in this order on a fresh server (rules.csv of the contract).
+What the policy files grant beyond them (conditions, denials, fixed principals) has no rule.
+"""
+
+from dataclasses import dataclass
+
+from v6srv.vocabulary import Operation, Resource, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A grantable rule."""
+
+    resource: Resource
+    scope: Scope
+    operation: Operation
+    description: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """(resource, scope, operation), in the words of policy lines."""
+        return self.resource.value, self.scope.value, self.operation.value
+
+
+RULES: tuple[Declared, ...] = tuple(
+    Declared(Resource(resource), Scope(scope), Operation(operation), description)
+    for resource, scope, operation, description in (
+        ("node", "global", "view", "See every registered node, whoever owns it"),
+        ("node", "organization", "view", "See nodes owned by the caller's organization"),
+        ("node", "global", "edit", "Change every registered node and renew its key"),
+        (
+            "node",
+            "organization",
+            "edit",
+            "Change nodes owned by the caller's organization and renew their keys",
+        ),
+        ("node", "global", "create", "Register a node on behalf of whichever organization"),
+        (
+            "node",
+            "organization",
+            "create",
+            "Register a node on behalf of the caller's organization only",
+        ),
+        ("node", "global", "delete", "Remove every registered node"),
+        ("node", "organization", "delete", "Remove nodes owned by the caller's organization"),
+        ("collaboration", "global", "view", "See all collaborations on the server"),
+        (
+            "collaboration",
+            "organization",
+            "view",
+            "See collaborations that count the caller's organization among their members",
+        ),
+        (
+            "collaboration",
+            "global",
+            "edit",
+            "Change all collaborations, including their members and nodes",
+        ),
+        ("collaboration", "global", "create", "Set up collaborations"),
+        (
+            "collaboration",
+            "global",
+            "delete",
+            "Remove collaborations and take members out of them",
+        ),
+        ("organization", "global", "view", "See all organizations on the server"),
+        ("organization", "organization", "view", "See the record of the caller's organization"),
+        (
+            "organization",
+            "collaboration",
+            "view",
+            "See organizations that share at least one collaboration with the caller's, plus "
+            "the caller's own",
+        ),
+        ("organization", "global", "edit", "Change the record of all organizations"),
+        (
+            "organization",
+            "organization",
+            "edit",
+            "Change the record of the caller's organization, public key included",
+        ),
+        ("organization", "global", "create", "Set up organizations"),
+        ("task", "global", "view", "See tasks from all collaborations"),
+        (
+            "task",
+            "organization",
+            "view",
+            "See tasks from collaborations that count the caller's organization as member",
+        ),
+        (
+            "task",
+            "global",
+            "create",
+            "Post tasks (the own organization must still be member of the collaboration); "
+            "also gates stopping all work on a node",
+        ),
+        (
+            "task",
+            "organization",
+            "create",
+            "Post tasks in collaborations that count the caller's organization as member",
+        ),
+        ("task", "global", "delete", "Remove tasks from all collaborations"),
+        (
+            "task",
+            "organization",
+            "delete",
+            "Remove tasks from collaborations that count the caller's organization as member",
+        ),
+        ("result", "global", "view", "See results from all collaborations"),
+        (
+            "result",
+            "organization",
+            "view",
+            "See results from collaborations that count the caller's organization as member",
+        ),
+        ("user", "global", "view", "See all user accounts"),
+        ("user", "organization", "view", "See user accounts inside the caller's organization"),
+        ("user", "global", "create", "Open user accounts in whichever organization"),
+        (
+            "user",
+            "organization",
+            "create",
+            "Open user accounts inside the caller's organization only",
+        ),
+        ("user", "global", "edit", "Change all user accounts"),
+        ("user", "organization", "edit", "Change user accounts inside the caller's organization"),
+        ("user", "own", "edit", "Change the caller's personal account"),
+        ("user", "global", "delete", "Remove all user accounts"),
+        (
+            "user",
+            "organization",
+            "delete",
+            "Remove user accounts inside the caller's organization",
+        ),
+        ("user", "own", "delete", "Remove the caller's personal account"),
+        ("role", "global", "view", "See all roles"),
+        (
+            "role",
+            "organization",
+            "view",
+            "See roles owned by the caller's organization (lists add the server-wide roles)",
+        ),
+        ("role", "global", "create", "Define roles for whichever organization"),
+        ("role", "organization", "create", "Define roles for the caller's organization only"),
+        ("role", "global", "edit", "Change all editable roles"),
+        ("role", "organization", "edit", "Change roles owned by the caller's organization"),
+        ("role", "global", "delete", "Remove all roles, or take rules out of them"),
+        (
+            "role",
+            "organization",
+            "delete",
+            "Remove roles owned by the caller's organization, or take rules out of them",
+        ),
+        ("port", "global", "view", "See all VPN port records"),
+        (
+            "port",
+            "organization",
+            "view",
+            "See VPN port records from collaborations that count the caller's organization "
+            "as member",
+        ),
+        (
+            "event",
+            "organization",
+            "view",
+            "Listen to socket events addressed to the caller's organization within its "
+            "collaborations",
+        ),
+        (
+            "event",
+            "collaboration",
+            "view",
+            "Listen to socket events of all collaborations the caller's organization is in",
+        ),
+        ("event", "global", "view", "Listen to socket events of all collaborations"),
+        (
+            "event",
+            "organization",
+            "create",
+            "Trigger stop signals for tasks in collaborations that count the caller's "
+            "organization as member",
+        ),
+        (
+            "event",
+            "collaboration",
+            "create",
+            "Trigger socket events across the caller's collaborations",
+        ),
+        ("event", "global", "create", "Trigger socket events in all collaborations"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRole:
+    """A server-wide role; policy files know it as `role:<slug>`."""
+
+    slug: str
+    name: str
+    description: str
+
+
+DEFAULT_ROLES: tuple[DefaultRole, ...] = (
+    DefaultRole("root", "Root", "Super role"),
+    DefaultRole("container", "container", "What algorithm containers may do"),
+    DefaultRole("node", "node", "What nodes may do"),
+    DefaultRole("viewer", "Viewer", "Can view its organization and what it takes part in"),
+    DefaultRole("researcher", "Researcher", "Can perform tasks"),
+    DefaultRole("org_admin", "Organization Admin", "Can manage its own organization"),
+    DefaultRole("collab_admin", "Collaboration Admin", "Can manage collaborations"),
+)
+"""In the order of their ids on a fresh server."""
+
+DEFAULT_ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in DEFAULT_ROLES)
+"""Names that no other role may take."""

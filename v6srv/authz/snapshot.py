@@ -1,0 +1,326 @@
+"""An immutable, versioned policy: model, lines and compiled plans. Built beside the live one.
+
+`build` reads the files, takes the lines of the database, validates everything strictly and returns
+a snapshot or raises PolicyError with all problems. What is wrong never goes live.
+"""
+
+import hashlib
+import itertools
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casbin.model import Model
+
+from v6srv.authz.expression import ExpressionError, facts_in
+from v6srv.authz.facts import COMMON, MODELS, TABLES, TableFacts, facts_of
+from v6srv.authz.matcher import Plan, Program, closure
+from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
+from v6srv.authz.rules import DEFAULT_ROLES, RULES
+from v6srv.authz.source import Line, PolicyError, Problem, read_file
+from v6srv.authz.validate import check_lines, check_model_text
+from v6srv.authz.where import Where, known_facts_only, where
+from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+
+# Casbin describes the whole policy in its log at every load.
+logging.getLogger("casbin").setLevel(logging.ERROR)
+
+ALLOW_AND_DENY = "some(where (p_eft == allow)) && !some(where (p_eft == deny))"
+ALLOW_ONLY = "some(where (p_eft == allow))"
+_TOO_MANY_PLANS = 400_000
+
+Scopes = frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What model.conf says, taken from Casbin's own reading of it."""
+
+    request: Mapping[str, Sequence[str]]
+    policy: Sequence[str]
+    matchers: Mapping[str, str]
+    graphs: tuple[str, ...]
+    allow_only: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A row of which only the resource is known: enough to find the lines."""
+
+    type: str
+
+
+class Snapshot:
+    """One version of the policy. Safe to read from any thread; nothing in it changes meaning."""
+
+    def __init__(self, definition: Definition, lines: Sequence[Line], revision: int) -> None:
+        self.definition, self.lines, self.revision = definition, tuple(lines), revision
+        self.version = _digest(definition.text, lines)
+        self.graphs: dict[str, dict[str, list[str]]] = {name: {} for name in definition.graphs}
+        for line in lines:
+            if line.ptype in self.graphs:
+                member, role = line.values
+                self.graphs[line.ptype].setdefault(member, []).append(role)
+        policies = [line for line in lines if line.ptype == "p"]
+        if definition.allow_only:
+            policies = [line for line in policies if line.values[-1] == "allow"]
+        self.program = self._program(policies, "r", "m", frozenset({"type"}))
+        self.hand_out = (
+            self._program(policies, "r2", "m2", None) if "m2" in definition.matchers else None
+        )
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._wheres: dict[tuple[Any, ...], Where] = {}
+        self._building = threading.Lock()
+
+    def _program(
+        self,
+        policies: Sequence[Line],
+        request: str,
+        matcher: str,
+        known_of_object: frozenset[str] | None,
+    ) -> Program:
+        definition = self.definition
+        return Program(
+            definition.matchers[matcher],
+            definition.request[request],
+            definition.policy,
+            self.graphs,
+            policies,
+            known_of_object,
+        )
+
+    # --- questions
+
+    def plan(
+        self,
+        subject: SubjectFacts,
+        resource: Resource,
+        operation: Operation,
+        scopes: Scopes = None,
+    ) -> Plan:
+        """What can match for this principal, resource and operation; remembered."""
+        key = self.program.key_of(subject, _Object(resource.value), operation.value)
+        cache_key = (key, subject.membership, scopes)
+        plan = self._plans.get(cache_key)
+        if plan is None:
+            with self._building:
+                if len(self._plans) > _TOO_MANY_PLANS:
+                    self._plans.clear()
+                plan = self.program.plan(key, subject.membership, scopes)
+                self._plans[cache_key] = plan
+        return plan
+
+    def where(self, plan: Plan, table: TableFacts, *, foreign: bool, lenient: bool) -> Where:
+        """The SQL form of a plan for rows of a table; remembered for all who share the plan."""
+        cache_key = (
+            frozenset(plan.allow),
+            frozenset(plan.deny),
+            table.model,
+            foreign,
+            lenient,
+        )
+        found = self._wheres.get(cache_key)
+        if found is None:
+            with self._building:
+                usable = (
+                    known_facts_only(plan, self.program, table, lenient=lenient)
+                    if foreign
+                    else plan
+                )
+                found = self._wheres[cache_key] = where(usable, self.program, table)
+        return found
+
+    def may_hand_out(self, subject: SubjectFacts, rule: object) -> bool:
+        """The second request of the model: may this principal give this rule to somebody?
+
+        `rule` has the attributes res, scope and act. Without `r2` and `m2` in the model: never.
+        """
+        if self.hand_out is None:
+            return False
+        key = self.hand_out.key_of(subject, rule)
+        cache_key = ("r2", key, subject.membership)
+        plan = self._plans.get(cache_key)
+        if plan is None:
+            with self._building:
+                plan = self._plans[cache_key] = self.hand_out.plan(key, subject.membership)
+        return plan.decide(subject, rule) is True
+
+
+def _digest(text: str, lines: Iterable[Line]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for line in lines:
+        digest.update(f"\n{line}".encode())
+    return digest.hexdigest()[:12]
+
+
+def read_definition(path: Path) -> Definition:
+    """Read model.conf with Casbin and check that it is one this server can be sure of."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError([Problem(path.name, f"cannot be read: {error}")]) from error
+    problems = check_model_text(path.name, text)
+    if problems:
+        raise PolicyError(problems)
+    model = Model()
+    try:
+        model.load_model_from_text(text)
+    except Exception as error:  # Casbin raises bare exceptions of many kinds
+        raise PolicyError([Problem(path.name, str(error))]) from error
+    missing = [section for section in "rpem" if not model.model.get(section)]
+    if missing:
+        raise PolicyError([Problem(path.name, f"section for {', '.join(missing)} is missing")])
+    effect = model["e"]["e"].value
+    if effect not in (ALLOW_AND_DENY, ALLOW_ONLY):
+        raise PolicyError(
+            [
+                Problem(
+                    path.name,
+                    f"policy_effect {effect!r} is not supported: allow what a line allows, with or"
+                    " without denials, never what is merely not denied",
+                )
+            ]
+        )
+    policy = model["p"]["p"].tokens
+    if effect == ALLOW_AND_DENY and "p_eft" not in policy:
+        raise PolicyError([Problem(path.name, "denials need eft in the policy definition")])
+    return Definition(
+        request={name: tuple(a.tokens) for name, a in model["r"].items()},
+        policy=tuple(policy),
+        matchers={name: a.value for name, a in model["m"].items()},
+        graphs=tuple(model["g"]) if model.model.get("g") else (),
+        allow_only=effect == ALLOW_ONLY and "p_eft" in policy,
+        text=text,
+    )
+
+
+def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
+    """model.conf and all lines of the CSV files of a folder, files by name."""
+    definition = read_definition(folder / "model.conf")
+    lines: list[Line] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.csv")):
+        more, wrong = read_file(path)
+        lines += more
+        problems += wrong
+    return definition, lines, problems
+
+
+def build(folder: Path, from_database: Iterable[Line] = (), revision: int = 0) -> Snapshot:
+    """A validated snapshot of a folder of policies and the lines of the database.
+
+    Raises PolicyError with every problem found.
+    """
+    definition, lines, problems = read_folder(folder)
+    lines = [*lines, *from_database]
+    problems += check_lines(definition, lines)
+    if problems:
+        raise PolicyError(problems)
+    try:
+        snapshot = Snapshot(definition, lines, revision)
+    except ExpressionError as error:
+        raise PolicyError([Problem("model.conf", str(error))]) from error
+    problems = [*_check_facts(snapshot), *_check_lists(snapshot), *_check_sanity(snapshot)]
+    if problems:
+        raise PolicyError(dict.fromkeys(problems))
+    return snapshot
+
+
+def _resources(word: str) -> Iterable[Resource]:
+    return Resource if word == "*" else (Resource(word),)
+
+
+def _check_facts(snapshot: Snapshot) -> Iterable[Problem]:
+    """Facts that no row of the resource has, and facts that no principal has."""
+    program = snapshot.program
+    for fact in sorted(facts_in(program.tree, program.object) - COMMON - {"type"}):
+        yield Problem("model.conf", f"unknown fact r.obj.{fact}")
+    for fact in sorted(facts_in(program.tree, program.subject) - set(SUBJECT_FACTS)):
+        yield Problem("model.conf", f"unknown fact r.sub.{fact}")
+
+
+def _check_lists(snapshot: Snapshot) -> Iterable[Problem]:
+    """Every line must have a form for lists, for each resource and operation it speaks of."""
+    program, done = snapshot.program, set()
+    at = snapshot.definition.policy.index("p_res")
+    stranger = SubjectFacts(Principal(PrincipalKind.USER, 0, None))
+    alike = {line.values[1:]: line for line in reversed(program.lines)}  # the first of each kind
+    for line in alike.values():
+        try:
+            resources = list(_resources(line.values[at]))
+        except ValueError:
+            continue
+        for resource, operation in itertools.product(resources, Operation):
+            key = program.key_of(stranger, _Object(resource.value), operation.value)
+            try:
+                rest = program.remainder(line, key)
+                unknown = facts_in(rest.tree, program.object) - facts_of(resource)
+                if unknown:
+                    raise ExpressionError(
+                        f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}"
+                    )
+                if (resource, rest.text) in done or resource not in MODELS:
+                    continue
+                done.add((resource, rest.text))
+                alone = Plan((rest,), {rest.text: rest.tree}, {}, lambda *_: False)
+                where(alone, program, TABLES[MODELS[resource]])
+            except ExpressionError as error:
+                yield Problem(line.origin, str(error))
+                break
+
+
+def _check_sanity(snapshot: Snapshot) -> Iterable[Problem]:
+    """A policy that locks root out, or lets a stranger in, does not go live."""
+    root = SubjectFacts(Principal(PrincipalKind.USER, 0, 0, roles=("role:root",)))
+    stranger = SubjectFacts(Principal(PrincipalKind.USER, -1, -1))
+    for resource, operation in itertools.product(Resource, Operation):
+        if snapshot.plan(root, resource, operation).never:
+            yield Problem("policy", f"root may not {operation} {resource}: nobody could repair it")
+        if snapshot.plan(stranger, resource, operation).always:
+            yield Problem("policy", f"everybody may {operation} every {resource}, without a role")
+
+
+def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operation]]]:
+    """Which declared rules each default role holds by the files of a folder, by slug.
+
+    Only what is granted without condition counts; a line for all resources stands for every rule.
+    """
+    definition, lines, problems = read_folder(folder)
+    if problems:
+        raise PolicyError(problems)
+    edges: dict[str, list[str]] = {}
+    for line in lines:
+        if line.ptype == "g":
+            edges.setdefault(line.values[0], []).append(line.values[1])
+    at = {token.removeprefix("p_"): index for index, token in enumerate(definition.policy)}
+    grants: dict[str, set[tuple[Resource, Scope, Operation]]] = {}
+    for role in DEFAULT_ROLES:
+        names = closure(edges, f"role:{role.slug}")
+        held = [
+            line.values
+            for line in lines
+            if line.ptype == "p"
+            and line.values[at["sub"]] in names
+            and line.values[at["eft"]] == "allow"
+            and line.values[at["cond"]] == "True"
+        ]
+        grants[role.slug] = {
+            (rule.resource, rule.scope, rule.operation)
+            for rule in RULES
+            if any(_grants(values, at, rule.key) for values in held)
+        }
+    return grants
+
+
+def _grants(values: Sequence[str], at: Mapping[str, int], key: tuple[str, str, str]) -> bool:
+    resource, scope, operation = key
+    everything = values[at["res"]] == "*" and values[at["scope"]] == Scope.GLOBAL
+    return (
+        values[at["res"]] in (resource, "*")
+        and values[at["act"]] in (operation, "*")
+        and (everything or values[at["scope"]] == scope)
+    )

@@ -1,0 +1,122 @@
+"""Where the live policy is: files and database in, one snapshot out, swapped in one assignment.
+
+A change is built and validated beside the live snapshot. Readers never lock and never see half a
+policy; what is invalid leaves the old snapshot live and is kept in `problem`.
+"""
+
+import logging
+import threading
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from v6srv.authz.snapshot import Snapshot, build
+from v6srv.authz.source import Line, PolicyError
+from v6srv.db import session
+from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
+
+log = logging.getLogger(__name__)
+
+
+def database_lines() -> list[Line]:
+    """What the tables of the contract and admins add to the files, in the current transaction.
+
+    A line `p, rule:<id>` for each rule, which extra rules of users point to; a line for each rule
+    of each custom role; and the lines of `casbin_rule`. Fields are taken as stored, never parsed.
+    """
+    rules = {
+        rule.id: (rule.name, rule.scope.value, rule.operation.value, "True", "allow")
+        for rule in session.execute(select(Rule.id, Rule.name, Rule.scope, Rule.operation))
+    }
+    lines = [Line("p", (f"rule:{id}", *values), f"db:rule:{id}") for id, values in rules.items()]
+    custom = (
+        select(RoleRule.c.role_id, RoleRule.c.rule_id)
+        .join(Role, Role.id == RoleRule.c.role_id)
+        .where(Role.slug.is_(None))
+        .order_by(RoleRule.c.role_id, RoleRule.c.rule_id)
+    )
+    lines += [
+        Line("p", (f"role:{role}", *rules[rule]), f"db:role:{role}")
+        for role, rule in session.execute(custom)
+    ]
+    added = select(CasbinRule.__table__).order_by(CasbinRule.id)
+    for id, ptype, *values in session.execute(added):
+        given = tuple(value for value in values if value is not None)
+        lines.append(Line(ptype or "", given, f"db:casbin_rule:{id}"))
+    return lines
+
+
+class PolicyStore:
+    """The live policy of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load `folder` and the database; raises PolicyError when the policy is not valid."""
+        self.folder = folder
+        self.problem: str | None = None
+        """Why the newest version is not live; None when it is."""
+        self._changing = threading.Lock()
+        self._seen = self._stamp()
+        self.live: Snapshot = self._build()
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        files = sorted([*self.folder.glob("*.conf"), *self.folder.glob("*.csv")])
+        stats = ((path, path.stat()) for path in files)
+        return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+
+    def _build(self) -> Snapshot:
+        revision = session.scalar(select(PolicyRevision.lines).where(PolicyRevision.id == 1)) or 0
+        return build(self.folder, database_lines(), revision)
+
+    def reload(self, reason: str) -> bool:
+        """Build a new snapshot and swap it in; False when it is not valid and the old one stays."""
+        with self._changing:
+            self._seen = self._stamp()
+            return self._swap(reason)
+
+    def _swap(self, reason: str) -> bool:
+        try:
+            snapshot = self._build()
+        except PolicyError as error:
+            self.problem = str(error)
+            log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
+            return False
+        log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
+        self.live, self.problem = snapshot, None
+        return True
+
+    def follow(self, revision: int) -> Snapshot:
+        """The snapshot of at least this revision of the database, loaded now if need be."""
+        if revision > self.live.revision:
+            with self._changing:
+                if revision > self.live.revision:
+                    self._swap(f"revision {revision}")
+        return self.live
+
+    def poll_files(self) -> bool:
+        """Reload when a file of the folder has changed; True when a new snapshot went live."""
+        try:
+            changed = self._stamp() != self._seen
+        except OSError:
+            return False  # replaced just now; the next poll sees it
+        return changed and self.reload("files changed")
+
+
+def note_lines_changed() -> None:
+    """Say, in the current transaction, that what roles or admin lines grant has changed."""
+    _raise(PolicyRevision.lines)
+
+
+def note_members_changed() -> None:
+    """Say, in the current transaction, that who has what or who is where has changed."""
+    _raise(PolicyRevision.members)
+
+
+def _raise(column: InstrumentedAttribute[int]) -> None:
+    session.execute(
+        update(PolicyRevision)
+        .where(PolicyRevision.id == 1)
+        .values({column: column + 1})
+        .execution_options(synchronize_session=False)
+    )
+    session.info["policy_changed"] = True
