@@ -1,0 +1,1 @@
+"""The REST endpoints: schema in, guard, one call, schema out."""

@@ -1,0 +1,294 @@
+"""How an endpoint states its rule. The outermost decorator of every view.
+
+The guard authenticates, asks the policies, opens and ends the transaction, and hands the view only
+what the policies allow: a Select already cut, a row already decided, and, to write, an `admit` that
+decides again on the row as it would stand. A view holds no session, so it has no check to forget.
+
+A view gets, of what its guard offers, the keyword arguments that its signature names:
+
+- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`)
+- `rows`: AllowedRows (`rows`, `rows_of`)
+- `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
+- `admit(row)`: add, decide on the row as it stands, read it again (`creates`, `edits`)
+- `remove(row)`: delete it (`deletes`)
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import current_app, request
+from flask_smorest.utils import deepupdate
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.db import Base, session, writing
+from v6srv.errors import Conflict, Denied, Invalid, Unavailable
+from v6srv.identity.current import authenticate
+from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+
+View = TypeVar("View", bound=Callable[..., Any])
+Supply = Callable[[Authorizer, Principal, dict[str, Any]], dict[str, Any]]
+
+USERS = frozenset({PrincipalKind.USER})
+NODES = frozenset({PrincipalKind.NODE})
+CONTAINERS = frozenset({PrincipalKind.CONTAINER})
+ALL = USERS | NODES | CONTAINERS
+
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an endpoint asks of its caller; shown in OpenAPI as `x-required-rule`."""
+
+    callers: frozenset[PrincipalKind]
+    """Empty: no token is needed."""
+    resource: Resource | None = None
+    operation: Operation | None = None
+    min_scope: Scope | None = None
+    on: str | None = None
+    """The table whose row is decided, when it is not the resource's own."""
+    reason: str | None = None
+    """Why no policy is asked by the guard."""
+
+    def document(self) -> dict[str, Any]:
+        """The rule as OpenAPI extension."""
+        shown: dict[str, Any] = {"callers": sorted(kind.value for kind in self.callers)}
+        for name in ("resource", "operation", "min_scope", "on", "reason"):
+            value = getattr(self, name)
+            if value is not None:
+                shown[name] = str(value)
+        return shown
+
+
+def authorizer() -> Authorizer:
+    """The Authorizer of this application."""
+    found: Authorizer = current_app.extensions["authz"]
+    return found
+
+
+def rows(
+    resource: Resource,
+    operation: Operation = Operation.VIEW,
+    *,
+    callers: frozenset[PrincipalKind],
+    min_scope: Scope | None = None,
+) -> Callable[[View], View]:
+    """Hand `rows`, what the caller may `operation`. Denied if that is nothing by policy."""
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+        return {"rows": authz.allowed_rows(who, resource, operation, min_scope)}
+
+    return _guard(Rule(callers, resource, operation, min_scope), supply)
+
+
+def one(
+    resource: Resource,
+    operation: Operation = Operation.VIEW,
+    *,
+    callers: frozenset[PrincipalKind],
+    on: type[Base] | None = None,
+) -> Callable[[View], View]:
+    """Hand `row`, the one that the URL's `id` names; `on` is its table, if another."""
+
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+        return {"row": authz.fetch(who, resource, operation, url["id"], on)}
+
+    return _guard(Rule(callers, resource, operation, on=on and on.__name__), supply)
+
+
+def rows_of(
+    resource: Resource, *, on: type[Base], callers: frozenset[PrincipalKind]
+) -> Callable[[View], View]:
+    """Hand `row`, of table `on`, and `rows` of `resource`, not yet limited to that row.
+
+    Decided as viewing `resource` on that row, and once more on each row of the list.
+    """
+
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+        row = authz.fetch(who, resource, Operation.VIEW, url["id"], on, lenient=True)
+        return {"row": row, "rows": authz.allowed_rows(who, resource)}
+
+    return _guard(Rule(callers, resource, Operation.VIEW, on=on.__name__), supply)
+
+
+def creates(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
+    """Hand `admit`. Denied before the body is read when nothing grants create at all."""
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+        authz.require_any(who, resource, Operation.CREATE)
+        return {"admit": _admit(authz, who, resource, Operation.CREATE)}
+
+    return _guard(Rule(callers, resource, Operation.CREATE), supply)
+
+
+def edits(
+    resource: Resource, *, callers: frozenset[PrincipalKind], on: type[Base] | None = None
+) -> Callable[[View], View]:
+    """Hand `row` and `admit`: the edit is decided before and after it is made."""
+
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "row": authz.fetch(who, resource, Operation.EDIT, url["id"], on),
+            "admit": _admit(authz, who, resource, Operation.EDIT),
+        }
+
+    return _guard(Rule(callers, resource, Operation.EDIT, on=on and on.__name__), supply)
+
+
+def deletes(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
+    """Hand `row` and `remove`."""
+
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "row": authz.fetch(who, resource, Operation.DELETE, url["id"]),
+            "remove": _remove,
+        }
+
+    return _guard(Rule(callers, resource, Operation.DELETE), supply)
+
+
+def named(
+    resource: Resource,
+    operation: Operation,
+    *,
+    on: type[Base],
+    callers: frozenset[PrincipalKind],
+    missing: str,
+    key: str = "id",
+    location: str = "json",
+) -> Callable[[View], View]:
+    """Hand `row`, of table `on`, that the body (or the query, by `location`) names by `key`.
+
+    Invalid with the text `missing` when it is not named by a number.
+    """
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+        authz.require_any(who, resource, operation)
+        return {"row": authz.fetch(who, resource, operation, _named(key, location, missing), on)}
+
+    return _guard(Rule(callers, resource, operation, on=on.__name__), supply)
+
+
+def own_check(reason: str, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
+    """Hand only `who`. For what needs no policy, or a use case that asks the Authorizer itself."""
+    return _guard(Rule(callers, reason=reason), lambda _authz, _who, _url: {})
+
+
+def anyone(reason: str) -> Callable[[View], View]:
+    """No token needed. The view ends its own transactions: it may have to hash in between."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(self: object, *args: Any, **url: Any) -> Any:
+            with _database_errors():
+                return view(self, *args, **url)
+
+        return _state(guarded, Rule(frozenset(), reason=reason))
+
+    return decorate
+
+
+# --- parts
+
+
+def _guard(rule: Rule, supply: Supply) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        wanted = frozenset(inspect.signature(view).parameters)
+
+        @wraps(view)
+        def guarded(self: object, *args: Any, **url: Any) -> Any:
+            with _transaction():
+                authz = authorizer()
+                who = authenticate(authz.store)
+                if who.kind not in rule.callers:
+                    raise Denied(f"This is not open to a {who.kind}")
+                offered = {"who": who, "authz": authz, **url, **supply(authz, who, url)}
+                return view(
+                    self, *args, **{name: offered[name] for name in offered if name in wanted}
+                )
+
+        return _state(guarded, rule)
+
+    return decorate
+
+
+def _state(guarded: Any, rule: Rule) -> Any:
+    """Remember the rule, for the check at start and for the documentation."""
+    guarded.rule = rule
+    documented = deepcopy(getattr(guarded, "_apidoc", {}))
+    shown: dict[str, Any] = {"x-required-rule": rule.document()}
+    if rule.callers:
+        shown["security"] = [{"bearer": []}]
+    documented["manual_doc"] = deepupdate(documented.get("manual_doc", {}), shown)
+    guarded._apidoc = documented
+    return guarded
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    """One transaction per request: committed once if it writes, rolled back on every error."""
+    if request.method in _READS:
+        with _database_errors():
+            yield
+        return
+    with writing(), _database_errors():
+        yield
+        session.commit()
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        session.rollback()
+        raise Conflict("This contradicts what is stored, or what it refers to is gone") from error
+    except DataError as error:
+        session.rollback()
+        raise Invalid("A value is too large or of the wrong type") from error
+    except OperationalError as error:
+        session.rollback()
+        raise Unavailable("The database cannot be used right now") from error
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def _admit(
+    authz: Authorizer, who: Principal, resource: Resource, operation: Operation
+) -> Callable[[Base], Base]:
+    def admit(row: Base) -> Base:
+        session.add(row)
+        session.flush()
+        id: int = row.id  # type: ignore[attr-defined]
+        admitted: Base = authz.fetch(who, resource, operation, id, type(row), refresh=True)
+        return admitted
+
+    return admit
+
+
+def _remove(row: Base) -> None:
+    session.delete(row)
+    session.flush()
+
+
+def _named(key: str, location: str, missing: str) -> int:
+    value: object
+    if location == "query":
+        text = request.args.get(key, "")
+        value = int(text) if text.isascii() and text.isdecimal() else None
+    else:
+        body = request.get_json(silent=True)
+        value = body.get(key) if isinstance(body, dict) else None
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Invalid(missing, {key: [missing]})
+    return value

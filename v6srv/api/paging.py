@@ -1,0 +1,169 @@
+"""Run a Select that the guard has cut, one page at a time (rest.md 1.7)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from flask import Response, current_app, jsonify, request
+from flask_smorest.utils import deepupdate
+from marshmallow import Schema
+from sqlalchemy import Select, func
+
+from v6srv.authz.decide import AllowedRows
+from v6srv.db import session
+from v6srv.errors import Invalid
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+PER_PAGE = 10
+METADATA = "metadata"
+_LARGEST = 2**31 - 1
+
+_PARAMETERS = [
+    {
+        "in": "query",
+        "name": "page",
+        "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+        "description": "Page number; without it all rows are one page",
+    },
+    {
+        "in": "query",
+        "name": "per_page",
+        "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+        "description": f"Rows per page, {PER_PAGE} unless told; only with `page`",
+    },
+    {
+        "in": "query",
+        "name": "include",
+        "schema": {"type": "array", "items": {"type": "string"}},
+        "description": f"`{METADATA}`: wrap the list as `{{data, links}}`",
+    },
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows of a list are asked for."""
+
+    number: int | None
+    """From 1; None for all rows."""
+    size: int
+    total: int
+
+    @property
+    def last(self) -> int:
+        """Number of the last page, 0 when there are no rows."""
+        if self.number is None:
+            return 1 if self.total else 0
+        return -(-self.total // self.size)
+
+
+def paged(
+    schema: type[Schema], variants: Mapping[str, type[Schema]] | None = None
+) -> Callable[[View], View]:
+    """Answer with the rows of the Select or AllowedRows that the view returns.
+
+    `variants` names other schemas for values of `include`. Headers `total-count` and `Link` are
+    always set.
+    """
+    plain = schema(many=True)
+    others = {name: other(many=True) for name, other in (variants or {}).items()}
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def listed(*args: Any, **kwargs: Any) -> Response:
+            include = request.args.getlist("include")
+            number, size = _positive("page"), _positive("per_page") or PER_PAGE
+            limit = current_app.config["MAX_PER_PAGE"]
+            rows, page = _run(view(*args, **kwargs), number, min(size, limit))
+            chosen = next((others[name] for name in include if name in others), plain)
+            data = chosen.dump(rows)
+            links = _links(page)
+            answer = jsonify({"data": data, "links": links} if METADATA in include else data)
+            answer.headers["total-count"] = str(page.total)
+            answer.headers["Link"] = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
+            return answer
+
+        documented = getattr(listed, "_apidoc", {})
+        documented = {**documented}
+        documented["manual_doc"] = deepupdate(
+            documented.get("manual_doc", {}),
+            {
+                "parameters": _PARAMETERS,
+                "responses": {
+                    "200": {
+                        "description": "The rows you may view",
+                        "content": {"application/json": {"schema": _envelope(schema, variants)}},
+                    }
+                },
+            },
+        )
+        listed._apidoc = documented  # type: ignore[attr-defined]
+        return listed  # type: ignore[return-value]
+
+    return decorate
+
+
+def _envelope(schema: type[Schema], variants: Mapping[str, type[Schema]] | None) -> dict[str, Any]:
+    """Every form the answer can take: a list, or the list with links around it."""
+    lists = [{"type": "array", "items": one} for one in (schema, *(variants or {}).values())]
+    wrapped = {
+        "type": "object",
+        "required": ["data", "links"],
+        "properties": {
+            "data": lists[0] if len(lists) == 1 else {"anyOf": lists},
+            "links": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    }
+    return {"anyOf": [*lists, wrapped]}
+
+
+def _positive(name: str) -> int | None:
+    """A query parameter that is a number from 1; None when it is missing or empty."""
+    text = request.args.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= _LARGEST):
+        raise Invalid(
+            f"{name} must be a whole number from 1", {name: ["Not a whole number from 1."]}
+        )
+    return int(text)
+
+
+def _run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple[list[Any], Page]:
+    query, parameters = (
+        (rows.select, rows.parameters) if isinstance(rows, AllowedRows) else (rows, {})
+    )
+    if number is None:
+        found = list(session.scalars(query, parameters).unique())
+        return found, Page(None, max(len(found), 1), len(found))
+    counted = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
+    total = session.scalar(counted, parameters) or 0
+    first = (number - 1) * size
+    if first >= total:
+        return [], Page(number, size, total)
+    limited = query.limit(size).offset(first)
+    return list(session.scalars(limited, parameters).unique()), Page(number, size, total)
+
+
+def _links(page: Page) -> dict[str, str]:
+    number = page.number or 1
+    links = {"first": _url(1)}
+    if number > 1:
+        links["previous"] = _url(number - 1)
+    links["self"] = _url(number)
+    if number < page.last:
+        links["next"] = _url(number + 1)
+    if page.last:
+        links["last"] = _url(page.last)
+    return links
+
+
+def _url(number: int) -> str:
+    """This request's path and query with another page; all other values stay (Q-14)."""
+    values = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
+    names = list(request.args)
+    values.insert(names.index("page") if "page" in names else len(values), ("page", str(number)))
+    return f"{request.path}?{urlencode(values)}"

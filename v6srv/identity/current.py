@@ -1,0 +1,39 @@
+"""The principal of the current request."""
+
+from flask import g, request
+
+from v6srv.authz.principal import Principal
+from v6srv.authz.store import PolicyStore
+from v6srv.identity.principals import load, note_seen
+from v6srv.identity.tokens import Claims, read_bearer
+
+
+def claims() -> Claims:
+    """The verified access token of this request. Raises Unauthenticated or BadToken."""
+    found: Claims | None = g.get("claims")
+    if found is None:
+        found = g.claims = read_bearer(request.headers.get("Authorization"))
+    return found
+
+
+def authenticate(store: PolicyStore) -> Principal:
+    """Who asks, loaded once per request; the live policy follows the database.
+
+    Raises Unauthenticated or BadToken.
+    """
+    known = load(claims())
+    store.follow(known.policy_revision)
+    note_seen(known)
+    g.principal = known.principal
+    return known.principal
+
+
+def principal() -> Principal:
+    """The principal that `authenticate` found for this request."""
+    found: Principal = g.principal
+    return found
+
+
+def principal_from_claims(verified: Claims) -> Principal:
+    """The principal of claims that are no request's, such as a socket's. Raises Unauthenticated."""
+    return load(verified).principal

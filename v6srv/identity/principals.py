@@ -1,0 +1,210 @@
+"""From verified claims to a Principal, in one query.
+
+The same query reads the revision of the policy, so a decision is never made by a policy older than
+the transaction it is made in, on any process.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, exists, select, update
+
+from v6srv.authz.principal import Principal
+from v6srv.db import json_rows, session, utcnow, writing
+from v6srv.errors import Unauthenticated
+from v6srv.identity.tokens import Claims
+from v6srv.model import (
+    Account,
+    Member,
+    Node,
+    Permission,
+    PolicyRevision,
+    Result,
+    Role,
+    Task,
+    User,
+    UserPermission,
+)
+from v6srv.vocabulary import PrincipalKind
+
+SEEN_EVERY = timedelta(minutes=1)
+"""`last_seen` is written at most this often (Q-43)."""
+
+_revision = select(PolicyRevision.lines).where(PolicyRevision.id == 1).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Who asks, and what else the query told."""
+
+    principal: Principal
+    policy_revision: int
+    last_seen: datetime | None
+
+
+_account, _user, _node = Account.__table__.c, User.__table__.c, Node.__table__.c
+
+_user_query = select(
+    _account.token_version,
+    _account.kept_session,
+    _account.last_seen,
+    _revision.label("revision"),
+    _user.organization_id,
+    _user.username.label("name"),
+    select(json_rows(Member.c.collaboration_id))
+    .where(Member.c.organization_id == _user.organization_id)
+    .scalar_subquery()
+    .label("collaborations"),
+    select(json_rows(Role.id, Role.slug))
+    .join(Permission, Permission.c.role_id == Role.id)
+    .where(Permission.c.user_id == _user.id)
+    .scalar_subquery()
+    .label("roles"),
+    select(json_rows(UserPermission.c.rule_id))
+    .where(UserPermission.c.user_id == _user.id)
+    .scalar_subquery()
+    .label("rules"),
+).select_from(Account.__table__.join(User.__table__, _account.id == _user.id))
+
+_node_columns = (
+    _account.token_version,
+    _account.kept_session,
+    _account.last_seen,
+    _revision.label("revision"),
+    _node.organization_id,
+    _node.collaboration_id,
+    _node.name,
+)
+_nodes = Account.__table__.join(Node.__table__, _account.id == _node.id)
+_node_query = select(*_node_columns).select_from(_nodes)
+
+
+def _gone(claims: Claims) -> Unauthenticated:
+    return Unauthenticated(f"Error loading the user {claims.account_id}")
+
+
+def load(claims: Claims) -> Known:
+    """The principal of verified claims, as the database knows it now.
+
+    Raises Unauthenticated when the account is gone, its tokens were ended, or, for a container,
+    its task is over.
+    """
+    if claims.kind is PrincipalKind.USER:
+        return _user_of(claims)
+    return _container_of(claims) if claims.kind is PrincipalKind.CONTAINER else _node_of(claims)
+
+
+def _row(claims: Claims, query: Select[Any], id_column: Any) -> Any:
+    row = session.execute(query.where(id_column == claims.account_id)).one_or_none()
+    if row is None or not claims.honoured(row.token_version, row.kept_session):
+        raise _gone(claims)
+    return row
+
+
+def _user_of(claims: Claims) -> Known:
+    return _known_user(claims, _row(claims, _user_query, _user.id))
+
+
+def _known_user(claims: Claims, row: Any) -> Known:
+    roles = [f"role:{slug or id}" for id, slug in row.roles]
+    rules = [f"rule:{id}" for id in row.rules]
+    principal = Principal(
+        PrincipalKind.USER,
+        claims.account_id,
+        row.organization_id,
+        frozenset(row.collaborations),
+        (*roles, *rules),
+        row.name or "",
+        session_id=claims.session_id,
+    )
+    return Known(principal, row.revision or 0, row.last_seen)
+
+
+def _node_of(claims: Claims) -> Known:
+    return _known_node(claims, _row(claims, _node_query, _node.id))
+
+
+def _known_node(claims: Claims, row: Any) -> Known:
+    principal = Principal(
+        PrincipalKind.NODE,
+        claims.account_id,
+        row.organization_id,
+        frozenset() if row.collaboration_id is None else frozenset((row.collaboration_id,)),
+        name=row.name or "",
+        session_id=claims.session_id,
+    )
+    return Known(principal, row.revision or 0, row.last_seen)
+
+
+def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
+    """The principals of many claims of users and nodes, in one query per kind and 500 accounts.
+
+    Claims that are no longer honoured are missing from the answer.
+    """
+    ways = (
+        (PrincipalKind.USER, _user_query.add_columns(_user.id), _user.id, _known_user),
+        (PrincipalKind.NODE, _node_query.add_columns(_node.id), _node.id, _known_node),
+    )
+    wanted = list(claims)
+    found: dict[Claims, Known] = {}
+    for kind, query, id_column, known in ways:
+        of_kind = [c for c in wanted if c.kind is kind]
+        ids = sorted({c.account_id for c in of_kind})
+        rows = {
+            row.id: row
+            for start in range(0, len(ids), 500)
+            for row in session.execute(query.where(id_column.in_(ids[start : start + 500])))
+        }
+        for c in of_kind:
+            row = rows.get(c.account_id)
+            if row is not None and c.honoured(row.token_version, row.kept_session):
+                found[c] = known(c, row)
+    return found
+
+
+def _container_of(claims: Claims) -> Known:
+    assert claims.container is not None
+    task_id = claims.container["task_id"]
+    unfinished = exists().where(Result.task_id == Task.id, Result.finished_at.is_(None))
+    query = (
+        select(*_node_columns, Task.run_id, Task.image, unfinished.label("open"))
+        .select_from(_nodes.join(Task.__table__, Task.collaboration_id == _node.collaboration_id))
+        .where(Task.id == task_id)
+    )
+    row = _row(claims, query, _node.id)
+    if not row.open:
+        raise Unauthenticated("Container-token is not valid")
+    principal = Principal(
+        PrincipalKind.CONTAINER,
+        claims.account_id,
+        row.organization_id,
+        frozenset((row.collaboration_id,)),
+        name=row.name or "",
+        task_id=task_id,
+        run_id=row.run_id,
+        image=row.image,
+    )
+    return Known(principal, row.revision or 0, None)
+
+
+def note_seen(known: Known) -> None:
+    """Write `last_seen` of a user or node if it was not written within the last minute.
+
+    Ends the current transaction: call it before anything else is read or written.
+    """
+    if known.principal.kind is PrincipalKind.CONTAINER:
+        return
+    now = utcnow()
+    if known.last_seen is not None and now - known.last_seen < SEEN_EVERY:
+        return
+    session.rollback()
+    with writing():
+        session.execute(
+            update(Account)
+            .where(Account.id == known.principal.account_id)
+            .values(last_seen=now)
+            .execution_options(synchronize_session=False)
+        )
+        session.commit()

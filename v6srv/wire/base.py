@@ -1,0 +1,82 @@
+"""What all schemas share: unknown fields are ignored, null and times are read as 3.x sends them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+MAX_ID = 2**31 - 1
+"""Ids beyond this cannot exist; the databases would refuse to compare with them."""
+
+
+class Input(Schema):
+    """A request body or query: fields that are not declared have no effect (rest.md 1.1)."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class Changes(Input):
+    """A PATCH body: null means "not given" (clients.md 1, H14), what is absent stays."""
+
+    @pre_load
+    def _drop_nulls(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class Output(Schema):
+    """An answer."""
+
+
+def id_field(**kwargs: Any) -> fields.Integer:
+    """The id of a row: 1 to MAX_ID."""
+    return fields.Integer(validate=validate.Range(1, MAX_ID), **kwargs)
+
+
+class Text(fields.String):
+    """Text without the character that databases cannot store; numbers become text (rest.md 1.5)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if "\x00" in text:
+            raise ValidationError("The character NUL is not allowed.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValidationError("Not valid Unicode text.") from error
+        return text
+
+
+class Timestamp(fields.Field[datetime]):
+    """ISO 8601, with or without fraction and offset (Q-16); a naive time is taken as it is.
+
+    Dumped with `+00:00`, microseconds only when they are not zero (rest.md 1.9).
+    """
+
+    default_error_messages = {"invalid": "Not a valid ISO 8601 time."}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).isoformat()
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            return datetime.fromisoformat(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self.make_error("invalid") from error
+
+
+class Flag(fields.Boolean):
+    """A boolean as any client writes it: True, true, 1, "False", "0", "" (Q-11, Q-27)."""
+
+    truthy = {True, 1, "1", "true", "True", "TRUE", "yes", "on"}
+    falsy = {False, 0, "0", "false", "False", "FALSE", "no", "off", ""}
+
+
+class MessageOut(Output):
+    """An answer that only says what was done."""
+
+    msg = fields.String()
