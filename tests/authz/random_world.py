@@ -256,7 +256,10 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("!meets(r.sub.collabs, r.obj.collabs)", lambda s, o: not s.collabs & o.collabs),
         ("1 in r.obj.collabs || 2 in r.obj.orgs", lambda s, o: 1 in o.collabs or 2 in o.orgs),
         ("!(r.sub.id in r.obj.owners)", lambda s, o: s.id not in o.owners),
-        ("r.sub.org in r.obj.orgs && r.sub.account > 2", lambda s, o: s.org in o.orgs and s.account > 2),
+        (
+            "r.sub.org in r.obj.orgs && r.sub.account > 2",
+            lambda s, o: s.org in o.orgs and s.account > 2,
+        ),
         ("r.obj.id != r.sub.account", lambda s, o: o.id != s.account),
         ("r.obj.id in (1, 2, 3)", lambda s, o: o.id in (1, 2, 3)),
         (
@@ -308,9 +311,7 @@ def make_lines(chance: random.Random, conditional: bool = True) -> list[Line]:
     for _ in range(chance.randint(5, 40)):
         texts.add(_line(chance, chance.choice(SUBJECTS + MORE_SUBJECTS), conditional))
     lines = [Line("p", values, f"random:{i}") for i, values in enumerate(sorted(texts))]
-    lines += [
-        Line("g", edge, f"edge:{i}") for i, edge in enumerate(EDGES) if chance.random() < 0.7
-    ]
+    lines += [Line("g", edge, f"edge:{i}") for i, edge in enumerate(EDGES) if chance.random() < 0.7]
     lines += [
         Line("g2", pair, "scope")
         for pair in (
@@ -345,7 +346,7 @@ def _line(chance: random.Random, subject: str, conditional: bool) -> tuple[str, 
 
 def oracle(who: Principal, facts: SimpleNamespace, operation: Operation, lines: list[Line]) -> bool:
     """The decision by the shipped model, without Casbin, compiler or SQL."""
-    subject = SubjectFacts(who)
+    subject = who.facts
     names = {who.id, subject.kind, subject.group, *who.roles}
     while True:
         more = {line.values[1] for line in lines if line.ptype == "g" and line.values[0] in names}

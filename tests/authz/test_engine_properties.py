@@ -18,7 +18,7 @@ from tests.authz.random_world import World, make_lines, make_world, oracle
 from v6srv import db
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.expression import FUNCTIONS
-from v6srv.authz.principal import Principal, SubjectFacts
+from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import Snapshot, build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.errors import Denied
@@ -57,8 +57,7 @@ MODELS = {
         (
             "(g(r.sub.id, p.sub) || g(r.sub.kind, p.sub) || g(r.sub.group, p.sub)) && \\\n"
             '    (p.scope == "global"',
-            "(g(r.sub.id, p.sub) || r.sub.kind == p.sub) && \\\n"
-            '    (p.scope == "global"',
+            '(g(r.sub.id, p.sub) || r.sub.kind == p.sub) && \\\n    (p.scope == "global"',
         )
     ),
     "negations in the matcher": _replaced(
@@ -127,7 +126,9 @@ def _stock(model: str, lines: list[Line], principals: list[Principal]) -> casbin
     return enforcer
 
 
-def _listed(authz: Authorizer, who: Principal, resource: Resource, operation: Operation) -> set[int]:
+def _listed(
+    authz: Authorizer, who: Principal, resource: Resource, operation: Operation
+) -> set[int]:
     try:
         rows = authz.allowed_rows(who, resource, operation)
     except Denied:
@@ -164,7 +165,7 @@ def _compare(
     who: Principal,
     chance: random.Random,
 ) -> None:
-    subject = SubjectFacts(who)
+    subject = who.facts
     for resource, rows in world.rows.items():
         operation = chance.choice(tuple(Operation))
         listed = _listed(authz, who, resource, operation)

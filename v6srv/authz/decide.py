@@ -16,7 +16,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from v6srv.authz.expression import ExpressionError
 from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.matcher import Plan
-from v6srv.authz.principal import Principal, SubjectFacts
+from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.store import PolicyStore, note_lines_changed, note_members_changed
 from v6srv.authz.where import Where
@@ -222,7 +222,7 @@ class Authorizer:
             return False
         try:
             answer = plan.decide(
-                SubjectFacts(who), SimpleNamespace(type=resource.value, **facts), operation.value
+                who.facts, SimpleNamespace(type=resource.value, **facts), operation.value
             )
         except Exception:
             log.exception("policy %s failed on %s: denied", self.policy.version, dict(facts))
@@ -255,7 +255,7 @@ class Authorizer:
 
     def may_hand_out(self, who: Principal, rules: Iterable[Rule]) -> list[Rule]:
         """Those of `rules` that `who` may not give to others; empty means all may be given."""
-        subject, snapshot = SubjectFacts(who), self.store.live
+        subject, snapshot = who.facts, self.store.live
         return [
             rule
             for rule in rules
@@ -289,7 +289,7 @@ class Authorizer:
         if min_scope is not None:
             ordered = list(Scope)
             scopes = frozenset(scope.value for scope in ordered[ordered.index(min_scope) :])
-        return snapshot.plan(SubjectFacts(who), resource, operation, scopes), snapshot
+        return snapshot.plan(who.facts, resource, operation, scopes), snapshot
 
     @staticmethod
     def _where(
@@ -304,7 +304,7 @@ class Authorizer:
     ) -> tuple[ColumnElement[bool], dict[str, Any]]:
         found: Where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
         try:
-            return found.condition, found.parameters(SubjectFacts(who), operation.value)
+            return found.condition, found.parameters(who.facts, operation.value)
         except Exception:  # a failing condition never opens a door, whatever it raises
             log.exception("policy %s failed for %s: denied", snapshot.version, who.subject)
             return false(), {}

@@ -31,13 +31,13 @@ class Principal:
     # What the matcher reads, computed once.
     id: str = field(init=False)
     group: str = field(init=False)
-    membership: tuple[str, ...] = field(init=False)
+    facts: "SubjectFacts" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         number = self.task_id if self.kind is PrincipalKind.CONTAINER else self.account_id
         object.__setattr__(self, "id", f"{self.kind.value}:{number}")
         object.__setattr__(self, "group", f"org:{self.organization_id}")
-        object.__setattr__(self, "membership", tuple(sorted(self.roles)))
+        object.__setattr__(self, "facts", SubjectFacts(self))
 
     @property
     def subject(self) -> str:
@@ -76,7 +76,7 @@ class SubjectFacts:
         self.task = who.task_id
         self.run = who.run_id
         self.image = who.image
-        self.membership = who.membership
+        self.membership = tuple(sorted(who.roles))
 
 
 SUBJECT_FACTS: dict[str, type] = {

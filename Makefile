@@ -1,0 +1,59 @@
+# Two commands do everything: `make run` serves, `make test` checks. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CLIENT_VENV := .venv-client
+CLIENT_READY := $(CLIENT_VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint lock bench docs soak clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "v6srv needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+install: $(READY) ## Make the virtual environment from the lock file
+
+run: $(READY) ## Serve REST, /apidocs and Socket.IO (HOST, PORT and V6SRV_* are honoured)
+	@exec $(BIN)/v6srv start
+
+test: $(READY) $(CLIENT_READY) ## Check everything: style, types, house rules, and all tests
+	bash tools/services.sh
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+lint: $(READY) ## Style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+
+$(CLIENT_READY): tests/wire/requirements.lock
+	bash tools/client_venv.sh $(CLIENT_VENV)
+	touch $@
+
+bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/README.md)
+	$(BIN)/python bench/run.py
+
+docs: $(READY) ## Write the documentation that is generated
+	$(BIN)/python tools/generate_docs.py
+
+soak: $(READY) ## The property tests of the policy engine on many more examples
+	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz
+
+lock: ## Renew requirements.lock from pyproject.toml (needs uv)
+	{ echo "# Locked versions with hashes, for Python 3.11 to 3.13. Written by: make lock"; \
+	  uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(CLIENT_VENV) build *.egg-info

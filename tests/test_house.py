@@ -1,0 +1,92 @@
+"""The rules of the house that no type checker knows."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from v6srv.authz.facts import COMMON, MODELS, TABLES
+from v6srv.vocabulary import Resource
+
+ROOT = Path(__file__).parents[1]
+
+
+def _views(app: Flask) -> dict[tuple[str, str], Any]:
+    """Every view of the API by method and path."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        view = getattr(app.view_functions[rule.endpoint], "view_class", None)
+        if view is None or not rule.rule.startswith("/api/"):
+            continue
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            found[method, rule.rule] = getattr(view, method.lower())
+    return found
+
+
+def test_every_route_states_a_rule(app: Flask) -> None:
+    views = _views(app)
+    assert len(views) > 50
+    assert [key for key, view in views.items() if not hasattr(view, "rule")] == []
+
+
+def test_a_route_without_a_rule_cannot_be_registered(app: Flask) -> None:
+    from flask.views import MethodView
+
+    from v6srv.app import require_guard
+
+    class Silent(MethodView):
+        def get(self) -> str:
+            return ""
+
+    app._got_first_request = False
+    app.add_url_rule("/api/silent", view_func=Silent.as_view("silent"))
+    with pytest.raises(RuntimeError, match="states no rule"):
+        require_guard(app, "silent", "/api/silent", {"GET"})
+
+
+def test_the_documentation_says_what_the_guard_asks(app: Flask) -> None:
+    document = app.test_client().get("/apispec_1.json").get_json()
+    for (method, path), view in _views(app).items():
+        spoken = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+        operation = document["paths"][spoken][method.lower()]
+        assert operation["x-required-rule"] == view.rule.document(), (method, path)
+        assert operation["responses"], (method, path)
+
+
+def test_every_resource_has_facts() -> None:
+    assert set(MODELS) == set(Resource) - {Resource.EVENT}
+    for model in MODELS.values():
+        assert TABLES[model].names >= COMMON
+
+
+def test_casbin_of_the_old_name_is_not_installed() -> None:
+    with pytest.raises(PackageNotFoundError):
+        distribution("casbin")
+
+
+def test_the_policy_reference_is_not_stale() -> None:
+    checked = subprocess.run(
+        [sys.executable, "tools/generate_docs.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_no_permission_is_decided_in_endpoints() -> None:
+    """An endpoint or socket handler that compares kinds, roles or organizations is in the wrong room."""
+    suspicious = re.compile(r"\bif\b.*\b(who\.|principal|\.kind\b|role_ids|\.roles\b)")
+    lines = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted((ROOT / "v6srv" / "api").glob("*.py"))
+        if path.name != "guard.py"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if suspicious.search(line)
+    ]
+    assert lines == []

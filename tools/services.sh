@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# What the tests talk to: PostgreSQL, Redis and RabbitMQ. Installs what is missing (Debian and
+# Ubuntu, as root) and starts what does not answer. Nothing happens when all of it is there.
+#
+# PostgreSQL is only installed: when the standard port answers no test login, tests/postgres.py
+# starts a private cluster, and an existing one is never touched.
+set -euo pipefail
+
+say() { printf 'services: %s\n' "$*" >&2; }
+
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+has_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
+missing=()
+answers 5432 || has_postgres || missing+=(postgresql)
+answers 6379 || command -v redis-server >/dev/null || missing+=(redis-server)
+answers 5672 || command -v rabbitmq-server >/dev/null || missing+=(rabbitmq-server)
+
+if ((${#missing[@]})); then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    say "please install ${missing[*]}: the tests need them, and only root can install them here"
+    exit 1
+  fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq </dev/null
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
+fi
+
+# start NAME PORT COMMAND...: run the command, then wait until the port answers.
+start() {
+  local name=$1 port=$2
+  shift 2
+  answers "$port" && return
+  say "starting $name"
+  "$@" </dev/null >/dev/null 2>&1 || true
+  for _ in $(seq 120); do
+    answers "$port" && return
+    sleep 0.5
+  done
+  say "$name does not answer on port $port; tried: $*"
+  exit 1
+}
+
+start Redis 6379 redis-server --bind 127.0.0.1 --port 6379 --save '' --appendonly no --daemonize yes
+if [ "$(id -u)" -eq 0 ] && command -v service >/dev/null; then
+  start RabbitMQ 5672 service rabbitmq-server start
+else
+  start RabbitMQ 5672 rabbitmq-server -detached
+fi

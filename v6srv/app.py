@@ -1,0 +1,135 @@
+"""The composition root: the only place where the parts meet."""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_cors import CORS
+from flask_smorest import Api
+
+from v6srv import db
+from v6srv.api import (
+    collaboration,
+    kill,
+    node,
+    organization,
+    password,
+    port,
+    recover,
+    result,
+    role,
+    rule,
+    server,
+    task,
+    token,
+    user,
+    vpn,
+)
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.store import PolicyStore
+from v6srv.identity import passwords, tokens
+from v6srv.realtime import server as realtime
+from v6srv.service.mail import Mailer
+from v6srv.settings import Settings
+from v6srv.wire import errors, links
+from v6srv.wire.json import OrjsonProvider
+from v6srv.wire.version import VERSION
+
+RESOURCES = (
+    server,
+    token,
+    node,
+    organization,
+    collaboration,
+    task,
+    result,
+    user,
+    role,
+    rule,
+    port,
+    vpn,
+    recover,
+    password,
+    kill,
+)
+"""The modules with endpoints, in the order of the documentation."""
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application of these settings.
+
+    The database must be migrated and seeded (`service.setup.prepare`). Raises PolicyError, with
+    every problem's place, when the policies are not valid.
+    """
+    app = Flask("v6srv", root_path=str(Path(__file__).parent))
+    app.json_provider_class = OrjsonProvider
+    app.json = OrjsonProvider(app)
+    app.config.update(
+        SETTINGS=settings,
+        MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,
+        MAX_PER_PAGE=settings.max_per_page,
+        PROPAGATE_EXCEPTIONS=False,
+        **_documentation(),
+    )
+    db.connect(settings.uri)
+    app.teardown_appcontext(_end_session)
+    links.configure(settings.api_path)
+    CORS(app, origins=settings.cors_origins, methods=_METHODS)
+    tokens.init_app(app, settings)
+    passwords.configure(rounds=settings.password_rounds)
+    app.extensions["mailer"] = Mailer(settings)
+    store = PolicyStore(settings.policies)
+    db.session.remove()
+    app.extensions["authz"] = Authorizer(store)
+    _register_endpoints(app, settings.api_path)
+    errors.register(app)
+    realtime.init_app(app, settings)
+    return app
+
+
+_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+def _end_session(_error: BaseException | None) -> None:
+    db.session.remove()
+
+
+def _documentation() -> dict[str, Any]:
+    """OpenAPI at /apispec_1.json, and its page at /apidocs, without anything from outside."""
+    return {
+        "API_TITLE": "v6srv",
+        "API_VERSION": VERSION,
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_JSON_PATH": "apispec_1.json",
+        "OPENAPI_SWAGGER_UI_PATH": "/apidocs",
+        "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
+        "API_SPEC_OPTIONS": {
+            "info": {
+                "description": "Every operation says in `x-required-rule` what the policies must"
+                " grant its caller."
+            },
+            "components": {
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                }
+            },
+        },
+    }
+
+
+def _register_endpoints(app: Flask, api_path: str) -> None:
+    api = Api(app)
+    for module in RESOURCES:
+        api.register_blueprint(module.blp, url_prefix=api_path)
+    for rule_ in app.url_map.iter_rules():
+        if rule_.rule.startswith(f"{api_path}/"):
+            require_guard(app, rule_.endpoint, rule_.rule, rule_.methods or set())
+
+
+def require_guard(app: Flask, endpoint: str, path: str, methods: set[str]) -> None:
+    """Refuse to start with a route that states no rule."""
+    view = getattr(app.view_functions[endpoint], "view_class", None)
+    for method in methods - {"HEAD", "OPTIONS"}:
+        if not hasattr(getattr(view, method.lower(), None), "rule"):
+            raise RuntimeError(f"{method} {path} states no rule: use v6srv.api.guard")
