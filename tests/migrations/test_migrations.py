@@ -1,0 +1,167 @@
+"""Migrations lead to the tables of the models, in both directions, and once per database."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import run
+from sys import executable
+
+import pytest
+from alembic.util import CommandError
+from sqlalchemy import create_engine, inspect, make_url, text
+
+from v6srv import migrations
+from v6srv.db import Base, make_engine
+from v6srv.errors import Invalid
+
+
+def _tables(uri: str) -> set[str]:
+    engine = create_engine(uri)
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def test_up_down_and_up_again(database_uri: str) -> None:
+    """`base` is a database without tables; `head` has those of the models."""
+    assert migrations.current(database_uri) is None
+    for _ in range(2):
+        migrations.upgrade(database_uri)
+        assert migrations.current(database_uri) == migrations.head()
+        assert _tables(database_uri) == {*Base.metadata.tables, "alembic_version"}
+        migrations.downgrade(database_uri, "base")
+        assert migrations.current(database_uri) is None
+        assert _tables(database_uri) == {"alembic_version"}
+
+
+def test_models_and_migrations_agree(database_uri: str) -> None:
+    """Nobody has changed a model without a revision."""
+    migrations.upgrade(database_uri)
+    assert migrations.differences(database_uri) == []
+
+
+def test_a_difference_is_seen(database_uri: str) -> None:
+    """The comparison is no comparison with itself."""
+    migrations.upgrade(database_uri)
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_task_run_id"))
+        connection.execute(text("ALTER TABLE organization ADD COLUMN motto TEXT"))
+        connection.execute(text("CREATE TABLE of_somebody_else (id INTEGER)"))
+    engine.dispose()
+    kinds = {change[0] for change in migrations.differences(database_uri)}
+    assert kinds == {"add_index", "remove_column"}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_sqlite_says_the_same_word_for_word(database_uri: str, tmp_path: Path) -> None:
+    """AUTOINCREMENT, cascades and constraint names are beyond the comparison of alembic."""
+    migrations.upgrade(database_uri)
+    by_models = make_engine(f"sqlite:///{tmp_path}/models.sqlite")
+    Base.metadata.create_all(by_models)
+    by_models.dispose()
+    expected = _sqlite_schema(tmp_path / "models.sqlite")
+    found = _sqlite_schema(Path(make_url(database_uri).database or ""))
+    assert found.pop("alembic_version")
+    found.pop("sqlite_autoindex_alembic_version_1", None)
+    assert found == expected
+    assert sum("AUTOINCREMENT" in str(sql) for sql in found.values()) > 10
+
+
+def _sqlite_schema(path: Path) -> dict[str, list[str]]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL")
+        return {
+            name: sorted(" ".join(sql.split()).removesuffix(" )").split(", CONSTRAINT "))
+            for name, sql in rows
+            if not name.startswith("sqlite_")
+        }
+
+
+def test_many_at_once_migrate_once(database_uri: str) -> None:
+    """Processes that start together wait for each other."""
+    code = "import sys; from v6srv import migrations; migrations.upgrade(sys.argv[1])"
+    with ThreadPoolExecutor(4) as pool:
+        done = list(
+            pool.map(
+                lambda _: run(
+                    [executable, "-c", code, database_uri], capture_output=True, text=True
+                ),
+                range(4),
+            )
+        )
+    assert [process.returncode for process in done] == [0] * 4, done
+    assert migrations.current(database_uri) == migrations.head()
+    assert migrations.differences(database_uri) == []
+
+
+def test_a_failed_migration_leaves_nothing(database_uri: str) -> None:
+    """A revision is applied whole or not at all, on SQLite too."""
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE result (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(Exception, match="already exists"):
+        migrations.upgrade(database_uri)
+    assert _tables(database_uri) == {"result"}
+
+
+def test_drop_all_leaves_tables_of_others(database_uri: str) -> None:
+    """Afterwards the database can be migrated again."""
+    migrations.upgrade(database_uri)
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE of_somebody_else (id INTEGER)"))
+    engine.dispose()
+    migrations.drop_all(database_uri)
+    assert _tables(database_uri) == {"of_somebody_else"}
+    migrations.drop_all(database_uri)
+    migrations.upgrade(database_uri)
+    assert migrations.current(database_uri) == migrations.head()
+
+
+def test_a_database_of_a_newer_server_is_refused(database_uri: str) -> None:
+    """It is not touched."""
+    migrations.upgrade(database_uri)
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(CommandError, match="9999"):
+        migrations.upgrade(database_uri)
+    assert migrations.current(database_uri) == "9999"
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_rows_that_point_nowhere_are_found(database_uri: str) -> None:
+    """SQLite's foreign keys are off while tables change, so they are checked at the end."""
+    migrations.upgrade(database_uri)
+    with sqlite3.connect(make_url(database_uri).database or "") as connection:
+        connection.execute("INSERT INTO role (name, organization_id) VALUES ('lost', 99)")
+    with pytest.raises(Invalid, match="role"):
+        migrations.upgrade(database_uri)
+
+
+def test_memory_cannot_be_migrated() -> None:
+    with pytest.raises(Invalid):
+        migrations.upgrade("sqlite://")
+
+
+def test_a_draft_holds_what_is_missing(tmp_path: Path) -> None:
+    """`draft` writes a revision that can be read, with plain types."""
+    uri = f"sqlite:///{tmp_path}/draft.sqlite"
+    migrations.upgrade(uri)
+    with sqlite3.connect(tmp_path / "draft.sqlite") as connection:
+        connection.execute("DROP INDEX ix_task_run_id")
+        connection.execute("ALTER TABLE task DROP COLUMN created_at")
+    written = migrations.draft(uri, "bring it back", tmp_path).read_text()
+    assert "sa.DateTime()" in written
+    assert "ix_task_run_id" in written
+    assert "v6srv" not in written
+
+
+def test_revisions_stand_alone() -> None:
+    """A revision must work the same when the models have long changed."""
+    for path in migrations.VERSIONS.glob("*.py"):
+        assert "v6srv" not in path.read_text(), path

@@ -1,0 +1,157 @@
+"""The schema of the database, from the first table on (Alembic, without an ini file).
+
+Each call is one transaction under a lock of the database: two processes that start at once migrate
+once, and a migration that fails leaves nothing behind. Revisions never import `v6srv.model`: they
+say what the tables were, the models say what they are.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Connection, MetaData, Table, make_url, text
+
+import v6srv.model  # noqa: F401 - it fills Base.metadata
+from v6srv.db import Base, UtcDateTime, make_engine, writing
+from v6srv.errors import Invalid
+
+VERSIONS = Path(__file__).parent / "versions"
+"""Where the revisions are."""
+
+_LOCK = 0x7636_7372
+"""Key of the PostgreSQL advisory lock: a constant that no other program uses."""
+
+_VERSION_TABLE = "alembic_version"
+
+_one_at_a_time = threading.Lock()  # alembic keeps its environment in globals of the process
+
+
+def upgrade(uri: str, revision: str = "head") -> None:
+    """Bring the database to a revision; nothing happens when it is there already.
+
+    The database must exist; a SQLite file is created. Raises alembic's CommandError when the
+    database was made by a newer server.
+    """
+    with _locked(uri) as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(uri: str, revision: str) -> None:
+    """Take the database back to a revision; `base` is a database without tables."""
+    with _locked(uri) as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def current(uri: str) -> str | None:
+    """The revision of the database; None when it was never migrated."""
+    with _locked(uri) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """The revision that this version of the server works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def drop_all(uri: str) -> None:
+    """Drop every table of this server, with its data. Tables of others are left alone."""
+    with _locked(uri) as connection:
+        Base.metadata.drop_all(connection)
+        Table(_VERSION_TABLE, MetaData()).drop(connection, checkfirst=True)
+
+
+def differences(uri: str) -> list[Any]:
+    """What the models say and the database does not, or the reverse; empty when they agree."""
+    with _locked(uri) as connection:
+        context = MigrationContext.configure(connection, opts=autogenerate_options())
+        return list(compare_metadata(context, Base.metadata))
+
+
+def draft(uri: str, message: str, folder: Path = VERSIONS) -> Path:
+    """Write a new revision with the differences to `folder`, to be read and completed by hand.
+
+    The database must be at `head`.
+    """
+    number = f"{int(head()) + 1:04}"
+    with _locked(uri) as connection:
+        config = _config(connection)
+        config.set_main_option("version_locations", f"{VERSIONS}\n{folder}")
+        script = command.revision(
+            config, message, autogenerate=True, rev_id=number, version_path=str(folder)
+        )
+    assert isinstance(script, Script)
+    return Path(script.path)
+
+
+def autogenerate_options() -> dict[str, Any]:
+    """How models and database are compared and differences are written; env.py uses it too."""
+    return {
+        "target_metadata": Base.metadata,
+        "compare_type": True,
+        "compare_server_default": True,
+        "render_as_batch": True,
+        "render_item": _render_item,
+        "include_name": _is_ours,
+    }
+
+
+def _render_item(kind: str, item: Any, _context: object) -> str | bool:
+    """Revisions must work when our classes have changed: write plain SQLAlchemy types."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime()"
+    return False
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave tables of other programs in the same database out of the comparison."""
+    return kind != "table" or name in Base.metadata.tables
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "v6srv:migrations")
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _locked(uri: str) -> Iterator[Connection]:
+    """A connection in a transaction that no other process shares, committed at the end."""
+    url = make_url(uri)
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite and url.database in (None, "", ":memory:"):
+        raise Invalid("A database in memory ends with its connection: it cannot be migrated")
+    engine = make_engine(uri)
+    try:
+        with _one_at_a_time, writing(), engine.connect() as connection:
+            if is_sqlite:
+                # A table is changed by making a new one: its rows must not take others along.
+                _run_outside_a_transaction(connection, "PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                if not is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                yield connection
+                if is_sqlite:
+                    _check_foreign_keys(connection)
+    finally:
+        engine.dispose()
+
+
+def _run_outside_a_transaction(connection: Connection, statement: str) -> None:
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    raw.cursor().execute(statement)
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
+    if broken is not None:
+        raise Invalid(f"Row {broken[1]} of table {broken[0]} points to no row of {broken[2]}")

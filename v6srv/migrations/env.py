@@ -1,0 +1,8 @@
+"""Run by alembic for each command; the connection is in a transaction of `v6srv.migrations`."""
+
+from alembic import context
+
+from v6srv.migrations import autogenerate_options
+
+context.configure(connection=context.config.attributes["connection"], **autogenerate_options())
+context.run_migrations()

@@ -1,0 +1,227 @@
+"""What must be there before the server can serve: policies, tables, rules, roles, a first account.
+
+Everything here can be repeated at each start, and by several processes at once.
+"""
+
+import fcntl
+import logging
+import secrets
+import shutil
+import string
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import delete, exists, insert, make_url, select, text, update
+from sqlalchemy.orm import Session
+
+from v6srv import migrations
+from v6srv.authz.rules import DEFAULT_ROLES, RULES
+from v6srv.authz.snapshot import declared_grants
+from v6srv.db import make_engine, writing
+from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
+from v6srv.settings import Settings
+from v6srv.vocabulary import Operation, Scope
+
+log = logging.getLogger(__name__)
+
+ROOT = "root"
+"""Name of the first organization and of the first user."""
+
+_LOCK = 0x7636_7373
+"""Key of the PostgreSQL advisory lock of `_seed`; migrations have their own."""
+
+
+Grant = tuple[str, Scope, Operation]
+"""What a rule is about: resource, scope, operation."""
+
+Grants = Mapping[str, Collection[Grant]]
+"""What each default role holds, by slug."""
+
+
+class Passwords(Protocol):
+    """What the first account needs of `identity.passwords`, a layer above this one."""
+
+    def hash_password(self, text: str, /) -> str:
+        """A hash to store."""
+
+    def password_problem(self, text: str, /) -> str | None:
+        """The first password rule that `text` breaks."""
+
+
+def prepare(settings: Settings, passwords: Passwords) -> str | None:
+    """Make everything ready to serve with these settings.
+
+    Returns the password of the user `root` if it was generated now: show it once, only its hash is
+    stored. Raises PolicyError, before the database is touched, when the policies are not valid.
+    """
+    settings.instance.mkdir(parents=True, exist_ok=True)
+    _make_folder_of_database(settings.uri)
+    with _alone(settings.instance / ".setup.lock"):
+        install_policies(settings.policies)
+        grants = declared_grants(settings.policies)
+        migrations.upgrade(settings.uri)
+        engine = make_engine(settings.uri)
+        try:
+            with Session(engine) as sess:
+                return _seed(sess, grants, settings, passwords)
+        finally:
+            engine.dispose()
+
+
+def install_policies(folder: Path) -> None:
+    """Copy the policies that come with the server, unless the folder has policies already.
+
+    A folder with any policy file is an admin's: nothing is added to it, so a removed default line
+    does not come back.
+    """
+    if any(folder.glob("*.conf")) or any(folder.glob("*.csv")):
+        return
+    with as_file(files("v6srv") / "_policies") as packaged:
+        shutil.copytree(packaged, folder, dirs_exist_ok=True)
+    log.info("the default policies were copied to %s", folder)
+
+
+def _seed(sess: Session, grants: Grants, settings: Settings, passwords: Passwords) -> str | None:
+    """Rules, default roles, policy revision and, into an empty user table, `root`: one transaction.
+
+    Returns the password of `root` if it was generated.
+    """
+    password, stored, generated = None, None, False
+    if not sess.scalar(select(exists(select(User.id)))):
+        sess.rollback()  # hashing is slow: no transaction waits for it
+        password, generated = _first_password(settings, passwords)
+        stored = passwords.hash_password(password)
+    sess.rollback()
+    with writing(), sess.begin():
+        if sess.get_bind().dialect.name == "postgresql":
+            sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        changed = _complete_rules(sess)
+        changed |= _complete_roles(sess, grants)
+        _raise_revision(sess, changed)
+        if stored is None or sess.scalar(select(exists(select(User.id)))):
+            return None
+        _create_root(sess, settings.root_email, stored)
+    return password if generated else None
+
+
+def _complete_rules(sess: Session) -> bool:
+    """Add the declared rules that are missing, in their order; True when something changed."""
+    known = {(rule.name, rule.scope, rule.operation): rule for rule in sess.scalars(select(Rule))}
+    changed = False
+    for declared in RULES:
+        rule = known.get((declared.resource, declared.scope, declared.operation))
+        if rule is None:
+            rule = Rule(
+                name=declared.resource.value, scope=declared.scope, operation=declared.operation
+            )
+            sess.add(rule)
+        changed |= _assign(rule, description=declared.description)
+    sess.flush()
+    return changed
+
+
+def _complete_roles(sess: Session, grants: Grants) -> bool:
+    """Make the default roles hold what the policy files grant (Q-61); True when something changed.
+
+    A server-wide role that has the name of a default role becomes it: 3.x knew them by name.
+    """
+    changed = False
+    server_wide = list(sess.scalars(select(Role).where(Role.organization_id.is_(None))))
+    by_slug = {role.slug: role for role in server_wide}
+    by_name = {role.name: role for role in server_wide if role.slug is None}
+    for declared in DEFAULT_ROLES:
+        role = by_slug.get(declared.slug) or by_name.get(declared.name) or Role()
+        changed |= _assign(
+            role, slug=declared.slug, name=declared.name, description=declared.description
+        )
+        sess.add(role)
+        sess.flush()  # one by one: ids in the order of declaration
+        changed |= _hold(sess, role, grants[declared.slug])
+    return changed
+
+
+def _assign(row: Rule | Role, **values: str) -> bool:
+    """Set attributes; True when one of them was different."""
+    different = {name: value for name, value in values.items() if getattr(row, name) != value}
+    for name, value in different.items():
+        setattr(row, name, value)
+    return bool(different)
+
+
+def _hold(sess: Session, role: Role, grants: Collection[Grant]) -> bool:
+    """Let a role hold exactly these rules; True when something changed."""
+    wanted = {
+        rule.id
+        for rule in sess.scalars(select(Rule))
+        if (rule.name, rule.scope, rule.operation) in grants
+    }
+    held = set(sess.scalars(select(RoleRule.c.rule_id).where(RoleRule.c.role_id == role.id)))
+    if held - wanted:
+        sess.execute(
+            delete(RoleRule).where(
+                RoleRule.c.role_id == role.id, RoleRule.c.rule_id.in_(held - wanted)
+            )
+        )
+    if wanted - held:
+        rows = [{"role_id": role.id, "rule_id": id} for id in sorted(wanted - held)]
+        sess.execute(insert(RoleRule), rows)
+    return held != wanted
+
+
+def _raise_revision(sess: Session, changed: bool) -> None:
+    """Tell processes that are running already; make the row of the revision if it is missing."""
+    if sess.get(PolicyRevision, 1) is None:
+        sess.add(PolicyRevision(id=1))
+    elif changed:
+        sess.execute(
+            update(PolicyRevision)
+            .where(PolicyRevision.id == 1)
+            .values(lines=PolicyRevision.lines + 1, members=PolicyRevision.members + 1)
+        )
+
+
+def _create_root(sess: Session, email: str, password_hash: str) -> None:
+    organization = sess.scalar(
+        select(Organization).where(Organization.name == ROOT).order_by(Organization.id).limit(1)
+    )
+    sess.add(
+        User(
+            username=ROOT,
+            email=email,
+            password=password_hash,
+            organization=organization or Organization(name=ROOT),
+            roles=[sess.scalars(select(Role).where(Role.slug == ROOT)).one()],
+        )
+    )
+
+
+def _first_password(settings: Settings, passwords: Passwords) -> tuple[str, bool]:
+    """The password of `root`, and whether it was generated."""
+    if settings.root_password is not None:
+        chosen = settings.root_password.get_secret_value()
+        problem = passwords.password_problem(chosen)
+        if problem is not None:
+            log.warning("the first password of %s is weak: %s", ROOT, problem)
+        return chosen, False
+    letters = string.ascii_letters + string.digits + "-_.+"
+    while True:
+        password = "".join(secrets.choice(letters) for _ in range(20))
+        if passwords.password_problem(password) is None:
+            return password, True
+
+
+def _make_folder_of_database(uri: str) -> None:
+    url = make_url(uri)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process of this machine is between these two lines for this file."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
