@@ -1,0 +1,295 @@
+"""Signed tokens (auth.md 2) and one-time tokens of mails (realtime-quirks A2 to A4)."""
+
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+import jwt
+import pytest
+from flask import Flask
+
+from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.identity import tokens
+from v6srv.identity.tokens import Expired
+from v6srv.model import Node, User
+from v6srv.settings import Settings
+from v6srv.vocabulary import PrincipalKind
+
+KEY = "the key of these tests, long enough for HS256"
+CONTAINER = {
+    "node_id": 3,
+    "organization_id": 2,
+    "collaboration_id": 1,
+    "task_id": 9,
+    "image": "registry.example/average:1",
+    "database": None,
+}
+
+
+def application(**settings):
+    app = Flask("tokens")
+    tokens.init_app(app, Settings(**{"instance": "unused", "jwt_secret_key": KEY, **settings}))
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _app():
+    with application().app_context():
+        yield
+
+
+def user(**changes):
+    values = {"id": 5, "username": "rita", "password": "hash", "email": "rita@alpha.example"}
+    return User(**{**values, "token_version": 2, **changes})
+
+
+def node():
+    return Node(id=3, token_version=0)
+
+
+def read(token):
+    """The claims, as clients see them: without verification."""
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def signed(key=KEY, **claims):
+    """A token with the claims of a user's, and these."""
+    now = int(time.time())
+    usual = {"sub": 5, "type": "access", "client_type": "user", "jti": "x", "exp": now + 60}
+    given = {**usual, **claims}
+    return jwt.encode(
+        {name: value for name, value in given.items() if value is not None}, key, "HS256"
+    )
+
+
+def bearer(token, **kwargs):
+    return tokens.read_bearer(f"Bearer {token}", **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh"])
+def test_a_users_tokens_have_the_claims_of_the_contract_and_two_of_our_own(kind):
+    token = tokens.issue_pair(user(), ["Researcher"])[kind == "refresh"]
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
+    claims = read(token)
+    assert set(claims) == {
+        *("sub", "type", "fresh", "iat", "nbf", "exp", "jti", "client_type", "roles"),
+        *("ver", "sid"),
+    }
+    assert claims["sub"] == 5
+    assert claims["type"] == kind
+    assert claims["fresh"] is False
+    assert claims["client_type"] == "user"
+    assert claims["roles"] == ["Researcher"]
+    assert claims["iat"] == claims["nbf"]
+    assert abs(claims["iat"] - time.time()) < 5
+    assert UUID(claims["jti"]).version == 4
+    assert claims["exp"] - claims["iat"] == {"access": 6, "refresh": 48}[kind] * 3600
+
+
+def test_a_nodes_tokens_have_no_role_names():
+    claims = read(tokens.issue_pair(node())[0])
+    assert (claims["sub"], claims["client_type"], claims["roles"]) == (3, "node", [])
+
+
+def test_a_container_token_carries_the_object_of_the_contract_and_ends_some_day():
+    claims = read(tokens.issue_container_token(CONTAINER, 0))
+    assert claims["sub"] == {"client_type": "container", **CONTAINER}
+    assert claims["client_type"] == "container"
+    assert claims["type"] == "access"
+    assert claims["exp"] - claims["iat"] > 24 * 3600
+
+
+def test_a_thousand_roles_do_not_blow_up_the_header():
+    access, _ = tokens.issue_pair(user(), (f"role {i}" for i in range(1000)))
+    assert len(read(access)["roles"]) == tokens.MAX_ROLE_NAMES
+    assert len(access) < 4000
+
+
+def test_lifetimes_are_those_of_the_settings():
+    with application(token_expires_hours=2, refresh_token_expires_hours=3).app_context():
+        access, refresh = (read(token) for token in tokens.issue_pair(user()))
+    assert access["exp"] - access["iat"] == 7200
+    assert refresh["exp"] - refresh["iat"] == 10800
+
+
+def test_what_was_issued_is_read_back():
+    access, refresh = tokens.issue_pair(user())
+    claims = bearer(access)
+    assert claims.kind is PrincipalKind.USER
+    assert (claims.account_id, claims.version, claims.container) == (5, 2, None)
+    assert claims.expires_at == datetime.fromtimestamp(read(access)["exp"], UTC)
+    assert claims.jti == read(access)["jti"]
+    assert bearer(refresh, refresh=True).session_id == claims.session_id
+    container = bearer(tokens.issue_container_token(CONTAINER, 4))
+    assert container.kind is PrincipalKind.CONTAINER
+    assert (container.account_id, container.version) == (3, 4)
+    assert container.container["task_id"] == 9
+
+
+def test_pairs_have_sessions_of_their_own_unless_one_is_carried_over():
+    first, second = (bearer(tokens.issue_pair(user())[0]).session_id for _ in range(2))
+    assert first != second
+    assert bearer(tokens.issue_pair(user(), session_id=first)[0]).session_id == first
+
+
+def test_a_raised_version_ends_all_tokens_but_those_of_the_session_that_is_kept():
+    changing, other = user(), user()
+    mine = bearer(tokens.issue_pair(changing)[0])
+    others = bearer(tokens.issue_pair(other)[0])
+    assert mine.honoured(changing.token_version, changing.kept_session)
+    changing.end_tokens(keep=mine.session_id)
+    assert mine.honoured(changing.token_version, changing.kept_session)
+    assert not others.honoured(changing.token_version, changing.kept_session)
+    changing.end_tokens()
+    assert not mine.honoured(changing.token_version, changing.kept_session)
+    container = bearer(tokens.issue_container_token(CONTAINER, 0))
+    assert not container.honoured(1, None)
+
+
+def test_a_token_of_a_3x_server_with_the_same_key_is_a_token_of_the_first_version():
+    claims = bearer(signed(roles=["Researcher"], fresh=False))
+    assert (claims.version, claims.session_id) == (0, None)
+    assert claims.honoured(0, None)
+    assert not claims.honoured(1, None)
+
+
+@pytest.mark.parametrize("header", [None, ""])
+def test_a_missing_header_is_unauthenticated(header):
+    with pytest.raises(Unauthenticated, match="Missing Authorization Header"):
+        tokens.read_bearer(header)
+
+
+@pytest.mark.parametrize("header", ["Basic cml0YTpwdw==", "bearer x", " ", "x.y.z"])
+def test_another_scheme_is_unauthenticated(header):
+    with pytest.raises(Unauthenticated, match="Missing 'Bearer' type in 'Authorization' header"):
+        tokens.read_bearer(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("Bearer", "Bad Authorization header"),
+        ("Bearer one two", "Bad Authorization header"),
+        ("Bearer nonsense", "Not enough segments"),
+        ("Bearer a.b.c", "."),
+        ("Bearer é.è.ê", "."),
+    ],
+)
+def test_what_is_no_token_is_a_bad_token(header, text):
+    with pytest.raises(BadToken, match=text):
+        tokens.read_bearer(header)
+
+
+def test_a_forged_token_is_a_bad_token():
+    with pytest.raises(BadToken, match="Signature verification failed"):
+        bearer(signed(key="the key of somebody else, of good length"))
+    unsigned = jwt.encode({"sub": 5, "type": "access", "client_type": "user"}, None, "none")
+    with pytest.raises(BadToken):
+        bearer(unsigned)
+
+
+def test_an_expired_token_is_unauthenticated_in_its_own_way():
+    with pytest.raises(Expired, match="Token has expired"):
+        bearer(signed(exp=int(time.time()) - 1))
+    assert issubclass(Expired, Unauthenticated)
+
+
+def test_access_and_refresh_tokens_are_not_mixed_up():
+    access, refresh = tokens.issue_pair(user())
+    with pytest.raises(BadToken, match="Only non-refresh tokens are allowed"):
+        bearer(refresh)
+    with pytest.raises(BadToken, match="Only refresh tokens are allowed"):
+        bearer(access, refresh=True)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"client_type": None},
+        {"client_type": "robot"},
+        {"client_type": ["user"]},
+        {"exp": None},
+        {"sub": None},
+        {"sub": "5"},
+        {"sub": {"id": "5"}},
+        {"sub": True},
+        {"ver": "2"},
+        {"nbf": int(time.time()) + 600},
+        {"client_type": "container"},
+        {"client_type": "container", "sub": {"id": "5"}},
+        {"client_type": "container", "sub": {**CONTAINER, "task_id": "9"}},
+        {"client_type": "container", "sub": {}},
+    ],
+)
+def test_a_signed_token_with_unusable_claims_is_a_bad_token(claims):
+    with pytest.raises(BadToken):
+        bearer(signed(**claims))
+
+
+def test_a_previous_key_still_verifies_but_signs_nothing():
+    old = tokens.issue_pair(user())[0]
+    mailed = tokens.issue_purpose_token(user(), tokens.PASSWORD)
+    new_key = "another key that came later, of good length"
+    with application(jwt_secret_key=new_key, jwt_previous_keys=[KEY]).app_context():
+        assert bearer(old).account_id == 5
+        assert tokens.read_purpose_token(mailed, tokens.PASSWORD).account_id == 5
+        jwt.decode(tokens.issue_pair(user())[0], new_key, ["HS256"], options={"verify_sub": False})
+        with pytest.raises(Expired):
+            bearer(signed(exp=int(time.time()) - 1))
+    with (
+        application(jwt_secret_key=new_key).app_context(),
+        pytest.raises(BadToken, match="Signature verification failed"),
+    ):
+        bearer(old)
+
+
+@pytest.mark.parametrize("purpose", [tokens.PASSWORD, tokens.SECOND_FACTOR])
+def test_a_mailed_token_is_for_its_purpose_only_and_no_bearer_token(purpose):
+    token = tokens.issue_purpose_token(user(), purpose)
+    assert tokens.read_purpose_token(token, purpose).fits(user())
+    (other,) = {tokens.PASSWORD, tokens.SECOND_FACTOR} - {purpose}
+    with pytest.raises(Invalid, match="Invalid recovery token!"):
+        tokens.read_purpose_token(token, other)
+    for refresh in (False, True):
+        with pytest.raises(BadToken):
+            bearer(token, refresh=refresh)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "change"),
+    [
+        (tokens.PASSWORD, {"password": "another hash"}),
+        (tokens.PASSWORD, {"email": "rita@elsewhere.example"}),
+        (tokens.PASSWORD, {"id": 6}),
+        (tokens.SECOND_FACTOR, {"password": "another hash"}),
+        (tokens.SECOND_FACTOR, {"otp_secret": "another secret"}),
+    ],
+)
+def test_a_mailed_token_fits_once(purpose, change):
+    token = tokens.issue_purpose_token(user(), purpose)
+    assert not tokens.read_purpose_token(token, purpose).fits(user(**change))
+
+
+def test_an_expired_mailed_token_says_so():
+    settings = {"smtp": {"email_token_validity_minutes": 10}}
+    with application(**settings).app_context():
+        claims = read(tokens.issue_purpose_token(user(), tokens.PASSWORD))
+    assert claims["exp"] - claims["iat"] == 600
+    with pytest.raises(Expired):
+        tokens.read_purpose_token(signed(**{**claims, "exp": 1}), tokens.PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "change", [{"sub": 5}, {"sub": {"id": 5}}, {"sub": {"id": "x"}}, {"for": 1}]
+)
+def test_a_signed_mailed_token_with_unusable_claims_is_invalid(change):
+    claims = read(tokens.issue_purpose_token(user(), tokens.PASSWORD))
+    with pytest.raises(Invalid, match="Invalid recovery token!"):
+        tokens.read_purpose_token(signed(**{**claims, **change}), tokens.PASSWORD)
+
+
+def test_other_tokens_do_not_recover_anything():
+    access, refresh = tokens.issue_pair(user())
+    for text in (access, refresh, tokens.issue_container_token(CONTAINER, 0), "nonsense", ""):
+        with pytest.raises(Invalid, match="Invalid recovery token!"):
+            tokens.read_purpose_token(text, tokens.PASSWORD)

@@ -1,0 +1,283 @@
+"""Logging in: users with password and code, nodes with their key; refreshing; container tokens.
+
+Hashing takes a quarter of a second, so it never happens inside a transaction: what is needed is
+read, the read ends, the hash is compared, and a short writing transaction draws the conclusions
+from the row as it is by then. These flows commit themselves for that reason.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import current_app
+from sqlalchemy import select
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.db import session, utcnow, writing
+from v6srv.errors import Invalid, Unauthenticated
+from v6srv.identity import passwords, tokens, totp
+from v6srv.identity.throttle import SlidingWindow
+from v6srv.model import Account, User
+from v6srv.service import accounts
+from v6srv.service.accounts import LockOut
+from v6srv.service.mail import BLOCKED, Mailer
+from v6srv.settings import Settings
+from v6srv.vocabulary import PrincipalKind
+
+FAILURES_PER_ADDRESS = 100
+MAILS_PER_ACCOUNT = 5
+WINDOW_S = 15 * 60
+
+_FAILED = "Failed to login"
+_NOT_CURRENT = "Your current password is not correct!"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Logged in: a pair of tokens for this account."""
+
+    kind: PrincipalKind
+    account_id: int
+    access_token: str
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """The password is right; the authenticator app is still to be set up with this secret."""
+
+    qr_uri: str
+    otp_secret: str
+    msg: str = (
+        "Two-factor authentication is obligatory on this server. Please visualize the QR code to "
+        "set up authentication."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNeeded:
+    """The password is right; the code of the authenticator app is missing."""
+
+    msg: str = "Please include your two-factor authentication code"
+
+
+@dataclass(frozen=True, slots=True)
+class _WrongCode:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What one application has been told and has counted."""
+
+    lock_out: LockOut
+    second_factor: bool
+    failures: SlidingWindow
+    """Of users, per source address: the lock per account is one that strangers can cause."""
+    node_failures: SlidingWindow
+    mails: SlidingWindow
+    """Recovery mails, per account and purpose: strangers must not flood its owner."""
+
+
+def log_in(
+    username: str, password: str, code: str | None, source: str
+) -> Tokens | Enrolment | CodeNeeded:
+    """Log a user in (auth.md 3.1). `source` is the address the request comes from.
+
+    Raises Unauthenticated with one and the same text for unknown names, wrong passwords and locked
+    accounts, and TooManyRequests when this address has failed too often.
+    """
+    with check_user(username, None, password, source) as user:
+        missing = _missing_factor(user, code)
+        if missing is None:
+            user.failed_login_attempts = 0
+            return _pair(user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES))
+    if isinstance(missing, _WrongCode):
+        _state().failures.note(source)
+        raise Unauthenticated("Your two-factor authentication code is incorrect!")
+    return missing
+
+
+@contextmanager
+def check_user(
+    username: str | None, email: str | None, password: str, source: str
+) -> Iterator[User]:
+    """Inside the block: the user with this password, in a transaction that commits at its end.
+
+    Wrong passwords count towards the lock-out; the first attempt while locked tells the owner by
+    mail. Raises as `log_in` does.
+    """
+    failures, lock_out = _state().failures, _state().lock_out
+    failures.check(source)
+    found = accounts.find_user(username, email)
+    user_id, stored = (found.id, found.password) if found else (None, None)
+    session.rollback()  # ends the read: hashing must not keep a transaction open
+    right = passwords.check_password(password, stored)
+    with transaction():
+        user = None if user_id is None else accounts.lock_user(user_id)
+        if user is not None:
+            now = utcnow()
+            if lock_out.holds(user, now):
+                if lock_out.must_tell_owner(user, now):
+                    _tell_owner(user, source)
+            elif not right:
+                lock_out.count(user, now)
+            elif user.password == stored:
+                yield user
+                return
+    failures.note(source)
+    raise Unauthenticated(_FAILED)
+
+
+def log_in_node(api_key: str, source: str) -> Tokens:
+    """Log a node in (auth.md 3.2): one look-up by digest, no hashing.
+
+    Nodes that last logged in at a 3.x server are found by their bcrypt hash, once. Raises
+    Unauthenticated only for keys that belong to no node, because a node exits on it.
+    """
+    digest = passwords.key_digest(api_key)
+    node = accounts.find_node(digest)
+    if node is not None:
+        return _pair(node)
+    failures = _state().node_failures
+    failures.check(source)
+    legacy = accounts.legacy_keys()
+    session.rollback()  # as above
+    for node_id, stored in legacy:
+        if passwords.check_password(api_key, stored):
+            with transaction():
+                node = accounts.adopt_key(node_id, stored, digest)
+                if node is not None:
+                    return _pair(node)
+    failures.note(source)
+    raise Unauthenticated("Api key is not recognized!")
+
+
+def refresh(authorization: str | None) -> Tokens:
+    """A new pair for the refresh token in this `Authorization` header (auth.md 3.5).
+
+    The new pair belongs to the same session as the old one. Raises as `tokens.read_bearer` does,
+    and Unauthenticated when the account is gone or no longer honours the token.
+    """
+    claims = tokens.read_bearer(authorization, refresh=True)
+    query = select(Account).where(Account.id == claims.account_id)
+    account = session.scalars(query).one_or_none()
+    if account is None or account.type != claims.kind.value:
+        raise Unauthenticated(f"Error loading the user {claims.account_id}")
+    if not claims.honoured(account.token_version, account.kept_session):
+        raise Unauthenticated("Token has been revoked")
+    names = (
+        accounts.role_names(account.id, tokens.MAX_ROLE_NAMES)
+        if claims.kind is PrincipalKind.USER
+        else []
+    )
+    return _pair(account, names, claims.session_id)
+
+
+def container_token(who: Principal, task_id: int, image: str) -> str:
+    """A token for the algorithm that the node `who` is about to start (auth.md 3.3)."""
+    container, version = accounts.container_of(who, task_id, image)
+    return tokens.issue_container_token(container, version)
+
+
+def change_password(who: Principal, current: str, new: str) -> None:
+    """The caller changes its own password (auth.md 7); the guard's transaction stores it.
+
+    All tokens end but those of the session that asks (A12).
+    """
+    stored = session.scalar(select(User.password).where(User.id == who.account_id))
+    session.rollback()  # as in `check_user`
+    if not passwords.check_password(current, stored):
+        raise Unauthenticated(_NOT_CURRENT)
+    if current == new:
+        raise Invalid("New password is the same as current password!")
+    sealed = passwords.seal(new)
+    user = accounts.lock_user(who.account_id)
+    if user is None or user.password != stored:
+        raise Unauthenticated(_NOT_CURRENT)
+    user.password = sealed
+    user.end_tokens(keep=who.session_id)
+    Authorizer.note_members_changed()  # the sockets of other sessions end
+
+
+def enrol(user: User) -> Enrolment:
+    """A new secret for the user's authenticator app, pending until its first valid code."""
+    secret = totp.start_enrolment(user)
+    return Enrolment(totp.uri(user, secret), secret)
+
+
+def may_mail(key: str) -> bool:
+    """Whether one more recovery mail may go to the account and purpose that `key` names."""
+    return _state().mails.admit(key)
+
+
+def mailer() -> Mailer:
+    """The application's mailer."""
+    found: Mailer = current_app.extensions["mailer"]
+    return found
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """A writing transaction outside the guard's: committed at the end, rolled back on errors."""
+    with writing():
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+def _missing_factor(user: User, code: str | None) -> Enrolment | CodeNeeded | _WrongCode | None:
+    """What the right password still lacks; None when nothing. A wrong code counts (A7)."""
+    state = _state()
+    if not state.second_factor:
+        return None
+    if not user.otp_secret:
+        return enrol(user)
+    if code:
+        if totp.accept_code(user, code):
+            return None
+        state.lock_out.count(user, utcnow())
+        return _WrongCode()
+    pending = None if user.otp_confirmed else totp.secret_of(user)
+    return Enrolment(totp.uri(user, pending), pending) if pending else CodeNeeded()
+
+
+def _tell_owner(user: User, source: str) -> None:
+    lock_out, now = _state().lock_out, utcnow()
+    mailer().send_later(
+        BLOCKED,
+        user.email,
+        firstname=user.firstname or "",
+        attempts=lock_out.max_attempts,
+        address=source,
+        time=f"{now:%Y-%m-%d %H:%M}",
+        minutes=lock_out.minutes_left(user, now),
+    )
+
+
+def _pair(account: Account, names: Iterable[str] = (), session_id: str | None = None) -> Tokens:
+    access, renewal = tokens.issue_pair(account, names, session_id)
+    return Tokens(PrincipalKind(account.type), account.id, access, renewal)
+
+
+def _state() -> _State:
+    """Of this application, made from its settings when it is first needed."""
+    state: _State | None = current_app.extensions.get("v6srv_login")
+    if state is None:
+        settings: Settings = current_app.config["SETTINGS"]
+        policy = settings.password_policy
+        state = current_app.extensions.setdefault(
+            "v6srv_login",
+            _State(
+                lock_out=LockOut(policy.max_failed_attempts, policy.inactivation_minutes),
+                second_factor=settings.two_factor_auth,
+                failures=SlidingWindow(FAILURES_PER_ADDRESS, WINDOW_S),
+                node_failures=SlidingWindow(FAILURES_PER_ADDRESS, WINDOW_S),
+                mails=SlidingWindow(MAILS_PER_ACCOUNT, WINDOW_S),
+            ),
+        )
+    return state

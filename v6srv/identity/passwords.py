@@ -1,0 +1,116 @@
+"""Passwords and API keys: how they are stored and compared (auth.md 4)."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
+import bcrypt
+from gevent import get_hub, monkey
+
+from v6srv.errors import Invalid
+
+Answer = TypeVar("Answer")
+
+MAX_BYTES = 72
+"""bcrypt looks no further; 3.x stored longer passwords cut off here, so we cut as well."""
+
+_cost = {"rounds": 12}
+
+_RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (
+        lambda text: len(text) >= 8,
+        "Password too short: use at least 8 characters with mixed lowercase, uppercase, numbers "
+        "and special characters",
+    ),
+    (lambda text: len(text) <= 128, "Password too long: use at most 128 characters"),
+    (
+        lambda text: re.search("[0-9]", text) is not None,
+        "Password should contain at least one number",
+    ),
+    (
+        lambda text: re.search("[A-Z]", text) is not None,
+        "Password should contain at least one uppercase letter",
+    ),
+    (
+        lambda text: re.search("[a-z]", text) is not None,
+        "Password should contain at least one lowercase letter",
+    ),
+    (
+        lambda text: not text.isalnum(),
+        "Password should contain at least one special character",
+    ),
+)
+
+
+def configure(rounds: int = 12) -> None:
+    """Set the bcrypt cost of new hashes (12 is the contract's); only tests ask for less."""
+    _cost["rounds"] = rounds
+
+
+def hash_password(text: str) -> str:
+    """A new bcrypt hash (`$2b$`, salted). Slow on purpose: never call it inside a transaction."""
+    return _off_the_loop(_hash, text, _cost["rounds"])
+
+
+def check_password(text: str, stored: str | None) -> bool:
+    """Whether `text` is the password behind the bcrypt hash `stored` ($2a$, $2b$ or $2y$).
+
+    Without a usable hash the same work is done in vain, so that the time of the answer does not
+    tell whether an account exists (A9).
+    """
+    known = stored is not None and re.match(r"\$2[aby]\$\d\d\$.{53}$", stored) is not None
+    against = stored if known and stored is not None else _dummy(_cost["rounds"])
+    return _off_the_loop(_matches, text, against) and known
+
+
+def key_digest(api_key: str) -> str:
+    """The SHA-256 (hex) by which a node's API key is stored and found in one look-up.
+
+    A fast digest is enough here, unlike for passwords: keys are version 4 UUIDs that the server
+    makes, with 122 random bits, so there is nothing to guess from a stolen digest. The prefix keeps
+    the digest from being of use anywhere else.
+    """
+    return hashlib.sha256(b"v6srv node api key\x00" + _bytes(api_key)).hexdigest()
+
+
+def password_problem(text: str) -> str | None:
+    """The first password rule (auth.md 4) that `text` breaks, as text for the user, or None."""
+    return next((problem for holds, problem in _RULES if not holds(text)), None)
+
+
+def seal(text: str) -> str:
+    """The hash of a password that a user chose; raises Invalid when it breaks a rule."""
+    problem = password_problem(text)
+    if problem is not None:
+        raise Invalid(problem)
+    return hash_password(text)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _hash(text: str, rounds: int) -> str:
+    return bcrypt.hashpw(_bytes(text)[:MAX_BYTES], bcrypt.gensalt(rounds)).decode()
+
+
+def _matches(text: str, stored: str) -> bool:
+    return bcrypt.checkpw(_bytes(text)[:MAX_BYTES], stored.encode())
+
+
+@lru_cache(maxsize=4)
+def _dummy(rounds: int) -> str:
+    return _off_the_loop(_hash, "nobody has this password", rounds)
+
+
+def _off_the_loop(work: Callable[..., Answer], *args: object) -> Answer:
+    """Run CPU-bound work; under gevent in a real thread, or it would stall every socket.
+
+    bcrypt releases the interpreter lock, so plain threads need nothing of the kind.
+    """
+    if not monkey.is_module_patched("socket"):
+        return work(*args)
+    answer: Answer = get_hub().threadpool.apply(work, args)
+    return answer

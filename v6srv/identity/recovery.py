@@ -1,0 +1,98 @@
+"""Lost passwords, lost second factors and new node keys (auth.md 5.2, 6, 8).
+
+Whether an account exists, is locked or has an address is told by no answer here (Q-40).
+"""
+
+from uuid import uuid4
+
+from v6srv.authz.decide import Authorizer
+from v6srv.db import session
+from v6srv.errors import Invalid, Unauthenticated
+from v6srv.identity import login, passwords, tokens
+from v6srv.identity.login import Enrolment, check_user, mailer, transaction
+from v6srv.identity.tokens import Recovery
+from v6srv.model import Node, User
+from v6srv.service import accounts
+from v6srv.service.mail import PASSWORD_CHANGED, PASSWORD_RESET, SECOND_FACTOR_RESET
+
+_UNUSABLE = "Invalid recovery token!"
+
+
+def mail_password_token(username: str | None, email: str | None) -> None:
+    """Mail a token for a new password to the owner of this account, if there is one."""
+    user = accounts.find_user(username, email)
+    if user is not None:
+        _send(user, PASSWORD_RESET, tokens.PASSWORD)
+
+
+def reset_password(token: str, password: str) -> None:
+    """Set a new password with a mailed token.
+
+    The account is unlocked and every token of it ends. Raises Invalid for a token that cannot be
+    used or a password against the rules, and Expired.
+    """
+    recovery = tokens.read_purpose_token(token, tokens.PASSWORD)
+    _owner(recovery)
+    session.rollback()  # hashing must not keep a transaction open
+    sealed = passwords.seal(password)
+    with transaction():
+        user = _owner(recovery)
+        user.password = sealed
+        user.failed_login_attempts = 0
+        user.end_tokens()
+        Authorizer.note_members_changed()
+    mailer().send_later(PASSWORD_CHANGED, user.email, firstname=user.firstname or "")
+
+
+def mail_second_factor_token(
+    username: str | None, email: str | None, password: str, source: str
+) -> None:
+    """Mail a token for a new second factor, if the password is right.
+
+    A wrong password counts like one at login. Raises TooManyRequests as login does.
+    """
+    try:
+        with check_user(username, email, password, source) as user:
+            _send(user, SECOND_FACTOR_RESET, tokens.SECOND_FACTOR)
+    except Unauthenticated:
+        return  # the same answer as for the right password
+
+
+def reset_second_factor(token: str) -> Enrolment:
+    """A new secret, pending, for a mailed token. Every bearer token of the account ends.
+
+    Raises Invalid for a token that cannot be used, and Expired.
+    """
+    recovery = tokens.read_purpose_token(token, tokens.SECOND_FACTOR)
+    with transaction():
+        user = _owner(recovery)
+        enrolment = login.enrol(user)
+        user.end_tokens()
+        Authorizer.note_members_changed()
+    return enrolment
+
+
+def renew_key(node: Node) -> str:
+    """Give the node a new API key and return it: this once it can be read.
+
+    The old key and every token of the node end. The guard's transaction stores it.
+    """
+    key = str(uuid4())
+    node.key_digest, node.api_key = passwords.key_digest(key), None
+    node.end_tokens()
+    Authorizer.note_members_changed()
+    return key
+
+
+def _send(user: User, kind: str, purpose: str) -> None:
+    if not user.email or not login.may_mail(f"{purpose}:{user.id}"):
+        return
+    token = tokens.issue_purpose_token(user, purpose)
+    mailer().send_later(kind, user.email, firstname=user.firstname or "", token=token)
+
+
+def _owner(recovery: Recovery) -> User:
+    user = accounts.lock_user(recovery.account_id)
+    if user is None or not recovery.fits(user):
+        raise Invalid(_UNUSABLE)
+    return user

@@ -1,0 +1,260 @@
+"""Signed tokens: bearer tokens of users, nodes and containers, and one-time tokens in mails.
+
+Claims and answers are those of auth.md 2. Beyond the contract a bearer token says `ver`, the
+account's `token_version` when it was issued, and `sid`, the session that a pair of tokens and all
+pairs refreshed from it share: together they decide whether a signed token is still honoured.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from flask import Flask, current_app
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.model import Account, User
+from v6srv.settings import Settings, jwt_secret
+from v6srv.vocabulary import PrincipalKind
+
+ALGORITHM = "HS256"
+MAX_ROLE_NAMES = 50
+"""Role names in a token are for information only; a header has no room for a thousand of them."""
+
+PASSWORD = "password"
+SECOND_FACTOR = "2fa"
+"""The purposes of mailed tokens."""
+
+_RECOVERY = "recovery"
+_MISSING = "Missing Authorization Header"
+_EXPIRED = "Token has expired"
+_EXPECTED = "Expected 'Authorization: Bearer <JWT>'"
+_UNUSABLE = "Invalid recovery token!"
+_CONTAINER_IDS = ("node_id", "organization_id", "collaboration_id", "task_id")
+
+
+class Expired(Unauthenticated):
+    """The token was good once. Apart from its base so that sockets can ask for a new one."""
+
+    def __init__(self) -> None:
+        super().__init__(_EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified bearer token says."""
+
+    kind: PrincipalKind
+    account_id: int
+    """For a container the id of the node that runs it."""
+    version: int
+    session_id: str | None
+    """None for containers and for tokens issued by a 3.x server."""
+    container: Mapping[str, Any] | None
+    """The `sub` object of auth.md 2.2; None for users and nodes."""
+    expires_at: datetime
+    jti: str
+
+    def honoured(self, token_version: int, kept_session: str | None) -> bool:
+        """Whether the account, as it is stored now, still accepts this token."""
+        kept = self.session_id is not None and self.session_id == kept_session
+        return kept or self.version == token_version
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a verified token of a recovery mail says."""
+
+    account_id: int
+    purpose: str
+    fingerprint: str
+
+    def fits(self, user: User) -> bool:
+        """Whether the token is still unused: what it may replace is as it was when it was sent."""
+        return hmac.compare_digest(self.fingerprint, _fingerprint(user, self.purpose))
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Sign with the server's secret; tokens live as long as the settings say.
+
+    Keys of `settings.jwt_previous_keys` still verify, but sign nothing: nodes survive a change of
+    the key (auth.md 2.6).
+    """
+    app.config.update(
+        JWT_SECRET_KEY=jwt_secret(settings),
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_VERIFY_SUB=False,  # `sub` is a number or an object, as 3.x clients need it (Q-47)
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_COOKIE_CSRF_PROTECT=False,  # there are no cookies, so no `csrf` claim
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.token_expires_s),
+        JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_expires_s),
+    )
+    app.extensions["v6srv_tokens"] = {
+        "previous": tuple(settings.jwt_previous_keys),
+        "container_s": settings.container_token_expires_s,
+        "mail_s": settings.email_token_expires_s,
+    }
+    JWTManager(app)
+
+
+def secrets() -> tuple[str, ...]:
+    """The key that signs, and after it those that once did."""
+    return (current_app.config["JWT_SECRET_KEY"], *_config()["previous"])
+
+
+def issue_pair(
+    account: Account, role_names: Iterable[str] = (), session_id: str | None = None
+) -> tuple[str, str]:
+    """An access and a refresh token for a user or a node.
+
+    `session_id` is carried over when a pair is refreshed; None begins a session.
+    """
+    claims = {
+        "client_type": account.type,
+        "roles": list(role_names)[:MAX_ROLE_NAMES],
+        "ver": account.token_version,
+        "sid": session_id or str(uuid4()),
+    }
+    return (
+        create_access_token(account.id, additional_claims=claims),
+        create_refresh_token(account.id, additional_claims=claims),
+    )
+
+
+def issue_container_token(container: Mapping[str, Any], version: int) -> str:
+    """A token for an algorithm; `container` is the object of auth.md 2.2.
+
+    `version` is the token version of its node. Containers cannot refresh, so the token lives as
+    long as the longest run may take (A1); it is refused earlier, once the task is over.
+    """
+    token: str = create_access_token(
+        {"client_type": PrincipalKind.CONTAINER.value, **container},
+        expires_delta=timedelta(seconds=_config()["container_s"]),
+        additional_claims={
+            "client_type": PrincipalKind.CONTAINER.value,
+            "roles": [],
+            "ver": version,
+        },
+    )
+    return token
+
+
+def issue_purpose_token(user: User, purpose: str) -> str:
+    """A token for a recovery mail: for one purpose, usable once, no bearer token (A2, A3)."""
+    now = datetime.now(UTC)
+    claims = {
+        "sub": {"id": str(user.id)},
+        "type": _RECOVERY,
+        "purpose": purpose,
+        "for": _fingerprint(user, purpose),
+        "jti": str(uuid4()),
+        "iat": now,
+        "nbf": now,
+        "exp": now + timedelta(seconds=_config()["mail_s"]),
+    }
+    return jwt.encode(claims, secrets()[0], ALGORITHM)
+
+
+def read_purpose_token(text: str, purpose: str) -> Recovery:
+    """The claims of a mailed token. The caller must still ask `Recovery.fits`.
+
+    Raises Expired, or Invalid for everything else that is wrong with it (A4).
+    """
+    try:
+        claims = _verified(text)
+    except jwt.ExpiredSignatureError as error:
+        raise Expired from error
+    except (jwt.PyJWTError, JWTExtendedException) as error:
+        raise Invalid(_UNUSABLE) from error
+    sub, fingerprint = claims.get("sub"), claims.get("for")
+    number = sub.get("id") if isinstance(sub, dict) else None
+    if (
+        claims.get("type") != _RECOVERY
+        or claims.get("purpose") != purpose
+        or not isinstance(fingerprint, str)
+        or not isinstance(number, str)
+        or not number.isdecimal()
+    ):
+        raise Invalid(_UNUSABLE)
+    return Recovery(int(number), purpose, fingerprint)
+
+
+def read_bearer(header: str | None, refresh: bool = False) -> Claims:
+    """The verified claims of an `Authorization` header (auth.md 2.4).
+
+    `refresh` asks for a refresh token instead of an access token. Whether the account still exists
+    and honours the token is for the caller to see. Raises Unauthenticated, Expired or BadToken.
+    """
+    if not header:
+        raise Unauthenticated(_MISSING)
+    scheme, *rest = header.split() or [""]
+    if scheme != "Bearer":
+        raise Unauthenticated(f"Missing 'Bearer' type in 'Authorization' header. {_EXPECTED}")
+    if len(rest) != 1:
+        raise BadToken(f"Bad Authorization header. {_EXPECTED}")
+    try:
+        claims = _verified(rest[0])
+    except jwt.ExpiredSignatureError as error:
+        raise Expired from error
+    except (jwt.PyJWTError, JWTExtendedException) as error:
+        raise BadToken(str(error)) from error
+    if claims.get("type") != ("refresh" if refresh else "access"):
+        raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
+    return _claims(claims)
+
+
+def _claims(claims: Mapping[str, Any]) -> Claims:
+    sub, expires, version = claims["sub"], claims.get("exp"), claims.get("ver", 0)
+    if claims.get("client_type") not in list(PrincipalKind):
+        raise BadToken("Missing claim: client_type")
+    if expires is None:  # containers of a 3.x server: valid for ever
+        raise BadToken("Missing claim: exp")
+    kind = PrincipalKind(claims["client_type"])
+    container = sub if kind is PrincipalKind.CONTAINER and isinstance(sub, dict) else None
+    account_id: Any = container.get("node_id") if container else sub
+    numbers = [account_id, version, *(container.get(k) for k in _CONTAINER_IDS if container)]
+    if (kind is PrincipalKind.CONTAINER and not container) or not all(
+        isinstance(number, int) and not isinstance(number, bool) for number in numbers
+    ):
+        raise BadToken("The token names nobody")
+    return Claims(
+        kind=kind,
+        account_id=account_id,
+        version=version,
+        session_id=claims.get("sid"),
+        container=container,
+        expires_at=datetime.fromtimestamp(expires, UTC),
+        jti=str(claims.get("jti")),
+    )
+
+
+def _verified(text: str) -> dict[str, Any]:
+    try:
+        return decode_token(text)
+    except jwt.InvalidSignatureError:
+        for key in _config()["previous"]:
+            try:
+                return jwt.decode(text, key, [ALGORITHM], options={"verify_sub": False})
+            except jwt.InvalidSignatureError:
+                continue
+        raise
+
+
+def _fingerprint(user: User, purpose: str) -> str:
+    """Changes as soon as the token has done its work, or the mail could have gone elsewhere."""
+    state = [str(user.id), purpose, user.password or "", user.email or ""]
+    if purpose == SECOND_FACTOR:
+        state.append(user.otp_secret or "")
+    key = hashlib.sha256(b"v6srv recovery\x00" + secrets()[0].encode()).digest()
+    return hmac.new(key, "\x00".join(state).encode(), "sha256").hexdigest()
+
+
+def _config() -> dict[str, Any]:
+    config: dict[str, Any] = current_app.extensions["v6srv_tokens"]
+    return config

@@ -1,0 +1,108 @@
+"""The second factor: time-based one-time codes (auth.md 5).
+
+Secrets are stored encrypted, under a key derived from the JWT secret. So a copy of the database
+alone gives no codes. The consequence: when the JWT secret changes and the old one is not listed
+among the previous keys, stored secrets are lost, and users enrol again through the recovery mail.
+"""
+
+import base64
+import hashlib
+import hmac
+import io
+import logging
+import time
+
+import pyotp
+import segno
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from flask import current_app
+
+from v6srv.identity import tokens
+from v6srv.model import User
+from v6srv.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STEP_S = 30
+DIGITS = 6
+SECRET_LENGTH = 32
+
+
+def start_enrolment(user: User) -> str:
+    """Give the user a new secret, pending until its first valid code (A6), and return it."""
+    secret = pyotp.random_base32(SECRET_LENGTH)
+    user.otp_secret = _vault().encrypt(secret.encode()).decode()
+    user.otp_confirmed = False
+    user.otp_last_step = None
+    return secret
+
+
+def secret_of(user: User) -> str | None:
+    """The user's secret; None when there is none, or none that can be decrypted."""
+    stored = user.otp_secret
+    if not stored:
+        return None
+    if len(stored) == SECRET_LENGTH:  # base32 in plain text, taken over from a 3.x server
+        return stored
+    try:
+        return _vault().decrypt(stored.encode()).decode()
+    except InvalidToken:
+        log.error("The 2FA secret of user %s cannot be decrypted: was the key changed?", user.id)
+        return None
+
+
+def accept_code(user: User, code: str) -> bool:
+    """Whether `code` is right now; if so, remember it so that it is never accepted again (A7).
+
+    The steps before and after the current one count as well. The first accepted code confirms a
+    pending secret. Blanks are ignored, and zeros that a client lost in front are put back.
+    """
+    secret = secret_of(user)
+    if secret is None:
+        return False
+    text = code.replace(" ", "").zfill(DIGITS)
+    now = int(time.time()) // STEP_S
+    last = -1 if user.otp_last_step is None else user.otp_last_step
+    generator = pyotp.HOTP(secret, digits=DIGITS)
+    fits = [
+        step
+        for step in (now - 1, now, now + 1)
+        if hmac.compare_digest(generator.at(step).encode(), text.encode()) and step > last
+    ]
+    if not fits:
+        return False
+    user.otp_last_step = fits[0]
+    user.otp_confirmed = True
+    if user.otp_secret == secret:
+        user.otp_secret = _vault().encrypt(secret.encode()).decode()
+    return True
+
+
+def uri(user: User, secret: str) -> str:
+    """The `otpauth://` address that authenticator apps read, label `<issuer>:<username>`."""
+    settings: Settings = current_app.config["SETTINGS"]
+    return pyotp.TOTP(secret, digits=DIGITS, interval=STEP_S).provisioning_uri(
+        name=user.username, issuer_name=settings.otp_issuer
+    )
+
+
+def qr_svg(address: str) -> str:
+    """The address as a QR code: one inline SVG element."""
+    image = io.BytesIO()
+    segno.make(address, error="m").save(
+        image, kind="svg", xmldecl=False, svgns=True, scale=5, title="QR code"
+    )
+    return image.getvalue().decode()
+
+
+def _vault() -> MultiFernet:
+    return MultiFernet(
+        [
+            Fernet(
+                base64.urlsafe_b64encode(
+                    hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest()
+                )
+            )
+            for secret in tokens.secrets()
+        ]
+    )

@@ -1,0 +1,141 @@
+"""Accounts: who is meant, who is locked out, and what an algorithm may ask for.
+
+Nothing here hashes or signs; `identity` does, and decides when to commit.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import undefer
+
+from v6srv.authz.principal import Principal
+from v6srv.db import session
+from v6srv.errors import Invalid, Unauthenticated
+from v6srv.model import Node, Permission, Result, Role, Task, User
+
+
+@dataclass(frozen=True, slots=True)
+class LockOut:
+    """When wrong passwords and codes lock an account, and for how long (auth.md 4)."""
+
+    max_attempts: int = 5
+    minutes: float = 15
+
+    def holds(self, user: User, now: datetime) -> bool:
+        """Whether the account is locked at `now`. Attempts while locked do not prolong it."""
+        last = user.last_login_attempt
+        return (
+            (user.failed_login_attempts or 0) >= self.max_attempts
+            and last is not None
+            and now - last < timedelta(minutes=self.minutes)
+        )
+
+    def count(self, user: User, now: datetime) -> None:
+        """A wrong password or code, while not locked."""
+        attempts = user.failed_login_attempts or 0
+        user.failed_login_attempts = 1 if attempts >= self.max_attempts else attempts + 1
+        user.last_login_attempt = now
+
+    def minutes_left(self, user: User, now: datetime) -> int:
+        """Started minutes until the lock ends, at least 1."""
+        passed = now - (user.last_login_attempt or now)
+        left = timedelta(minutes=self.minutes) - passed
+        return max(0, int(left.total_seconds())) // 60 + 1
+
+    def must_tell_owner(self, user: User, now: datetime) -> bool:
+        """Whether this is the first attempt since the lock began (A8); asked once per lock."""
+        told, began = user.blocked_mail_at, user.last_login_attempt
+        if told is not None and began is not None and told >= began:
+            return False
+        user.blocked_mail_at = now
+        return True
+
+
+def find_user(username: str | None, email: str | None = None) -> User | None:
+    """By user name, or by email when no name is given; both compared exactly."""
+    condition = User.username == username if username else User.email == email
+    return session.scalars(select(User).where(condition)).one_or_none()
+
+
+def lock_user(user_id: int) -> User | None:
+    """The user as it is now; other transactions wait until this one ends."""
+    query = select(User).where(User.id == user_id).with_for_update()
+    return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+
+def role_names(user_id: int, limit: int) -> list[str]:
+    """The names of the user's roles, oldest role first, at most `limit`."""
+    query = (
+        select(Role.name)
+        .join(Permission, Permission.c.role_id == Role.id)
+        .where(Permission.c.user_id == user_id)
+        .order_by(Role.id)
+        .limit(limit)
+    )
+    return [name or "" for name in session.scalars(query)]
+
+
+def find_node(digest: str) -> Node | None:
+    """The node whose API key has this digest: one look-up, however many nodes there are."""
+    return session.scalars(select(Node).where(Node.key_digest == digest)).one_or_none()
+
+
+def legacy_keys() -> list[tuple[int, str]]:
+    """Id and bcrypt hash of the nodes that have not logged in since they left a 3.x server."""
+    query = select(Node.id, Node.api_key).where(
+        Node.key_digest.is_(None), Node.api_key.is_not(None)
+    )
+    return [(id, key) for id, key in session.execute(query.order_by(Node.id)) if key is not None]
+
+
+def adopt_key(node_id: int, stored: str, digest: str) -> Node | None:
+    """Keep the digest instead of the hash of a 3.x server: the next login is one look-up.
+
+    None when the node is gone or its key was renewed since `stored` was read.
+    """
+    query = select(Node).where(Node.id == node_id, Node.api_key == stored).with_for_update()
+    node = session.scalars(query).one_or_none()
+    if node is not None:
+        node.key_digest, node.api_key = digest, None
+    return node
+
+
+def container_of(who: Principal, task_id: int, image: str) -> tuple[dict[str, Any], int]:
+    """What the token of an algorithm container says (auth.md 2.2), and its node's token version.
+
+    `who` is the node that is to run it. Raises Invalid for an unknown or finished task and
+    Unauthenticated for another image or collaboration, as the contract has it (auth.md 3.3).
+    """
+    own = exists().where(Result.task_id == Task.id, Result.organization_id == who.organization_id)
+    found = session.execute(
+        select(
+            Task,
+            own.correlate(Task).label("takes_part"),
+            own.where(Result.finished_at.is_(None)).correlate(Task).label("computing"),
+            select(Node.token_version)
+            .where(Node.id == who.account_id)
+            .scalar_subquery()
+            .label("version"),
+        )
+        .options(undefer(Task.unfinished))
+        .where(Task.id == task_id)
+    ).one_or_none()
+    if found is None:
+        raise Invalid("Master task does not exist!")
+    task: Task = found.Task
+    if task.image != image:
+        raise Unauthenticated("Image and task do no match")
+    if task.collaboration_id not in who.collaboration_ids:
+        raise Unauthenticated("You are not within the collaboration")
+    if not task.unfinished or (found.takes_part and not found.computing):
+        raise Invalid("Task is already finished!")
+    return {
+        "node_id": who.account_id,
+        "organization_id": who.organization_id,
+        "collaboration_id": task.collaboration_id,
+        "task_id": task.id,
+        "image": task.image,
+        "database": task.database,
+    }, found.version
