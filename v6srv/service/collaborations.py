@@ -1,0 +1,172 @@
+"""Collaborations: their members and their nodes."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Select, exists, select, update
+
+from v6srv.authz.decide import Authorizer
+from v6srv.db import session
+from v6srv.errors import Conflict, Invalid, NotFound
+from v6srv.model import Collaboration, Member, Node, Organization, Task
+from v6srv.model.derived import with_wire
+from v6srv.service import nodes
+
+Admit = Callable[[Collaboration], Collaboration]
+
+
+def create(authz: Authorizer, fields: Mapping[str, Any], admit: Admit) -> Collaboration:
+    """A new collaboration. `fields` is a loaded `wire.collaboration.CollaborationIn`.
+
+    Raises Denied, Invalid for a name that exists, NotFound for an unknown organization.
+    """
+    _require_free(fields["name"])
+    collaboration = admit(
+        Collaboration(
+            name=fields["name"],
+            encrypted=fields["encrypted"],
+            organizations=_organizations(fields["organization_ids"]),
+        )
+    )
+    authz.note_members_changed()
+    return collaboration
+
+
+def change(
+    authz: Authorizer, collaboration: Collaboration, changes: Mapping[str, Any], admit: Admit
+) -> Collaboration:
+    """Change the fields given; `organization_ids` replaces all members.
+
+    `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
+    """
+    name = changes.get("name", collaboration.name)
+    if name != collaboration.name:
+        _require_free(name)
+        collaboration.name = name
+    if "encrypted" in changes:
+        collaboration.encrypted = changes["encrypted"]
+    if "organization_ids" in changes:
+        _set_members(authz, collaboration, _organizations(changes["organization_ids"]))
+    return admit(collaboration)
+
+
+def delete(
+    authz: Authorizer, collaboration: Collaboration, remove: Callable[[Collaboration], None]
+) -> None:
+    """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17)."""
+    # Asked again, now that the row is locked: its wire columns may be older.
+    has_nodes = exists().where(Node.__table__.c.collaboration_id == collaboration.id)
+    has_tasks = exists().where(Task.collaboration_id == collaboration.id)
+    found = session.execute(select(has_nodes, has_tasks)).one()
+    for present, what in zip(found, ("nodes", "tasks"), strict=True):
+        if present:
+            raise Conflict(f"Collaboration id={collaboration.id} still has {what}")
+    remove(collaboration)
+    authz.note_members_changed()
+
+
+# --- members
+
+
+def members(collaboration: Collaboration) -> Select[Organization]:
+    """The organizations of a collaboration, as the wire format shows them."""
+    member = select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration.id)
+    query = select(Organization).options(with_wire).order_by(Organization.id)
+    return query.where(Organization.id.in_(member))
+
+
+def add_member(
+    authz: Authorizer, collaboration: Collaboration, organization_id: int, admit: Admit
+) -> None:
+    """Make an organization a member; nothing changes if it is one (Q-59). Raises NotFound."""
+    [organization] = _organizations([organization_id])
+    if organization not in collaboration.organizations:
+        _set_members(authz, collaboration, [*collaboration.organizations, organization])
+    admit(collaboration)
+
+
+def remove_member(
+    authz: Authorizer, collaboration: Collaboration, organization_id: int, admit: Admit
+) -> None:
+    """Take a member out, and its node with it (Q-18). Raises NotFound, or Invalid for no member."""
+    [organization] = _organizations([organization_id])
+    if organization not in collaboration.organizations:
+        raise Invalid(
+            f"Organization id={organization_id} is not a member of "
+            f"collaboration id={collaboration.id}"
+        )
+    left = [member for member in collaboration.organizations if member is not organization]
+    _set_members(authz, collaboration, left)
+    admit(collaboration)
+
+
+def _set_members(
+    authz: Authorizer, collaboration: Collaboration, organizations: list[Organization]
+) -> None:
+    gone = {one.id for one in collaboration.organizations} - {one.id for one in organizations}
+    collaboration.organizations = organizations
+    session.execute(
+        update(Node)
+        .where(Node.collaboration_id == collaboration.id, Node.organization_id.in_(gone))
+        .values(collaboration_id=None),
+        execution_options={"synchronize_session": False},
+    )
+    authz.note_members_changed()
+
+
+# --- nodes
+
+
+def nodes_in(collaboration: Collaboration) -> Select[Node]:
+    """The nodes of a collaboration, as the wire format shows them."""
+    query = select(Node).options(with_wire).order_by(Node.id)
+    return query.where(Node.collaboration_id == collaboration.id)
+
+
+def add_node(authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:
+    """Move a node here; it leaves where it was.
+
+    Raises NotFound, or Invalid when it is here, when its organization is no member or has another
+    node here (Q-19).
+    """
+    node = _node(node_id)
+    if node.collaboration_id == collaboration.id:
+        raise Invalid(f"Node id={node_id} is already in collaboration id={collaboration.id}")
+    nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
+    node.collaboration_id = collaboration.id
+    authz.note_members_changed()
+
+
+def remove_node(authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:
+    """Take a node out; it stays without a collaboration. Raises NotFound, or Invalid."""
+    node = _node(node_id)
+    if node.collaboration_id != collaboration.id:
+        raise Invalid(f"Node id={node_id} is not in collaboration id={collaboration.id}")
+    node.collaboration_id = None
+    authz.note_members_changed()
+
+
+# --- parts
+
+
+def _node(id: int) -> Node:
+    node = session.get(Node, id, with_for_update={"of": Node.__table__})
+    if node is None:
+        raise NotFound(f"Node id={id} is not found!")
+    return node
+
+
+def _organizations(ids: Collection[int]) -> list[Organization]:
+    """The organizations with these ids, each once. Raises NotFound for an unknown one (Q-58)."""
+    wanted = set(ids)
+    query = select(Organization).where(Organization.id.in_(wanted)).order_by(Organization.id)
+    found = list(session.scalars(query))
+    for missing in sorted(wanted - {one.id for one in found}):
+        raise NotFound(f"Organization id={missing} is not found!")
+    return found
+
+
+def _require_free(name: str) -> None:
+    if session.scalar(select(exists().where(Collaboration.name == name))):
+        problem = f"Collaboration name '{name}' already exists"
+        raise Invalid(problem, {"name": [problem]})

@@ -1,0 +1,76 @@
+"""Results: what nodes report of their runs, and the ports that runs open."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import delete
+
+from v6srv.db import session, utcnow
+from v6srv.errors import Invalid
+from v6srv.model import Port, Result, Task
+from v6srv.service import events
+from v6srv.service.events import rooms_concerned
+from v6srv.service.tasks import KILLED
+
+FINAL = frozenset(
+    {
+        "completed",
+        "failed",
+        "start failed",
+        "non-existing Docker image",
+        "crashed",
+        KILLED,
+        "not allowed",
+        "unknown error",
+    }
+)
+"""Statuses after which a run does not go on (models.md 3.1)."""
+
+
+def report(result: Result, changes: Mapping[str, Any], admit: Callable[[Result], Result]) -> Result:
+    """Store what a node reports of its run; only what is given changes.
+
+    A finished result is final. A node that confirms a kill is not wrong, though (S12): its log is
+    kept if there is none yet. A run that the node killed on its own is finished with that, or it
+    would be started again at the next connect (realtime.md 8). Raises Invalid.
+    """
+    if result.finished_at is not None:
+        if not result.status == changes.get("status") == KILLED:
+            raise Invalid("Cannot update an already finished result!")
+        changes = {"log": changes["log"]} if "log" in changes and result.log is None else {}
+        if not changes:
+            return result
+    status = changes.get("status")
+    if status is not None and result.status in FINAL and status not in FINAL:
+        raise Invalid(f"A result with status '{result.status}' cannot become '{status}'")
+    for name, value in changes.items():
+        setattr(result, name, value)
+    if status == KILLED and result.finished_at is None:
+        result.finished_at = utcnow()
+    _announce(result)
+    return admit(result)
+
+
+def _announce(result: Result) -> None:
+    task = session.get(Task, result.task_id) if result.task_id is not None else None
+    if task is not None and task.collaboration_id is not None:
+        rooms = rooms_concerned(task.collaboration_id, result.organization_id, task.initiator_id)
+        events.emit("status_update", {"result_id": result.id}, rooms)
+
+
+def open_port(result: Result, port: int, label: str | None) -> Port:
+    """A port that the run has opened. Raises Invalid when the run is over."""
+    if result.finished_at is not None:
+        raise Invalid(f"Result id={result.id} is already finished")
+    row = Port(result_id=result.id, port=port, label=label)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def close_ports(result: Result) -> None:
+    """Forget all ports of a run; nothing happens when there are none."""
+    session.execute(
+        delete(Port).where(Port.result_id == result.id),
+        execution_options={"synchronize_session": False},
+    )

@@ -1,0 +1,132 @@
+"""Roles: what has to be true before one is created, changed or deleted.
+
+The guard decides whether the caller may touch the role at all. Here is what goes beyond: default
+roles are as the policy files say, and nobody puts a rule into a role that he or she does not hold
+(permissions.md 5.2, 5.3). Everything is checked before anything is changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.authz.rules import DEFAULT_ROLE_NAMES
+from v6srv.db import session
+from v6srv.errors import Denied, Invalid, NotFound
+from v6srv.model import Organization, Role, RoleRule, Rule
+from v6srv.model.derived import with_wire
+from v6srv.service.users import rules_of
+
+
+def new_role(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role:
+    """The role that `fields` describe (rest.md 3.9), not yet stored.
+
+    Without an organization it is one of the caller's. Raises Invalid for a reserved name, NotFound
+    for an unknown rule or organization, and Denied for a rule that the caller does not hold.
+    """
+    _require_own_name(fields["name"])
+    rules = rules_of(fields.get("rules") or [])
+    _require_holding(who, authz, rules)
+    organization_id = fields.get("organization_id") or who.organization_id
+    if session.get(Organization, organization_id) is None:
+        raise NotFound(f"Organization id={organization_id} is not found!")
+    authz.note_lines_changed()
+    return Role(
+        name=fields["name"],
+        description=fields["description"],
+        organization_id=organization_id,
+        rules=rules,
+    )
+
+
+def change_role(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> None:
+    """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
+    name, rules = changes.get("name"), changes.get("rules")
+    if name is not None:
+        _require_own_name(name)
+    require_custom(role)
+    if rules is not None:
+        rules = rules_of(rules)
+        _require_holding(who, authz, rules)
+    if name is not None:
+        role.name = name
+    if changes.get("description") is not None:
+        role.description = changes["description"]
+    if rules is not None:
+        role.rules = rules
+        authz.note_lines_changed()
+
+
+def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
+    """Put a rule that the caller holds into a role; no change when it is in there already."""
+    rule = _rule_to_move(who, authz, role, rule_id)
+    if rule not in role.rules:
+        role.rules.append(rule)
+        authz.note_lines_changed()
+        session.flush()
+
+
+def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
+    """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there."""
+    rule = _rule_to_move(who, authz, role, rule_id)
+    if rule not in role.rules:
+        raise NotFound(f"Rule id={rule_id} is not part of role id={role.id}!")
+    role.rules.remove(rule)
+    authz.note_lines_changed()
+    session.flush()
+
+
+def before_removal(authz: Authorizer, role: Role) -> None:
+    """What has to be true, and said, before a role is deleted that the caller may delete."""
+    require_custom(role)
+    authz.note_lines_changed()
+    authz.note_members_changed()
+
+
+def require_custom(role: Role) -> None:
+    """Raise Invalid for a default role: what it grants stands in the policy files (Q-23)."""
+    if role.slug is not None:
+        raise Invalid(f"Role {role.name} is a default role and cannot be changed or deleted!")
+
+
+def rules_in(role_id: int) -> Select[Rule]:
+    """The rules of a role, by id, with what the wire format shows of them."""
+    members = select(RoleRule.c.rule_id).where(RoleRule.c.role_id == role_id)
+    return all_rules().where(Rule.id.in_(members))
+
+
+def all_rules() -> Select[Rule]:
+    """All rules that can be granted, by id, with what the wire format shows of them."""
+    return select(Rule).options(with_wire).order_by(Rule.id)
+
+
+def rule(rule_id: int) -> Rule:
+    """One rule, with what the wire format shows of it. Raises NotFound."""
+    found: Rule | None = session.scalars(all_rules().where(Rule.id == rule_id)).one_or_none()
+    if found is None:
+        raise NotFound(f"Rule id={rule_id} is not found!")
+    return found
+
+
+def listed(query: Select[Rule]) -> list[Rule]:
+    """The rows of a Select, as they stand now in this transaction."""
+    return list(session.scalars(query, execution_options={"populate_existing": True}))
+
+
+def _rule_to_move(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Rule:
+    found = rule(rule_id)
+    require_custom(role)
+    _require_holding(who, authz, [found])
+    return found
+
+
+def _require_own_name(name: str) -> None:
+    if name in DEFAULT_ROLE_NAMES:
+        raise Invalid(f"Role name {name} is reserved for a default role!")
+
+
+def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:
+    if authz.may_hand_out(who, rules):
+        raise Denied("You cannot put a rule into a role, or take it out, that you don't hold!")

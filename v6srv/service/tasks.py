@@ -1,0 +1,269 @@
+"""Tasks: starting them, stopping them, removing them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, insert, select, update
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.db import json_rows, session, utcnow
+from v6srv.errors import Invalid, NotFound, Unauthenticated, V6srvError
+from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Run, Task
+from v6srv.service import events
+from v6srv.service.events import collaboration_room, rooms_concerned
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
+
+KILLED = "killed by user"
+PENDING = "pending"
+
+_node = Node.__table__.c
+_ALLOWED = ("allowed_users", "allowed_orgs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Organization:
+    """What starting a task needs to know of an organization, within one collaboration."""
+
+    id: int
+    name: str | None
+    is_member: bool
+    node_id: int | None
+    policy: Sequence[tuple[int, str, str | None]]
+    """`[id, key, value]` of what the node shares on who may start tasks; empty: no limits."""
+
+
+# --- start
+
+
+def start(
+    who: Principal, authz: Authorizer, order: Mapping[str, Any], admit: Callable[[Task], Task]
+) -> Task:
+    """A new task with a pending result for each organization of `order`, and its events.
+
+    `order` is a loaded `wire.task.TaskIn`. Subtasks of containers inherit run and initiating user.
+    What is wrong with the order is said only after `admit` has decided, so that nobody learns
+    about collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
+    """
+    collaboration_id = order["collaboration_id"]
+    targets = [target["id"] for target in order["organizations"]]
+    known = _organizations(collaboration_id, {*targets, who.organization_id})
+    problem = _problem(who, known, targets)
+    if problem is not None and session.get(Collaboration, collaboration_id) is None:
+        _refuse_unknown(who, authz, collaboration_id)
+    task = Task(
+        name=order["name"],
+        description=order["description"],
+        image=order["image"],
+        database=order["database"],
+        collaboration_id=collaboration_id,
+        initiator_id=who.organization_id,
+        **_descent(who),
+    )
+    session.add(task)
+    session.flush()
+    if problem is None:
+        results = [
+            {
+                "task_id": task.id,
+                "organization_id": target["id"],
+                "input": target["input"],
+                "status": PENDING,
+            }
+            for target in order["organizations"]
+        ]
+        # Nulls are written as such: rows with and without input go into one statement.
+        session.execute(insert(Result), results, execution_options={"render_nulls": True})
+    task = admit(task)
+    if problem is not None:
+        raise problem
+    _announce(task, targets)
+    return task
+
+
+def _organizations(collaboration_id: int, ids: Collection[int | None]) -> dict[int, _Organization]:
+    """The organizations with these ids, members or not, in one query."""
+    shared = (
+        select(json_rows(NodeConfig.id, NodeConfig.key, NodeConfig.value))
+        .where(NodeConfig.node_id == _node.id, NodeConfig.key.in_(_ALLOWED))
+        .scalar_subquery()
+    )
+    query = (
+        select(Organization.id, Organization.name, Member.c.collaboration_id, _node.id, shared)
+        .outerjoin(
+            Member,
+            and_(
+                Member.c.organization_id == Organization.id,
+                Member.c.collaboration_id == collaboration_id,
+            ),
+        )
+        .outerjoin(
+            Node.__table__,
+            and_(
+                _node.organization_id == Organization.id,
+                _node.collaboration_id == collaboration_id,
+            ),
+        )
+        .where(Organization.id.in_([id for id in ids if id is not None]))
+    )
+    return {
+        id: _Organization(id, name, member is not None, node_id, policy)
+        for id, name, member, node_id, policy in session.execute(query)
+    }
+
+
+def _problem(
+    who: Principal, known: Mapping[int, _Organization], targets: Sequence[int]
+) -> V6srvError | None:
+    """The first reason why this task cannot run, in the order of rest.md 3.6."""
+    strangers = [id for id in targets if id not in known or not known[id].is_member]
+    if strangers:
+        return Invalid(
+            "These organizations are not in the collaboration: "
+            + ", ".join(str(id) for id in strangers)
+        )
+    if len(set(targets)) < len(targets):
+        return Invalid("An organization is named more than once")
+    without_node = [known[id] for id in targets if known[id].node_id is None]
+    if without_node:
+        return Invalid(
+            "These organizations have no node in the collaboration: "
+            + ", ".join(one.name or str(one.id) for one in without_node)
+        )
+    own = known.get(who.organization_id or 0)
+    if who.kind is PrincipalKind.USER and not all(
+        _lets(known[id].policy, who, own) for id in targets
+    ):
+        return Invalid(
+            "Cannot create this task because one of the nodes that you are trying to send this "
+            "task to does not allow you to create tasks."
+        )
+    return None
+
+
+def _lets(
+    policy: Sequence[tuple[int, str, str | None]], who: Principal, own: _Organization | None
+) -> bool:
+    """Whether a node takes tasks of this user. All is compared as text (Q-54)."""
+    welcome: dict[str, set[str | None]] = {
+        "allowed_users": {str(who.account_id), who.name},
+        "allowed_orgs": {str(own.id), own.name} if own else set(),
+    }
+    return not policy or any(value and value in welcome[key] for _, key, value in policy)
+
+
+def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) -> None:
+    """NotFound for those who may view every collaboration, Denied for others."""
+    authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, collaboration_id)
+    raise NotFound(f"Collaboration id={collaboration_id} is not found!")
+
+
+def _descent(who: Principal) -> dict[str, int | None]:
+    """Run, parent and initiating user of a new task (models.md 3.5)."""
+    if who.kind is not PrincipalKind.CONTAINER:
+        run = Run()
+        session.add(run)
+        session.flush()
+        return {"run_id": run.id, "parent_id": None, "init_user_id": who.account_id}
+    # Locked: the parent cannot be killed while its subtask is being written.
+    parent = session.scalars(
+        select(Task).where(Task.id == who.task_id).with_for_update(read=True)
+    ).one_or_none()
+    if parent is None or not _unfinished(parent.id):
+        raise Unauthenticated("Container-token is not valid")
+    return {
+        "run_id": parent.run_id,
+        "parent_id": parent.id,
+        "init_user_id": parent.init_user_id,
+    }
+
+
+def _unfinished(task_id: int) -> bool:
+    open_results = select(Result.id).where(Result.task_id == task_id, Result.finished_at.is_(None))
+    return session.scalar(open_results.limit(1)) is not None
+
+
+def _announce(task: Task, targets: Sequence[int]) -> None:
+    assert task.collaboration_id is not None  # the order has one
+    rooms = rooms_concerned(task.collaboration_id, task.initiator_id, *targets)
+    created = {
+        "task_id": task.id,
+        "run_id": task.run_id,
+        "collaboration_id": task.collaboration_id,
+        "init_org_id": task.initiator_id,
+    }
+    events.emit("task_created", created, rooms)
+    events.emit("new_task", task.id, rooms)
+
+
+# --- stop
+
+
+def kill(task: Task) -> None:
+    """Stop whatever still runs of a task and its subtasks.
+
+    Raises Invalid when nothing does.
+    """
+    if not kill_tree(task):
+        raise Invalid(
+            f"Task {task.id} already finished with status '{task.status}', so cannot kill it!"
+        )
+
+
+def kill_tree(task: Task) -> int:
+    """Close every unfinished result of a task and all its descendants, and tell the nodes.
+
+    Returns how many were closed. Finished results stay as they are (Q-28). Nothing is sent when
+    there are none: nodes take an empty list as "kill everything" (S13).
+    """
+    _lock_tree(task.id)
+    closed = session.execute(
+        update(Result)
+        .where(Result.task_id.in_(_tree(task.id)), Result.finished_at.is_(None))
+        .values(status=KILLED, finished_at=utcnow())
+        .returning(Result.id, Result.task_id, Result.organization_id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    if closed and task.collaboration_id is not None:
+        kill_list = [
+            {"task_id": task_id, "result_id": id, "organization_id": organization_id}
+            for id, task_id, organization_id in sorted(closed)
+        ]
+        payload = {"kill_list": kill_list, "collaboration_id": task.collaboration_id}
+        events.emit("kill_containers", payload, [collaboration_room(task.collaboration_id)])
+    return len(closed)
+
+
+def kill_everything_on(node: Node) -> None:
+    """Tell a node to stop all it runs; it reports what it stopped. Raises Invalid if it is not
+    online.
+    """
+    if node.status != "online" or node.collaboration_id is None:
+        raise Invalid(f"Node {node.id} is not online so cannot kill its tasks!")
+    payload = {"node_id": node.id, "collaboration_id": node.collaboration_id}
+    events.emit("kill_containers", payload, [collaboration_room(node.collaboration_id)])
+
+
+def _tree(task_id: int) -> Select[int]:
+    """The ids of a task and all its descendants."""
+    tree = select(Task.id).where(Task.id == task_id).cte("tree", recursive=True)
+    tree = tree.union(select(Task.id).join(tree, Task.parent_id == tree.c.id))
+    return select(tree.c.id)
+
+
+def _lock_tree(task_id: int) -> None:
+    """Until the transaction ends nobody adds a subtask: containers lock the parent (`_descent`)."""
+    tree = select(Task.id).where(Task.id.in_(_tree(task_id))).with_for_update()
+    locked = 0
+    while locked < (found := len(session.scalars(tree).all())):
+        locked = found  # another look: one may have been added before the lock was taken
+
+
+# --- remove
+
+
+def delete(task: Task, remove: Callable[[Task], None]) -> None:
+    """Remove a task with its results and subtasks (Q-48); what still runs is killed first."""
+    kill_tree(task)
+    remove(task)

@@ -1,0 +1,163 @@
+"""User accounts: what has to be true before one is created, changed or deleted.
+
+The guard decides whether the caller may touch the account at all. Here is what goes beyond: no
+self-elevation (permissions.md 5.2), unique names, and nobody takes over a more powerful account.
+Everything is checked before anything is changed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, select, union
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.db import session
+from v6srv.errors import Denied, Invalid, NotFound
+from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
+
+
+def new_user(
+    who: Principal, authz: Authorizer, fields: Mapping[str, Any], seal: Callable[[str], str]
+) -> User:
+    """The account that `fields` describe (rest.md 3.8), not yet stored.
+
+    `seal` hashes the password, or raises Invalid when it breaks a rule. Raises Invalid, NotFound
+    for an unknown organization, role or rule, and Denied.
+    """
+    _require_free(username=fields["username"], email=fields["email"])
+    organization_id = fields.get("organization_id") or who.organization_id
+    if session.get(Organization, organization_id) is None:
+        raise NotFound(f"Organization id={organization_id} is not found!")
+    roles = _roles(fields.get("roles") or [], organization_id)
+    rules = rules_of(fields.get("rules") or [])
+    _require_holding(who, authz, [*_rules_in(roles), *rules])
+    session.rollback()  # nothing is changed yet, and hashing must not keep a transaction open
+    password = seal(fields["password"])
+    user = User(
+        username=fields["username"],
+        firstname=fields["firstname"],
+        lastname=fields["lastname"],
+        email=fields["email"],
+        password=password,
+        organization_id=organization_id,
+        roles=roles,
+        rules=rules,
+    )
+    if roles or rules:
+        authz.note_members_changed()
+    return user
+
+
+def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> None:
+    """Change the given fields of an account that the caller may edit (rest.md 3.8)."""
+    if changes.get("password"):
+        raise Invalid("You cannot change your password here!")
+    username, email = changes.get("username"), changes.get("email")
+    if username is not None and username != user.username:
+        if user.id != who.account_id:
+            raise Invalid("You cannot change the username of another user!")
+        _require_free(username=username, but=user)
+    if email is not None and email != user.email:
+        _require_free(email=email, but=user)
+        # Recovery mails go to this address: whoever changes it can take the account over (Q-38).
+        require_power_over(who, authz, user)
+    new_roles, new_rules = changes.get("roles"), changes.get("rules")
+    if new_roles is not None:
+        new_roles = _roles(new_roles, user.organization_id)
+    if new_rules is not None:
+        new_rules = rules_of(new_rules)
+    if new_roles is not None or new_rules is not None:
+        if user.id == who.account_id:
+            raise Denied("You can't change your own roles or rules!")
+        roles = [] if new_roles is None else [*new_roles, *user.roles]
+        rules = [] if new_rules is None else [*new_rules, *user.rules]
+        _require_holding(who, authz, [*_rules_in(roles), *rules])
+        authz.note_members_changed()
+    for name in ("username", "firstname", "lastname", "email"):
+        if changes.get(name) is not None:
+            setattr(user, name, changes[name])
+    if new_roles is not None:
+        user.roles = new_roles
+    if new_rules is not None:
+        user.rules = new_rules
+
+
+def before_removal(who: Principal, authz: Authorizer, user: User) -> None:
+    """What has to be true, and said, before an account is deleted that the caller may delete."""
+    require_power_over(who, authz, user)
+    authz.note_members_changed()
+
+
+def require_power_over(who: Principal, authz: Authorizer, user: User) -> None:
+    """Raise Denied unless `user` is the caller or has no rule that the caller lacks (Q-38)."""
+    if user.id == who.account_id:
+        return
+    through_roles = (
+        select(RoleRule.c.rule_id)
+        .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
+        .where(Permission.c.user_id == user.id)
+    )
+    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
+    held = union(through_roles, extra).subquery()
+    rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
+    if authz.may_hand_out(who, rules):
+        raise Denied("This user has permissions that you do not have!")
+
+
+def rules_of(ids: Iterable[int]) -> list[Rule]:
+    """The rules with these ids, each once. Raises NotFound for the first unknown one."""
+    wanted = set(ids)
+    found = list(session.scalars(select(Rule).where(Rule.id.in_(wanted)).order_by(Rule.id)))
+    for missing in sorted(wanted - {rule.id for rule in found}):
+        raise NotFound(f"Rule id={missing} is not found!")
+    return found
+
+
+def _roles(ids: Iterable[int], organization_id: int | None) -> list[Role]:
+    """The roles with these ids; Denied for those of another organization than the user's."""
+    wanted = set(ids)
+    found = list(session.scalars(select(Role).where(Role.id.in_(wanted)).order_by(Role.id)))
+    for missing in sorted(wanted - {role.id for role in found}):
+        raise NotFound(f"Role id={missing} is not found!")
+    for role in found:
+        if role.organization_id not in (None, organization_id):
+            raise Denied(f"Role id={role.id} belongs to another organization than the user!")
+    return found
+
+
+def _rules_in(roles: Iterable[Role]) -> list[Rule]:
+    ids = {role.id for role in roles}
+    if not ids:
+        return []
+    query = select(Rule).where(
+        Rule.id.in_(select(RoleRule.c.rule_id).where(RoleRule.c.role_id.in_(ids)))
+    )
+    return list(session.scalars(query))
+
+
+def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:
+    lacking = authz.may_hand_out(who, rules)
+    if lacking:
+        rule = lacking[0]
+        raise Denied(
+            f"You don't have the rule ({rule.name}, {rule.scope.name}, {rule.operation.name}) "
+            "that you want to assign or take away!"
+        )
+
+
+def _require_free(
+    username: str | None = None, email: str | None = None, but: User | None = None
+) -> None:
+    """Names are unique whatever their case (Q-24); what is stored keeps working as it is."""
+    for column, value, problem in (
+        (User.username, username, "Username already exists."),
+        (User.email, email, "Email address already exists."),
+    ):
+        if value is None:
+            continue
+        taken = select(User.id).where(func.lower(column) == func.lower(value))
+        if but is not None:
+            taken = taken.where(User.id != but.id)
+        if session.scalar(taken.limit(1)) is not None:
+            raise Invalid(problem, {column.key: [problem]})
