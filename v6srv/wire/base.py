@@ -30,9 +30,18 @@ class Output(Schema):
     """An answer."""
 
 
-def id_field(**kwargs: Any) -> fields.Integer:
+class Whole(fields.Integer):
+    """A whole number, also as text; 2.5 is an error and not 2."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+def id_field(**kwargs: Any) -> Whole:
     """The id of a row: 1 to MAX_ID."""
-    return fields.Integer(validate=validate.Range(1, MAX_ID), **kwargs)
+    return Whole(validate=validate.Range(1, MAX_ID), **kwargs)
 
 
 class Text(fields.String):
@@ -59,12 +68,17 @@ class Timestamp(fields.Field[datetime]):
 
     default_error_messages = {"invalid": "Not a valid ISO 8601 time."}
 
+    def __init__(self, **kwargs: Any) -> None:
+        documented = {"type": "string", "format": "date-time"}
+        super().__init__(metadata={**documented, **kwargs.pop("metadata", {})}, **kwargs)
+
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).isoformat()
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         try:
-            return datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value)
+            return time if time.tzinfo is None else time.astimezone(UTC)
         except (TypeError, ValueError, OverflowError) as error:
             raise self.make_error("invalid") from error
 
@@ -72,11 +86,21 @@ class Timestamp(fields.Field[datetime]):
 class Flag(fields.Boolean):
     """A boolean as any client writes it: True, true, 1, "False", "0", "" (Q-11, Q-27)."""
 
-    truthy = {True, 1, "1", "true", "True", "TRUE", "yes", "on"}
-    falsy = {False, 0, "0", "false", "False", "FALSE", "no", "off", ""}
+    truthy = {True, "1", "true", "yes", "on"}
+    falsy = {False, "0", "false", "no", "off", ""}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        lowered = value.lower() if isinstance(value, str) else value
+        return super()._deserialize(lowered, attr, data, **kwargs)
 
 
 class MessageOut(Output):
     """An answer that only says what was done."""
 
     msg = fields.String()
+
+
+class Named(Input):
+    """A body that names one row."""
+
+    id = id_field(required=True)

@@ -44,11 +44,23 @@ def links(resource: str, ids: Iterable[int]) -> list[dict[str, Any]] | None:
     return [{"id": id, "link": f"{base}{id}", "methods": methods} for id in ids] or None
 
 
+_DOCUMENTED = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "link": {"type": "string"},
+        "methods": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
 class ToOne(fields.Field[Any]):
     """Dump the id in `attribute` as a link, None as null."""
 
+    documented: dict[str, Any] = _DOCUMENTED
+
     def __init__(self, resource: str, **kwargs: Any) -> None:
-        super().__init__(dump_only=True, **kwargs)
+        super().__init__(dump_only=True, allow_none=True, metadata=self.documented, **kwargs)
         self.resource = resource
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
@@ -57,6 +69,8 @@ class ToOne(fields.Field[Any]):
 
 class ToMany(ToOne):
     """Dump the list of ids in `attribute` as links, no ids as null."""
+
+    documented = {"type": "array", "items": _DOCUMENTED}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return links(self.resource, value)

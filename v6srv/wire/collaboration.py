@@ -1,0 +1,45 @@
+"""Bodies, queries and answers of `/collaboration` (rest.md 3.5)."""
+
+from marshmallow import fields, validate
+
+from v6srv.wire.base import Changes, Flag, Input, Output, Text, id_field
+from v6srv.wire.links import ToMany
+from v6srv.wire.user import Ids
+
+_NAME = validate.Length(min=1)
+MAX_MEMBERS = 10_000
+
+
+class CollaborationIn(Changes):
+    """A new collaboration, not encrypted unless told."""
+
+    name = Text(required=True, validate=_NAME)
+    organization_ids = Ids(required=True, validate=validate.Length(1, MAX_MEMBERS))
+    encrypted = Flag(load_default=False)
+
+
+class CollaborationPatch(Changes):
+    """The fields to change. `organization_ids` replaces all members."""
+
+    name = Text(validate=_NAME)
+    organization_ids = Ids(validate=validate.Length(max=MAX_MEMBERS))
+    encrypted = Flag()
+
+
+class CollaborationQuery(Input):
+    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
+
+    name = Text()
+    encrypted = Flag()
+    organization_id = id_field()
+
+
+class CollaborationOut(Output):
+    """A collaboration."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(allow_none=True)
+    encrypted = fields.Boolean(allow_none=True)
+    organizations = ToMany("organization", attribute="organization_ids")
+    nodes = ToMany("node", attribute="node_ids")
+    tasks = ToMany("task", attribute="task_ids")

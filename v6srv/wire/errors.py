@@ -1,0 +1,153 @@
+"""Errors as 3.x clients read them, and the only place that knows a status for each.
+
+The body is always a JSON object with a text `msg`: clients log it and die of anything else (H2).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, jsonify, request
+from marshmallow import ValidationError, fields
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException
+
+from v6srv import errors as domain
+from v6srv.wire.base import Output
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED = "An unexpected error occurred on the server!"
+
+STATUSES: Mapping[type[domain.V6srvError], tuple[HTTPStatus, str]] = {
+    domain.Invalid: (HTTPStatus.BAD_REQUEST, "invalid"),
+    domain.Unauthenticated: (HTTPStatus.UNAUTHORIZED, "unauthenticated"),
+    domain.BadToken: (HTTPStatus.UNPROCESSABLE_ENTITY, "bad_token"),
+    domain.Denied: (HTTPStatus.FORBIDDEN, "denied"),
+    domain.NotFound: (HTTPStatus.NOT_FOUND, "not_found"),
+    domain.Conflict: (HTTPStatus.CONFLICT, "conflict"),
+    domain.TooManyRequests: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"),
+    domain.NotSupported: (HTTPStatus.NOT_IMPLEMENTED, "not_supported"),
+    # The contract has 500 for a VPN portal that refuses, 503 for one that is not there.
+    domain.Upstream: (HTTPStatus.INTERNAL_SERVER_ERROR, "upstream"),
+    domain.Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+}
+"""Status and machine word of each domain error."""
+
+
+class ErrorOut(Output):
+    """Every answer that is not a success."""
+
+    msg = fields.String(required=True, metadata={"description": "What went wrong, for people"})
+    code = fields.String(required=True, metadata={"description": "What went wrong, one word"})
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status"})
+    errors = fields.Dict(
+        required=True, metadata={"description": "What is wrong with each field; may be empty"}
+    )
+    message = fields.Raw(
+        required=True, metadata={"description": "The same for readers of 3.x validation errors"}
+    )
+
+
+def register(app: Flask) -> None:
+    """Answer every error of the application with JSON.
+
+    To be called after flask-smorest's `Api`, whose own handler this one replaces.
+    """
+    app.register_error_handler(domain.V6srvError, _domain_error)
+    app.register_error_handler(ValidationError, _validation_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def invalid(messages: Any) -> domain.Invalid:
+    """Validation messages of marshmallow as a domain error; its text names the first bad field."""
+    messages = messages if isinstance(messages, Mapping) else {"_schema": messages}
+    where, what = _first(messages)
+    return domain.Invalid(f"{where}: {what}" if where else what, _plain(messages))
+
+
+# --- handlers
+
+
+def _domain_error(error: domain.V6srvError) -> Response:
+    status, code = next(
+        (known for kind, known in STATUSES.items() if isinstance(error, kind)),
+        (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
+    )
+    answer = _answer(str(error), code, status, getattr(error, "errors", {}))
+    if isinstance(error, domain.TooManyRequests):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    if status is HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+def _validation_error(error: ValidationError) -> Response:
+    return _domain_error(invalid(error.messages))
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    """What Flask itself refuses: unknown paths, methods, too large bodies."""
+    if error.code is None or error.code < 400 or error.response is not None:
+        return error  # a redirect, or an answer that somebody has made already
+    if error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _answer(UNEXPECTED, "internal", error.code)
+    answer = _answer(
+        error.description or error.name, error.name.lower().replace(" ", "_"), error.code
+    )
+    for name, value in error.get_headers(request.environ):
+        if name not in ("Content-Type", "Content-Length"):
+            answer.headers[name] = value  # for example Allow
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("uncaught on %s %s", request.method, request.path, exc_info=error)
+    return _answer(UNEXPECTED, "internal", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _answer(msg: str, code: str, status: int, errors: Mapping[str, Any] | None = None) -> Response:
+    answer = jsonify(
+        {
+            "msg": msg,
+            "code": code,
+            "status": int(status),
+            "errors": dict(errors or {}),
+            "message": _as_3x(errors) if errors else msg,
+        }
+    )
+    answer.status_code = int(status)
+    return answer
+
+
+# --- validation messages
+
+
+def _first(messages: Any) -> tuple[str, str]:
+    """Path and text of the first message, for example ("organizations.0.id", "Not a number.")."""
+    path = []
+    while not isinstance(messages, str):
+        if isinstance(messages, Mapping) and messages:
+            key, messages = next(iter(messages.items()))
+            if key != "_schema":
+                path.append(str(key))
+        elif isinstance(messages, Sequence) and messages:
+            messages = messages[0]
+        else:
+            messages = "Not valid."
+    return ".".join(path), messages
+
+
+def _plain(messages: Any) -> Any:
+    """The same messages with text keys only, as JSON wants them."""
+    if isinstance(messages, Mapping):
+        return {str(key): _plain(value) for key, value in messages.items()}
+    return messages
+
+
+def _as_3x(errors: Mapping[str, Any]) -> dict[str, str]:
+    """Only the first field, with one text (rest.md 1.5)."""
+    name, messages = next(iter(errors.items()))
+    return {name: _first(messages)[1]}

@@ -1,0 +1,49 @@
+"""Bodies, queries and answers of `/role` (rest.md 3.9)."""
+
+from marshmallow import fields, validate
+
+from v6srv.wire.base import Changes, Flag, Input, Output, Text, id_field
+from v6srv.wire.links import ToMany, ToOne
+from v6srv.wire.user import Ids
+
+_NAME = validate.Length(1, 255)
+
+
+class RoleIn(Input):
+    """A new role. Without an organization (or with 0) it is one of the caller's."""
+
+    name = Text(required=True, validate=_NAME)
+    description = Text(required=True)
+    rules = Ids(allow_none=True)
+    organization_id = fields.Integer(allow_none=True, validate=validate.Range(0, 2**31 - 1))
+
+
+class RolePatch(Changes):
+    """The fields to change. `rules` replaces the whole set."""
+
+    name = Text(validate=_NAME)
+    description = Text()
+    rules = Ids()
+
+
+class RoleQuery(Input):
+    """Filters of the list. Repeated values are alternatives."""
+
+    name = fields.List(Text())
+    description = fields.List(Text())
+    organization_id = fields.List(id_field())
+    include_root = Flag(load_default=False)
+    """With `organization_id`: server-wide roles as well."""
+    rule_id = id_field()
+    user_id = id_field()
+
+
+class RoleOut(Output):
+    """A role. A server-wide one has no organization."""
+
+    id = fields.Integer()
+    name = fields.String()
+    description = fields.String()
+    organization = ToOne("organization", attribute="organization_id")
+    rules = ToMany("rule", attribute="rule_ids")
+    users = ToMany("user", attribute="user_ids")

@@ -1,0 +1,105 @@
+"""Bodies, queries and answers of `/task` (rest.md 3.6)."""
+
+import json
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, id_field
+from v6srv.wire.links import ToMany, ToOne
+
+MAX_ORGANIZATIONS = 10_000
+
+
+class AlgorithmInput(Text):
+    """Opaque text of any size; an object, as very old clients send it, becomes its JSON text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, dict):
+            value = json.dumps(value)
+        if not isinstance(value, str):
+            raise ValidationError("Neither text nor an object.")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class TargetIn(Input):
+    """An organization that is to run the task, and its input."""
+
+    id = id_field(required=True)
+    input = AlgorithmInput(load_default=None, allow_none=True)
+
+
+class TaskIn(Changes):
+    """A new task for at least one organization (Q-49)."""
+
+    collaboration_id = id_field(required=True)
+    organizations = fields.List(
+        fields.Nested(TargetIn), required=True, validate=validate.Length(1, MAX_ORGANIZATIONS)
+    )
+    name = Text(load_default="")
+    description = Text(load_default="")
+    image = Text(load_default="")
+    database = Text(load_default="")
+
+
+class TaskInclude(Input):
+    """What to embed in one task."""
+
+    include = fields.List(Text(), metadata={"description": "`results`: whole results, not links"})
+
+
+class TaskQuery(TaskInclude):
+    """Filters of the list; texts but `status` are matched with the wildcards `%` and `_`."""
+
+    initiator_id = id_field()
+    init_user_id = id_field()
+    collaboration_id = id_field()
+    parent_id = id_field()
+    run_id = id_field()
+    result_id = id_field()
+    name = Text()
+    image = Text()
+    description = Text()
+    database = Text()
+    status = Text()
+
+
+class Complete(fields.Boolean):
+    """Dump the number of unfinished results as "all are finished"."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> bool:
+        return not value
+
+
+class FinishedAt(Timestamp):
+    """Dump the time of the last finished result, null while others are unfinished."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if obj.unfinished else super()._serialize(value, attr, obj, **kwargs)
+
+
+class TaskInResultOut(Output):
+    """A task without its results."""
+
+    id = fields.Integer(required=True)
+    run_id = fields.Integer(allow_none=True)
+    name = fields.String(allow_none=True)
+    description = fields.String(allow_none=True)
+    image = fields.String(allow_none=True)
+    database = fields.String(allow_none=True)
+    created_at = Timestamp(allow_none=True)
+    finished_at = FinishedAt(attribute="last_finished_at", allow_none=True)
+    complete = Complete(attribute="unfinished")
+    status = fields.String()
+    # Plain numbers: nodes compare them with ids (H8).
+    initiator = fields.Integer(attribute="initiator_id", allow_none=True)
+    init_user = fields.Integer(attribute="init_user_id", allow_none=True)
+    collaboration = ToOne("collaboration", attribute="collaboration_id")
+    parent = ToOne("task", attribute="parent_id")
+    children = ToMany("task", attribute="child_ids")
+
+
+class TaskOut(TaskInResultOut):
+    """A task."""
+
+    results = ToMany("result", attribute="result_ids")

@@ -1,0 +1,98 @@
+"""Bodies, queries and answers of `/user` (rest.md 3.8)."""
+
+import re
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, id_field
+from v6srv.wire.credentials import Credential
+from v6srv.wire.links import ToMany, ToOne
+
+MAX_NAME = 255
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+
+
+class Ids(fields.List):
+    """Ids of rows; a single id is taken for a list of one (rest.md 1.5)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(id_field(), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, (int, str)):
+            value = [value]
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _filled(text: str) -> None:
+    if not text.strip() or text != text.strip() or re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValidationError("Empty, or with blanks around it or control characters in it.")
+
+
+def _address(text: str) -> None:
+    if not _EMAIL.fullmatch(text):
+        raise ValidationError("Not a valid email address.")
+
+
+_LENGTH = validate.Length(max=MAX_NAME)
+_USERNAME = [_filled, _LENGTH]
+_ADDRESS = [_address, _LENGTH]
+
+
+class UserIn(Input):
+    """A new account. Without an organization it is one of the caller's."""
+
+    username = Text(required=True, validate=_USERNAME)
+    firstname = Text(required=True, validate=_LENGTH)
+    lastname = Text(required=True, validate=_LENGTH)
+    password = Credential(required=True)
+    email = Text(required=True, validate=_ADDRESS)
+    organization_id = id_field(allow_none=True)
+    roles = Ids(allow_none=True)
+    rules = Ids(allow_none=True)
+
+
+class UserPatch(Changes):
+    """The fields to change. `roles` and `rules` replace the whole set."""
+
+    username = Text(validate=_USERNAME)
+    firstname = Text(validate=_LENGTH)
+    lastname = Text(validate=_LENGTH)
+    email = Text(validate=_ADDRESS)
+    password = fields.Raw()
+    """Refused: `/password/change` is for that."""
+    roles = Ids()
+    rules = Ids()
+
+
+class UserQuery(Input):
+    """Filters of the list; names are matched with the wildcards `%` and `_`."""
+
+    username = Text()
+    firstname = Text()
+    lastname = Text()
+    email = Text()
+    organization_id = id_field()
+    role_id = id_field()
+    rule_id = id_field()
+    last_seen_from = Timestamp()
+    last_seen_till = Timestamp()
+
+
+class UserOut(Output):
+    """A user. `rules` are extra rules, outside of any role."""
+
+    id = fields.Integer()
+    username = fields.String()
+    firstname = fields.String()
+    lastname = fields.String()
+    email = fields.String()
+    type = fields.String()
+    status = fields.String()
+    ip = fields.String()
+    last_seen = Timestamp()
+    organization = ToOne("organization", attribute="organization_id")
+    roles = ToMany("role", attribute="role_ids")
+    rules = ToMany("rule", attribute="rule_ids")
+    created_tasks = fields.List(fields.Integer(), attribute="created_task_ids")
