@@ -1,0 +1,128 @@
+"""Blueprints whose bodies and queries are parsed as the contract wants, refusals documented."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import flask_smorest
+from flask import Request, Response, current_app, jsonify, request
+from marshmallow import Schema, ValidationError
+from webargs.core import is_json
+from webargs.flaskparser import FlaskParser
+
+from v6srv.errors import Invalid
+from v6srv.wire.errors import ErrorOut, invalid
+
+
+class Parser(FlaskParser):
+    """Bad input is Invalid, whatever is wrong with it. A JSON body is an object."""
+
+    DEFAULT_VALIDATION_STATUS = HTTPStatus.BAD_REQUEST.value
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The object in the body. Raises Invalid when there is none."""
+        if not is_json(req.mimetype):
+            raise Invalid("The body must be JSON, with Content-Type: application/json")
+        try:
+            body = current_app.json.loads(req.get_data())
+        except (ValueError, RecursionError) as error:
+            raise Invalid("The body is not valid JSON") from error
+        if not isinstance(body, dict):
+            raise Invalid("The body must be a JSON object")
+        return body
+
+    def handle_error(
+        self,
+        error: ValidationError,
+        req: Request,
+        schema: Schema,
+        *,
+        error_status_code: int | None,
+        error_headers: Mapping[str, str] | None,
+    ) -> NoReturn:
+        """Raise Invalid. webargs puts the messages of the schema under the location."""
+        [messages] = error.messages_dict.values()
+        raise invalid(messages) from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """The blueprint of one resource."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks += [_keep_parameters, _document_refusals]
+
+    def arguments(self, schema: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Hand the parsed body (or query, by `location`) to the view as its first argument."""
+        # One instance for all requests: making a schema costs more than most parsing.
+        return super().arguments(schema() if isinstance(schema, type) else schema, **kwargs)
+
+    def embedding(
+        self, schema: type[Schema], variants: Mapping[str, type[Schema]]
+    ) -> Callable[..., Any]:
+        """Answer with the row that the view returns.
+
+        `variants` names other schemas for values of `include`; the first known value decides.
+        """
+        plain, others = schema(), {name: other() for name, other in variants.items()}
+        content = {"application/json": {"schema": {"anyOf": [plain, *others.values()]}}}
+        answer = {"description": HTTPStatus.OK.phrase, "content": content}
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @self.doc(responses={HTTPStatus.OK.value: answer})
+            @wraps(view)
+            def shown(*args: Any, **kwargs: Any) -> Response:
+                row = view(*args, **kwargs)
+                asked = request.args.getlist("include")
+                chosen = next((others[name] for name in asked if name in others), plain)
+                return jsonify(chosen.dump(row))
+
+            return shown
+
+        return decorate
+
+
+def _keep_parameters(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Parameters that are documented by hand come on top of those of a query schema."""
+    manual = doc_info.get("manual_doc", {})
+    declared = doc.get("parameters", [])
+    if declared and "parameters" in manual:
+        known = {name for one in declared for name in one["schema"].fields}
+        manual["parameters"] = declared + [
+            one for one in manual["parameters"] if one["name"] not in known
+        ]
+    return doc
+
+
+def _document_refusals(
+    doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **_: Any
+) -> dict[str, Any]:
+    """Every refusal that the guard, the parser or the view can answer with."""
+    responses = doc.setdefault("responses", {})
+    responses.pop("default", None)
+    for status in _refusals(doc_info, method):
+        if not isinstance(responses.get(status.value), dict):
+            responses[status.value] = {
+                "description": status.phrase,
+                "content": {"application/json": {"schema": ErrorOut}},
+            }
+    return doc
+
+
+def _refusals(doc_info: Mapping[str, Any], method: str) -> list[HTTPStatus]:
+    refusals = [
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ]
+    if not doc_info.get("manual_doc", {}).get("x-required-rule", {}).get("callers"):
+        refusals.append(HTTPStatus.TOO_MANY_REQUESTS)
+    if method != "get":
+        refusals += [HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+    return refusals

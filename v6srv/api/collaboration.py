@@ -1,0 +1,142 @@
+"""/collaboration: GET list, POST, GET, PATCH, DELETE by id, its members, nodes and tasks."""
+
+from flask.views import MethodView
+from sqlalchemy import select
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.model import Collaboration as Row
+from v6srv.model import Member, Organization, Task
+from v6srv.service import collaborations, lists
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import MessageOut, Named
+from v6srv.wire.collaboration import (
+    CollaborationIn,
+    CollaborationOut,
+    CollaborationPatch,
+    CollaborationQuery,
+)
+from v6srv.wire.node import NodeInCollaborationOut
+from v6srv.wire.organization import OrganizationOut
+from v6srv.wire.task import TaskOut
+
+blp = Blueprint("collaboration", __name__, description="Collaborations")
+COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW
+
+
+def _of_organization(organization_id):
+    return Row.id.in_(
+        select(Member.c.collaboration_id).where(Member.c.organization_id == organization_id)
+    )
+
+
+_FILTERS = {
+    "name": Row.name.like,
+    "encrypted": lambda encrypted: Row.encrypted.is_(encrypted),
+    "organization_id": _of_organization,
+}
+
+
+@blp.route("/collaboration")
+class Collaborations(MethodView):
+    @guard.rows(COLLABORATION, VIEW, callers=guard.USERS)
+    @blp.arguments(CollaborationQuery, location="query")
+    @paged(CollaborationOut)
+    def get(self, query, who, authz, rows):
+        """List the collaborations you may view.
+
+        With `organization_id`, only if you may view the collaborations of that organization.
+        """
+        if "organization_id" in query:
+            authz.fetch(who, COLLABORATION, VIEW, query["organization_id"], Organization)
+        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+
+    @guard.creates(COLLABORATION, callers=guard.USERS)
+    @blp.arguments(CollaborationIn)
+    @blp.response(200, CollaborationOut)
+    def post(self, fields, authz, admit):
+        """Add a collaboration."""
+        return collaborations.create(authz, fields, admit)
+
+
+@blp.route("/collaboration/<int:id>")
+class Collaboration(MethodView):
+    @guard.one(COLLABORATION, VIEW, callers=guard.ALL)
+    @blp.response(200, CollaborationOut)
+    def get(self, row):
+        """One collaboration."""
+        return row
+
+    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @blp.arguments(CollaborationPatch)
+    @blp.response(200, CollaborationOut)
+    def patch(self, changes, authz, row, admit):
+        """Change the fields given; the rest stay."""
+        return collaborations.change(authz, row, changes, admit)
+
+    @guard.deletes(COLLABORATION, callers=guard.USERS)
+    @blp.response(200, MessageOut)
+    def delete(self, authz, row, remove):
+        """Remove a collaboration that has no tasks and no nodes any more."""
+        collaborations.delete(authz, row, remove)
+        return {"msg": f"collaboration id={row.id} successfully deleted"}
+
+
+@blp.route("/collaboration/<int:id>/organization")
+class CollaborationMembers(MethodView):
+    @guard.one(COLLABORATION, VIEW, callers=guard.ALL)
+    @paged(OrganizationOut)
+    def get(self, row):
+        """List the members. Who may view a collaboration may view them."""
+        return collaborations.members(row)
+
+    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @blp.arguments(Named)
+    @blp.response(200, OrganizationOut(many=True))
+    def post(self, organization, authz, row, admit):
+        """Add a member. Answers with all members."""
+        collaborations.add_member(authz, row, organization["id"], admit)
+        return lists.whole(collaborations.members(row))
+
+    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @blp.arguments(Named)
+    @blp.response(200, OrganizationOut(many=True))
+    def delete(self, organization, authz, row, admit):
+        """Take a member out, and its node with it. Answers with the members that are left."""
+        collaborations.remove_member(authz, row, organization["id"], admit)
+        return lists.whole(collaborations.members(row))
+
+
+@blp.route("/collaboration/<int:id>/node")
+class CollaborationNodes(MethodView):
+    @guard.one(COLLABORATION, VIEW, callers=guard.USERS)
+    @paged(NodeInCollaborationOut)
+    def get(self, row):
+        """List the nodes. Who may view a collaboration may view them."""
+        return collaborations.nodes_in(row)
+
+    @guard.one(COLLABORATION, Operation.EDIT, callers=guard.USERS)
+    @blp.arguments(Named)
+    @blp.response(201, NodeInCollaborationOut(many=True))
+    def post(self, node, authz, row):
+        """Move a node of a member here. Answers with all nodes."""
+        collaborations.add_node(authz, row, node["id"])
+        return lists.whole(collaborations.nodes_in(row))
+
+    @guard.one(COLLABORATION, Operation.EDIT, callers=guard.USERS)
+    @blp.arguments(Named)
+    @blp.response(200, MessageOut)
+    def delete(self, node, authz, row):
+        """Take a node out; it stays without a collaboration."""
+        collaborations.remove_node(authz, row, node["id"])
+        return {"msg": f"node id={node['id']} removed from collaboration id={row.id}"}
+
+
+@blp.route("/collaboration/<int:id>/task")
+class CollaborationTasks(MethodView):
+    @guard.rows_of(Resource.TASK, on=Row, callers=guard.USERS | guard.NODES)
+    @paged(TaskOut)
+    def get(self, row, rows):
+        """List the tasks of a collaboration."""
+        return rows.where(Task.collaboration_id == row.id)

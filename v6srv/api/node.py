@@ -1,0 +1,71 @@
+"""/node: GET list, POST, and GET, PATCH, DELETE by id."""
+
+from uuid import uuid4
+
+from flask.views import MethodView
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.identity.passwords import key_digest
+from v6srv.model import Node as Row
+from v6srv.service import nodes
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import MessageOut
+from v6srv.wire.node import NodeIn, NodeOut, NodePatch, NodeQuery, NodeWithKeyOut
+
+blp = Blueprint("node", __name__, description="Nodes")
+NODE, VIEW = Resource.NODE, Operation.VIEW
+
+_FILTERS = {
+    "name": Row.name.like,
+    "organization_id": lambda id: Row.organization_id == id,
+    "collaboration_id": lambda id: Row.collaboration_id == id,
+    "status": lambda status: Row.status == status,
+    "ip": lambda ip: Row.ip == ip,
+    "last_seen_from": lambda time: Row.last_seen >= time,
+    "last_seen_till": lambda time: Row.last_seen <= time,
+}
+
+
+@blp.route("/node")
+class Nodes(MethodView):
+    @guard.rows(NODE, VIEW, callers=guard.USERS | guard.NODES)
+    @blp.arguments(NodeQuery, location="query")
+    @paged(NodeOut)
+    def get(self, query, rows):
+        """List the nodes you may view."""
+        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+
+    @guard.creates(NODE, callers=guard.USERS)
+    @blp.arguments(NodeIn)
+    @blp.response(201, NodeWithKeyOut)
+    def post(self, fields, who, authz, admit):
+        """Add a node. Its API key is shown in this answer and never again."""
+        api_key = str(uuid4())
+        row = nodes.register(who, authz, fields, key_digest(api_key), admit)
+        return {"node": row, "api_key": api_key}
+
+
+@blp.route("/node/<int:id>")
+class Node(MethodView):
+    @guard.one(NODE, VIEW, callers=guard.ALL)
+    @blp.response(200, NodeOut)
+    def get(self, row):
+        """One node."""
+        return row
+
+    @guard.edits(NODE, callers=guard.USERS | guard.NODES)
+    @blp.arguments(NodePatch)
+    @blp.response(200, NodeOut)
+    def patch(self, changes, who, authz, row, admit):
+        """Change the fields given; the rest stay. A node changes its own address only."""
+        return nodes.change(who, authz, row, changes, admit)
+
+    @guard.deletes(NODE, callers=guard.USERS)
+    @blp.response(200, MessageOut)
+    def delete(self, authz, row, remove):
+        """Remove a node. The results stay."""
+        remove(row)
+        authz.note_members_changed()
+        return {"msg": f"node id={row.id} successfully deleted"}

@@ -1,0 +1,89 @@
+"""/organization: GET list, POST, GET and PATCH by id, and what belongs to an organization."""
+
+from flask.views import MethodView
+from sqlalchemy import select
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.model import Collaboration, Member, Node
+from v6srv.model import Organization as Row
+from v6srv.service import lists, organizations
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.collaboration import CollaborationOut
+from v6srv.wire.node import NodeOut
+from v6srv.wire.organization import (
+    OrganizationIn,
+    OrganizationOut,
+    OrganizationPatch,
+    OrganizationQuery,
+)
+
+blp = Blueprint("organization", __name__, description="Organizations")
+ORGANIZATION, VIEW = Resource.ORGANIZATION, Operation.VIEW
+
+
+def _members_of(collaboration_id):
+    return Row.id.in_(
+        select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration_id)
+    )
+
+
+_FILTERS = {
+    "name": Row.name.like,
+    "country": lambda country: Row.country == country,
+    "collaboration_id": _members_of,
+}
+
+
+@blp.route("/organization")
+class Organizations(MethodView):
+    @guard.rows(ORGANIZATION, VIEW, callers=guard.ALL)
+    @blp.arguments(OrganizationQuery, location="query")
+    @paged(OrganizationOut)
+    def get(self, query, rows):
+        """List the organizations you may view."""
+        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+
+    @guard.creates(ORGANIZATION, callers=guard.USERS)
+    @blp.arguments(OrganizationIn)
+    @blp.response(201, OrganizationOut)
+    def post(self, fields, admit):
+        """Add an organization."""
+        return admit(Row(**fields))
+
+
+@blp.route("/organization/<int:id>")
+class Organization(MethodView):
+    @guard.one(ORGANIZATION, VIEW, callers=guard.ALL)
+    @blp.response(200, OrganizationOut)
+    def get(self, row):
+        """One organization."""
+        return row
+
+    @guard.edits(ORGANIZATION, callers=guard.USERS | guard.NODES)
+    @blp.arguments(OrganizationPatch)
+    @blp.response(200, OrganizationOut)
+    def patch(self, changes, who, row, admit):
+        """Change the fields given; the rest stay. A node changes the public key only."""
+        organizations.change(who, row, changes)
+        return admit(row)
+
+
+@blp.route("/organization/<int:id>/collaboration")
+class OrganizationCollaborations(MethodView):
+    @guard.rows_of(Resource.COLLABORATION, on=Row, callers=guard.USERS | guard.NODES)
+    @blp.response(200, CollaborationOut(many=True))
+    def get(self, row, rows):
+        """List the collaborations of an organization, all at once."""
+        member = select(Member.c.collaboration_id).where(Member.c.organization_id == row.id)
+        return lists.whole(rows.where(Collaboration.id.in_(member)))
+
+
+@blp.route("/organization/<int:id>/node")
+class OrganizationNodes(MethodView):
+    @guard.rows_of(Resource.NODE, on=Row, callers=guard.USERS | guard.NODES)
+    @blp.response(200, NodeOut(many=True))
+    def get(self, row, rows):
+        """List the nodes of an organization, all at once."""
+        return lists.whole(rows.where(Node.organization_id == row.id))

@@ -1,0 +1,100 @@
+"""/role: GET list, POST, GET, PATCH, DELETE by id, and the rules of a role."""
+
+from flask.views import MethodView
+from sqlalchemy import or_
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.model import Permission, RoleRule
+from v6srv.model import Role as Row
+from v6srv.service import roles
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import MessageOut
+from v6srv.wire.role import RoleIn, RoleOut, RolePatch, RoleQuery
+from v6srv.wire.rule import RuleOut
+
+blp = Blueprint("role", __name__, description="Roles")
+ROLE, VIEW = Resource.ROLE, Operation.VIEW
+
+
+@blp.route("/role")
+class Roles(MethodView):
+    @guard.rows(ROLE, VIEW, callers=guard.USERS)
+    @blp.arguments(RoleQuery, location="query")
+    @paged(RoleOut)
+    def get(self, query, rows):
+        """List the roles you may view; your own are always among them."""
+        return rows.where(*_conditions(query))
+
+    @guard.creates(ROLE, callers=guard.USERS)
+    @blp.arguments(RoleIn)
+    @blp.response(201, RoleOut)
+    def post(self, fields, who, authz, admit):
+        """Add a role of an organization, with rules that you hold yourself."""
+        return admit(roles.new_role(who, authz, fields))
+
+
+@blp.route("/role/<int:id>")
+class Role(MethodView):
+    @guard.one(ROLE, VIEW, callers=guard.USERS)
+    @blp.response(200, RoleOut)
+    def get(self, row):
+        """One role."""
+        return row
+
+    @guard.edits(ROLE, callers=guard.USERS)
+    @blp.arguments(RolePatch)
+    @blp.response(200, RoleOut)
+    def patch(self, changes, who, authz, row, admit):
+        """Change the fields given; the rest stay. Default roles cannot be changed."""
+        roles.change_role(who, authz, row, changes)
+        return admit(row)
+
+    @guard.deletes(ROLE, callers=guard.USERS)
+    @blp.response(200, MessageOut)
+    def delete(self, authz, row, remove):
+        """Remove a role; who had it loses it. Default roles cannot be removed."""
+        roles.before_removal(authz, row)
+        remove(row)
+        return {"msg": f"role id={row.id} successfully deleted"}
+
+
+@blp.route("/role/<int:id>/rule")
+class RoleRules(MethodView):
+    @guard.one(ROLE, VIEW, callers=guard.USERS)
+    @paged(RuleOut)
+    def get(self, row):
+        """List the rules of a role."""
+        return roles.rules_in(row.id)
+
+
+@blp.route("/role/<int:id>/rule/<int:rule_id>")
+class RoleRuleById(MethodView):
+    @guard.edits(ROLE, callers=guard.USERS)
+    @blp.response(201, RuleOut(many=True))
+    def post(self, rule_id, who, authz, row):
+        """Put a rule that you hold into a role. Answers with all rules of the role."""
+        roles.add_rule(who, authz, row, rule_id)
+        return roles.listed(roles.rules_in(row.id))
+
+    @guard.one(ROLE, Operation.DELETE, callers=guard.USERS)
+    @blp.response(200, RuleOut(many=True))
+    def delete(self, rule_id, who, authz, row):
+        """Take a rule that you hold out of a role. Answers with the rules that are left."""
+        roles.remove_rule(who, authz, row, rule_id)
+        return roles.listed(roles.rules_in(row.id))
+
+
+def _conditions(query):
+    """The filters of the list; repeated values of one filter are alternatives."""
+    for column, patterns in ((Row.name, "name"), (Row.description, "description")):
+        if query.get(patterns):
+            yield or_(*(column.like(pattern) for pattern in query[patterns]))
+    if query.get("organization_id"):
+        of_these = Row.organization_id.in_(query["organization_id"])
+        yield or_(of_these, Row.organization_id.is_(None)) if query["include_root"] else of_these
+    if "rule_id" in query:
+        yield Row.rules.any(RoleRule.c.rule_id == query["rule_id"])
+    if "user_id" in query:
+        yield Row.users.any(Permission.c.user_id == query["user_id"])

@@ -1,0 +1,49 @@
+"""/rule: GET list and by id. Rules are no secret: every user may read what can be granted."""
+
+from flask.views import MethodView
+from sqlalchemy import false
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.model import RoleRule
+from v6srv.model import Rule as Row
+from v6srv.service import roles
+from v6srv.vocabulary import Operation, Scope
+from v6srv.wire.rule import RuleOut, RuleQuery
+
+blp = Blueprint("rule", __name__, description="Rules that can be granted")
+_REASON = "every user may read what can be granted"
+
+
+@blp.route("/rule")
+class Rules(MethodView):
+    @guard.own_check(_REASON, callers=guard.USERS)
+    @blp.arguments(RuleQuery, location="query")
+    @paged(RuleOut)
+    def get(self, query):
+        """List the rules that can be granted."""
+        rules = roles.all_rules()
+        if "name" in query:
+            rules = rules.where(Row.name == query["name"])
+        if "scope" in query:
+            rules = rules.where(_is_word(Row.scope, Scope, query["scope"]))
+        if "operation" in query:
+            rules = rules.where(_is_word(Row.operation, Operation, query["operation"]))
+        if "role_id" in query:
+            rules = rules.where(Row.roles.any(RoleRule.c.role_id == query["role_id"]))
+        return rules
+
+
+@blp.route("/rule/<int:id>")
+class Rule(MethodView):
+    @guard.own_check(_REASON, callers=guard.USERS)
+    @blp.response(200, RuleOut)
+    def get(self, id):
+        """One rule."""
+        return roles.rule(id)
+
+
+def _is_word(column, words, text):
+    """The column is the word that is written like this in capitals; other text matches nothing."""
+    return column == words[text] if text in words.__members__ else false()

@@ -1,0 +1,34 @@
+"""/version and /health: what monitoring and clients ask first."""
+
+from http import HTTPStatus
+
+from flask.views import MethodView
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.service import health
+from v6srv.wire.server import HealthOut, VersionOut
+from v6srv.wire.version import CONTRACT_VERSION
+
+blp = Blueprint("server", __name__, description="The server itself")
+
+
+@blp.route("/version")
+class Version(MethodView):
+    @guard.anyone("clients ask before they log in")
+    @blp.response(200, VersionOut)
+    def get(self):
+        """The release of the 3.x contract that this server speaks."""
+        return {"version": CONTRACT_VERSION}
+
+
+@blp.route("/health")
+class Health(MethodView):
+    @guard.anyone("monitoring has no account")
+    @blp.response(200, HealthOut)
+    @blp.alt_response(503, schema=HealthOut)
+    def get(self):
+        """Whether the database answers; 503 when it does not."""
+        answers = health.database_answers()
+        status = HTTPStatus.OK if answers else HTTPStatus.SERVICE_UNAVAILABLE
+        return {"database": answers}, status.value

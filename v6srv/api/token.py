@@ -1,0 +1,65 @@
+"""/token: log in, refresh, and tokens for algorithm containers."""
+
+from flask import request
+from flask.views import MethodView
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.identity import login
+from v6srv.identity.login import Tokens
+from v6srv.wire.token import (
+    ContainerTokenOut,
+    ContainerTokenRequest,
+    LoginOut,
+    NodeLogin,
+    TokensOut,
+    UserLogin,
+)
+
+blp = Blueprint("token", __name__, description="Logging in")
+
+
+@blp.route("/token/user")
+class UserToken(MethodView):
+    @guard.anyone("logging in is how a user gets a token")
+    @blp.arguments(UserLogin)
+    @blp.response(200, LoginOut)
+    def post(self, body):
+        """Log in as a user. Answers without tokens while the second factor is missing."""
+        answer = login.log_in(
+            body["username"], body["password"], body["mfa_code"], request.remote_addr or ""
+        )
+        headers = {"jwt-token": answer.access_token} if isinstance(answer, Tokens) else {}
+        return answer, headers
+
+
+@blp.route("/token/node")
+class NodeToken(MethodView):
+    @guard.anyone("logging in is how a node gets a token")
+    @blp.arguments(NodeLogin)
+    @blp.response(200, TokensOut)
+    def post(self, body):
+        """Log in as a node. 401 means that the key is wrong, and nothing else."""
+        answer = login.log_in_node(body["api_key"], request.remote_addr or "")
+        return answer, {"jwt-token": answer.access_token}
+
+
+@blp.route("/token/container")
+class ContainerToken(MethodView):
+    @guard.own_check(
+        "a node gets tokens for the unfinished tasks of its collaboration", callers=guard.NODES
+    )
+    @blp.arguments(ContainerTokenRequest)
+    @blp.response(200, ContainerTokenOut)
+    def post(self, body, who):
+        """A token for the algorithm that the calling node is about to start."""
+        return {"container_token": login.container_token(who, body["task_id"], body["image"])}
+
+
+@blp.route("/token/refresh")
+class RefreshedToken(MethodView):
+    @guard.anyone("the refresh token in the Authorization header says who asks")
+    @blp.response(200, TokensOut)
+    def post(self):
+        """A new pair of tokens for a refresh token."""
+        return login.refresh(request.headers.get("Authorization"))

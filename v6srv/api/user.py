@@ -1,0 +1,71 @@
+"""/user: GET list, POST, and GET, PATCH, DELETE by id."""
+
+from flask.views import MethodView
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.identity import passwords
+from v6srv.model import Permission, UserPermission
+from v6srv.model import User as Row
+from v6srv.service import users
+from v6srv.vocabulary import Operation, Resource, Scope
+from v6srv.wire.base import MessageOut
+from v6srv.wire.user import UserIn, UserOut, UserPatch, UserQuery
+
+blp = Blueprint("user", __name__, description="Users")
+USER, VIEW = Resource.USER, Operation.VIEW
+
+_FILTERS = {
+    "username": Row.username.like,
+    "firstname": Row.firstname.like,
+    "lastname": Row.lastname.like,
+    "email": Row.email.like,
+    "organization_id": lambda id: Row.organization_id == id,
+    "role_id": lambda id: Row.roles.any(Permission.c.role_id == id),
+    "rule_id": lambda id: Row.rules.any(UserPermission.c.rule_id == id),
+    "last_seen_from": lambda time: Row.last_seen >= time,
+    "last_seen_till": lambda time: Row.last_seen <= time,
+}
+
+
+@blp.route("/user")
+class Users(MethodView):
+    @guard.rows(USER, VIEW, callers=guard.USERS, min_scope=Scope.ORGANIZATION)
+    @blp.arguments(UserQuery, location="query")
+    @paged(UserOut)
+    def get(self, query, rows):
+        """List the users you may view."""
+        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+
+    @guard.creates(USER, callers=guard.USERS)
+    @blp.arguments(UserIn)
+    @blp.response(201, UserOut)
+    def post(self, fields, who, authz, admit):
+        """Add a user. You can hand out only roles and rules that you hold yourself."""
+        return admit(users.new_user(who, authz, fields, passwords.seal))
+
+
+@blp.route("/user/<int:id>")
+class User(MethodView):
+    @guard.one(USER, VIEW, callers=guard.USERS)
+    @blp.response(200, UserOut)
+    def get(self, row):
+        """One user."""
+        return row
+
+    @guard.edits(USER, callers=guard.USERS)
+    @blp.arguments(UserPatch)
+    @blp.response(200, UserOut)
+    def patch(self, changes, who, authz, row, admit):
+        """Change the fields given; the rest stay. Nobody changes the own roles and rules."""
+        users.change_user(who, authz, row, changes)
+        return admit(row)
+
+    @guard.deletes(USER, callers=guard.USERS)
+    @blp.response(200, MessageOut)
+    def delete(self, who, authz, row, remove):
+        """Remove a user. The tasks stay."""
+        users.before_removal(who, authz, row)
+        remove(row)
+        return {"msg": f"user id={row.id} successfully deleted"}
