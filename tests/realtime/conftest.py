@@ -1,0 +1,86 @@
+"""A server in this process on a real port, and sockets of the people and nodes of the world."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from tests.realtime.ears import Ear
+from tests.support import Caller
+from v6srv.db import session
+from v6srv.realtime import server as realtime
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
+    """Serve with threads, as `flask run` does, and with all background work; yields the URL."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    realtime.start_background(app)
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        realtime.stop_background(app)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    """Where `app` is served."""
+    with serving(app) as found:
+        yield found
+
+
+class Audience:
+    """Connects ears and closes them after the test."""
+
+    def __init__(self, url: str, token: Callable[[str], str]) -> None:
+        self.url = url
+        self.token = token
+        self.ears: list[Ear] = []
+
+    def __call__(self, who: str, transports: list[str] | None = None) -> Ear:
+        """A connected socket of a user or node."""
+        ear = self.stranger(who, transports).connect(self.token(who))
+        ear.wait("connect")
+        return ear
+
+    def stranger(self, name: str = "", transports: list[str] | None = None) -> Ear:
+        """A socket that is not connected yet."""
+        ear = Ear(self.url, name, transports)
+        self.ears.append(ear)
+        return ear
+
+    def close(self) -> None:
+        """Hang everybody up."""
+        for ear in self.ears:
+            ear.close()
+
+
+@pytest.fixture
+def listen(url: str, call: Caller) -> Iterator[Audience]:
+    """`listen("viewer")` is a connected socket of that user."""
+    audience = Audience(url, call.token)
+    yield audience
+    audience.close()
+
+
+@pytest.fixture
+def stored() -> Callable[[Any, Any], Any]:
+    """`stored(Model, id)`: the row as it is in the database now, or None."""
+
+    def read(model: Any, id: Any) -> Any:
+        try:
+            return session.get(model, id)
+        finally:
+            session.remove()
+
+    return read

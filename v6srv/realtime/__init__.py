@@ -1,0 +1,1 @@
+"""Sockets: who hears what, and what nodes tell."""

@@ -1,0 +1,49 @@
+"""Sending: the namespace, and what is said when somebody comes or goes (realtime.md 4)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask_socketio import SocketIO
+
+from v6srv.realtime.rooms import ALL_NODES
+from v6srv.service.presence import NodeCard
+
+NAMESPACE = "/tasks"
+
+
+def send(
+    socketio: SocketIO, event: str, payload: Any, rooms: Iterable[str], skip: str | None = None
+) -> None:
+    """Send to every socket that is in any of `rooms`, in any process, once; not to sid `skip`."""
+    to = list(rooms)
+    if to:  # an empty list would mean everybody
+        socketio.emit(event, payload, to=to, namespace=NAMESPACE, skip_sid=skip)
+
+
+def send_to(socketio: SocketIO, event: str, sid: str) -> None:
+    """Send an event without data to one socket of this process."""
+    socketio.emit(event, to=sid, namespace=NAMESPACE, ignore_queue=True)
+
+
+def node_online(socketio: SocketIO, card: NodeCard | None) -> None:
+    """Tell a node's collaboration that it came; None, a user, is not announced."""
+    if card is not None:
+        send(socketio, "node-online", card.payload, card.rooms)
+
+
+def node_offline(socketio: SocketIO, card: NodeCard | None) -> None:
+    """Tell a node's collaboration that it went; None is not announced."""
+    if card is not None:
+        send(socketio, "node-offline", card.payload, card.rooms)
+
+
+def joined(socketio: SocketIO, kind: str, name: str, room: str) -> None:
+    """Tell a room who joined it; `kind` is "User" or "Node". The joiner hears it too."""
+    if room != ALL_NODES:
+        send(socketio, "message", f"{kind} <{name}> joined room <{room}>", [room])
+
+
+def left(socketio: SocketIO, name: str, room: str, sid: str) -> None:
+    """Tell a room who left it; the leaver, `sid`, does not hear it."""
+    if room != ALL_NODES:
+        send(socketio, "message", f"{name} left room {room}", [room], skip=sid)

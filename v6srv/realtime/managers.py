@@ -1,0 +1,72 @@
+"""Who is connected, shared between processes through Redis or an AMQP broker when there is one."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from socketio import KombuManager, Manager, RedisManager
+
+CHANNEL = "v6srv"
+"""All processes of an installation use the same."""
+
+
+class _Locked(Manager):
+    """The library keeps rooms in plain dicts, made and dropped as sockets come and go.
+
+    With real threads a join could get lost between two of these steps.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._lock = threading.RLock()
+        super().__init__(*args, **kwargs)
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        with self._lock:
+            return iter(list(super().get_participants(namespace, room)))
+
+    def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        with self._lock:
+            return super().pre_connect(eio_sid, namespace)
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
+    ) -> None:
+        with self._lock:
+            super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+
+    def basic_leave_room(self, sid: str, namespace: str, room: str | None) -> None:
+        with self._lock:
+            super().basic_leave_room(sid, namespace, room)
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        with self._lock:
+            super().basic_disconnect(sid, namespace, **kwargs)
+
+
+class _Alone(_Locked):
+    """One process, no queue."""
+
+
+class _Redis(_Locked, RedisManager):
+    """Several processes over Redis."""
+
+
+class _Kombu(_Locked, KombuManager):
+    """Several processes over RabbitMQ or another broker that kombu speaks to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._publishing = threading.Lock()
+        super().__init__(*args, **kwargs)
+
+    def _publish(self, data: Any) -> None:
+        with self._publishing:  # the connection is shared, and not made for two at once
+            super()._publish(data)
+
+
+def make(message_queue: str | None) -> Manager:
+    """The client manager for a queue URL (`redis://`, `amqp://` ...); None is a single process."""
+    if not message_queue:
+        return _Alone()
+    if message_queue.startswith(("redis://", "rediss://", "redis+sentinel://")):
+        return _Redis(message_queue, channel=CHANNEL)
+    return _Kombu(message_queue, channel=CHANNEL)

@@ -1,0 +1,87 @@
+"""Live sockets follow the policy: who loses a right hears nothing more, within a second (S25)."""
+
+import logging
+
+from flask_socketio import SocketIO
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.snapshot import Snapshot
+from v6srv.identity import principals
+from v6srv.realtime import rooms
+from v6srv.realtime.background import Background
+from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.seats import Seats
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+BREATHE_EVERY = 100
+"""Seats after which other greenlets get a turn."""
+
+
+class Revocation:
+    """Decides the rooms of this process's sockets again whenever policy or membership changes.
+
+    A change is noticed at once when this process commits it, else at the next poll.
+    """
+
+    def __init__(self, socketio: SocketIO, seats: Seats, authz: Authorizer) -> None:
+        self._socketio = socketio
+        self._seats = seats
+        self._authz = authz
+        self._seen: tuple[int, int] | None = None
+        self._policy: Snapshot | None = None
+        self._wake = None
+        self.generation = 0
+        """Raised when a review begins, before it reads anything."""
+
+    def start(self, background: Background) -> None:
+        """Start the loop."""
+        self._wake = background.event()
+        background.repeat(self.look, every_s=POLL_S, wake=self._wake)
+
+    def changed(self) -> None:
+        """Look now, not at the next poll."""
+        if self._wake is not None:
+            self._wake.set()
+
+    def again(self) -> None:
+        """Review everybody at the next look, even if nothing changes until then."""
+        self._seen = None
+        self.changed()
+
+    def look(self) -> None:
+        """Review everybody if something may have changed since the last look."""
+        if not self._seats.all():
+            self._seen = None
+            return
+        now = rooms.revision()
+        policy = self._authz.store.follow(now[0])
+        if now == self._seen and policy is self._policy:
+            return
+        self._seen, self._policy = now, policy
+        try:
+            self.review()
+        except BaseException:
+            self._seen = None
+            raise
+
+    def review(self) -> None:
+        """Put every socket into the rooms it may be in now, and out of the others.
+
+        Sockets of accounts that are gone, or that honour the socket's token no more, are closed.
+        """
+        self.generation += 1
+        seats = [seat for seat in self._seats.all() if seat.settled]
+        candidates = rooms.collaborations()
+        known = principals.load_all(seat.claims for seat in seats)
+        for count, seat in enumerate(seats, 1):
+            still = known.get(seat.claims)
+            if still is None:
+                log.info("socket of account %d is closed: its token was ended", seat.account_id)
+                self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
+            else:
+                seat.name = still.principal.name
+                self._seats.move(seat, rooms.allowed(self._authz, still.principal, candidates))
+            if count % BREATHE_EVERY == 0:
+                self._socketio.sleep(0)

@@ -1,0 +1,78 @@
+"""Which rooms a principal may be in. Joining a room is viewing an object of resource `event`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
+from v6srv.db import session
+from v6srv.model import Collaboration, PolicyRevision
+from v6srv.service.events import collaboration_room, organization_room
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
+
+ALL_NODES = "all_nodes"
+"""Every node is in it, and nothing is ever sent to it (S4)."""
+
+
+def collaborations() -> tuple[int, ...]:
+    """The ids of all collaborations: each has rooms."""
+    return tuple(session.scalars(select(Collaboration.id).order_by(Collaboration.id)))
+
+
+def revision() -> tuple[int, int]:
+    """Differs from before when rooms may have to be decided again. Ends the session."""
+    try:
+        row = session.execute(select(PolicyRevision.lines, PolicyRevision.members)).one_or_none()
+        return (0, 0) if row is None else (row.lines, row.members)
+    finally:
+        session.remove()
+
+
+def allowed(authz: Authorizer, who: Principal, candidates: Iterable[int]) -> frozenset[str]:
+    """The rooms that `who` belongs in, of the collaborations `candidates`.
+
+    A user gets the widest allowed room of each collaboration, so that nothing arrives twice; a
+    node gets both rooms of its own, as far as policies let it, and `all_nodes`.
+    """
+    if who.kind is PrincipalKind.NODE:
+        return _rooms_of_node(authz, who)
+    rooms = set()
+    for collaboration_id in candidates:
+        if _may_hear(authz, who, collaboration_id):
+            rooms.add(collaboration_room(collaboration_id))
+        elif (
+            who.organization_id is not None
+            and collaboration_id in who.collaboration_ids
+            and _may_hear(authz, who, collaboration_id, who.organization_id)
+        ):
+            rooms.add(organization_room(collaboration_id, who.organization_id))
+    return frozenset(rooms)
+
+
+def _rooms_of_node(authz: Authorizer, who: Principal) -> frozenset[str]:
+    rooms = {ALL_NODES}
+    for collaboration_id in who.collaboration_ids:
+        if _may_hear(authz, who, collaboration_id):
+            rooms.add(collaboration_room(collaboration_id))
+        if who.organization_id is not None and _may_hear(
+            authz, who, collaboration_id, who.organization_id
+        ):
+            rooms.add(organization_room(collaboration_id, who.organization_id))
+    return frozenset(rooms)
+
+
+def _may_hear(
+    authz: Authorizer, who: Principal, collaboration_id: int, organization_id: int | None = None
+) -> bool:
+    """Whether policies allow the room of the collaboration, or of one organization in it."""
+    whole = organization_id is None
+    facts: Mapping[str, Any] = {
+        "id": None,
+        "owners": frozenset(),
+        "org": organization_id,
+        "orgs": frozenset() if whole else frozenset({organization_id}),
+        "collabs": frozenset({collaboration_id}),
+    }
+    return authz.decide_facts(who, Resource.EVENT, Operation.VIEW, facts)

@@ -1,0 +1,90 @@
+"""The sockets of this process: who each one is, and the rooms it is in."""
+
+import threading
+from dataclasses import dataclass, field
+
+from flask_socketio import SocketIO
+
+from v6srv.identity.tokens import Claims
+from v6srv.realtime import broadcast
+from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.vocabulary import PrincipalKind
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """One socket, from before its rooms are decided until it is gone."""
+
+    sid: str
+    claims: Claims
+    name: str = ""
+    """User name or node name."""
+    rooms: frozenset[str] = frozenset()
+    settled: bool = False
+    """Its rooms have been decided once; until then its connect handler is at work."""
+    gone: bool = False
+    pinged_at: float = float("-inf")
+    """Monotonic time of the last ping that was written."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def account_id(self) -> int:
+        """The user or node."""
+        return self.claims.account_id
+
+    @property
+    def is_node(self) -> bool:
+        """Whether a node sits here; otherwise a user."""
+        return self.claims.kind is PrincipalKind.NODE
+
+
+class Seats:
+    """The table of seats. Only it moves sockets in and out of rooms."""
+
+    def __init__(self, socketio: SocketIO) -> None:
+        self._socketio = socketio
+        self._seats: dict[str, Seat] = {}
+
+    def add(self, seat: Seat) -> None:
+        """Somebody came."""
+        self._seats[seat.sid] = seat
+
+    def get(self, sid: str) -> Seat | None:
+        """The seat of a socket, None when it is gone."""
+        return self._seats.get(sid)
+
+    def all(self) -> list[Seat]:
+        """Everybody who is here now."""
+        return list(self._seats.values())
+
+    def move(self, seat: Seat, rooms: frozenset[str]) -> None:
+        """Leave the rooms that are not in `rooms` and enter the others, announcing both."""
+        server = self._socketio.server
+        with seat.lock:
+            if seat.gone:
+                return
+            out, new = sorted(seat.rooms - rooms), sorted(rooms - seat.rooms)
+            for room in out:
+                server.leave_room(seat.sid, room, namespace=NAMESPACE)
+            try:
+                for room in new:
+                    server.enter_room(seat.sid, room, namespace=NAMESPACE)
+            except (KeyError, ValueError):  # the transport broke just now
+                return
+            seat.rooms = rooms
+        for room in out:
+            broadcast.left(self._socketio, seat.name, room, seat.sid)
+        kind = "Node" if seat.is_node else "User"
+        for room in new:
+            broadcast.joined(self._socketio, kind, seat.name, room)
+
+    def take(self, sid: str) -> Seat | None:
+        """Somebody goes: the seat that was there, None if it was empty; its rooms are told."""
+        seat = self._seats.pop(sid, None)
+        if seat is None:
+            return None
+        with seat.lock:
+            seat.gone = True
+        for room in sorted(seat.rooms):
+            broadcast.left(self._socketio, seat.name, room, sid)
+        return seat

@@ -1,0 +1,110 @@
+"""Builds the Socket.IO server of an application and runs its background work."""
+
+import sys
+
+from flask import Flask
+from flask_socketio import SocketIO
+
+from v6srv.authz.decide import Authorizer
+from v6srv.realtime import broadcast, managers
+from v6srv.realtime.announcer import Announcer
+from v6srv.realtime.background import Background
+from v6srv.realtime.departures import Departures
+from v6srv.realtime.revocation import Revocation
+from v6srv.realtime.seats import Seats
+from v6srv.realtime.tasks_namespace import TasksNamespace
+from v6srv.realtime.watchdog import Watchdog
+from v6srv.service import events
+from v6srv.settings import Settings
+
+PING_INTERVAL_S = 25
+PING_TIMEOUT_S = 60
+FILES_POLL_S = 0.5
+"""How often the policy files are looked at: an edit is live within a second."""
+LARGEST_MESSAGE = 256 * 1024
+"""Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
+
+_KEY = "v6srv_realtime"
+
+
+class Realtime:
+    """The parts of the Socket.IO side of one application in one process."""
+
+    def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
+        authz: Authorizer = app.extensions["authz"]
+        self._policies = authz.store
+        self._background = Background(app, socketio)
+        self._started = False
+        self.seats = Seats(socketio)
+        self.departures = Departures(socketio)
+        self.revocation = Revocation(socketio, self.seats, authz)
+        self.announcer = Announcer(socketio, self._background)
+        self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
+        self.namespace = TasksNamespace(
+            app, socketio, authz, self.seats, self.departures, self.revocation
+        )
+        socketio.on_namespace(self.namespace)
+
+    def start(self) -> None:
+        """Start all loops, once."""
+        if self._started:
+            return
+        self._started = True
+        events.subscribe(self.announcer.committed, self.revocation.changed)
+        self.announcer.start()
+        self.departures.start(self._background)
+        self.revocation.start(self._background)
+        self.watchdog.start(self._background)
+        self._background.repeat(self._policies.poll_files, every_s=FILES_POLL_S)
+
+    def stop(self) -> None:
+        """End all loops and send what was committed until now."""
+        if self._started:
+            self._started = False
+            events.unsubscribe(self.announcer.committed, self.revocation.changed)
+            self._background.stop()
+            self.announcer.flush()
+
+
+def init_app(app: Flask, settings: Settings) -> SocketIO:
+    """Add Socket.IO to `app`; `app.extensions["socketio"]` is the server.
+
+    The client manager, and with it the message queue, follows `settings.message_queue`. Nothing
+    runs until `start_background`.
+    """
+    socketio = SocketIO(
+        app,
+        async_mode="gevent" if _monkey_patched() else "threading",
+        client_manager=managers.make(settings.message_queue),
+        cors_allowed_origins=settings.cors_origins,
+        cors_credentials="*" not in settings.cors_origins,  # S28
+        path="socket.io",
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PING_TIMEOUT_S,
+        max_http_buffer_size=LARGEST_MESSAGE,
+        namespaces=[broadcast.NAMESPACE],
+        async_handlers=False,  # the events of one socket in their order, one at a time
+        manage_session=False,
+        logger=settings.debug.socketio,
+        engineio_logger=settings.debug.socketio,
+    )
+    app.extensions[_KEY] = Realtime(app, socketio, settings)
+    return socketio
+
+
+def start_background(app: Flask) -> None:
+    """Start what runs beside the requests. For whoever serves, in the process that serves."""
+    app.extensions[_KEY].start()
+
+
+def stop_background(app: Flask) -> None:
+    """Stop it again. Sockets stay as they are; this is for an orderly exit."""
+    app.extensions[_KEY].stop()
+
+
+def _monkey_patched() -> bool:
+    if "gevent" not in sys.modules:
+        return False
+    from gevent import monkey
+
+    return bool(monkey.is_module_patched("socket"))

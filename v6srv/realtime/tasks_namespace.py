@@ -1,0 +1,167 @@
+"""Namespace `/tasks`: sockets come and go, nodes report (realtime.md 1 and 3)."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask
+from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
+
+from v6srv.authz.decide import Authorizer
+from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.identity import principals, tokens
+from v6srv.realtime import broadcast, rooms
+from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.departures import Departures
+from v6srv.realtime.revocation import Revocation
+from v6srv.realtime.seats import Seat, Seats
+from v6srv.service import node_info, presence, status_reports
+from v6srv.vocabulary import PrincipalKind
+
+log = logging.getLogger(__name__)
+
+PING_AT_MOST_EVERY_S = 1.0
+LONGEST_LOGGED = 200
+
+
+class TasksNamespace(Namespace):
+    """The only namespace.
+
+    Only the events listed here reach a method, whatever a client calls its event: `connect` and
+    `disconnect` are the server's own words.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        socketio: SocketIO,
+        authz: Authorizer,
+        seats: Seats,
+        departures: Departures,
+        revocation: Revocation,
+    ) -> None:
+        super().__init__(NAMESPACE)
+        self._app = app
+        self._io = socketio
+        self._authz = authz
+        self._seats = seats
+        self._departures = departures
+        self._revocation = revocation
+        self._handlers: Mapping[str, Callable[[Seat, Any], None]] = {
+            "ping": self._ping,
+            "node_info_update": self._node_info_update,
+            "algorithm_status_change": self._algorithm_status_change,
+            "message": self._message,
+            "error": self._error,
+        }
+
+    def trigger_event(self, event: Any, sid: str, *args: Any) -> None:
+        """Dispatch. Extra arguments are ignored; an error is logged and ends only this event."""
+        manager = self._io.server.manager
+        if event == "connect" and manager.is_pre_connected(sid, NAMESPACE):
+            environ, auth = args[0], args[1] if len(args) > 1 else None
+            self._connect(sid, environ, auth)
+        elif event == "disconnect" and not manager.is_connected(sid, NAMESPACE):
+            self._disconnect(sid)
+        else:
+            self._handle(event, sid, args[0] if args else None)
+
+    # --- come and go
+
+    def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
+        try:
+            with self._app.app_context():
+                self._seat(sid, self._claims(sid, environ, auth))
+        except ConnectionRefusedError:
+            raise
+        except (Unauthenticated, BadToken) as error:
+            raise ConnectionRefusedError(str(error)) from error
+        except Exception as error:  # a client must get an answer, or it waits for ever (S1)
+            log.exception("socket %s could not be connected", sid)
+            raise ConnectionRefusedError("The server cannot accept sockets now") from error
+
+    def _claims(self, sid: str, environ: Mapping[str, Any], auth: Any) -> tokens.Claims:
+        header = environ.get("HTTP_AUTHORIZATION")
+        if not header and isinstance(auth, Mapping) and isinstance(auth.get("token"), str):
+            header = f"Bearer {auth['token']}"
+        try:
+            claims = tokens.read_bearer(header)
+        except tokens.Expired:
+            # Before the refusal: a node that hears this gets a new token and comes back.
+            broadcast.send_to(self._io, "expired_token", sid)
+            raise
+        if claims.kind is PrincipalKind.CONTAINER:
+            raise BadToken("Containers cannot connect to this namespace")
+        return claims
+
+    def _seat(self, sid: str, claims: tokens.Claims) -> None:
+        seat = Seat(sid, claims)
+        self._seats.add(seat)
+        generation = self._revocation.generation
+        try:
+            known = principals.load(claims)
+            self._authz.store.follow(known.policy_revision)
+            seat.name = known.principal.name
+            allowed = rooms.allowed(self._authz, known.principal, rooms.collaborations())
+            broadcast.node_online(self._io, presence.connected(sid, claims.account_id))
+            self._seats.move(seat, allowed)
+        except BaseException:
+            self._seats.take(sid)
+            self._departures.add(sid)
+            raise
+        seat.settled = True
+        if generation != self._revocation.generation:
+            self._revocation.again()  # a review began without this seat
+
+    def _disconnect(self, sid: str) -> None:
+        if self._seats.take(sid) is not None:
+            with self._app.app_context():
+                self._departures.add(sid)
+
+    # --- what clients say
+
+    def _handle(self, event: Any, sid: str, payload: Any) -> None:
+        handler = self._handlers.get(event) if isinstance(event, str) else None
+        seat = self._seats.get(sid)
+        if handler is None or seat is None:
+            return
+        try:
+            with self._app.app_context():
+                handler(seat, payload)
+        except (Invalid, Unauthenticated) as error:
+            log.warning("%s of account %d ignored: %s", event, seat.account_id, error)
+        except Exception:  # the outermost handler: a socket outlives a failed event
+            log.exception("%s of account %d failed", event, seat.account_id)
+
+    def _ping(self, seat: Seat, _payload: Any) -> None:
+        now = time.monotonic()
+        if now - seat.pinged_at < PING_AT_MOST_EVERY_S:
+            return
+        broadcast.node_online(self._io, presence.pinged(seat.account_id))
+        seat.pinged_at = now
+
+    def _node_info_update(self, seat: Seat, payload: Any) -> None:
+        if not seat.is_node:
+            raise Invalid("only nodes share their configuration")
+        presence.share(seat.account_id, node_info.entries(payload))
+
+    def _algorithm_status_change(self, seat: Seat, payload: Any) -> None:
+        if not seat.is_node:
+            raise Invalid("only nodes report a status")
+        known = principals.load(seat.claims)
+        self._authz.store.follow(known.policy_revision)
+        event = status_reports.status_change(self._authz, known.principal, payload)
+        broadcast.send(self._io, "algorithm_status_change", event.payload, event.rooms)
+
+    def _message(self, seat: Seat, payload: Any) -> None:
+        log.info("message from account %d: %s", seat.account_id, _short(payload))
+
+    def _error(self, seat: Seat, payload: Any) -> None:
+        log.error("error from account %d: %s", seat.account_id, _short(payload))
+
+
+def _short(payload: Any) -> str:
+    """Safe in a log line: one line, bounded, control characters escaped."""
+    text = payload if isinstance(payload, str) else repr(payload)
+    return ascii(text[:LONGEST_LOGGED])
