@@ -1,0 +1,107 @@
+"""Databases, applications and callers for all tests.
+
+A test that asks for `world` gets the small world of tests/world.py in its database; without it the
+database holds only what a fresh server has. Every test has a database of its own, on SQLite and on
+PostgreSQL: the schema is migrated once per process, after that files and databases are copied.
+Pick one kind with `@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)`.
+
+The application is imported by the fixtures that need it: tests of a part do without the whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import postgres
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.databases import Databases
+    from tests.support import Caller
+    from tests.world import World
+
+BACKENDS = ("sqlite", "postgresql")
+
+_services = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One PostgreSQL server for all workers; without one, the tests that need it fail."""
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        os.environ[postgres.ENVIRONMENT] = _services.enter_context(postgres.server())
+    except postgres.NoPostgres as error:
+        os.environ[postgres.ENVIRONMENT] = f"none: {error}"
+
+
+def pytest_unconfigure() -> None:
+    _services.close()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Databases]:
+    from tests.databases import Databases
+
+    made = Databases(tmp_path_factory.mktemp("databases"), worker_id)
+    yield made
+    made.drop_all()
+
+
+@pytest.fixture
+def database_uri(backend: str, databases: Databases) -> Iterator[str]:
+    """An empty database of its own for this test."""
+    uri = databases.empty(backend)
+    yield uri
+    databases.drop(uri)
+
+
+@pytest.fixture
+def _opened(
+    request: pytest.FixtureRequest, backend: str, databases: Databases
+) -> Iterator[tuple[Flask, World | None]]:
+    from tests.support import open_app
+
+    with open_app(databases, backend, "world" in request.fixturenames) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(_opened: tuple[Flask, World | None]) -> Flask:
+    """The application, with what a fresh server has in its database."""
+    return _opened[0]
+
+
+@pytest.fixture
+def world(_opened: tuple[Flask, World | None]) -> World:
+    """The ids of tests/world.py, in the database of `app`."""
+    assert _opened[1] is not None
+    return _opened[1]
+
+
+@pytest.fixture
+def call(app: Flask) -> Caller:
+    """Send a request: `call("viewer", "GET", "/task", query={"page": 1})`."""
+    from tests.support import Caller
+
+    return Caller(app)
+
+
+@pytest.fixture
+def count_queries(app: Flask) -> Callable[[], AbstractContextManager[list[str]]]:
+    """`with count_queries() as statements:` collects the SQL statements of the block."""
+    from tests.support import counting
+
+    return counting

@@ -1,0 +1,153 @@
+"""What the fixtures of conftest.py are made of; modules with wider fixtures use it directly."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import event, select
+from werkzeug.test import TestResponse
+
+from tests.databases import Databases
+from tests.world import World
+from v6srv import db
+from v6srv.app import create_app
+from v6srv.db import Base
+from v6srv.identity import tokens
+from v6srv.model import Account, Node, Task, User
+from v6srv.settings import Settings
+
+
+@contextmanager
+def open_app(
+    databases: Databases, backend: str, with_world: bool, **settings: Any
+) -> Iterator[tuple[Flask, World | None]]:
+    """An application on a database of its own, and its world if one is wanted.
+
+    One at a time in a process: the session is bound to one database.
+    """
+    uri, world = databases.copy(backend, with_world)
+    application = create_app(databases.settings(uri, **settings))
+    application.testing = True
+    application.config["PROPAGATE_EXCEPTIONS"] = False
+    yield application, world
+    engine = db.session.get_bind()
+    db.session.remove()
+    engine.dispose()
+    databases.drop(uri)
+
+
+class Caller:
+    """Sends requests as somebody: see `__call__`."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.client = app.test_client()
+        self._tokens: dict[str, str] = {}
+
+    def __call__(
+        self,
+        who: str | None,
+        method: str,
+        path: str,
+        json: Any = None,
+        query: Any = None,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> TestResponse:
+        """The answer to a request.
+
+        `who` is None (no token), a user name, a node name, or `world.container(...)`; "container"
+        is the container of the task `running` at node `north_registry`. `path` is without the base
+        path; `more` goes to werkzeug's test client (`data`, `content_type`).
+        """
+        sent = dict(headers or {})
+        if who is not None:
+            sent["Authorization"] = f"Bearer {self.token(who)}"
+        if json is not None:
+            more["json"] = json
+        settings: Settings = self.app.config["SETTINGS"]
+        return self.client.open(
+            settings.api_path + path, method=method, query_string=query, headers=sent, **more
+        )
+
+    def token(self, who: str) -> str:
+        """An access token, made without the work of a login."""
+        if who not in self._tokens:
+            with self.app.app_context():
+                self._tokens[who] = _issue(who)
+        return self._tokens[who]
+
+
+def _issue(who: str) -> str:
+    if who == "container":
+        who = "container:running@north_registry"
+    found = re.fullmatch(r"container:(\w+)@(\w+)", who)
+    if found is None:
+        account = db.session.scalars(select(User).where(User.username == who)).one_or_none()
+        return tokens.issue_pair(account or _node(who))[0]
+    node = _node(found[2])
+    task = db.session.scalars(select(Task).where(Task.name == found[1])).one()
+    container = {
+        "node_id": node.id,
+        "organization_id": node.organization_id,
+        "collaboration_id": node.collaboration_id,
+        "task_id": task.id,
+        "image": task.image,
+        "database": task.database,
+    }
+    return tokens.issue_container_token(container, node.token_version)
+
+
+def _node(name: str) -> Account:
+    return db.session.scalars(select(Node).where(Node.name == name)).one()
+
+
+@contextmanager
+def counting() -> Iterator[list[str]]:
+    """The SQL statements that are sent while the block runs, without begin and commit."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
+
+    engine = db.session.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def counting_commits() -> Iterator[list[None]]:
+    """One entry for each transaction that is committed while the block runs."""
+    commits: list[None] = []
+
+    def note(_connection: Any) -> None:
+        commits.append(None)
+
+    engine = db.session.get_bind()
+    event.listen(engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(engine, "commit", note)
+
+
+def database_digest() -> dict[str, str]:
+    """A digest of the rows of each table of the current database.
+
+    Leaves out when accounts were last seen, which every request may write.
+    """
+    digests = {}
+    with db.session.get_bind().connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            columns = [column for column in table.c if column.name != "last_seen"]
+            rows = connection.execute(select(*columns).order_by(*table.primary_key))
+            text = "\n".join(repr(tuple(row)) for row in rows)
+            digests[table.name] = hashlib.sha256(text.encode()).hexdigest()
+    return digests
