@@ -6,6 +6,7 @@ policy; what is invalid leaves the old snapshot live and is kept in `problem`.
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -17,6 +18,9 @@ from v6srv.db import session
 from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
 
 log = logging.getLogger(__name__)
+
+_ADDED = "db:casbin_rule:"
+"""Origin of the lines that admins add, followed by the id of the row."""
 
 
 def database_lines() -> list[Line]:
@@ -43,8 +47,12 @@ def database_lines() -> list[Line]:
     added = select(CasbinRule.__table__).order_by(CasbinRule.id)
     for id, ptype, *values in session.execute(added):
         given = tuple(value for value in values if value is not None)
-        lines.append(Line(ptype or "", given, f"db:casbin_rule:{id}"))
+        lines.append(Line(ptype or "", given, f"{_ADDED}{id}"))
     return lines
+
+
+def _revision() -> int:
+    return session.scalar(select(PolicyRevision.lines).where(PolicyRevision.id == 1)) or 0
 
 
 class PolicyStore:
@@ -65,24 +73,41 @@ class PolicyStore:
         return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
 
     def _build(self) -> Snapshot:
-        revision = session.scalar(select(PolicyRevision.lines).where(PolicyRevision.id == 1)) or 0
-        return build(self.folder, database_lines(), revision)
+        return build(self.folder, database_lines(), _revision())
+
+    def _build_without_bad_rows(self) -> tuple[Snapshot, str | None]:
+        """As `_build`, but rows of `casbin_rule` that are wrong by themselves are left out.
+
+        They have never been live, so nothing is lost; and a bad row must not keep a right alive
+        that is taken away elsewhere. Returns what is wrong with them, too.
+        """
+        lines = database_lines()
+        try:
+            return build(self.folder, lines, _revision()), None
+        except PolicyError as error:
+            bad = {p.origin for p in error.problems if p.origin.startswith(_ADDED)}
+            if not bad:
+                raise
+            kept = [line for line in lines if line.origin not in bad]
+            return build(self.folder, kept, _revision()), str(error)
 
     def reload(self, reason: str) -> bool:
         """Build a new snapshot and swap it in; False when it is not valid and the old one stays."""
         with self._changing:
             self._seen = self._stamp()
-            return self._swap(reason)
+            return self._swap(reason, lambda: (self._build(), None))
 
-    def _swap(self, reason: str) -> bool:
+    def _swap(self, reason: str, make: Callable[[], tuple[Snapshot, str | None]]) -> bool:
         try:
-            snapshot = self._build()
+            snapshot, problem = make()
         except PolicyError as error:
             self.problem = str(error)
             log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
             return False
         log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
-        self.live, self.problem = snapshot, None
+        if problem:
+            log.error("policy %s is live without bad rows: %s", snapshot.version, problem)
+        self.live, self.problem = snapshot, problem
         return True
 
     def follow(self, revision: int) -> Snapshot:
@@ -90,7 +115,7 @@ class PolicyStore:
         if revision > self.live.revision:
             with self._changing:
                 if revision > self.live.revision:
-                    self._swap(f"revision {revision}")
+                    self._swap(f"revision {revision}", self._build_without_bad_rows)
         return self.live
 
     def poll_files(self) -> bool:
