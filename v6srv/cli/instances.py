@@ -1,0 +1,115 @@
+"""Which configuration a command works with (operations.md 2.1 and 4.1)."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import questionary
+from platformdirs import PlatformDirs
+
+from v6srv.cli.output import error
+from v6srv.settings import ENVIRONMENTS, Settings, SettingsError, environments_of, load
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_DIRS = PlatformDirs("vantage6", appauthor=False)
+SCOPES = ("system", "user")
+
+
+def configuration_folder(scope: str) -> Path:
+    """Where configurations are, by platform convention."""
+    base = Path(_DIRS.site_config_dir if scope == "system" else _DIRS.user_config_dir)
+    return base / "server"
+
+
+def data_folder(scope: str, name: str) -> Path:
+    """Where an instance keeps its database."""
+    base = Path(_DIRS.site_data_dir if scope == "system" else _DIRS.user_data_dir)
+    return base / "server" / name
+
+
+def files_of(scope: str) -> list[Path]:
+    """All configuration files of a scope, by name."""
+    folder = configuration_folder(scope)
+    found = [*folder.glob("*.yaml"), *folder.glob("*.yml")] if folder.is_dir() else []
+    return sorted(found)
+
+
+def selected(command: Command) -> Command:
+    """Options of every command that works with an instance; it gets `settings`."""
+    options = (
+        click.option("-n", "--name", help="Name of a configuration."),
+        click.option(
+            "-c",
+            "--config",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="A configuration file; wins over the name.",
+        ),
+        click.option(
+            "-e",
+            "--environment",
+            type=click.Choice(ENVIRONMENTS),
+            help="Which environment of the configuration.",
+        ),
+        click.option(
+            "--system/--user",
+            "system",
+            default=True,
+            help="Look in the folders of the system (default) or of the user.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def choose(
+    name: str | None, config: Path | None, environment: str | None, system: bool
+) -> Settings:
+    """The settings that the options select.
+
+    Without a name and a file: those of the environment variables. Raises SettingsError.
+    """
+    scope = "system" if system else "user"
+    if config is None and name is None:
+        return load(environment=environment)
+    file = config or _by_name(name or "", scope)
+    environ = dict(os.environ)
+    if config is None:
+        environ.setdefault("V6SRV_INSTANCE", str(data_folder(scope, file.stem)))
+    return load(file, environment, environ)
+
+
+def ask(scope: str) -> tuple[Path, str]:
+    """Let a person at a terminal choose among all configurations of a scope.
+
+    Exits with 1 when there is none to choose from, or nobody to ask.
+    """
+    pairs = []
+    for file in files_of(scope):
+        try:
+            pairs += [(file, environment) for environment in environments_of(file)]
+        except SettingsError:
+            continue
+    if not pairs:
+        error("No configurations could be found!")
+        raise SystemExit(1)
+    if not sys.stdin.isatty():
+        error("Several configurations are possible: choose with --name or --config")
+        raise SystemExit(1)
+    titles = {f"{file.stem}  {environment}": (file, environment) for file, environment in pairs}
+    answer = questionary.select("Select the configuration:", choices=list(titles)).ask()
+    if answer is None:
+        raise SystemExit(1)
+    return titles[answer]
+
+
+def _by_name(name: str, scope: str) -> Path:
+    for folder in (configuration_folder(scope), Path.cwd()):
+        for ending in (".yaml", ".yml"):
+            if (folder / f"{name}{ending}").is_file():
+                return folder / f"{name}{ending}"
+    raise SettingsError([f"Configuration {name} does not exist in the {scope} folders!"])

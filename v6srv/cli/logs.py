@@ -1,0 +1,50 @@
+"""Where log lines go, by the settings."""
+
+import logging
+import logging.config
+from pathlib import Path
+
+from v6srv.settings import Settings
+
+# Chatty libraries say what the product's own log says better.
+_QUIET = ("werkzeug", "socketio.server", "engineio.server", "urllib3", "alembic", "casbin")
+
+
+def log_file(settings: Settings, scope: str = "user") -> Path:
+    """The rotating log file of an instance (operations.md 2.2)."""
+    folder = settings.directories.log or settings.instance / "log"
+    return folder / settings.name / f"server_{settings.environment}_{scope}.log"
+
+
+def configure(settings: Settings, scope: str = "user") -> None:
+    """Log to the console and to a rotating file, as the settings say.
+
+    Without `logging.file` there is no file. Raises OSError when the file cannot be made.
+    """
+    wanted = settings.logging
+    handlers: dict[str, dict[str, object]] = {}
+    if wanted.use_console:
+        handlers["console"] = {"class": "logging.StreamHandler", "formatter": "line"}
+    if wanted.file:
+        path = log_file(settings, scope)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers["file"] = {
+            "class": "logging.handlers.RotatingFileHandler",
+            "formatter": "line",
+            "filename": str(path),
+            "maxBytes": wanted.max_size * 1024,
+            "backupCount": wanted.backup_count,
+            "encoding": "utf-8",
+        }
+    quiet = {name: {"level": "WARNING"} for name in _QUIET}
+    chosen = {entry.name: {"level": entry.level} for entry in wanted.loggers}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": {"format": wanted.format, "datefmt": wanted.datefmt}},
+            "handlers": handlers,
+            "root": {"level": wanted.level, "handlers": list(handlers)},
+            "loggers": {**quiet, **chosen},
+        }
+    )

@@ -1,0 +1,37 @@
+"""Lines as operations.md 4 shows them, and how commands end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from v6srv.errors import V6srvError
+
+
+def info(text: str) -> None:
+    """Something that was done."""
+    click.echo(click.style("[info ]", fg="green") + f" - {text}")
+
+
+def warn(text: str) -> None:
+    """Something to look at."""
+    click.echo(click.style("[warn ]", fg="yellow") + f" - {text}", err=True)
+
+
+def error(text: str) -> None:
+    """Something that failed."""
+    click.echo(click.style("[error]", fg="red") + f" - {text}", err=True)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """End with exit code 1 and readable lines, without a trace, for what users can mend."""
+    try:
+        yield
+    except V6srvError as problem:
+        for line in str(problem).splitlines():
+            error(line)
+        raise SystemExit(1) from problem
+    except OSError as problem:
+        error(str(problem))
+        raise SystemExit(1) from problem

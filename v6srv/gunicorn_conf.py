@@ -1,0 +1,17 @@
+"""What gunicorn does around the application in a worker."""
+
+from typing import Any
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start what runs beside the requests, in the process that serves them."""
+    from v6srv.realtime.server import start_background
+
+    start_background(worker.app.wsgi())
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Send what was committed until now."""
+    from v6srv.realtime.server import stop_background
+
+    stop_background(worker.app.wsgi())
