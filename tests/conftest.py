@@ -52,10 +52,10 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Databases]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     from tests.databases import Databases
 
-    made = Databases(tmp_path_factory.mktemp("databases"), worker_id)
+    made = Databases(tmp_path_factory.mktemp("databases"))
     yield made
     made.drop_all()
 

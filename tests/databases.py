@@ -18,13 +18,15 @@ from v6srv.identity import passwords
 from v6srv.service import setup
 from v6srv.settings import Settings
 
+PREFIX = f"v6srv_test_{os.getpid()}_"
+"""Of the names of this process's databases, so that nothing of others is removed."""
+
 
 class Databases:
-    """Makes the databases of one worker."""
+    """Makes the databases of one test process."""
 
-    def __init__(self, folder: Path, worker: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.worker = worker
         self.instance = folder / "instance"
         self.made: list[str] = []
         self._templates: dict[tuple[str, bool], tuple[str, World | None]] = {}
@@ -32,8 +34,7 @@ class Databases:
 
     def empty(self, backend: str) -> str:
         """The URL of a new database without tables."""
-        self._number += 1
-        name = f"v6srv_test_{self.worker}_{os.getpid()}_{self._number}"
+        name = self._name()
         if backend == "sqlite":
             return f"sqlite:///{self.folder / name}.sqlite"
         self._execute(f'CREATE DATABASE "{name}"')
@@ -44,9 +45,7 @@ class Databases:
         if (backend, with_world) not in self._templates:
             self._templates[backend, with_world] = self._template(backend, with_world)
         template, world = self._templates[backend, with_world]
-        source = make_url(template).database or ""
-        self._number += 1
-        name = f"v6srv_test_{self.worker}_{os.getpid()}_{self._number}"
+        source, name = make_url(template).database or "", self._name()
         if backend == "sqlite":
             target = self.folder / f"{name}.sqlite"
             shutil.copyfile(source, target)
@@ -92,6 +91,10 @@ class Databases:
                 world = small_world.build(sess, passwords.hash_password(small_world.PASSWORD))
             engine.dispose()
         return uri, world
+
+    def _name(self) -> str:
+        self._number += 1
+        return f"{PREFIX}{self._number}"
 
     def _postgres_database(self, name: str) -> str:
         url = make_url(self._server).set(database=name)

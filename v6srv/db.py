@@ -28,6 +28,10 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 
+LARGEST_ID = 2**31 - 1
+"""No row has a larger id; drivers refuse what does not fit the column."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware datetimes in Python, UTC without offset in the database.
 

@@ -1,6 +1,7 @@
 """/recover: lost passwords, lost second factors, new node keys (auth.md 5.2, 6, 8)."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pyotp
@@ -66,6 +67,20 @@ def test_a_lost_password_is_replaced_with_a_mailed_token(call, world, outbox, bo
     again = call(None, "POST", "/recover/reset", json={**reset, "password": "An0ther-Pass!"})
     assert (again.status_code, again.json["msg"]) == (400, "Invalid recovery token!")
     assert log_in(call, NEW).status_code == 200
+
+
+def test_one_token_sets_one_password_however_many_use_it_at_once(call, world, app, outbox):
+    call(None, "POST", "/recover/lost", json={"username": "viewer"})
+    token = mailed(outbox, "password_reset")
+
+    def reset(number):
+        body = {"reset_token": token, "password": f"{NEW}{number}"}
+        return Caller(app)(None, "POST", "/recover/reset", json=body).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(reset, range(6)))
+    assert sorted(statuses) == [200, 400, 400, 400, 400, 400]
+    assert log_in(call, f"{NEW}{statuses.index(200)}").status_code == 200
 
 
 @pytest.mark.parametrize("body", [{"username": "stranger"}, {"email": "x@y.example"}])

@@ -122,7 +122,9 @@ def test_filters_narrow_the_list(call, world, query, found):
     assert names(call("root", "GET", "/role", query=sent)) == found
 
 
-@pytest.mark.parametrize("query", [{"organization_id": "x"}, {"rule_id": "x"}, {"include_root": "x"}])
+@pytest.mark.parametrize(
+    "query", [{"organization_id": "x"}, {"rule_id": "x"}, {"include_root": "x"}]
+)
 @SQLITE
 def test_filters_that_mean_nothing_are_400(call, world, query):
     assert call("root", "GET", "/role", query=query).status_code == 400
@@ -168,9 +170,9 @@ def test_who_may_create_which_role(call, world, who, body, status):
         ["auditors"] if status == 201 else []
     )
     if status == 201:
-        assert answer.json["organization"]["id"] == (body.get("organization_id") and (
-            sent["organization_id"]
-        ) or world.org.north)
+        assert answer.json["organization"]["id"] == (
+            (body.get("organization_id") and (sent["organization_id"])) or world.org.north
+        )
 
 
 def test_a_new_role_works_at_once(call, world):

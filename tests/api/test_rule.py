@@ -16,10 +16,8 @@ def test_every_user_reads_the_rules_of_the_contract_in_their_order(call, world):
     answer = call("nobody", "GET", "/rule")
     assert answer.status_code == 200
     with RULES.open() as file:
-        rows = list(csv.DictReader(file))
-    expected = [
-        (int(row["id"]), row["resource"], row["scope"], row["operation"]) for row in rows
-    ]
+        rows = enumerate(csv.DictReader(file), start=1)
+        expected = [(id, row["resource"], row["scope"], row["operation"]) for id, row in rows]
     assert [
         (rule["id"], rule["name"], rule["scope"], rule["operation"]) for rule in answer.json
     ] == expected

@@ -1,5 +1,6 @@
 """/token: logging in, locking out, refreshing, tokens for algorithms (auth.md 2 to 5, 3.3)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import jwt
@@ -121,6 +122,18 @@ def test_an_account_is_locked_after_five_wrong_passwords(call, world, stored, ou
     # Others are not locked.
     other = {"username": "researcher", "password": PASSWORD}
     assert call(None, "POST", "/token/user", json=other).status_code == 200
+
+
+def test_guessing_in_parallel_does_not_get_around_the_lock(call, world, app, stored, outbox):
+    def guess(number):
+        body = {"username": "viewer", "password": f"Wr0ng-Pass!{number}"}
+        return Caller(app)(None, "POST", "/token/user", json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(guess, range(8))) == {401}
+    assert stored(User, world.user.viewer).failed_login_attempts == 5
+    assert call(None, "POST", "/token/user", json=LOGIN).status_code == 401
+    assert len(outbox) == 1
 
 
 def test_a_lock_ends_and_a_wrong_password_then_starts_counting_anew(call, world, stored, outbox):

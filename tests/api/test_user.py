@@ -149,7 +149,9 @@ def test_filters_narrow_the_list(call, world, app, query, found):
     assert [name for name in names(answer) if name != "root"] == found
 
 
-@pytest.mark.parametrize("query", [{"organization_id": "x"}, {"role_id": "0"}, {"last_seen_from": "x"}])
+@pytest.mark.parametrize(
+    "query", [{"organization_id": "x"}, {"role_id": "0"}, {"last_seen_from": "x"}]
+)
 @SQLITE
 def test_filters_that_mean_nothing_are_400(call, world, query):
     assert call("root", "GET", "/user", query=query).status_code == 400
@@ -376,8 +378,8 @@ def test_who_may_change_what(call, world, users, who, target, body, status):
         ("nobody", "nobody", 403),
         ("researcher", "viewer", 403),
         ("org_admin", "viewer", 200),
-        ("org_admin", "node_role", 403),  # holds node edit ... of the organization, and more
-        ("org_admin", "second_root", 403),  # a more powerful account
+        ("org_admin", "extra", 403),  # holds one rule that the caller lacks
+        ("org_admin", "second_root", 403),  # a more powerful account
         ("org_admin", "south_viewer", 403),
         ("collab_admin", "viewer", 200),
         ("collab_admin", "south_viewer", 403),  # no global delete

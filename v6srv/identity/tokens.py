@@ -27,7 +27,7 @@ ALGORITHM = "HS256"
 MAX_ROLE_NAMES = 50
 """Role names in a token are for information only; a header has no room for a thousand of them."""
 
-PASSWORD = "password"
+PASSWORD = "password"  # noqa: S105 - the name of a purpose
 SECOND_FACTOR = "2fa"
 """The purposes of mailed tokens."""
 

@@ -16,8 +16,8 @@ from v6srv.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PASSWORD_RESET = "password_reset"
-PASSWORD_CHANGED = "password_changed"
+PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
+PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the same
 SECOND_FACTOR_RESET = "second_factor_reset"
 BLOCKED = "blocked"
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, select
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import DEFAULT_ROLE_NAMES
-from v6srv.db import session
+from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Role, RoleRule, Rule
 from v6srv.model.derived import with_wire
@@ -104,7 +104,9 @@ def all_rules() -> Select[Rule]:
 
 def rule(rule_id: int) -> Rule:
     """One rule, with what the wire format shows of it. Raises NotFound."""
-    found: Rule | None = session.scalars(all_rules().where(Rule.id == rule_id)).one_or_none()
+    found: Rule | None = None
+    if rule_id <= LARGEST_ID:
+        found = session.scalars(all_rules().where(Rule.id == rule_id)).one_or_none()
     if found is None:
         raise NotFound(f"Rule id={rule_id} is not found!")
     return found

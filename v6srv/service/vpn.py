@@ -123,7 +123,8 @@ def addresses(
 
 def _address(port: Port) -> Address:
     result = port.result_row
-    assert result is not None and result.task is not None  # the condition above asked for both
+    assert result is not None  # the condition above asked for both
+    assert result.task is not None
     ip = result.node_rows[0][3] if result.node_rows else None
     task = result.task
     return Address(port.port, port.label, ip, result.organization_id, task.id, task.parent_id)
