@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 from flask_cors import CORS
 from flask_smorest import Api
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from v6srv import db
 from v6srv.api import (
@@ -73,6 +74,11 @@ def create_app(settings: Settings) -> Flask:
     )
     db.connect(settings.uri)
     app.teardown_appcontext(_end_session)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
     links.configure(settings.api_path)
     CORS(app, origins=settings.cors_origins, methods=_METHODS)
     tokens.init_app(app, settings)

@@ -200,6 +200,8 @@ class Settings(_Part):
     """Cost of bcrypt; below 12 only for tests."""
     cors_origins: tuple[str, ...] = ("*",)
     watchdog_s: float = Field(65, gt=0)
+    trusted_proxies: int = Field(0, ge=0)
+    """How many reverse proxies in front may say where a request comes from."""
     max_per_page: int = Field(1000, ge=1)
     max_body_mb: int = Field(1024, ge=1)
     policies: Path = Path("policies")

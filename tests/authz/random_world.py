@@ -57,8 +57,9 @@ def make_world(chance: random.Random, session: Session) -> World:
     ]
     roles = [
         Role(name=f"r{i}", organization=chance.choice((*orgs, None)))
-        for i in range(chance.randint(1, 3))
+        for i in range(chance.randint(1, 2))
     ]
+    roles += [Role(name="default", slug=f"default-{i}") for i in range(chance.randint(0, 2))]
     users = [
         User(
             username=f"u{i}-{chance.random()}",
@@ -179,7 +180,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
     Resource.ROLE: lambda r, every: {
         "owners": frozenset(f"user:{u.id}" for u in r.users),
         "org": r.organization_id,
-        "orgs": _maybe(r.organization_id) or frozenset(every),
+        "orgs": frozenset(every) if r.slug else _maybe(r.organization_id),
         "collabs": frozenset(),
     },
     Resource.TASK: lambda t, _: {

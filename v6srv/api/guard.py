@@ -94,13 +94,14 @@ def one(
     *,
     callers: frozenset[PrincipalKind],
     on: type[Base] | None = None,
+    min_scope: Scope | None = None,
 ) -> Callable[[View], View]:
     """Hand `row`, the one that the URL's `id` names; `on` is its table, if another."""
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        return {"row": authz.fetch(who, resource, operation, url["id"], on)}
+        return {"row": authz.fetch(who, resource, operation, url["id"], on, min_scope=min_scope)}
 
-    return _guard(Rule(callers, resource, operation, on=on and on.__name__), supply)
+    return _guard(Rule(callers, resource, operation, min_scope, on and on.__name__), supply)
 
 
 def rows_of(

@@ -9,7 +9,7 @@ from v6srv.api.paging import paged
 from v6srv.model import Permission, RoleRule
 from v6srv.model import Role as Row
 from v6srv.service import roles
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.role import RoleIn, RoleOut, RolePatch, RoleQuery
 from v6srv.wire.rule import RuleOut
@@ -62,7 +62,7 @@ class Role(MethodView):
 
 @blp.route("/role/<int:id>/rule")
 class RoleRules(MethodView):
-    @guard.one(ROLE, VIEW, callers=guard.USERS)
+    @guard.one(ROLE, VIEW, callers=guard.USERS, min_scope=Scope.ORGANIZATION)
     @paged(RuleOut)
     def get(self, row):
         """List the rules of a role."""

@@ -139,19 +139,21 @@ class Authorizer:
         id: int,
         on: type[Base] | None = None,
         *,
+        min_scope: Scope | None = None,
         lenient: bool = False,
         refresh: bool = False,
     ) -> Any:
         """The row with this id if `who` may `operation` it, in one query.
 
-        `on`: the table, when it is not the resource's own. `lenient`: leave out conditions on facts
+        `on`: the table, when it is not the resource's own. `min_scope` passes over allowances of
+        narrower scopes. `lenient`: leave out conditions on facts
         that this table does not have, because the rows of the resource are decided afterwards.
         `refresh`: read the row again as it stands now in this transaction, all columns.
 
         Raises Denied when it may not, and NotFound for an unknown id only to those who may do so
         with every row: others get the same answer for rows that exist and rows that do not.
         """
-        plan, snapshot = self._plan(who, resource, operation)
+        plan, snapshot = self._plan(who, resource, operation, min_scope)
         if plan.never:
             raise self._denied(who, resource, operation, id, snapshot, "nothing grants this")
         table = TABLES[on or MODELS[resource]]

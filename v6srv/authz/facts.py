@@ -233,12 +233,13 @@ TABLES: dict[type[Base], TableFacts] = {
                     _owners("user"),
                     str,
                 ),
-                # A server-wide role belongs to every organization there is.
+                # A default role belongs to every organization there is.
                 "orgs": SetOf(
                     lambda values: or_(
                         Role.organization_id.in_(values),
                         and_(
                             Role.organization_id.is_(None),
+                            Role.slug.is_not(None),
                             exists().where(_organization.c.id.in_(values)),
                         ),
                     )

@@ -20,6 +20,9 @@ from v6srv.model import Result, Task
 from v6srv.model.derived import WIRE
 from v6srv.vocabulary import Resource
 
+_AT_ONCE = 30_000
+"""Rows whose relations are read in one query: just below what SQLite takes as parameters."""
+
 
 def whole(rows: AllowedRows | Select[Any]) -> list[Any]:
     """All rows, for the few lists that have no pages."""
@@ -85,4 +88,4 @@ def _may_view(who: Principal, authz: Authorizer, resource: Resource) -> ColumnEl
 
 
 def _embedded(relation: InstrumentedAttribute[Any], condition: ColumnElement[bool]) -> ORMOption:
-    return selectinload(relation.and_(condition)).undefer_group(WIRE)
+    return selectinload(relation.and_(condition), chunksize=_AT_ONCE).undefer_group(WIRE)
