@@ -77,7 +77,7 @@ Key = tuple[str, str, str]
 
 
 @pytest.fixture(scope="module")
-def measured(backend: str, databases: Databases) -> Iterator[dict[int, dict[Key, Measured]]]:
+def measured(backend: str, databases: Databases) -> dict[int, dict[Key, Measured]]:
     """What each request takes in a small and in a large world."""
     found: dict[int, dict[Key, Measured]] = {}
     for size in (FEW, MANY):
@@ -86,7 +86,7 @@ def measured(backend: str, databases: Databases) -> Iterator[dict[int, dict[Key,
             with db.session.get_bind().begin() as connection:
                 grow(connection, world, size)
             found[size] = _measure(Caller(app), world)
-    yield found
+    return found
 
 
 def _measure(call: Caller, world: World) -> dict[Key, Measured]:
@@ -209,7 +209,7 @@ def grow(connection: Connection, world: World, size: int) -> None:
     )
     link(Permission, [{"user_id": id, "role_id": world.role.viewer} for id in users])
     link(UserPermission, [{"user_id": id, "rule_id": rules[0]} for id in users])
-    run = connection.scalar(select(Task.run_id).where(Task.id == world.task.running))
+    run = connection.scalar(select(Task.run_id).where(Task.id == world.task.subtask))
     runs = add(Run.__table__, [{"id": 1000 + i} for i in numbers])
     tasks = add(
         Task.__table__,
@@ -220,7 +220,7 @@ def grow(connection: Connection, world: World, size: int) -> None:
                 "collaboration_id": registry,
                 "initiator_id": north,
                 "init_user_id": world.user.researcher,
-                "parent_id": world.task.running if i % 2 else None,
+                "parent_id": world.task.subtask if i % 2 else None,
                 "run_id": run if i % 2 else runs[i],
                 "created_at": NOON,
             }

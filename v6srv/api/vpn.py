@@ -8,6 +8,7 @@ from v6srv.api.blueprint import Blueprint
 from v6srv.service import vpn
 from v6srv.service.vpn import Relatives
 from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.errors import ErrorOut
 from v6srv.wire.vpn import AddressesOut, AddressQuery, VpnConfigOut, VpnUpdate
 
 blp = Blueprint("vpn", __name__, description="VPN")
@@ -22,6 +23,8 @@ def _portal():
 class Vpn(MethodView):
     @guard.own_check(_REASON, callers=guard.NODES)
     @blp.response(200, VpnConfigOut)
+    @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")
+    @blp.alt_response(501, schema=ErrorOut, description="This server has no VPN")
     def get(self):
         """A VPN configuration with a fresh key pair."""
         return {"ovpn_config": vpn.new_config(_portal())}
@@ -32,6 +35,8 @@ class VpnUpdates(MethodView):
     @guard.own_check(_REASON, callers=guard.NODES)
     @blp.arguments(VpnUpdate)
     @blp.response(200, VpnConfigOut)
+    @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")
+    @blp.alt_response(501, schema=ErrorOut, description="This server has no VPN")
     def post(self, body):
         """The given VPN configuration with a fresh key pair."""
         return {"ovpn_config": vpn.renew_keys(_portal(), body["vpn_config"])}

@@ -42,8 +42,8 @@ class RoleOut(Output):
     """A role. A server-wide one has no organization."""
 
     id = fields.Integer()
-    name = fields.String()
-    description = fields.String()
+    name = fields.String(allow_none=True)
+    description = fields.String(allow_none=True)
     organization = ToOne("organization", attribute="organization_id")
     rules = ToMany("rule", attribute="rule_ids")
     users = ToMany("user", attribute="user_ids")

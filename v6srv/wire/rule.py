@@ -23,5 +23,5 @@ class RuleOut(Output):
     name = fields.String()
     scope = fields.Enum(Scope)
     operation = fields.Enum(Operation)
-    description = fields.String()
+    description = fields.String(allow_none=True)
     users = ToMany("user", attribute="user_ids")

@@ -38,12 +38,12 @@ class AddressQuery(Input):
 class AddressOut(Output):
     """Where a running algorithm listens inside the VPN."""
 
-    port = fields.Integer()
-    label = fields.String()
-    ip = fields.String()
-    organization_id = fields.Integer()
-    task_id = fields.Integer()
-    parent_id = fields.Integer()
+    port = fields.Integer(allow_none=True)
+    label = fields.String(allow_none=True)
+    ip = fields.String(allow_none=True)
+    organization_id = fields.Integer(allow_none=True)
+    task_id = fields.Integer(allow_none=True)
+    parent_id = fields.Integer(allow_none=True)
 
 
 class AddressesOut(Output):
