@@ -49,7 +49,7 @@ class Filled:
     """That the user may view."""
     hidden_task_ids: tuple[int, ...]
     open_result_ids: tuple[int, ...]
-    """That this node may change, each once."""
+    """That this node may change."""
 
 
 def fill(engine: Engine) -> Filled:

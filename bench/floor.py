@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from v6srv.db import make_engine, writing
 from v6srv.identity.passwords import key_digest
-from v6srv.model import Node, Organization, Result, Run, Task, User
+from v6srv.model import Member, Node, Organization, Result, Role, Run, Task, User
 
 app = Flask(__name__)
 engine = make_engine(os.environ["BENCH_DATABASE"])
@@ -37,6 +37,24 @@ def _with_results(sess: Session, tasks: list[Task]) -> list[dict[str, object]]:
     for task_id, id in sess.execute(query):
         results[task_id].append(id)
     return [{**_shown("task", task), "results": results[task.id]} for task in tasks]
+
+
+def _with_relations(sess: Session, organizations: list[Organization]) -> list[dict[str, object]]:
+    """Organizations with the ids of what belongs to them: what the contract's answer holds."""
+    shown = {one.id: _shown("organization", one) for one in organizations}
+    for name, owner, column in (
+        ("results", Result.organization_id, Result.id),
+        ("users", User.__table__.c.organization_id, User.__table__.c.id),
+        ("nodes", Node.__table__.c.organization_id, Node.__table__.c.id),
+        ("roles", Role.organization_id, Role.id),
+        ("collaborations", Member.c.organization_id, Member.c.collaboration_id),
+    ):
+        ids: dict[int, list[int]] = {id: [] for id in shown}
+        for organization_id, id in sess.execute(select(owner, column).where(owner.in_(ids))):
+            ids[organization_id].append(id)
+        for organization_id, found in ids.items():
+            shown[organization_id][name] = found
+    return list(shown.values())
 
 
 @app.get("/version")
@@ -66,9 +84,12 @@ def rows(kind):
             total = sess.scalar(counted.order_by(None))
             query = query.limit(10).offset(10 * (page - 1))
         found = list(sess.scalars(query))
-        shown = (
-            _with_results(sess, found) if kind == "task" else [_shown(kind, row) for row in found]
-        )
+        if kind == "task":
+            shown = _with_results(sess, found)
+        elif kind == "organization":
+            shown = _with_relations(sess, found)
+        else:
+            shown = [_shown(kind, row) for row in found]
         answer = jsonify(shown)
         answer.headers["total-count"] = str(total or len(found))
         return answer

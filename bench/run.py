@@ -225,10 +225,9 @@ def over_http(data: Filled, port: int, floor_port: int, seconds: float) -> Itera
     )
     yield plan(
         "patch-result",
-        lambda i: node.timed("PATCH", f"/result/{results[2 * i]}", change(i)),
-        lambda i: floor.timed("PATCH", f"/result/{results[2 * i + 1]}", change(i)),
+        lambda i: node.timed("PATCH", f"/result/{results[i % len(results)]}", change(i)),
+        lambda i: floor.timed("PATCH", f"/result/{results[i % len(results)]}", change(i)),
         2,
-        min(MOST, len(results) // 2) - WARM_UP,
     )
     yield plan(
         "login (bcrypt)",

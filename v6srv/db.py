@@ -27,7 +27,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-
 LARGEST_ID = 2**31 - 1
 """No row has a larger id; drivers refuse what does not fit the column."""
 

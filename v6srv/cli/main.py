@@ -2,6 +2,7 @@
 
 import click
 
+from v6srv.cli.importing import import_
 from v6srv.cli.serving import serve, start
 
 
@@ -10,5 +11,5 @@ def cli() -> None:
     """Run and manage a v6srv server."""
 
 
-for command in (start, serve):
+for command in (start, serve, import_):
     cli.add_command(command)

@@ -13,6 +13,8 @@ class Input(Schema):
     """A request body or query: fields that are not declared have no effect (rest.md 1.1)."""
 
     class Meta:
+        """Options of marshmallow."""
+
         unknown = EXCLUDE
 
 

@@ -1,0 +1,62 @@
+"""`import`: put a file of organizations, users and collaborations into the database."""
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress
+
+from v6srv.cli import logs
+from v6srv.cli.instances import choose, selected
+from v6srv.cli.output import error, info, readable_errors
+
+LONG = 50
+"""Entities from which on a progress bar is shown."""
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@selected
+@click.option("--drop-all", is_flag=True, help="First delete everything that is stored.")
+def import_(
+    file: Path,
+    name: str | None,
+    config: Path | None,
+    environment: str | None,
+    system: bool,
+    drop_all: bool,
+) -> None:
+    """Import FILE (YAML). What exists already stays as it is; all or nothing is written."""
+    from v6srv import db, migrations
+    from v6srv.cli.serving import prepare
+    from v6srv.identity import passwords
+    from v6srv.service import importer
+
+    with readable_errors():
+        settings = choose(name, config, environment, system)
+        logs.configure(settings, "system" if system else "user")
+        if drop_all and not settings.allow_drop_all:
+            error("Dropping everything is not allowed: the setting allow_drop_all is false")
+            raise SystemExit(1)
+        info("Reading yaml file.")
+        document = importer.load(file)
+        if drop_all:
+            info("Dropping everything that is stored.")
+            migrations.drop_all(settings.uri)
+        prepare(settings)
+        engine = db.connect(settings.uri)
+        info("Adding entities to database.")
+        try:
+            with Progress(disable=document.size < LONG, transient=True) as bar:
+                job = bar.add_task("importing", total=None)
+                summary = importer.run(
+                    document,
+                    passwords,
+                    lambda done, total: bar.update(job, completed=done, total=total),
+                )
+        finally:
+            db.session.remove()
+            engine.dispose()
+        for existing in summary.existing:
+            info(f"exists already: {existing}")
+        added = ", ".join(f"{count} x {kind}" for kind, count in summary.added.items())
+        info(f"added: {added or 'nothing'}")
