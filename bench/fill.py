@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from v6srv.identity.passwords import hash_password, key_digest
 from v6srv.model import (
@@ -122,6 +122,8 @@ def _fill(connection: Connection, password: str) -> Filled:
         ],
     )
     runs = _add(connection, Run, [{"id": i + 1} for i in range(TASKS)])
+    if connection.dialect.name == "postgresql":  # given ids do not count up the sequence
+        connection.execute(select(func.setval(text("'run_id_seq'"), TASKS)))
     where = [collabs[i % COLLABORATIONS] for i in range(TASKS)]
     initiators = [chance.choice(members[collab]) for collab in where]
     by_org = {

@@ -86,7 +86,7 @@ def rows(kind):
         found = list(sess.scalars(query))
         if kind == "task":
             shown = _with_results(sess, found)
-        elif kind == "organization":
+        elif kind == "organization" and "bare" not in request.args:
             shown = _with_relations(sess, found)
         else:
             shown = [_shown(kind, row) for row in found]

@@ -6,7 +6,7 @@ import click
 from rich.progress import Progress
 
 from v6srv.cli import logs
-from v6srv.cli.instances import choose, selected
+from v6srv.cli.instances import choose, scope_of, selected
 from v6srv.cli.output import error, info, readable_errors
 
 LONG = 50
@@ -22,7 +22,7 @@ def import_(
     name: str | None,
     config: Path | None,
     environment: str | None,
-    system: bool,
+    system: bool | None,
     drop_all: bool,
 ) -> None:
     """Import FILE (YAML). What exists already stays as it is; all or nothing is written."""
@@ -33,7 +33,7 @@ def import_(
 
     with readable_errors():
         settings = choose(name, config, environment, system)
-        logs.configure(settings, "system" if system else "user")
+        logs.configure(settings, scope_of(system))
         if drop_all and not settings.allow_drop_all:
             error("Dropping everything is not allowed: the setting allow_drop_all is false")
             raise SystemExit(1)

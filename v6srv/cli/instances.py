@@ -57,8 +57,8 @@ def selected(command: Command) -> Command:
         click.option(
             "--system/--user",
             "system",
-            default=True,
-            help="Look in the folders of the system (default) or of the user.",
+            default=None,
+            help="The folders to look in; alone, choose from what is there.",
         ),
     )
     for option in reversed(options):
@@ -66,17 +66,25 @@ def selected(command: Command) -> Command:
     return command
 
 
+def scope_of(system: bool | None) -> str:
+    """Whose folders are meant; those of the system unless told."""
+    return "user" if system is False else "system"
+
+
 def choose(
-    name: str | None, config: Path | None, environment: str | None, system: bool
+    name: str | None, config: Path | None, environment: str | None, system: bool | None
 ) -> Settings:
     """The settings that the options select.
 
-    Without a name and a file: those of the environment variables. Raises SettingsError.
+    Without a name and a file they are those of the environment variables; with a scope alone a
+    person chooses from its configurations. Raises SettingsError.
     """
-    scope = "system" if system else "user"
-    if config is None and name is None:
+    if config is None and name is None and system is None:
         return load(environment=environment)
-    file = config or _by_name(name or "", scope)
+    scope, file = scope_of(system), config
+    if file is None and name is None:
+        file, environment = ask(scope)
+    file = file or _by_name(name or "", scope)
     environ = dict(os.environ)
     if config is None:
         environ.setdefault("V6SRV_INSTANCE", str(data_folder(scope, file.stem)))

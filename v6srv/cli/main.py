@@ -1,7 +1,10 @@
 """The commands. Installed as `v6srv` and, for those who know the 3.x server, `vserver-local`."""
 
 import click
+from click.shell_completion import get_completion_class
 
+from v6srv.cli.configuration import config, files, list_, new
+from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
 from v6srv.cli.serving import serve, start
 
@@ -11,5 +14,37 @@ def cli() -> None:
     """Run and manage a v6srv server."""
 
 
-for command in (start, serve, import_):
+@click.command()
+def version() -> None:
+    """The version of this server."""
+    from v6srv.wire.version import VERSION
+
+    click.echo(VERSION)
+
+
+@click.command()
+@click.argument("shell_name", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell_name: str) -> None:
+    """What makes SHELL complete the commands: eval "$(v6srv completion bash)"."""
+    program = (context.parent and context.parent.info_name) or "v6srv"
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    kind = get_completion_class(shell_name)
+    assert kind is not None
+    click.echo(kind(cli, {}, program, variable).source())
+
+
+for command in (
+    new,
+    list_,
+    files,
+    start,
+    serve,
+    shell,
+    import_,
+    version,
+    config,
+    db,
+    completion,
+):
     cli.add_command(command)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.errors import V6srvError
 
@@ -31,6 +32,10 @@ def readable_errors() -> Iterator[None]:
     except V6srvError as problem:
         for line in str(problem).splitlines():
             error(line)
+        raise SystemExit(1) from problem
+    except SQLAlchemyError as problem:
+        reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()
+        error(f"The database cannot be used: {reason[0] if reason else type(problem).__name__}")
         raise SystemExit(1) from problem
     except OSError as problem:
         error(str(problem))

@@ -9,7 +9,7 @@ from types import FrameType
 import click
 
 from v6srv.cli import logs
-from v6srv.cli.instances import choose, selected
+from v6srv.cli.instances import choose, scope_of, selected
 from v6srv.cli.output import info, readable_errors, warn
 from v6srv.settings import Settings
 
@@ -23,7 +23,7 @@ def start(
     name: str | None,
     config: Path | None,
     environment: str | None,
-    system: bool,
+    system: bool | None,
     ip: str | None,
     port: int | None,
     debug: bool,
@@ -32,7 +32,7 @@ def start(
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
-        logs.configure(settings, "system" if system else "user")
+        logs.configure(settings, scope_of(system))
         info("Starting server.")
         prepare(settings)
         _run(settings, debug)
@@ -46,7 +46,7 @@ def serve(
     name: str | None,
     config: Path | None,
     environment: str | None,
-    system: bool,
+    system: bool | None,
     ip: str | None,
     port: int | None,
 ) -> None:
@@ -54,7 +54,7 @@ def serve(
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
-        logs.configure(settings, "system" if system else "user")
+        logs.configure(settings, scope_of(system))
         prepare(settings)
     # The worker reads the same settings again: gevent must patch it before anything is imported.
     environ = {

@@ -1,0 +1,225 @@
+"""`new`, `list`, `files`, `config check`: configurations of instances (operations.md 4)."""
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import questionary
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from v6srv.cli.instances import (
+    SCOPES,
+    choose,
+    configuration_folder,
+    files_of,
+    scope_of,
+    selected,
+)
+from v6srv.cli.logs import log_file
+from v6srv.cli.output import error, info, readable_errors, warn
+from v6srv.settings import (
+    ENVIRONMENTS,
+    LOG_LEVELS,
+    SettingsError,
+    environments_of,
+    load,
+    masked,
+)
+
+FORMATS = click.Choice(["text", "json"])
+
+
+@click.command("list")
+@click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
+def list_(format_: str) -> None:
+    """All configurations that can be read, in the folders of the system and of the user."""
+    rows, failed = [], 0
+    for scope in SCOPES:
+        for file in files_of(scope):
+            try:
+                environments = environments_of(file)
+            except (SettingsError, OSError, yaml.YAMLError):
+                failed += 1
+                continue
+            rows.append({"name": file.stem, "environments": environments, "scope": scope})
+    if format_ == "json":
+        click.echo(json.dumps(rows))
+    else:
+        table = Table("Name", "Environments", "System/User", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(row["name"], ", ".join(row["environments"]), row["scope"].capitalize())
+        Console().print(table)
+    if failed:
+        warn(f"Number of failed imports: {failed}")
+
+
+@click.command()
+@selected
+@click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
+def files(
+    name: str | None,
+    config: Path | None,
+    environment: str | None,
+    system: bool | None,
+    format_: str,
+) -> None:
+    """Where an instance keeps its configuration, log and database."""
+    with readable_errors():
+        settings = choose(name, config, environment, system)
+    shown = masked(settings)
+    log = log_file(settings, scope_of(system)) if settings.logging.file else None
+    rows = {
+        "Configuration file": settings.config_file,
+        "Log file": log,
+        "Database": shown["uri"],
+        "Policies": settings.policies,
+    }
+    if format_ == "json":
+        click.echo(json.dumps({key: value and str(value) for key, value in rows.items()}))
+        return
+    for key, value in rows.items():
+        info(f"{key:<18} = {value or '-'}")
+
+
+@click.group()
+def config() -> None:
+    """Look at configurations."""
+
+
+@config.command()
+@click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False
+)
+@click.option("-e", "--environment", type=click.Choice(ENVIRONMENTS))
+@click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
+def check(file: Path | None, environment: str | None, format_: str) -> None:
+    """Say whether FILE, or what the environment variables select, is a usable configuration.
+
+    Prints the settings without secrets. Exit code 1 when something is wrong.
+    """
+    with readable_errors():
+        wanted = [environment] if environment or file is None else environments_of(file)
+        checked = {}
+        for one in wanted:
+            settings = load(file, one)
+            checked[settings.environment] = masked(settings)
+    if format_ == "json":
+        click.echo(json.dumps(checked))
+        return
+    for one, values in checked.items():
+        info(f"environment {one} is usable")
+        click.echo(yaml.safe_dump(values, sort_keys=False).rstrip())
+
+
+@click.command()
+@click.option("-n", "--name", help="Name of the new configuration.")
+@click.option("-e", "--environment", type=click.Choice(ENVIRONMENTS), default="prod")
+@click.option("--system/--user", "system", default=True, help="Whose folder it goes into.")
+def new(name: str | None, environment: str, system: bool) -> None:
+    """Ask some questions and write a configuration."""
+    name = name or _answer(questionary.text("Please enter a configuration-name:"))
+    if " " in name:
+        name = name.replace(" ", "-")
+        info(f"Replaced spaces from configuration name: {name}")
+    folder = configuration_folder(scope_of(system))
+    with suppress(OSError):  # said right below, as for any folder that cannot be written to
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        error(f"Cannot write configuration files to {folder}")
+        raise SystemExit(1)
+    path = folder / f"{name}.yaml"
+    stored = _stored(path)
+    if environment in _environments(stored):
+        error(f"Configuration {name} with environment {environment} already exists!")
+        raise SystemExit(1)
+    answers = _ask_all()
+    if environment == "application":
+        stored["application"] = answers
+    else:
+        stored["environments"][environment] = answers
+    # The file holds secrets: nobody else reads it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump(stored, file, sort_keys=False)
+    info(f"New configuration created: {path}")
+    scope = "--system" if system else "--user"
+    info(f"You can start the server with: v6srv start -n {name} -e {environment} {scope}")
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """The file as it is, with every environment, the missing ones empty."""
+    content: dict[str, Any] = {}
+    if path.exists():
+        with readable_errors():
+            environments_of(path)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    environments = content.get("environments") or {}
+    return {
+        "application": content.get("application") or {},
+        "environments": {
+            name: environments.get(name) or {} for name in ENVIRONMENTS if name != "application"
+        },
+    }
+
+
+def _environments(stored: dict[str, Any]) -> set[str]:
+    parts = {"application": stored["application"], **stored["environments"]}
+    return {name for name, values in parts.items() if values}
+
+
+def _answer(question: questionary.Question) -> Any:
+    """The answer; a person who gives up ends the command."""
+    answer = question.ask()
+    if answer is None:
+        raise SystemExit(1)
+    return answer
+
+
+def _ask_all() -> dict[str, Any]:
+    """The questions of operations.md 4.3 in their order."""
+    text, yes = questionary.text, questionary.confirm
+    answers: dict[str, Any] = {
+        "description": _answer(text("Enter a human-readable description:")),
+        "ip": _answer(text("ip:", default="0.0.0.0")),  # noqa: S104 - what the contract proposes
+        "port": int(
+            _answer(
+                text(
+                    "Enter port to which the server listens:",
+                    default="5000",
+                    validate=lambda value: value.isdecimal() and 0 < int(value) < 65536,
+                )
+            )
+        ),
+        "api_path": _answer(text("Path of the api:", default="/api")),
+        "uri": _answer(text("Database URI:", default="sqlite:///default.sqlite")),
+        "allow_drop_all": _answer(
+            questionary.select("Allowed to drop all tables:", choices=["False", "True"])
+        )
+        == "True",
+    }
+    if _answer(yes("Do you want a constant JWT secret?", default=True)):
+        answers["jwt_secret_key"] = secrets.token_urlsafe(48)
+    level = _answer(
+        questionary.select("Which level of logging would you like?", choices=list(LOG_LEVELS))
+    )
+    answers["logging"] = {"level": level, "file": "server.log", "use_console": True}
+    if _answer(yes("Do you want to enforce two-factor authentication?", default=True)):
+        answers["two_factor_auth"] = True
+    if _answer(yes("Do you want to add a VPN server?", default=False)):
+        answers["vpn_server"] = {
+            "url": _answer(text("VPN server URL:")),
+            "portal_username": _answer(text("VPN portal username:")),
+            "portal_userpass": _answer(questionary.password("VPN portal password:")),
+            "client_id": _answer(text("VPN client ID:")),
+            "client_secret": _answer(questionary.password("VPN client secret:")),
+            "redirect_url": _answer(text("Redirect URL:", default="http://localhost")),
+        }
+    if _answer(yes("Do you want to add a RabbitMQ message queue?", default=True)):
+        answers["rabbitmq_uri"] = _answer(text("Enter the URI for your RabbitMQ:"))
+    return answers
