@@ -172,7 +172,7 @@ class Settings(_Part):
     ip: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     api_path: str = "/api"
-    uri: str = "sqlite:///v6srv.sqlite"
+    uri: str = Field("sqlite:///v6srv.sqlite", repr=False)
     allow_drop_all: Flag = False
     jwt_secret_key: SecretStr | None = Field(None)
     token_expires_hours: float | str = _ACCESS_HOURS

@@ -160,9 +160,7 @@ def test_a_task_has_numbers_links_and_null_for_no_links():
         "link": "/api/collaboration/1",
         "methods": ["GET", "PATCH", "DELETE"],
     }
-    assert shown["results"] == [
-        {"id": 31, "link": "/api/result/31", "methods": ["GET", "PATCH"]}
-    ]
+    assert shown["results"] == [{"id": 31, "link": "/api/result/31", "methods": ["GET", "PATCH"]}]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""`v6srv import`: all or nothing, repeatable, and usable right after."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from click.testing import CliRunner, Result
+
+from tests.live import live_server
+from v6srv.cli.main import cli
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "study.yaml"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Result]:
+    """Run a command on an instance of this test."""
+
+    def invoke(*arguments: str, **environment: str) -> Result:
+        variables = {
+            "V6SRV_INSTANCE": str(tmp_path / "instance"),
+            "V6SRV_ROOT_PASSWORD": "Root-pass-1",
+            "V6SRV_PASSWORD_ROUNDS": "4",
+            **environment,
+        }
+        return CliRunner(env=variables).invoke(cli, [str(a) for a in arguments])
+
+    return invoke
+
+
+def _changed(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    document = yaml.safe_load(EXAMPLE.read_text())
+    change(document)
+    path = tmp_path / "changed.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def _names(tmp_path: Path, run: Callable[..., Result]) -> list[str]:
+    with live_server(instance=tmp_path / "instance", V6SRV_ROOT_PASSWORD="Root-pass-1") as server:
+        root = server.login("root", "Root-pass-1")
+        rows = requests.get(f"{server.api}/organization", headers=root, timeout=5).json()
+        return [row["name"] for row in rows]
+
+
+def test_the_example_is_ready_for_work(tmp_path: Path, run: Callable[..., Result]) -> None:
+    result = run("import", str(EXAMPLE))
+    assert result.exit_code == 0, result.output
+    with live_server(instance=tmp_path / "instance") as server:
+        nora = server.login("nora", "Str0ng-Pass!")
+        [study] = requests.get(f"{server.api}/collaboration", headers=nora, timeout=5).json()
+        assert study["name"] == "Registry Study"
+        assert study["encrypted"] is False
+        key = {"api_key": "0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01"}
+        assert requests.post(f"{server.api}/token/node", json=key, timeout=5).status_code == 200
+        roles = requests.get(f"{server.api}/role", headers=nora, timeout=5).json()
+        [super_] = [role for role in roles if role["name"] == "super"][:1]
+        assert len(super_["rules"]) == 53
+
+
+def test_a_repeated_import_adds_nothing(run: Callable[..., Result]) -> None:
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    again = run("import", str(EXAMPLE))
+    assert again.exit_code == 0
+    assert "exists already: user nora" in again.output
+    assert "added: nothing" in again.output
+
+
+def _bad_key(document: dict[str, Any]) -> None:
+    document["collaborations"][0]["participants"][0]["api_key"] = "not-a-uuid"
+
+
+def _stranger(document: dict[str, Any]) -> None:
+    document["collaborations"][0]["participants"][0]["name"] = "Nobody Known"
+
+
+def _no_name(document: dict[str, Any]) -> None:
+    del document["collaborations"][0]["participants"][1]["name"]
+
+
+def _unknown_key(document: dict[str, Any]) -> None:
+    document["organizations"][0]["colour"] = "blue"
+
+
+def _same_user(document: dict[str, Any]) -> None:
+    document["organizations"][1]["users"][0]["username"] = "nora"
+
+
+def _bad_public_key(document: dict[str, Any]) -> None:
+    document["organizations"][0]["public_key"] = "***"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_bad_key, "API key 'not-a-uuid' is not a valid UUID!"),
+        (_stranger, "participant Nobody Known is neither"),
+        (_no_name, "participants[1]: name is missing"),
+        (_unknown_key, "unknown key colour"),
+        (_same_user, "user nora is named twice"),
+        (_bad_public_key, "not valid base64"),
+    ],
+)
+def test_a_bad_file_is_refused_and_nothing_is_stored(
+    tmp_path: Path,
+    run: Callable[..., Result],
+    change: Callable[[dict[str, Any]], None],
+    said: str,
+) -> None:
+    result = run("import", str(_changed(tmp_path, change)))
+    assert result.exit_code == 1
+    assert said in result.output
+    assert _names(tmp_path, run) == ["root"]
+
+
+def test_numbers_are_text_and_a_missing_key_is_no_key(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["organizations"][0].update(zipcode=10115, public_key=None)
+
+    assert run("import", str(_changed(tmp_path, change))).exit_code == 0
+    with live_server(instance=tmp_path / "instance", V6SRV_ROOT_PASSWORD="Root-pass-1") as server:
+        root = server.login("root", "Root-pass-1")
+        found = requests.get(
+            f"{server.api}/organization?name=Northwind Hospital", headers=root, timeout=5
+        ).json()
+        assert found[0]["zipcode"] == "10115"
+        assert found[0]["public_key"] == ""
+
+
+def test_drop_all_needs_permission(tmp_path: Path, run: Callable[..., Result]) -> None:
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    refused = run("import", str(EXAMPLE), "--drop-all")
+    assert refused.exit_code == 1
+    assert "not allowed" in refused.output
+    refused = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="False")
+    assert refused.exit_code == 1
+    assert len(_names(tmp_path, run)) == 3
+    dropped = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+    assert dropped.exit_code == 0, dropped.output
+    assert "2 x user" in dropped.output

@@ -1,0 +1,96 @@
+"""The forms the server runs in: start, serve and flask run."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import requests
+import socketio
+
+from tests.live import live_server
+
+FORMS = {
+    "start": ("-m", "v6srv", "start"),
+    "serve": ("-m", "v6srv", "serve"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_serves_rest_documentation_and_sockets_and_stops(form: str) -> None:
+    with live_server(*FORMS[form]) as server:
+        assert requests.get(f"{server.api}/version", timeout=5).json() == {"version": "3.11.1"}
+        page = requests.get(f"{server.url}/apidocs", timeout=5)
+        assert page.status_code == 200
+        assert "//cdn" not in page.text
+        for asset in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
+            assert requests.get(server.url + asset, timeout=5).status_code == 200
+        with socketio.SimpleClient() as client:
+            client.connect(
+                server.url,
+                headers=server.login(),
+                namespace="/tasks",
+                transports=["websocket"],
+            )
+            assert client.connected
+        assert server.stop() == 0, server.tail()
+        assert "Traceback" not in server.tail()
+
+
+def test_flask_run_works_too() -> None:
+    with live_server("-c", _FLASK_RUN) as server:
+        assert requests.get(f"{server.api}/health", timeout=5).json() == {"database": True}
+        assert server.login()
+
+
+_FLASK_RUN = """
+import os, sys
+from flask.cli import main
+sys.argv = ["flask", "--app", "v6srv", "run", "-p", os.environ["PORT"]]
+main()
+"""
+
+
+def test_without_a_secret_one_is_kept_and_tokens_survive_a_restart(tmp_path: Path) -> None:
+    with live_server(instance=tmp_path, V6SRV_JWT_SECRET="") as server:
+        token = server.login()
+        server.stop()
+    secret = tmp_path / "jwt_secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    with live_server(instance=tmp_path, V6SRV_JWT_SECRET="") as server:
+        assert requests.get(f"{server.api}/user/1", headers=token, timeout=5).status_code == 200
+
+
+def test_without_a_password_one_is_printed_once_and_only_its_hash_is_stored(
+    tmp_path: Path,
+) -> None:
+    with live_server(instance=tmp_path, V6SRV_ROOT_PASSWORD="") as server:
+        found = re.search(r"with the password  (\S+)", server.tail())
+        assert found, server.tail()
+        assert server.login("root", found[1])
+        server.stop()
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*.sqlite*"))
+    assert found[1].encode() not in stored
+    with live_server(instance=tmp_path, V6SRV_ROOT_PASSWORD="") as server:
+        assert "with the password" not in server.tail()
+
+
+def test_bad_settings_are_said_in_lines_and_nothing_starts() -> None:
+    with (
+        pytest.raises(AssertionError, match="did you mean V6SRV_PORT"),
+        live_server(V6SRV_PROT="1"),
+    ):
+        pass
+
+
+def test_bad_policies_are_said_with_their_place_and_nothing_starts(tmp_path: Path) -> None:
+    policies = Path(__file__).parents[2] / "policies"
+    for path in policies.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "local.csv").write_text("p, role:viewer, tsak, own, view, True, allow\n")
+    with (
+        pytest.raises(AssertionError, match=r"local\.csv:1:17: unknown resource 'tsak'"),
+        live_server(V6SRV_POLICIES=str(tmp_path)),
+    ):
+        pass

@@ -1,0 +1,121 @@
+"""A server process of its own for tests that talk to it as users do."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+READY_WITHIN_S = 40.0
+ROOT_PASSWORD = "root"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class LiveServer:
+    """A running server."""
+
+    url: str
+    port: int
+    instance: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def api(self) -> str:
+        """Base of all REST paths."""
+        return f"{self.url}/api"
+
+    def login(self, username: str = "root", password: str = ROOT_PASSWORD) -> dict[str, str]:
+        """Headers of a user."""
+        answer = requests.post(
+            f"{self.api}/token/user",
+            json={"username": username, "password": password},
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    def tail(self) -> str:
+        """The end of what the process printed."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> int:
+        """Ask the process to stop, as Ctrl-C does, and return its exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def live_server(
+    *command: str, instance: Path | None = None, **environment: str
+) -> Iterator[LiveServer]:
+    """Start a server on a free port and stop it at the end.
+
+    `command` is `v6srv start` unless told (as arguments of Python). Without `instance` it gets a
+    fresh folder. Keyword arguments are environment variables.
+    """
+    with tempfile.TemporaryDirectory(prefix="v6srv-test-") as fresh:
+        folder = instance or Path(fresh)
+        port = free_port()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")}
+        variables = {
+            **inherited,
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "V6SRV_INSTANCE": str(folder),
+            "V6SRV_ROOT_PASSWORD": ROOT_PASSWORD,
+            "V6SRV_JWT_SECRET": secrets.token_hex(32),
+            "V6SRV_PASSWORD_ROUNDS": "4",
+            **environment,
+        }
+        variables = {name: value for name, value in variables.items() if value}
+        log = Path(fresh) / "server.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *(command or ("-m", "v6srv", "start"))],
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        server = LiveServer(f"http://127.0.0.1:{port}", port, folder, process, log)
+        try:
+            _wait_until_ready(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _wait_until_ready(server: LiveServer) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, f"the server stopped:\n{server.tail()}"
+        try:
+            if requests.get(f"{server.api}/health", timeout=5).status_code == 200:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    raise AssertionError(f"the server is not ready:\n{server.tail()}")

@@ -1,0 +1,177 @@
+"""Settings: the environment wins over the file, the file over defaults; nothing is ignored."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from v6srv.settings import Settings, SettingsError, jwt_secret, load, masked
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_anything_there_are_defaults() -> None:
+    settings = load(environ={"V6SRV_INSTANCE": "/srv/v6"})
+    assert (settings.host, settings.port, settings.api_path) == ("127.0.0.1", 5000, "/api")
+    assert settings.uri == "sqlite:////srv/v6/v6srv.sqlite"
+    assert settings.policies == Path("/srv/v6/policies")
+    assert settings.token_expires_s == 6 * 3600
+    assert settings.refresh_token_expires_s == 48 * 3600
+    assert settings.password_policy.max_failed_attempts == 5
+    assert settings.message_queue is None
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, "application: {port: 6000, ip: 0.0.0.0, smtp: {port: 25, server: mx}}")
+    settings = load(path, environ={"PORT": "7000", "V6SRV_SMTP__PORT": "26"})
+    assert (settings.host, settings.port) == ("0.0.0.0", 7000)
+    assert (settings.smtp.server, settings.smtp.port) == ("mx", 26)
+    assert settings.name == "study"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "port"), [(None, 2), ("prod", 2), ("test", 3), ("application", 1)]
+)
+def test_an_environment_is_chosen(tmp_path: Path, wanted: str | None, port: int) -> None:
+    path = _file(
+        tmp_path, "application: {port: 1}\nenvironments: {prod: {port: 2}, test: {port: 3}, dev: }"
+    )
+    assert load(path, wanted, {}).port == port
+
+
+def test_the_only_environment_needs_no_name(tmp_path: Path) -> None:
+    path = _file(tmp_path, "application: {}\nenvironments: {dev: {port: 4}}")
+    settings = load(path, None, {})
+    assert (settings.environment, settings.port) == ("dev", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("application: {prot: 1}", "study.yaml: prot: unknown key, did you mean port?"),
+        ("application: {smtp: {sever: x}}", "smtp.sever: unknown key, did you mean server?"),
+        ("application: {port: many}", "study.yaml: port: Input should be a valid integer"),
+        ("application: {port: 99999}", "port: Input should be less than or equal to 65535"),
+        ("environments: {prud: {port: 1}}", "unknown environment, did you mean prod?"),
+        ("application: [1]", "application: is not a mapping of keys"),
+        ("[1, 2]", "is not a mapping of keys"),
+        ("application: {", "is not YAML"),
+        ("application: {logging: {level: LOUD}}", "logging.level: Value error, is not one of"),
+        ("application: {uri: mysql://x/y}", "mysql is not supported"),
+        ("application: {api_path: /}", "api_path: Value error, must not be empty"),
+        ("application: {vpn_server: {url: x}}", "vpn_server.client_id: Field required"),
+        (
+            "application: {allow_drop_all: perhaps}",
+            "allow_drop_all: Input should be a valid boolean",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(_file(tmp_path, text), None, {})
+    assert said in str(refused.value)
+
+
+def test_unknown_variables_are_refused() -> None:
+    with pytest.raises(
+        SettingsError, match="V6SRV_PORTT: unknown variable, did you mean V6SRV_PORT"
+    ):
+        load(environ={"V6SRV_PORTT": "1"})
+    load(environ={"V6SRV_TEST_ANYTHING": "1", "UNRELATED": "1"})
+
+
+def test_all_problems_are_said_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(environ={"V6SRV_PORTT": "1", "PORT": "x", "V6SRV_SMTP__PORT": "y"})
+    assert len(refused.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("False", False), ("false", False), ("0", False), ("no", False), ("True", True), ("1", True)],
+)
+def test_the_text_false_is_false(text: str, value: bool) -> None:
+    assert load(environ={"V6SRV_ALLOW_DROP_ALL": text}).allow_drop_all is value
+
+
+@pytest.mark.parametrize(
+    ("access", "refresh", "seconds"),
+    [
+        ("6", "48", (21600, 172800)),
+        ("0.1", "48", (21600, 172800)),  # shorter than half an hour
+        ("0.5", "0.2", (1800, 172800)),  # refresh shorter than access
+        ("never", "48", (21600, 172800)),
+        ("100", "48", (360000, 720000)),  # the default refresh would be shorter than access
+    ],
+)
+def test_lifetimes_that_cannot_be_used_are_replaced(
+    access: str, refresh: str, seconds: tuple[int, int]
+) -> None:
+    settings = load(
+        environ={"V6SRV_TOKEN_EXPIRES_HOURS": access, "V6SRV_REFRESH_TOKEN_EXPIRES_HOURS": refresh}
+    )
+    assert (settings.token_expires_s, settings.refresh_token_expires_s) == seconds
+
+
+def test_the_type_test_has_tokens_of_a_day() -> None:
+    assert load(environ={"V6SRV_TYPE": "test"}).token_expires_s == 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("sqlite:////var/x.db", "sqlite:////var/x.db"),
+        ("sqlite:///x.db", "sqlite:////srv/v6/x.db"),
+        ("sqlite://", "sqlite://"),
+    ],
+)
+def test_database_uris(given: str, used: str) -> None:
+    environ = {"V6SRV_DATABASE_URL": given, "V6SRV_INSTANCE": "/srv/v6"}
+    assert load(environ=environ).uri == used
+
+
+def test_the_mail_token_key_may_stand_at_both_places(tmp_path: Path) -> None:
+    top = _file(tmp_path, "application: {email_token_validity_minutes: 5}")
+    assert load(top, None, {}).email_token_expires_s == 300
+    inside = _file(tmp_path, "application: {smtp: {email_token_validity_minutes: 7}}")
+    assert load(inside, None, {}).email_token_expires_s == 420
+
+
+def _with_secrets(tmp_path: Path) -> Settings:
+    return load(
+        environ={
+            "V6SRV_INSTANCE": str(tmp_path),
+            "V6SRV_DATABASE_URL": "postgresql://v6:hush1@h/d",
+            "V6SRV_JWT_SECRET": "hush2",
+            "V6SRV_JWT_PREVIOUS_KEYS": "hush3,hush4",
+            "V6SRV_SMTP__PASSWORD": "hush5",
+            "V6SRV_RABBITMQ_URI": "amqp://v6:hush6@h/v",
+            "V6SRV_ROOT_PASSWORD": "hush7",
+        }
+    )
+
+
+def test_masked_settings_hold_no_secret(tmp_path: Path) -> None:
+    settings = _with_secrets(tmp_path)
+    assert settings.jwt_previous_keys == ("hush3", "hush4")
+    assert settings.message_queue == "amqp://v6:hush6@h/v"
+    assert "hush" not in str(masked(settings))
+    assert masked(settings)["uri"] == "postgresql+psycopg://v6:***@h/d"
+
+
+def test_settings_show_no_secret_when_they_are_printed(tmp_path: Path) -> None:
+    assert "hush" not in repr(_with_secrets(tmp_path))
+
+
+def test_the_secret_is_made_once_for_this_user_only(tmp_path: Path) -> None:
+    settings = load(environ={"V6SRV_INSTANCE": str(tmp_path / "new")})
+    first = jwt_secret(settings)
+    assert len(first) >= 43
+    assert jwt_secret(settings) == first
+    assert stat.S_IMODE((tmp_path / "new" / "jwt_secret").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["jwt_secret"]
