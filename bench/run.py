@@ -410,7 +410,8 @@ def table(report: dict[str, Any]) -> str:
         f"{report['database']}, Python {report['python']}, {report['cores']} cores, "
         "milliseconds, v6srv and the floor in turns",
         "",
-        f"{'what':32} {'n':>4} {'p50':>8} {'p95':>8} {'max':>8} {'floor p50':>10} {'x floor':>8}  target",
+        f"{'what':32} {'n':>4} {'p50':>8} {'p95':>8} {'max':>8} {'floor':>8} {'x floor':>8}"
+        "  target",
     ]
     for one in report["measurements"]:
         ratio, target = one["ratio"], one["target"]
@@ -418,7 +419,7 @@ def table(report: dict[str, Any]) -> str:
         lines.append(
             f"{one['name']:32} {one['count']:4} {one['p50_ms']:8.2f} {one['p95_ms']:8.2f} "
             f"{one['max_ms']:8.2f} "
-            f"{one['floor_p50_ms']:10.2f} {ratio:8.2f}  {verdict}"
+            f"{one['floor_p50_ms']:8.2f} {ratio:8.2f}  {verdict}"
         )
     lines += ["", "warm decisions in this process, microseconds (target: <= 5, flat)"]
     for one in report["decisions"]:
