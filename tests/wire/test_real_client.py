@@ -1,0 +1,203 @@
+"""A whole study with the unmodified client and nodes of release 3.11.1, end-to-end encrypted.
+
+Two data stations hold a CSV file each; the researcher gets the average over both and sees neither.
+"""
+
+import csv
+import random
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.live import LiveServer, free_port, live_server
+from tests.wire.station import HERE, data_station, errand, eventually
+
+IMAGE = "registry.example/average:1"
+PASSWORD = "Str0ng-Pass!"
+
+
+@dataclass
+class Study:
+    """A server with a study that is under way."""
+
+    server: LiveServer
+    folder: Path
+    settings: dict[str, Any]
+    ages: list[float]
+    root: dict[str, str]
+    stations: dict[int, ExitStack] = field(default_factory=dict)
+
+    def start(self, number: int) -> None:
+        """Start a data station."""
+        self.stations[number] = ExitStack()
+        folder = self.folder / f"station{number}"
+        self.stations[number].enter_context(data_station(self.station(number), folder))
+
+    def stop(self, number: int) -> None:
+        """Stop it again."""
+        self.stations.pop(number).close()
+
+    def ask(self, what: str, **more: Any) -> Any:
+        return errand("researcher.py", what, {**self.settings, **more}, self.folder)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What root sees, as it is stored."""
+        answer = requests.get(
+            f"{self.server.api}{path}", headers=self.root, params=query, timeout=10
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def station(self, number: int) -> dict[str, Any]:
+        """The configuration of a data station."""
+        return {
+            "name": f"station {number}",
+            "proxy_port": free_port(),
+            "algorithm": {
+                "image": IMAGE,
+                "module": "federated_average",
+                "folder": str(HERE),
+                "csv": str(self.folder / f"{number}.csv"),
+            },
+            "node": {
+                "server_url": "http://127.0.0.1",
+                "port": self.server.port,
+                "api_path": "/api",
+                "api_key": self.settings["keys"][number],
+                "encryption": {
+                    "enabled": True,
+                    "private_key": self.settings["users"][number]["key"],
+                },
+                "logging": {"level": "DEBUG"},
+                "images": {},
+            },
+        }
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    folder = tmp_path_factory.mktemp("study")
+    ages = _write_data(folder)
+    with live_server() as server:
+        settings: dict[str, Any] = {
+            "host": "http://127.0.0.1",
+            "port": server.port,
+            "root_password": "root",
+            "image": IMAGE,
+        }
+        made = errand("researcher.py", "prepare", settings, folder)
+        settings |= {
+            "collaboration": made["collaboration"]["id"],
+            "organizations": made["organizations"],
+            "keys": [node["api_key"] for node in made["nodes"]],
+            "nodes": [node["id"] for node in made["nodes"]],
+            "users": [
+                {
+                    "username": user["username"],
+                    "password": PASSWORD,
+                    "key": str(folder / f"{user['username']}.pem"),
+                }
+                for user in made["users"]
+            ],
+        }
+        study = Study(server, folder, settings, ages, server.login())
+        for number, name in enumerate(("Alpha", "Beta")):
+            shared = study.ask("share_key", who=number)
+            assert shared["organization"] == name
+            assert shared["public_key"]
+            study.start(number)
+        eventually(lambda: all(_online(study, id) for id in settings["nodes"]))
+        try:
+            yield study
+        finally:
+            for number in list(study.stations):
+                study.stop(number)
+
+
+def _write_data(folder: Path) -> list[float]:
+    chance = random.Random(7)
+    everything: list[float] = []
+    for number, size in enumerate((40, 25)):
+        ages = [round(chance.uniform(18, 95), 1) for _ in range(size)]
+        with (folder / f"{number}.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["patient", "age"])
+            rows.writerows(enumerate(ages))
+        everything += ages
+    return everything
+
+
+def _online(study: Study, node_id: int) -> bool:
+    node = study.get(f"/node/{node_id}")
+    return node["status"] == "online" and bool(node["config"])
+
+
+def test_the_average_of_both_stations_is_found_and_nothing_is_readable_on_the_server(
+    study: Study,
+) -> None:
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+    assert sorted(part["count"] for part in found["parts"]) == [25, 40]
+    assert found["status"] == "completed"
+    stored = study.get("/result", task_id=found["task"])
+    assert len(stored) == 2
+    for result in stored:
+        for text in (result["input"], result["result"]):
+            key, iv, payload = text.split("$")  # the form of clients.md 8: encrypted key, iv, data
+            assert len(key) > 600
+            assert iv
+            assert payload
+        assert result["started_at"]
+        assert result["finished_at"]
+        assert "Dispatching" in result["log"]
+
+
+def test_an_algorithm_starts_subtasks_through_the_proxy_of_its_node(study: Study) -> None:
+    found = study.ask("central")
+    assert found["result"], found["log"]
+    assert found["result"]["average"] == pytest.approx(statistics.fmean(study.ages))
+    assert found["result"]["seen"] == {
+        "parts": 2,
+        "collaboration": study.settings["collaboration"],
+        "node": study.settings["nodes"][0],
+        "addresses": [],
+        "children": [],
+    }
+    [child] = found["children"]
+    assert child["run_id"] == found["task"]["run_id"]
+    assert child["parent"]["id"] == found["task"]["id"]
+    assert child["init_user"] == found["task"]["init_user"]
+    assert child["status"] == "completed"
+
+
+def test_a_kill_reaches_the_algorithms(study: Study) -> None:
+    task = study.ask("sleep")
+    path = f"/task/{task['id']}"
+    eventually(lambda: study.get(path)["status"] == "active")
+    eventually(
+        lambda: all(one["status"] == "active" for one in study.get("/result", task_id=task["id"]))
+    )
+    killed = study.ask("kill", task=task["id"])
+    assert killed["complete"] is True
+    assert {one["status"] for one in killed["results"]} == {"killed by user"}
+    for one, number in zip(task["results"], range(2), strict=True):
+        log = study.folder / f"station{number}" / "station.log"
+        said = f"killed the process of result {one['id']}\n"
+        eventually(lambda log=log, said=said: said in log.read_text())  # type: ignore[misc]
+
+
+def test_a_station_computes_what_was_asked_while_it_was_off(study: Study) -> None:
+    study.stop(1)
+    eventually(lambda: study.get(f"/node/{study.settings['nodes'][1]}")["status"] == "offline")
+    task = study.ask("sleep", seconds=0)
+    path = f"/task/{task['id']}"
+    eventually(lambda: study.get(path, include="results")["results"][0]["status"] == "completed")
+    assert study.get(path)["status"] == "pending"
+    study.start(1)
+    eventually(lambda: study.get(path)["status"] == "completed")
