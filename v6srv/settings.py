@@ -9,9 +9,9 @@ import difflib
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -23,7 +23,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from v6srv.errors import Invalid
@@ -50,6 +50,11 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 _ELSEWHERE = frozenset({"V6SRV_CONFIG", "V6SRV_ENVIRONMENT", "V6SRV_INSTANCE"})
 """Variables that say where to look and are no settings."""
 
+_NOT_IN_FILES = frozenset({"instance", "config_file", "name", "environment", "scope"})
+"""What is known before a file is read; in a file it would have no effect."""
+
+QUEUES = ("amqp", "amqps", "redis", "rediss")
+
 
 class SettingsError(Invalid):
     """Settings that cannot be used; `problems` has a line for each thing that is wrong."""
@@ -67,6 +72,16 @@ def _boolean(value: object) -> object:
 
 
 Flag = Annotated[bool, BeforeValidator(_boolean)]
+
+
+def _words(value: object) -> object:
+    """A list, or text with commas between its entries, as in a variable."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
 class _Part(BaseModel):
@@ -135,6 +150,15 @@ class Logging(_Part):
     def _known(cls, value: str) -> str:
         return _level(value)
 
+    @field_validator("format")
+    @classmethod
+    def _formats(cls, value: str) -> str:
+        try:
+            logging.Formatter(value).format(logging.makeLogRecord({}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError("is no format of Python's logging") from error
+        return value
+
 
 class Debug(_Part):
     """More than users want to read."""
@@ -165,6 +189,8 @@ class Settings(_Part):
     config_file: Path | None = None
     name: str = "v6srv"
     environment: str = "prod"
+    scope: Literal["system", "user"] = "system"
+    """Whose folders the instance belongs to; a part of the name of its log file."""
 
     # The keys of the contract
     description: str = ""
@@ -192,13 +218,13 @@ class Settings(_Part):
     ui: Any = None
 
     # Keys of this server
-    jwt_previous_keys: tuple[str, ...] = Field((), repr=False)
+    jwt_previous_keys: Words = Field((), repr=False)
     """Keys that once signed and still verify (auth.md 2.6)."""
     container_token_expires_days: float = Field(30, gt=0)
     otp_issuer: str = "v6srv"
     password_rounds: int = Field(12, ge=4, le=16)
     """Cost of bcrypt; below 12 only for tests."""
-    cors_origins: tuple[str, ...] = ("*",)
+    cors_origins: Words = ("*",)
     watchdog_s: float = Field(65, gt=0)
     trusted_proxies: int = Field(0, ge=0)
     """How many reverse proxies in front may say where a request comes from."""
@@ -221,6 +247,13 @@ class Settings(_Part):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @field_validator("rabbitmq_uri")
+    @classmethod
+    def _is_a_queue(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and value.get_secret_value().partition("://")[0] not in QUEUES:
+            raise ValueError(f"must start with one of {', '.join(q + '://' for q in QUEUES)}")
+        return value
 
     # What follows from them
 
@@ -308,7 +341,7 @@ def load(
     problems = _apply_environment(values, env)
     where = file.name if file else "environment"
     try:
-        settings = Settings(**values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += [_describe(where, one) for one in error.errors()]
         raise SettingsError(problems) from error
@@ -320,59 +353,111 @@ def load(
 def read_environment(file: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:
     """The name and the keys of one environment of a configuration file.
 
-    A file without `application` and `environments` is one environment itself.
+    A file without `application` and `environments` is one environment itself, whatever its name.
+    A key without a value counts as left out. Raises SettingsError.
     """
+    document = _document(file)
+    if _is_flat(document):
+        wanted, keys = wanted or "application", document
+    else:
+        found = _environments(file, document)
+        wanted = wanted or _preferred(file, found)
+        if wanted not in found:
+            there = ", ".join(found) or "none"
+            raise SettingsError(
+                [f"{file.name}: environment {wanted} is not in the configuration (found: {there})"]
+            )
+        keys = found[wanted]
+    useless = sorted(_NOT_IN_FILES & set(keys))
+    if useless:
+        raise SettingsError(f"{file.name}: {key}: cannot be set in a file" for key in useless)
+    return wanted, _without_nulls(keys)
+
+
+def environments_of(file: Path) -> list[str]:
+    """Names of the environments of a file that are not empty; raises SettingsError."""
+    document = _document(file)
+    return ["application"] if _is_flat(document) else list(_environments(file, document))
+
+
+def environments_in(file: Path) -> dict[str, dict[str, Any]]:
+    """All five environments of a file with their keys as they stand there, empty ones too.
+
+    A file that is one environment itself is `application`. Raises SettingsError.
+    """
+    document = _document(file)
+    found = {"application": document} if _is_flat(document) else _environments(file, document)
+    return {name: dict(found.get(name, {})) for name in ENVIRONMENTS}
+
+
+def _document(file: Path) -> dict[Any, Any]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"{file.name}: cannot be read: {error.__class__.__name__}"]) from error
     except yaml.YAMLError as error:
-        raise SettingsError([f"{file.name}: is not YAML: {error}"]) from error
+        raise SettingsError([f"{file.name}: is not YAML{_place(error)}"]) from error
     if not isinstance(document, dict):
         raise SettingsError([f"{file.name}: is not a mapping of keys"])
-    if not {"application", "environments"} & set(document):
-        return wanted or "application", dict(document)
-    unknown = set(document) - {"application", "environments"}
-    if unknown:
-        raise SettingsError(
-            f"{file.name}: {key}: unknown key{_suggest(key, ('application', 'environments'))}"
-            for key in sorted(map(str, unknown))
-        )
-    found = _environments(file, document)
-    if wanted is None:
-        wanted = next(iter(found)) if len(found) == 1 else ("prod" if "prod" in found else None)
-        wanted = wanted or ("application" if "application" in found else None)
-    if wanted not in found:
-        there = ", ".join(found) or "none"
-        raise SettingsError(
-            [f"{file.name}: environment {wanted} is not in the configuration (found: {there})"]
-        )
-    return wanted, dict(found[wanted])
+    return document
 
 
-def _environments(file: Path, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _place(error: yaml.YAMLError) -> str:
+    """Where and what, without the line itself: it may hold a password."""
+    mark = getattr(error, "problem_mark", None)
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{where}: {getattr(error, 'problem', None) or type(error).__name__}"
+
+
+def _is_flat(document: Mapping[Any, Any]) -> bool:
+    return not {"application", "environments"} & set(document)
+
+
+def _environments(file: Path, document: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """Environments that are not empty, by name."""
-    parts = {"application": document.get("application"), **(document.get("environments") or {})}
-    unknown = [str(name) for name in parts if name not in ENVIRONMENTS]
-    if unknown:
-        raise SettingsError(
-            f"{file.name}: environments.{name}: unknown environment{_suggest(name, ENVIRONMENTS)}"
-            for name in unknown
-        )
-    for name, part in parts.items():
-        if part and not isinstance(part, dict):
-            raise SettingsError([f"{file.name}: {name}: is not a mapping of keys"])
+    problems = [
+        f"{file.name}: {key}: unknown key{_suggest(str(key), ('application', 'environments'))}"
+        for key in document
+        if key not in ("application", "environments")
+    ]
+    named = document.get("environments") or {}
+    if not isinstance(named, dict):
+        raise SettingsError([*problems, f"{file.name}: environments: is not a mapping of keys"])
+    problems += [
+        f"{file.name}: environments.{name}: unknown environment"
+        f"{_suggest(str(name), ENVIRONMENTS[1:])}"
+        for name in named
+        if name not in ENVIRONMENTS[1:]
+    ]
+    parts = {"application": document.get("application"), **named}
+    problems += [
+        f"{file.name}: {name}: is not a mapping of keys"
+        for name, part in parts.items()
+        if part and not isinstance(part, dict)
+    ]
+    if problems:
+        raise SettingsError(problems)
     return {name: part for name, part in parts.items() if part}
 
 
-def environments_of(file: Path) -> list[str]:
-    """Names of the environments of a file that are not empty; raises SettingsError."""
-    document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(document, dict):
-        raise SettingsError([f"{file.name}: is not a mapping of keys"])
-    if not {"application", "environments"} & set(document):
-        return ["application"]
-    return list(_environments(file, document))
+def _preferred(file: Path, found: Mapping[str, Any]) -> str:
+    """The environment to use when nobody names one."""
+    if len(found) == 1:
+        return next(iter(found))
+    for name in ("prod", "application"):
+        if name in found:
+            return name
+    if not found:
+        raise SettingsError([f"{file.name}: all environments are empty"])
+    raise SettingsError([f"{file.name}: name the environment to use: {', '.join(found)}"])
+
+
+def _without_nulls(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else value
+        for key, value in keys.items()
+        if value is not None
+    }
 
 
 def _apply_environment(values: dict[str, Any], env: Mapping[str, str]) -> list[str]:
@@ -388,7 +473,7 @@ def _apply_environment(values: dict[str, Any], env: Mapping[str, str]) -> list[s
             continue
         path = _path_of(variable)
         if path is None:
-            known = [*_ALIASES, *_ELSEWHERE, *(PREFIX + k.upper() for k in Settings.model_fields)]
+            known = [*_ALIASES, *_ELSEWHERE, *_variables(Settings, PREFIX)]
             problems.append(f"{variable}: unknown variable{_suggest(variable, known)}")
         elif text:
             _put(values, path, text)
@@ -397,18 +482,34 @@ def _apply_environment(values: dict[str, Any], env: Mapping[str, str]) -> list[s
 
 def _path_of(variable: str) -> tuple[str, ...] | None:
     """`V6SRV_SMTP__PORT` -> ("smtp", "port"); None when there is no such setting."""
-    model: type[BaseModel] = Settings
+    model: type[BaseModel] | None = Settings
     path: list[str] = []
     for word in variable.removeprefix(PREFIX).split("__"):
-        key = next((k for k in model.model_fields if k.upper() == word), None)
+        fields = model.model_fields if model else {}
+        key = next((k for k in fields if k.upper() == word), None)
         if key is None or (not path and key in ("instance", "config_file", "environment")):
             return None
         path.append(key)
-        annotation = model.model_fields[key].annotation
-        parts = [annotation, *getattr(annotation, "__args__", ())]
-        nested = [p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)]
-        model = nested[0] if nested else BaseModel
+        model = _group(fields[key].annotation)
     return tuple(path)
+
+
+def _group(annotation: Any) -> type[BaseModel] | None:
+    """The group of keys that a setting of this type holds, if it holds one."""
+    for part in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """All variables that set something in `model`."""
+    for key, info in model.model_fields.items():
+        if model is not Settings or key not in _NOT_IN_FILES:
+            yield prefix + key.upper()
+            group = _group(info.annotation)
+            if group:
+                yield from _variables(group, f"{prefix}{key.upper()}__")
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
@@ -416,20 +517,18 @@ def _put(values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
     for parent in parents:
         part = values.get(parent)
         values[parent] = values = dict(part) if isinstance(part, dict) else {}
-    lists = ("cors_origins", "jwt_previous_keys")
-    values[key] = [word.strip() for word in text.split(",")] if key in lists else text
+    values[key] = text
 
 
 def _describe(where: str, error: Any) -> str:
     location = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        model: Any = Settings
+        model: type[BaseModel] | None = Settings
         for part in error["loc"][:-1]:
-            annotation = model.model_fields[part].annotation
-            parts = [annotation, *getattr(annotation, "__args__", ())]
-            model = next(p for p in parts if isinstance(p, type) and issubclass(p, BaseModel))
-        key = str(error["loc"][-1])
-        return f"{where}: {location}: unknown key{_suggest(key, model.model_fields)}"
+            if model and part in model.model_fields:  # a number is a place in a list
+                model = _group(model.model_fields[part].annotation)
+        known = model.model_fields if model else {}
+        return f"{where}: {location}: unknown key{_suggest(str(error['loc'][-1]), known)}"
     return f"{where}: {location}: {error['msg']}"
 
 
@@ -442,7 +541,7 @@ def _resolved(settings: Settings) -> Settings:
     """With the URI in the form this server connects with; relative paths are in the instance."""
     try:
         url = make_url(settings.uri)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SettingsError(["uri: is not a database URI"]) from error
     backend = url.get_backend_name()
     if backend == "postgresql":
@@ -471,10 +570,9 @@ def jwt_secret(settings: Settings) -> str:
     if settings.jwt_secret_key:
         return settings.jwt_secret_key.get_secret_value()
     path = settings.instance / "jwt_secret"
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        settings.instance.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return _kept_secret(path)
+    settings.instance.mkdir(parents=True, exist_ok=True)
     fresh = settings.instance / f".jwt_secret.{os.getpid()}.{secrets.token_hex(4)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -485,14 +583,27 @@ def jwt_secret(settings: Settings) -> str:
         pass
     finally:
         fresh.unlink()
-    return path.read_text(encoding="ascii").strip()
+    return _kept_secret(path)
+
+
+def _kept_secret(path: Path) -> str:
+    kept = path.read_text(encoding="utf-8").strip()
+    if not kept:  # anybody could sign with no key at all
+        raise SettingsError([f"{path} is empty: remove it, and the next start makes a new key"])
+    return kept
 
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings for people to read: no passwords, keys or secrets."""
     shown = settings.model_dump(mode="json")
-    shown["uri"] = make_url(settings.uri).render_as_string(hide_password=True)
+    shown["uri"] = _without_passwords(make_url(settings.uri))
     for key in ("rabbitmq_uri", "jwt_previous_keys"):
         if shown[key]:
             shown[key] = "**********"
     return shown
+
+
+def _without_passwords(url: URL) -> str:
+    """A database URI to show: a password may stand before the host or in the query."""
+    query = {k: "***" if "password" in k.lower() else v for k, v in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True)

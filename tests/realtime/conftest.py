@@ -1,6 +1,7 @@
 """A server in this process on a real port, and sockets of the people and nodes of the world."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,14 @@ from tests.realtime.ears import Ear
 from tests.support import Caller
 from v6srv.db import session
 from v6srv.realtime import server as realtime
+
+
+def eventually(read: Callable[[], Any], expected: Any, patience_s: float = 5.0) -> None:
+    """Fails unless `read()` becomes `expected`."""
+    until = time.monotonic() + patience_s
+    while (found := read()) != expected:
+        assert time.monotonic() < until, f"{found!r} never became {expected!r}"
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Sockets come and go: who is let in, into which rooms, and who is told (realtime.md 1, 2, 4)."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from flask import Flask
 from flask_jwt_extended import create_access_token, create_refresh_token
 from sqlalchemy import func, select
 
-from tests.realtime.conftest import Audience
+from tests.realtime.conftest import Audience, eventually
 from tests.support import Caller
 from tests.world import World
 from v6srv.db import session
@@ -24,14 +23,6 @@ pytestmark = [
 ]
 
 both_transports = pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
-
-
-def eventually(read: Callable[[], Any], expected: Any, patience_s: float = 5.0) -> None:
-    """Fails unless `read()` becomes `expected`."""
-    until = time.monotonic() + patience_s
-    while (found := read()) != expected:
-        assert time.monotonic() < until, f"{found!r} never became {expected!r}"
-        time.sleep(0.02)
 
 
 def status_of(account_id: int) -> str | None:
@@ -60,7 +51,7 @@ def count(model: Any, *where: Any) -> int:
         ("south_viewer", ["registry/south", "trial/south"]),
         ("east_viewer", []),  # an organization without collaborations
         ("nobody", []),  # no rule, still accepted
-        ("node_role", ["registry"]),  # a user that was given the role of nodes
+        ("node_role", []),  # a user with the role of nodes is no node
         ("north_registry", ["registry", "registry/north"]),
         ("south_trial", ["trial", "trial/south"]),
     ],

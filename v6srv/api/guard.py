@@ -29,7 +29,7 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, writing
 from v6srv.errors import Conflict, Denied, Invalid, Unavailable
-from v6srv.identity.current import authenticate
+from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -205,6 +205,7 @@ def _guard(rule: Rule, supply: Supply) -> Callable[[View], View]:
 
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
+            _take_body()
             with _transaction():
                 authz = authorizer()
                 who = authenticate(authz.store)
@@ -230,6 +231,17 @@ def _state(guarded: Any, rule: Rule) -> Any:
     documented["manual_doc"] = deepupdate(documented.get("manual_doc", {}), shown)
     guarded._apidoc = documented
     return guarded
+
+
+def _take_body() -> None:
+    """Read what the caller sends, from callers with a token only, before a transaction begins.
+
+    A transaction that writes locks rows, on SQLite the whole database: the network must not be
+    waited for inside. Raises Unauthenticated or BadToken.
+    """
+    if request.method not in _READS:
+        claims()
+        request.get_data()
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import secrets
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,6 @@ from typing import Any
 import click
 import questionary
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from v6srv.cli.instances import (
     SCOPES,
@@ -26,7 +27,9 @@ from v6srv.cli.output import error, info, readable_errors, warn
 from v6srv.settings import (
     ENVIRONMENTS,
     LOG_LEVELS,
+    QUEUES,
     SettingsError,
+    environments_in,
     environments_of,
     load,
     masked,
@@ -44,17 +47,18 @@ def list_(format_: str) -> None:
         for file in files_of(scope):
             try:
                 environments = environments_of(file)
-            except (SettingsError, OSError, yaml.YAMLError):
+            except SettingsError:
                 failed += 1
                 continue
             rows.append({"name": file.stem, "environments": environments, "scope": scope})
     if format_ == "json":
         click.echo(json.dumps(rows))
     else:
-        table = Table("Name", "Environments", "System/User", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(row["name"], ", ".join(row["environments"]), row["scope"].capitalize())
-        Console().print(table)
+        lines = [("Name", "Environments", "System/User")]
+        lines += [(r["name"], ", ".join(r["environments"]), r["scope"].capitalize()) for r in rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:  # one each, however long: people pipe this into other programs
+            click.echo("  ".join(map(str.ljust, line, widths)).rstrip())
     if failed:
         warn(f"Number of failed imports: {failed}")
 
@@ -73,7 +77,7 @@ def files(
     with readable_errors():
         settings = choose(name, config, environment, system)
     shown = masked(settings)
-    log = log_file(settings, scope_of(system)) if settings.logging.file else None
+    log = log_file(settings) if settings.logging.file else None
     rows = {
         "Configuration file": settings.config_file,
         "Log file": log,
@@ -105,6 +109,8 @@ def check(file: Path | None, environment: str | None, format_: str) -> None:
     """
     with readable_errors():
         wanted = [environment] if environment or file is None else environments_of(file)
+        if not wanted:
+            raise SettingsError([f"{file and file.name}: all environments are empty"])
         checked = {}
         for one in wanted:
             settings = load(file, one)
@@ -127,6 +133,11 @@ def new(name: str | None, environment: str, system: bool) -> None:
     if " " in name:
         name = name.replace(" ", "-")
         info(f"Replaced spaces from configuration name: {name}")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        error(
+            "A configuration-name has letters, digits, dots, - and _, and starts with no dot or -"
+        )
+        raise SystemExit(1)
     folder = configuration_folder(scope_of(system))
     with suppress(OSError):  # said right below, as for any folder that cannot be written to
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,47 +145,37 @@ def new(name: str | None, environment: str, system: bool) -> None:
         error(f"Cannot write configuration files to {folder}")
         raise SystemExit(1)
     path = folder / f"{name}.yaml"
-    stored = _stored(path)
-    if environment in _environments(stored):
+    with readable_errors():
+        stored = environments_in(path) if path.exists() else {one: {} for one in ENVIRONMENTS}
+    if stored[environment]:
         error(f"Configuration {name} with environment {environment} already exists!")
         raise SystemExit(1)
-    answers = _ask_all()
-    if environment == "application":
-        stored["application"] = answers
-    else:
-        stored["environments"][environment] = answers
-    # The file holds secrets: nobody else reads it.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(stored, file, sort_keys=False)
+    stored[environment] = _ask_all()
+    application = stored.pop("application")
+    with readable_errors():
+        _write(path, {"application": application, "environments": stored})
     info(f"New configuration created: {path}")
     scope = "--system" if system else "--user"
     info(f"You can start the server with: v6srv start -n {name} -e {environment} {scope}")
 
 
-def _stored(path: Path) -> dict[str, Any]:
-    """The file as it is, with every environment, the missing ones empty."""
-    content: dict[str, Any] = {}
-    if path.exists():
-        with readable_errors():
-            environments_of(path)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    environments = content.get("environments") or {}
-    return {
-        "application": content.get("application") or {},
-        "environments": {
-            name: environments.get(name) or {} for name in ENVIRONMENTS if name != "application"
-        },
-    }
-
-
-def _environments(stored: dict[str, Any]) -> set[str]:
-    parts = {"application": stored["application"], **stored["environments"]}
-    return {name for name, values in parts.items() if values}
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """All or nothing, and for nobody else to read: the file holds secrets."""
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yaml.safe_dump(content, file, sort_keys=False)
+        Path(fresh).replace(path)
+    except BaseException:
+        Path(fresh).unlink()
+        raise
 
 
 def _answer(question: questionary.Question) -> Any:
-    """The answer; a person who gives up ends the command."""
+    """The answer; a person who gives up, or the lack of one, ends the command."""
+    if not sys.stdin.isatty():
+        error("This command asks questions: run it in a terminal")
+        raise SystemExit(1)
     answer = question.ask()
     if answer is None:
         raise SystemExit(1)
@@ -196,8 +197,12 @@ def _ask_all() -> dict[str, Any]:
                 )
             )
         ),
-        "api_path": _answer(text("Path of the api:", default="/api")),
-        "uri": _answer(text("Database URI:", default="sqlite:///default.sqlite")),
+        "api_path": _answer(
+            text("Path of the api:", default="/api", validate=lambda value: bool(value.strip("/")))
+        ),
+        "uri": _answer(
+            text("Database URI:", default="sqlite:///default.sqlite", validate=_is_database)
+        ),
         "allow_drop_all": _answer(
             questionary.select("Allowed to drop all tables:", choices=["False", "True"])
         )
@@ -213,13 +218,27 @@ def _ask_all() -> dict[str, Any]:
         answers["two_factor_auth"] = True
     if _answer(yes("Do you want to add a VPN server?", default=False)):
         answers["vpn_server"] = {
-            "url": _answer(text("VPN server URL:")),
-            "portal_username": _answer(text("VPN portal username:")),
-            "portal_userpass": _answer(questionary.password("VPN portal password:")),
-            "client_id": _answer(text("VPN client ID:")),
-            "client_secret": _answer(questionary.password("VPN client secret:")),
-            "redirect_url": _answer(text("Redirect URL:", default="http://localhost")),
+            "url": _answer(text("VPN server URL:", validate=bool)),
+            "portal_username": _answer(text("VPN portal username:", validate=bool)),
+            "portal_userpass": _answer(questionary.password("VPN portal password:", validate=bool)),
+            "client_id": _answer(text("VPN client ID:", validate=bool)),
+            "client_secret": _answer(questionary.password("VPN client secret:", validate=bool)),
+            "redirect_url": _answer(
+                text("Redirect URL:", default="http://localhost", validate=bool)
+            ),
         }
     if _answer(yes("Do you want to add a RabbitMQ message queue?", default=True)):
-        answers["rabbitmq_uri"] = _answer(text("Enter the URI for your RabbitMQ:"))
+        answers["rabbitmq_uri"] = _answer(
+            text("Enter the URI for your RabbitMQ:", validate=_is_queue)
+        )
     return answers
+
+
+def _is_database(uri: str) -> bool | str:
+    return uri.startswith(("sqlite:", "postgresql:", "postgresql+")) or (
+        "sqlite:///... or postgresql://..."
+    )
+
+
+def _is_queue(uri: str) -> bool | str:
+    return uri.partition("://")[0] in QUEUES or "amqp://... or redis://..."

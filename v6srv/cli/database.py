@@ -1,14 +1,19 @@
 """`db` and `shell`: the database of an instance."""
 
 import code
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import make_url
 
 from v6srv.cli import logs
-from v6srv.cli.instances import choose, scope_of, selected
+from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors, warn
+
+log = logging.getLogger(__name__)
 
 
 @click.group()
@@ -25,6 +30,9 @@ def upgrade(revision: str, **options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
+        file = _file_of(settings.uri)
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
         migrations.upgrade(settings.uri, revision)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
@@ -39,6 +47,7 @@ def downgrade(revision: str, **options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
+        _must_exist(settings.uri)
         migrations.downgrade(settings.uri, revision)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
@@ -51,6 +60,7 @@ def check_database(**options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
+        _must_exist(settings.uri)
         at, head = migrations.current(settings.uri), migrations.head()
         if at != head:
             error(f"The schema is at {at}, this release needs {head}: run v6srv db upgrade")
@@ -58,9 +68,25 @@ def check_database(**options: Any) -> None:
         info(f"The schema is at {at}, as needed")
 
 
+def _file_of(uri: str) -> Path | None:
+    """The file of a SQLite database; None for one on a server."""
+    url = make_url(uri)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _must_exist(uri: str) -> None:
+    """Looking at a SQLite database that is not there would make an empty one."""
+    file = _file_of(uri)
+    if file and not file.exists():
+        error(f"There is no database at {file} yet: run v6srv db upgrade")
+        raise SystemExit(1)
+
+
 @click.command()
 @selected
-def shell(name: str | None, config: Path | None, environment: str | None, system: bool) -> None:
+def shell(
+    name: str | None, config: Path | None, environment: str | None, system: bool | None
+) -> None:
     """A Python prompt with the tables and the database session. Nothing asks the policies here."""
     from v6srv import db as database
     from v6srv import model
@@ -68,10 +94,13 @@ def shell(name: str | None, config: Path | None, environment: str | None, system
 
     with readable_errors():
         settings = choose(name, config, environment, system)
-        logs.configure(settings, scope_of(system))
+        logs.configure(settings)
         prepare(settings)
         engine = database.connect(settings.uri)
-    warn("Using the shell is not recommended: it bypasses the policies and is not logged.")
+    warn(
+        "Using the shell is not recommended: no policy is asked, and nothing you enter is checked."
+    )
+    log.warning("a shell with full access to the database was opened by uid %s", os.getuid())
     names = {table: getattr(model, table) for table in model.__all__}
     names |= {"db": model, "session": database.session}
     try:

@@ -6,7 +6,7 @@ import click
 from rich.progress import Progress
 
 from v6srv.cli import logs
-from v6srv.cli.instances import choose, scope_of, selected
+from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors
 
 LONG = 50
@@ -27,19 +27,24 @@ def import_(
 ) -> None:
     """Import FILE (YAML). What exists already stays as it is; all or nothing is written."""
     from v6srv import db, migrations
+    from v6srv.authz.snapshot import declared_grants
     from v6srv.cli.serving import prepare
     from v6srv.identity import passwords
-    from v6srv.service import importer
+    from v6srv.service import importer, setup
 
     with readable_errors():
         settings = choose(name, config, environment, system)
-        logs.configure(settings, scope_of(system))
+        logs.configure(settings)
         if drop_all and not settings.allow_drop_all:
             error("Dropping everything is not allowed: the setting allow_drop_all is false")
             raise SystemExit(1)
         info("Reading yaml file.")
         document = importer.load(file)
         if drop_all:
+            # Whatever would stop the import later must stop it before the data is gone.
+            importer.require_complete(document)
+            setup.install_policies(settings.policies)
+            declared_grants(settings.policies)
             info("Dropping everything that is stored.")
             migrations.drop_all(settings.uri)
         prepare(settings)

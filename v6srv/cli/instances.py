@@ -31,6 +31,13 @@ def data_folder(scope: str, name: str) -> Path:
     return base / "server" / name
 
 
+def log_folder(scope: str) -> Path:
+    """Where the log files of all instances are."""
+    if scope == "system":
+        return Path(_DIRS.site_data_dir) / "server"
+    return Path(_DIRS.user_cache_dir) / "log" / "server"
+
+
 def files_of(scope: str) -> list[Path]:
     """All configuration files of a scope, by name."""
     folder = configuration_folder(scope)
@@ -79,16 +86,26 @@ def choose(
     Without a name and a file they are those of the environment variables; with a scope alone a
     person chooses from its configurations. Raises SettingsError.
     """
-    if config is None and name is None and system is None:
-        return load(environment=environment)
-    scope, file = scope_of(system), config
-    if file is None and name is None:
-        file, environment = ask(scope)
-    file = file or _by_name(name or "", scope)
     environ = dict(os.environ)
-    if config is None:
-        environ.setdefault("V6SRV_INSTANCE", str(data_folder(scope, file.stem)))
-    return load(file, environment, environ)
+    if system is not None or name is not None:
+        environ["V6SRV_SCOPE"] = scope_of(system)
+    if config is not None:
+        return load(config, environment, environ)
+    if name is None and system is None:
+        return load(None, environment, environ)
+    scope = scope_of(system)
+    if name is None:
+        file, environment = ask(scope)
+    else:
+        file = _by_name(name, scope)
+    if environ.get("V6SRV_INSTANCE"):
+        return load(file, environment, environ)
+    environ["V6SRV_INSTANCE"] = str(data_folder(scope, file.stem))
+    settings = load(file, environment, environ)
+    if settings.directories.log:
+        return settings
+    directories = settings.directories.model_copy(update={"log": log_folder(scope)})
+    return settings.model_copy(update={"directories": directories})
 
 
 def ask(scope: str) -> tuple[Path, str]:
@@ -106,7 +123,7 @@ def ask(scope: str) -> tuple[Path, str]:
         error("No configurations could be found!")
         raise SystemExit(1)
     if not sys.stdin.isatty():
-        error("Several configurations are possible: choose with --name or --config")
+        error("Nobody can be asked here: choose a configuration with --name or --config")
         raise SystemExit(1)
     titles = {f"{file.stem}  {environment}": (file, environment) for file, environment in pairs}
     answer = questionary.select("Select the configuration:", choices=list(titles)).ask()

@@ -10,13 +10,13 @@ from v6srv.settings import Settings
 _QUIET = ("werkzeug", "socketio.server", "engineio.server", "urllib3", "alembic", "casbin")
 
 
-def log_file(settings: Settings, scope: str = "user") -> Path:
+def log_file(settings: Settings) -> Path:
     """The rotating log file of an instance (operations.md 2.2)."""
     folder = settings.directories.log or settings.instance / "log"
-    return folder / settings.name / f"server_{settings.environment}_{scope}.log"
+    return folder / settings.name / f"server_{settings.environment}_{settings.scope}.log"
 
 
-def configure(settings: Settings, scope: str = "user") -> None:
+def configure(settings: Settings) -> None:
     """Log to the console and to a rotating file, as the settings say.
 
     Without `logging.file` there is no file. Raises OSError when the file cannot be made.
@@ -26,7 +26,7 @@ def configure(settings: Settings, scope: str = "user") -> None:
     if wanted.use_console:
         handlers["console"] = {"class": "logging.StreamHandler", "formatter": "line"}
     if wanted.file:
-        path = log_file(settings, scope)
+        path = log_file(settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers["file"] = {
             "class": "logging.handlers.RotatingFileHandler",
@@ -38,13 +38,17 @@ def configure(settings: Settings, scope: str = "user") -> None:
         }
     quiet = {name: {"level": "WARNING"} for name in _QUIET}
     chosen = {entry.name: {"level": entry.level} for entry in wanted.loggers}
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": wanted.format, "datefmt": wanted.datefmt}},
-            "handlers": handlers,
-            "root": {"level": wanted.level, "handlers": list(handlers)},
-            "loggers": {**quiet, **chosen},
-        }
-    )
+    configuration = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": wanted.format, "datefmt": wanted.datefmt}},
+        "handlers": handlers,
+        "root": {"level": wanted.level, "handlers": list(handlers)},
+        "loggers": {**quiet, **chosen},
+    }
+    try:
+        logging.config.dictConfig(configuration)
+    except ValueError as error:
+        if isinstance(error.__cause__, OSError):  # logging wraps what the file system said
+            raise error.__cause__ from error
+        raise

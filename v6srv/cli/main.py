@@ -1,5 +1,7 @@
 """The commands. Installed as `v6srv` and, for those who know the 3.x server, `vserver-local`."""
 
+import re
+
 import click
 from click.shell_completion import get_completion_class
 
@@ -27,7 +29,9 @@ def version() -> None:
 @click.pass_context
 def completion(context: click.Context, shell_name: str) -> None:
     """What makes SHELL complete the commands: eval "$(v6srv completion bash)"."""
-    program = (context.parent and context.parent.info_name) or "v6srv"
+    program = (context.parent and context.parent.info_name) or ""
+    if not re.fullmatch(r"[\w-]+", program):  # python -m v6srv is no command that completes
+        program = "v6srv"
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     kind = get_completion_class(shell_name)
     assert kind is not None

@@ -29,14 +29,24 @@ def readable_errors() -> Iterator[None]:
     """End with exit code 1 and readable lines, without a trace, for what users can mend."""
     try:
         yield
-    except V6srvError as problem:
-        for line in str(problem).splitlines():
+    except Exception as problem:
+        lines = _mendable(problem)
+        if lines is None:
+            raise
+        for line in lines:
             error(line)
         raise SystemExit(1) from problem
-    except SQLAlchemyError as problem:
+
+
+def _mendable(problem: Exception) -> list[str] | None:
+    """What to tell about it; None when it is a mistake of this program."""
+    from alembic.util import CommandError  # slow to import, and only failures need it
+
+    if isinstance(problem, SQLAlchemyError):
         reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()
-        error(f"The database cannot be used: {reason[0] if reason else type(problem).__name__}")
-        raise SystemExit(1) from problem
-    except OSError as problem:
-        error(str(problem))
-        raise SystemExit(1) from problem
+        return [f"The database cannot be used: {reason[0] if reason else type(problem).__name__}"]
+    if isinstance(problem, CommandError):
+        return [f"The schema cannot be changed: {problem}"]
+    if isinstance(problem, (V6srvError, OSError)):
+        return str(problem).splitlines()
+    return None

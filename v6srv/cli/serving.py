@@ -9,7 +9,7 @@ from types import FrameType
 import click
 
 from v6srv.cli import logs
-from v6srv.cli.instances import choose, scope_of, selected
+from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import info, readable_errors, warn
 from v6srv.settings import Settings
 
@@ -32,7 +32,7 @@ def start(
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
-        logs.configure(settings, scope_of(system))
+        logs.configure(settings)
         info("Starting server.")
         prepare(settings)
         _run(settings, debug)
@@ -54,7 +54,7 @@ def serve(
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
-        logs.configure(settings, scope_of(system))
+        logs.configure(settings)
         prepare(settings)
     # The worker reads the same settings again: gevent must patch it before anything is imported.
     environ = {
@@ -63,9 +63,12 @@ def serve(
         "PORT": str(settings.port),
         "V6SRV_INSTANCE": str(settings.instance),
         "V6SRV_ENVIRONMENT": settings.environment,
+        "V6SRV_SCOPE": settings.scope,
     }
     if settings.config_file:
         environ["V6SRV_CONFIG"] = str(settings.config_file.absolute())
+    if settings.directories.log:
+        environ["V6SRV_DIRECTORIES__LOG"] = str(settings.directories.log)
     info(f"ip: {settings.host}, port: {settings.port}")
     arguments = [
         *("-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"),
@@ -98,12 +101,16 @@ def prepare(settings: Settings) -> None:
 def _run(settings: Settings, debug: bool) -> None:
     from v6srv.app import create_app
     from v6srv.realtime.server import start_background, stop_background
+    from v6srv.wire.version import VERSION
 
     app = create_app(settings)
-    start_background(app)
+    if not debug or os.environ.get("WERKZEUG_RUN_MAIN"):
+        # With --debug this process only watches files; a child of it serves and has the sockets.
+        start_background(app)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)  # a background job of a shell starts without it
     info(f"ip: {settings.host}, port: {settings.port}")
+    info(f"Version: {VERSION}")
     info(f"Documentation: http://{settings.host}:{settings.port}/apidocs")
     try:
         app.extensions["socketio"].run(

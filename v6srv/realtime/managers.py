@@ -1,13 +1,11 @@
 """Who is connected, shared between processes through Redis or an AMQP broker when there is one."""
 
+import hmac
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from socketio import KombuManager, Manager, RedisManager
-
-CHANNEL = "v6srv"
-"""All processes of an installation use the same."""
 
 
 class _Locked(Manager):
@@ -63,10 +61,15 @@ class _Kombu(_Locked, KombuManager):
             super()._publish(data)
 
 
-def make(message_queue: str | None) -> Manager:
-    """The client manager for a queue URL (`redis://`, `amqp://` ...); None is a single process."""
+def make(message_queue: str | None, secret: str) -> Manager:
+    """The client manager for a queue URL (`redis://`, `amqp://` ...); None is a single process.
+
+    The channel follows from `secret`, which the processes of an installation share: two that use
+    the same broker do not hear each other.
+    """
     if not message_queue:
         return _Alone()
+    channel = f"v6srv-{hmac.new(secret.encode(), b'channel', 'sha256').hexdigest()[:20]}"
     if message_queue.startswith(("redis://", "rediss://", "redis+sentinel://")):
-        return _Redis(message_queue, channel=CHANNEL)
-    return _Kombu(message_queue, channel=CHANNEL)
+        return _Redis(message_queue, channel=channel)
+    return _Kombu(message_queue, channel=channel)

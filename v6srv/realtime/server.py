@@ -15,7 +15,7 @@ from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
 from v6srv.service import events
-from v6srv.settings import Settings
+from v6srv.settings import Settings, jwt_secret
 
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 60
@@ -75,7 +75,7 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
     socketio = SocketIO(
         app,
         async_mode="gevent" if _monkey_patched() else "threading",
-        client_manager=managers.make(settings.message_queue),
+        client_manager=managers.make(settings.message_queue, jwt_secret(settings)),
         cors_allowed_origins=settings.cors_origins,
         cors_credentials="*" not in settings.cors_origins,  # S28
         path="socket.io",

@@ -207,6 +207,29 @@ def _repeated(kind: str, names: Iterable[str | None]) -> Iterator[str]:
         seen.add(name or "")
 
 
+def require_complete(document: Document) -> None:
+    """Raise Invalid unless each participant is an organization of the file.
+
+    For an import into an empty database, where nothing else can be one.
+    """
+    names = {one["name"] for one in document.organizations}
+    problems = [
+        _stranger(collaboration, participant["name"])
+        for collaboration in document.collaborations
+        for participant in collaboration["participants"]
+        if participant["name"] not in names
+    ]
+    if problems:
+        raise Invalid("\n".join(problems))
+
+
+def _stranger(collaboration: Mapping[str, Any], name: str) -> str:
+    return (
+        f"collaboration {collaboration['name']}: participant {name} is neither an"
+        " organization of the file nor of the database"
+    )
+
+
 # --- writing
 
 
@@ -348,10 +371,7 @@ class _Run:
     ) -> Organization:
         organization = self._known_organization(one["name"])
         if organization is None:
-            raise Invalid(
-                f"collaboration {collaboration['name']}: participant {one['name']} is neither an"
-                " organization of the file nor of the database"
-            )
+            raise Invalid(_stranger(collaboration, one["name"]))
         return organization
 
     def _node(self, organization: Organization, collaboration: Collaboration, api_key: str) -> None:

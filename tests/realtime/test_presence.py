@@ -1,0 +1,101 @@
+"""Counting sockets in the database, whoever counts at the same time (S17, S30)."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.world import World
+from v6srv.db import session
+from v6srv.errors import Unauthenticated
+from v6srv.model import Account, NodeConfig, SocketConnection
+from v6srv.service import presence
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """The answers of calls that are made at the same time."""
+    answers: list[Any] = []
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> None:
+        start.wait()
+        answers.append(call())
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def status(account_id: int) -> str | None:
+    try:
+        return session.scalar(select(Account.status).where(Account.id == account_id))
+    finally:
+        session.remove()
+
+
+def test_sockets_that_close_at_once_take_the_node_offline_once(world: World):
+    node_id = world.node.south_registry
+    for n in range(8):
+        presence.connected(f"s{n}", node_id)
+    presence.share(node_id, [("encryption", "1")])
+    ends = [(lambda n=n: presence.disconnected(f"s{n}")) for n in range(8)]
+    cards = [card for card in at_once(*ends) if card is not None]
+    assert [card.id for card in cards] == [node_id]
+    assert status(node_id) == "offline"
+    config = select(func.count()).where(NodeConfig.node_id == node_id)
+    assert session.scalar(config) == 0
+    session.remove()
+
+
+def test_a_socket_ends_once_whoever_ends_it(world: World):
+    presence.connected("s", world.node.south_registry)
+    answers = at_once(*[lambda: presence.disconnected("s")] * 6)
+    assert len([card for card in answers if card is not None]) == 1
+
+
+def test_a_node_that_comes_back_while_it_goes_is_online(world: World):
+    node_id = world.node.south_registry
+    for n in range(10):
+        presence.connected(f"old{n}", node_id)
+        at_once(
+            lambda n=n: presence.disconnected(f"old{n}"),
+            lambda n=n: presence.connected(f"new{n}", node_id),
+        )
+        assert status(node_id) == "online"
+        presence.disconnected(f"new{n}")
+        assert status(node_id) == "offline"
+
+
+def test_a_silent_node_is_announced_by_one_of_several_watchdogs(world: World):
+    presence.connected("s", world.node.south_registry)
+    answers = at_once(*[lambda: presence.time_out_nodes(0)] * 5)
+    ids = [card.id for cards in answers for card in cards]
+    assert sorted(ids) == sorted(set(ids))
+    assert world.node.south_registry in ids
+
+
+def test_an_account_that_is_gone_gets_no_socket(world: World):
+    with pytest.raises(Unauthenticated):
+        presence.connected("s", 99999)
+    assert session.scalar(select(func.count()).select_from(SocketConnection)) == 0
+    session.remove()
+
+
+def test_nobody_shares_the_configuration_of_a_node_that_is_gone(world: World):
+    assert presence.share(99999, [("encryption", "1")]) is False
+
+
+def test_a_card_is_for_the_own_rooms_only(world: World):
+    """S4."""
+    card = presence.connected("s", world.node.south_trial)
+    assert card is not None
+    whole = f"collaboration_{world.collab.trial}"
+    assert card.rooms == [whole, f"{whole}_organization_{world.org.south}"]
+    assert presence.connected("u", world.user.viewer) is None

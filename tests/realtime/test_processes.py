@@ -1,0 +1,208 @@
+"""Two server processes share a queue and a database: it does not matter where a socket is (S30)."""
+
+import contextlib
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any
+
+import kombu
+import pytest
+import redis
+import requests
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+from sqlalchemy.orm import Session
+
+from tests import world as small_world
+from tests.databases import Databases
+from tests.live import LiveServer, free_port, live_server
+from tests.realtime.ears import Ear
+from tests.world import World
+from v6srv.db import make_engine, utcnow
+from v6srv.model import Outbox
+from v6srv.realtime import announcer
+
+SOON_S = 1.0
+
+START = ("-m", "v6srv", "start")
+SERVE = ("-m", "v6srv", "serve")
+
+
+class Pair:
+    """Two processes of one installation, and the sockets and requests of a test."""
+
+    def __init__(self, first: LiveServer, second: LiveServer, world: World, uri: str) -> None:
+        self.first = first
+        self.second = second
+        self.world = world
+        self.uri = uri
+        self.ears: list[Ear] = []
+        self._tokens: dict[str, str] = {}
+
+    def listen(self, server: LiveServer, who: str) -> Ear:
+        """A connected socket at one of the servers."""
+        ear = Ear(server.url, who)
+        self.ears.append(ear)
+        ear.connect(self.token(who))
+        ear.wait("connect")
+        return ear
+
+    def call(self, server: LiveServer, who: str, method: str, path: str, body: Any) -> Any:
+        """The JSON answer to a request that must succeed."""
+        headers = {"Authorization": f"Bearer {self.token(who)}"}
+        answer = requests.request(
+            method, f"{server.api}{path}", json=body, headers=headers, timeout=10
+        )
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def token(self, who: str) -> str:
+        """A token from a login at the first server."""
+        if who not in self._tokens:
+            kind, body = "user", {"username": who, "password": small_world.PASSWORD}
+            if hasattr(self.world.node, who):
+                kind, body = "node", {"api_key": small_world.api_key(who)}
+            answer = requests.post(f"{self.first.api}/token/{kind}", json=body, timeout=10)
+            self._tokens[who] = answer.json()["access_token"]
+        return self._tokens[who]
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis: the one on the standard port, or a private one."""
+    standard = "redis://127.0.0.1:6379/0"
+    with contextlib.suppress(redis.ConnectionError):
+        redis.Redis.from_url(standard).ping()
+        yield standard
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("there is no Redis here")
+    port = free_port()
+    arguments = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+    process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+    try:
+        client = redis.Redis(port=port, retry=Retry(ConstantBackoff(0.1), 50))
+        client.ping()
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def rabbitmq_server() -> Iterator[str]:
+    """The URL of the RabbitMQ on the standard port."""
+    url = "amqp://guest:guest@127.0.0.1:5672//"
+    try:
+        with kombu.Connection(url, connect_timeout=3) as connection:
+            connection.ensure_connection(max_retries=1)
+    except kombu.exceptions.OperationalError:
+        pytest.skip("there is no RabbitMQ here")
+    yield url
+
+
+CASES = [
+    pytest.param(("sqlite", redis_server, START), id="sqlite-redis-threads"),
+    pytest.param(("postgresql", rabbitmq_server, SERVE), id="postgresql-rabbitmq-gevent"),
+]
+
+
+@pytest.fixture(params=CASES, scope="module")
+def running(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Any]:
+    backend, queue, command = request.param
+    uri, world = databases.copy(backend, True)
+    with ExitStack() as stack:
+        environment = {
+            "V6SRV_DATABASE_URL": uri,
+            "V6SRV_RABBITMQ_URI": stack.enter_context(queue()),
+            "V6SRV_JWT_SECRET": secrets.token_hex(32),
+        }
+        servers = [stack.enter_context(live_server(*command, **environment)) for _ in range(2)]
+        yield *servers, world, uri
+
+
+@pytest.fixture
+def pair(running: Any) -> Iterator[Pair]:
+    found = Pair(*running)
+    yield found
+    for ear in found.ears:
+        ear.close()
+
+
+def test_an_event_reaches_the_sockets_of_the_other_process_once(pair: Pair):
+    far, near = pair.listen(pair.second, "north_registry"), pair.listen(pair.first, "collab_admin")
+    body = {
+        "name": "average",
+        "image": small_world.IMAGE,
+        "collaboration_id": pair.world.collab.registry,
+        "organizations": [{"id": pair.world.org.north, "input": ""}],
+    }
+    started = time.monotonic()
+    task_id = pair.call(pair.first, "researcher", "POST", "/task", body)["id"]
+    for ear in (near, far):
+        ear.wait("new_task", task_id)
+    assert time.monotonic() - started < SOON_S
+    far.quiet()
+    assert far.named("new_task") == near.named("new_task") == [task_id]
+
+
+def test_nodes_come_and_go_for_everybody(pair: Pair):
+    watcher = pair.listen(pair.first, "south_registry")
+    node = pair.listen(pair.second, "north_registry")
+    card = {
+        "id": pair.world.node.north_registry,
+        "name": "north_registry",
+        "org_id": pair.world.org.north,
+    }
+    watcher.wait("node-online", card)
+    node.close()
+    watcher.wait("node-offline", card)
+    watcher.quiet()
+    assert watcher.named("node-online") == watcher.named("node-offline") == [card]
+
+
+def test_sockets_of_one_node_at_two_processes_are_counted_together(pair: Pair):
+    first = pair.listen(pair.first, "north_registry")
+    second = pair.listen(pair.second, "north_registry")
+    watcher = pair.listen(pair.second, "south_registry")
+    first.close()
+    watcher.quiet()
+    assert watcher.named("node-offline") == []
+    second.close()
+    watcher.wait("node-offline")
+
+
+def test_a_right_that_is_taken_at_one_process_is_gone_at_the_other(pair: Pair):
+    user = pair.listen(pair.second, "second_root")
+    pair.call(pair.first, "root", "PATCH", f"/user/{pair.world.user.second_root}", {"roles": []})
+    time.sleep(SOON_S)
+    before = len(user.heard)
+    pair.listen(pair.first, "south_trial")
+    user.quiet()
+    assert user.heard[before:] == []
+
+
+def test_what_a_dead_process_left_behind_is_sent_by_one_of_the_others(pair: Pair):
+    ear = pair.listen(pair.second, "south_trial")
+    engine = make_engine(pair.uri)
+    with Session(engine) as sess:
+        sess.add(
+            Outbox(
+                process="a process that died after its commit",
+                event="new_task",
+                payload=4711,
+                rooms=[f"collaboration_{pair.world.collab.trial}"],
+                created_at=utcnow() - timedelta(minutes=1),
+            )
+        )
+        sess.commit()
+    engine.dispose()
+    ear.wait("new_task", 4711, patience_s=8)
+    time.sleep(announcer.SWEEP_EVERY_S + 0.5)
+    assert ear.named("new_task") == [4711]

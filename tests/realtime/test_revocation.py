@@ -1,0 +1,191 @@
+"""Live sockets follow policy and membership within a second (S25)."""
+
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import delete
+
+from tests.realtime.conftest import Audience, eventually
+from tests.realtime.ears import Ear
+from tests.support import Caller
+from tests.world import World
+from v6srv.authz.store import note_lines_changed
+from v6srv.db import session, writing
+from v6srv.model import CasbinRule, Permission, PolicyRevision, SocketConnection
+
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+SOON_S = 1.0
+"""The contract of revocation."""
+
+
+def report(call: Caller, world: World) -> None:
+    """Cause an event in the collaboration `registry`."""
+    path = f"/result/{world.result['running', 'north']}"
+    answer = call("north_registry", "PATCH", path, json={"status": "active"})
+    assert answer.status_code == 200
+
+
+def hears(ear: Ear, call: Caller, world: World) -> bool:
+    """Whether a socket hears what happens in the collaboration `registry` from now on."""
+    before = len(ear.named("status_update"))
+    report(call, world)
+    ear.quiet()
+    return len(ear.named("status_update")) > before
+
+
+def test_a_user_that_loses_a_role_hears_nothing_more(listen: Audience, world: World, call: Caller):
+    user, root = listen("collab_admin"), listen("root")
+    assert hears(user, call, world)
+    path = f"/user/{world.user.collab_admin}"
+    assert call("root", "PATCH", path, json={"roles": []}).status_code == 200
+    room = f"collaboration_{world.collab.registry}"
+    root.wait("message", f"collab_admin left room {room}", patience_s=SOON_S)
+    assert not hears(user, call, world)
+    assert user.client.connected
+    assert [text for text in user.named("message") if "left" in text] == []
+
+
+def test_a_user_that_gains_a_right_hears_from_now_on(listen: Audience, world: World, call: Caller):
+    user = listen("nobody")
+    assert not hears(user, call, world)
+    rule = world.rule["event", "GLOBAL", "VIEW"]
+    path = f"/user/{world.user.nobody}"
+    assert call("root", "PATCH", path, json={"rules": [rule]}).status_code == 200
+    for collab in vars(world.collab).values():
+        text = f"User <nobody> joined room <collaboration_{collab}>"
+        user.wait("message", text, patience_s=SOON_S)
+    assert hears(user, call, world)
+
+
+def test_a_user_moves_to_the_widest_room_that_is_left(listen: Audience, world: World, call: Caller):
+    user, node = listen("collab_admin"), listen("north_registry")
+    path = f"/user/{world.user.collab_admin}"
+    assert call("root", "PATCH", path, json={"roles": [world.role.viewer]}).status_code == 200
+    whole = f"collaboration_{world.collab.registry}"
+    own = f"{whole}_organization_{world.org.north}"
+    node.wait("message", f"collab_admin left room {whole}", patience_s=SOON_S)
+    user.wait("message", f"User <collab_admin> joined room <{own}>", patience_s=SOON_S)
+
+
+def test_a_role_that_loses_a_rule_silences_all_who_have_it(
+    listen: Audience, world: World, call: Caller
+):
+    rule = world.rule["event", "COLLABORATION", "VIEW"]
+    add = call("root", "POST", f"/role/{world.role.analysts}/rule/{rule}")
+    assert add.status_code == 201, add.get_json()
+    user = listen("analyst")
+    assert hears(user, call, world)
+    call("root", "DELETE", f"/role/{world.role.analysts}/rule/{rule}")
+    time.sleep(SOON_S)
+    assert not hears(user, call, world)
+
+
+def test_an_organization_that_leaves_a_collaboration_hears_it_no_more(
+    listen: Audience, world: World, call: Caller
+):
+    user = listen("collab_admin")
+    assert hears(user, call, world)
+    path = f"/collaboration/{world.collab.registry}/organization"
+    answer = call("root", "DELETE", path, json={"id": world.org.north})
+    assert answer.status_code == 200
+    time.sleep(SOON_S)
+    before = len(user.heard)
+    listen("south_registry")
+    user.quiet()
+    assert user.heard[before:] == []
+
+
+def test_a_new_collaboration_is_heard_at_once(listen: Audience, world: World, call: Caller):
+    root, outsider = listen("root"), listen("viewer")
+    body = {"name": "brand new", "organization_ids": [world.org.south], "encrypted": False}
+    answer = call("root", "POST", "/collaboration", json=body)
+    room = f"collaboration_{answer.get_json()['id']}"
+    root.wait("message", f"User <root> joined room <{room}>", patience_s=SOON_S)
+    assert outsider.quiet() == []
+
+
+def test_a_denying_line_silences_nodes(listen: Audience, world: World, call: Caller):
+    node, user = listen("north_registry"), listen("collab_admin")
+    with writing():
+        values = ("kind:node", "event", "global", "view", "True", "deny")
+        session.add(CasbinRule(ptype="p", **{f"v{i}": v for i, v in enumerate(values)}))
+        note_lines_changed()
+        session.commit()
+    session.remove()
+    user.wait(
+        "message",
+        f"north_registry left room collaboration_{world.collab.registry}",
+        patience_s=SOON_S,
+    )
+    assert not hears(node, call, world)
+    assert len(user.named("status_update")) == 1
+
+
+def test_a_deleted_node_is_disconnected(listen: Audience, world: World, call: Caller):
+    node = listen("south_registry")
+    path = f"/node/{world.node.south_registry}"
+    assert call("root", "DELETE", path).status_code == 200
+    node.wait("disconnect", patience_s=SOON_S)
+    eventually(connections, 0)
+
+
+def test_a_deleted_user_is_disconnected(listen: Audience, world: World, call: Caller):
+    user = listen("nobody")
+    assert call("root", "DELETE", f"/user/{world.user.nobody}").status_code == 200
+    user.wait("disconnect", patience_s=SOON_S)
+
+
+def test_ended_tokens_end_their_sockets(listen: Audience, world: World, call: Caller):
+    """A node whose key is reset, whoever has the old token."""
+    node, other = listen("south_registry"), listen("north_registry")
+    answer = call("root", "POST", "/recover/node", json={"id": world.node.south_registry})
+    assert answer.status_code == 200
+    node.wait("disconnect", patience_s=SOON_S)
+    assert other.client.connected
+
+
+def connections() -> int:
+    try:
+        return session.query(SocketConnection).count()
+    finally:
+        session.remove()
+
+
+def test_a_change_by_another_process_is_found_by_looking(
+    listen: Audience, world: World, call: Caller, app: Any
+):
+    """Nothing in this process says that something changed."""
+    user = listen("collab_admin")
+    assert hears(user, call, world)
+    with session.get_bind().begin() as connection:  # type: ignore[union-attr]
+        connection.execute(
+            delete(Permission).where(Permission.c.user_id == world.user.collab_admin)
+        )
+        connection.execute(
+            PolicyRevision.__table__.update().values(members=PolicyRevision.members + 1)
+        )
+    time.sleep(SOON_S)
+    assert not hears(user, call, world)
+
+
+def test_a_change_while_a_socket_connects_is_not_missed(
+    listen: Audience, world: World, call: Caller, monkeypatch: pytest.MonkeyPatch
+):
+    """The review that the change causes runs while the connect handler is at work."""
+    from v6srv.service import presence
+
+    connected = presence.connected
+
+    def slowly(sid: str, account_id: int) -> Any:
+        path = f"/user/{world.user.collab_admin}"
+        assert call("root", "PATCH", path, json={"roles": []}).status_code == 200
+        time.sleep(SOON_S)
+        return connected(sid, account_id)
+
+    monkeypatch.setattr(presence, "connected", slowly)
+    user = listen("collab_admin")
+    monkeypatch.undo()
+    time.sleep(SOON_S)
+    assert not hears(user, call, world)
