@@ -41,7 +41,7 @@ $(CLIENT_READY): tests/wire/requirements.lock
 	touch $@
 
 bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/README.md)
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(READY) ## Write the documentation that is generated
 	$(BIN)/python tools/generate_docs.py

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import stat
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from v6srv.cli.main import cli
+from v6srv.settings import load
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
         "V6SRV_INSTANCE": str(tmp_path / "instance"),
     }
 
-    def invoke(*arguments: str) -> Result:
-        return CliRunner(env=variables).invoke(cli, list(arguments))
+    def invoke(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner(env=variables).invoke(cli, list(arguments), input=stdin)
 
     return invoke
 
@@ -55,11 +57,12 @@ environments:
 def test_list_shows_what_can_be_read(tmp_path: Path, run: Callable[..., Result]) -> None:
     _write(tmp_path, "study", GOOD)
     _write(tmp_path, "broken", "environments: [")
+    (tmp_path / "config" / "vantage6" / "server" / "binary.yaml").write_bytes(b"\xff\xfe")
     text = run("list")
     assert text.exit_code == 0
     assert "study" in text.output
     assert "prod, test" in text.output
-    assert "Number of failed imports: 1" in text.output
+    assert "Number of failed imports: 2" in text.output
     rows = json.loads(run("list", "--format", "json").stdout)
     assert rows == [{"name": "study", "environments": ["prod", "test"], "scope": "user"}]
 
@@ -71,6 +74,50 @@ def test_files_shows_paths_and_no_password(tmp_path: Path, run: Callable[..., Re
     )
     assert shown["Configuration file"] == str(path)
     assert "hush" not in shown["Database"]
+
+
+@pytest.mark.parametrize("name", ["a" * 120, "[bold]"])
+def test_list_has_one_line_for_each(tmp_path: Path, run: Callable[..., Result], name: str) -> None:
+    _write(tmp_path, name, GOOD)
+    assert [line.split() for line in run("list").output.splitlines()] == [
+        ["Name", "Environments", "System/User"],
+        [name, "prod,", "test", "User"],
+    ]
+
+
+def test_a_named_instance_has_the_folders_of_its_scope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """operations.md 2.1 and 2.2."""
+    path = _write(tmp_path, "study", "prod")
+    path.write_text("environments: {prod: {logging: {file: x}, uri: 'sqlite:///d.sqlite'}}")
+    for variable, folder in (("CONFIG", "config"), ("DATA", "data"), ("CACHE", "cache")):
+        monkeypatch.setenv(f"XDG_{variable}_HOME", str(tmp_path / folder))
+    monkeypatch.delenv("V6SRV_INSTANCE", raising=False)
+    shown = CliRunner().invoke(cli, ["files", "-n", "study", "--user", "--format", "json"])
+    paths = json.loads(shown.output)
+    assert paths["Log file"] == str(
+        tmp_path / "cache/vantage6/log/server/study/server_prod_user.log"
+    )
+    assert paths["Database"] == f"sqlite:///{tmp_path}/data/vantage6/server/study/d.sqlite"
+
+
+def test_nobody_is_asked_without_a_terminal(tmp_path: Path, run: Callable[..., Result]) -> None:
+    _write(tmp_path, "study", GOOD)
+    (tmp_path / "config" / "vantage6" / "server" / "broken.yaml").write_text("environments: [")
+    for command in (["start", "--user"], ["files", "--user"], ["new", "-n", "x", "--user"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert result.output.startswith("[error] - ")
+        assert len(result.output.splitlines()) == 1
+    assert not (tmp_path / "config" / "vantage6" / "server" / "x.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "-n"])
+def test_a_name_is_no_path(run: Callable[..., Result], name: str) -> None:
+    result = run("new", f"--name={name}", "--user")
+    assert result.exit_code == 1
+    assert "A configuration-name has" in result.output
 
 
 def test_a_scope_without_configurations_ends_with_1(run: Callable[..., Result]) -> None:
@@ -100,11 +147,48 @@ def test_config_check_names_the_wrong_key(tmp_path: Path, run: Callable[..., Res
     assert "port: Input should be a valid integer" in result.output
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("environments: [", "is not YAML"), ("application: {}", "all environments are empty")],
+)
+def test_config_check_refuses_files_without_content(
+    tmp_path: Path, run: Callable[..., Result], text: str, said: str
+) -> None:
+    result = run("config", "check", str(_write(tmp_path, "bad", text)))
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_a_log_file_that_cannot_be_made_ends_with_1(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    path = _write(tmp_path, "study", f"{{logging: {{file: x}}, directories: {{log: {tmp_path}}}}}")
+    (tmp_path / "study" / "server_application_user.log").mkdir(parents=True)
+    result = run("import", str(path), "-c", str(path), "--user")
+    assert result.exit_code == 1
+    assert "Is a directory" in result.output
+
+
+def test_the_shell_warns_and_is_logged(run: Callable[..., Result]) -> None:
+    """O9."""
+    result = run("shell", stdin="print('rows', session.query(User).count(), db.User is User)\n")
+    assert result.exit_code == 0, result.output
+    assert "Using the shell is not recommended" in result.output
+    assert "a shell with full access to the database was opened by uid" in result.output
+    assert "rows 1 True" in result.output
+
+
 def test_db_goes_up_is_checked_and_comes_down(run: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "instance").mkdir()
-    assert run("db", "check").exit_code == 1
+    missing = run("db", "check")
+    assert missing.exit_code == 1
+    assert "There is no database at" in missing.output
+    assert not (tmp_path / "instance").exists()
     assert run("db", "upgrade").exit_code == 0
     assert run("db", "check").exit_code == 0
+    for command in (["upgrade", "9999"], ["downgrade", "9999", "--yes"]):
+        unknown = run("db", *command)
+        assert unknown.exit_code == 1
+        assert "[error] - The schema cannot be changed: " in unknown.output
     assert run("db", "downgrade", "base", "--yes").exit_code == 0
     assert run("db", "check").exit_code == 1
 
@@ -113,6 +197,12 @@ def test_version_and_completion(run: Callable[..., Result]) -> None:
     assert run("version").output.strip()
     for shell in ("bash", "zsh", "fish"):
         assert "COMPLETE" in run("completion", shell).output
+    for command in ("v6srv", "vserver-local"):
+        script = CliRunner().invoke(cli, ["completion", "bash"], prog_name=command).output
+        assert script.rstrip().endswith(f"_{command.replace('-', '_')}_completion_setup;")
+    assert "_V6SRV_COMPLETE" in (
+        CliRunner().invoke(cli, ["completion", "bash"], prog_name="python -m v6srv").output
+    )
 
 
 def test_new_asks_its_questions_in_a_terminal(tmp_path: Path, run: Callable[..., Result]) -> None:
@@ -145,8 +235,69 @@ def test_new_asks_its_questions_in_a_terminal(tmp_path: Path, run: Callable[...,
     assert len(test["jwt_secret_key"]) > 40
     assert not {"two_factor_auth", "vpn_server", "rabbitmq_uri"} & set(test)
     assert run("config", "check", str(path)).exit_code == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = _in_terminal(tmp_path, ["new", "-n", "my-study", "-e", "test", "--user"], [])
     assert "already exists" in again
+
+
+def test_new_keeps_what_a_file_has_and_asks_again_for_what_is_wrong(tmp_path: Path) -> None:
+    path = _write(tmp_path, "study", "port: 6001")
+    path.chmod(0o644)
+    said = _in_terminal(
+        tmp_path,
+        ["new", "-n", "study", "-e", "dev", "--user"],
+        [
+            ("description", "Dev\r"),
+            ("ip:", "\r"),
+            ("port", "\x7f\x7f\x7f\x7f0\r\x7f6002\r"),
+            ("api", "\r"),
+            ("URI", "\x15mysql://x\r\x15postgresql://h/d\r"),
+            ("drop", "\r"),
+            ("JWT", "n"),
+            ("logging", "\r"),
+            ("two-factor", "y"),
+            ("VPN", "y"),
+            ("VPN server URL", "https://vpn.example\r"),
+            ("portal username", "v6\r"),
+            ("portal password", "\rhush-portal\r"),
+            ("client ID", "id\r"),
+            ("client secret", "hush-client\r"),
+            ("Redirect", "\r"),
+            ("RabbitMQ", "y"),
+            ("URI", "redis://mq/0\r"),
+        ],
+    )
+    written = yaml.safe_load(path.read_text())
+    assert written["application"] == {"port": 6001}, said
+    dev = load(path, "dev", {})
+    assert (dev.port, dev.uri) == (6002, "postgresql+psycopg://h/d")
+    assert (dev.allow_drop_all, dev.jwt_secret_key, dev.logging.level) == (False, None, "DEBUG")
+    assert dev.two_factor_auth
+    assert dev.vpn_server is not None
+    assert dev.vpn_server.portal_userpass.get_secret_value() == "hush-portal"
+    assert dev.vpn_server.redirect_url == "http://localhost"
+    assert dev.message_queue == "redis://mq/0"
+    assert "hush" not in said
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["study.yaml"]
+
+
+def test_giving_up_on_a_question_writes_nothing(tmp_path: Path) -> None:
+    path = _write(tmp_path, "study", GOOD)
+    _in_terminal(
+        tmp_path,
+        ["new", "-n", "study", "-e", "dev", "--user"],
+        [("description", "Dev\r"), ("ip:", "\x03")],
+    )
+    assert path.read_text() == GOOD
+    assert [file.name for file in path.parent.iterdir()] == ["study.yaml"]
+
+
+def test_a_person_chooses_among_configurations(tmp_path: Path) -> None:
+    _write(tmp_path, "study", GOOD)
+    said = _in_terminal(tmp_path, ["files", "--user"], [("Select", "\x1b[B\r")])
+    assert "Configuration file" in said
+    assert f"{tmp_path}/data/vantage6/server/study/v6srv.sqlite" in said.replace("\r\n", "")
 
 
 def _in_terminal(tmp_path: Path, arguments: list[str], dialogue: list[tuple[str, str]]) -> str:
@@ -155,6 +306,7 @@ def _in_terminal(tmp_path: Path, arguments: list[str], dialogue: list[tuple[str,
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")},
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
         "TERM": "xterm",
         "PROMPT_TOOLKIT_NO_CPR": "1",
     }

@@ -140,6 +140,18 @@ def test_drop_all_needs_permission(tmp_path: Path, run: Callable[..., Result]) -
     refused = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="False")
     assert refused.exit_code == 1
     assert len(_names(tmp_path, run)) == 3
+    # What would stop the import must stop it before everything is gone.
+    stranger = _changed(tmp_path, _stranger)
+    refused = run("import", str(stranger), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+    assert refused.exit_code == 1
+    assert "participant Nobody Known is neither" in refused.output
+    local = tmp_path / "instance" / "policies" / "local.csv"
+    local.write_text("p, role:viewer, tsak, own, view, True, allow\n")
+    refused = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+    assert refused.exit_code == 1
+    assert "unknown resource 'tsak'" in refused.output
+    local.unlink()
+    assert len(_names(tmp_path, run)) == 3
     dropped = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
     assert dropped.exit_code == 0, dropped.output
     assert "2 x user" in dropped.output

@@ -1,14 +1,21 @@
 """The forms the server runs in: start, serve and flask run."""
 
+import json
+import os
 import re
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 import requests
 import socketio
+from click.testing import CliRunner
 
 from tests.live import live_server
+from v6srv.cli.main import cli
 
 FORMS = {
     "start": ("-m", "v6srv", "start"),
@@ -35,6 +42,51 @@ def test_a_form_serves_rest_documentation_and_sockets_and_stops(form: str) -> No
             assert client.connected
         assert server.stop() == 0, server.tail()
         assert "Traceback" not in server.tail()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_log_is_where_files_says(tmp_path: Path, form: str) -> None:
+    with live_server(*FORMS[form], instance=tmp_path, V6SRV_LOGGING__FILE="x") as server:
+        told = CliRunner(env={"V6SRV_INSTANCE": str(tmp_path), "V6SRV_LOGGING__FILE": "x"}).invoke(
+            cli, ["files", "--format", "json"]
+        )
+        assert requests.get(f"{server.api}/user/1", timeout=5).status_code == 401
+    assert [str(path) for path in tmp_path.rglob("*.log")] == [json.loads(told.output)["Log file"]]
+
+
+def test_start_says_where_and_what_it_serves() -> None:
+    with live_server() as server:
+        for line in (
+            "Starting server.",
+            f"ip: 127.0.0.1, port: {server.port}",
+            "Version: ",
+            f"Documentation: {server.url}/apidocs",
+        ):
+            assert line in server.tail()
+
+
+def test_a_port_that_is_taken_ends_with_1_and_no_trace() -> None:
+    with live_server() as server, tempfile.TemporaryDirectory() as folder:
+        second = subprocess.run(
+            [sys.executable, "-m", "v6srv", "start", "--port", str(server.port)],
+            env={**os.environ, "V6SRV_INSTANCE": folder, "V6SRV_PASSWORD_ROUNDS": "4"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert second.returncode == 1
+    assert "in use" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_flask_run_says_bad_settings_in_lines() -> None:
+    with (
+        pytest.raises(AssertionError, match="did you mean V6SRV_PORT") as refused,
+        live_server("-c", _FLASK_RUN, V6SRV_PROT="1"),
+    ):
+        pass
+    assert "Traceback" not in str(refused.value)
 
 
 def test_flask_run_works_too() -> None:

@@ -1,11 +1,20 @@
 """Settings: the environment wins over the file, the file over defaults; nothing is ignored."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from v6srv.settings import Settings, SettingsError, jwt_secret, load, masked
+from v6srv.settings import (
+    Settings,
+    SettingsError,
+    environments_of,
+    jwt_secret,
+    load,
+    masked,
+)
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -64,6 +73,26 @@ def test_the_only_environment_needs_no_name(tmp_path: Path) -> None:
         ("application: {uri: mysql://x/y}", "mysql is not supported"),
         ("application: {api_path: /}", "api_path: Value error, must not be empty"),
         ("application: {vpn_server: {url: x}}", "vpn_server.client_id: Field required"),
+        ("application: {uri: 'postgresql://u:hush@h:x/d'}", "uri: is not a database URI"),
+        ("application: {name: x}", "study.yaml: name: cannot be set in a file"),
+        ("application: {1: 2}", "study.yaml: 1: Keys should be strings"),
+        ("application: {rabbitmq_uri: 'http://mq'}", "rabbitmq_uri: Value error, must start with"),
+        (
+            "application: {logging: {format: '%(asctime'}}",
+            "logging.format: Value error, is no format",
+        ),
+        (
+            "application: {logging: {format: '%(nosuch)s'}}",
+            "logging.format: Value error, is no format",
+        ),
+        (
+            "application: {logging: {loggers: [{name: a, level: info, levle: x}]}}",
+            "logging.loggers.0.levle: unknown key, did you mean level?",
+        ),
+        ("environments: [1]", "environments: is not a mapping of keys"),
+        ("environments: {1: {port: 1}}", "environments.1: unknown environment"),
+        ("environments: {acc: {port: 1}, dev: {port: 2}}", "name the environment to use: acc, dev"),
+        ("application: {}", "all environments are empty"),
         (
             "application: {allow_drop_all: perhaps}",
             "allow_drop_all: Input should be a valid boolean",
@@ -74,6 +103,54 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(_file(tmp_path, text), None, {})
     assert said in str(refused.value)
+
+
+def test_what_is_said_about_broken_yaml_does_not_quote_it(tmp_path: Path) -> None:
+    path = _file(tmp_path, "application:\n  smtp: {password: hush, server: [}")
+    with pytest.raises(SettingsError, match="study.yaml: is not YAML, line 2, column") as refused:
+        load(path, None, {})
+    assert "hush" not in str(refused.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"\xff\xfe")
+    for look in (load, environments_of):
+        with pytest.raises(SettingsError, match="cannot be read"):
+            look(path)
+
+
+def test_a_file_without_environments_is_one(tmp_path: Path) -> None:
+    path = _file(tmp_path, "port: 6001")
+    assert load(path, None, {}).port == 6001
+    assert load(path, "prod", {}).environment == "prod"
+    assert environments_of(path) == ["application"]
+
+
+def test_a_key_without_value_is_left_out(tmp_path: Path) -> None:
+    path = _file(tmp_path, "application: {port: 6001, description: , smtp: , logging: {level: }}")
+    settings = load(path, None, {})
+    assert settings.smtp.port == 1025
+    assert settings.logging.level == "INFO"
+
+
+@pytest.mark.parametrize("text", ["'https://a, https://b'", "[https://a, https://b]"])
+def test_lists_may_be_text_with_commas(tmp_path: Path, text: str) -> None:
+    path = _file(tmp_path, f"application: {{cors_origins: {text}}}")
+    assert load(path, None, {}).cors_origins == ("https://a", "https://b")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("V6SRV_SMTP__PROT", "V6SRV_SMTP__PORT"),
+        ("V6SRV_PASSWORD_POLICY__MAX_FAILED", "V6SRV_PASSWORD_POLICY__MAX_FAILED_ATTEMPTS"),
+        ("V6SRV_CONFG", "V6SRV_CONFIG"),
+    ],
+)
+def test_misspelt_variables_come_with_the_nearest(wrong: str, right: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{wrong}: unknown variable, did you mean {right}\?"):
+        load(environ={wrong: "1"})
 
 
 def test_unknown_variables_are_refused() -> None:
@@ -164,6 +241,12 @@ def test_masked_settings_hold_no_secret(tmp_path: Path) -> None:
     assert masked(settings)["uri"] == "postgresql+psycopg://v6:***@h/d"
 
 
+def test_a_password_in_the_query_of_a_uri_is_masked_too() -> None:
+    settings = load(environ={"V6SRV_DATABASE_URL": "postgresql://h/d?user=v6&password=hush"})
+    assert "hush" not in str(masked(settings))
+    assert "hush" in settings.uri
+
+
 def test_settings_show_no_secret_when_they_are_printed(tmp_path: Path) -> None:
     assert "hush" not in repr(_with_secrets(tmp_path))
 
@@ -175,3 +258,22 @@ def test_the_secret_is_made_once_for_this_user_only(tmp_path: Path) -> None:
     assert jwt_secret(settings) == first
     assert stat.S_IMODE((tmp_path / "new" / "jwt_secret").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["jwt_secret"]
+
+
+def test_starts_at_the_same_time_agree_on_the_secret(tmp_path: Path) -> None:
+    settings = load(environ={"V6SRV_INSTANCE": str(tmp_path)})
+    together = Barrier(8)
+
+    def start(_number: int) -> str:
+        together.wait(10)
+        return jwt_secret(settings)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["jwt_secret"]
+
+
+def test_an_empty_secret_signs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "jwt_secret").write_text("\n")
+    with pytest.raises(SettingsError, match="jwt_secret is empty"):
+        jwt_secret(load(environ={"V6SRV_INSTANCE": str(tmp_path)}))

@@ -225,7 +225,7 @@ def test_a_node_shows_values_and_in_a_collaboration_ids():
 
 def test_to_many_ids_are_lists_and_to_many_links_are_null_when_there_are_none():
     row = SimpleNamespace(
-        **{name: None for name in ORGANIZATION},
+        **dict.fromkeys(ORGANIZATION),
         collaboration_ids=[],
         node_ids=[],
         user_ids=[],

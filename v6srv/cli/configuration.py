@@ -42,7 +42,8 @@ FORMATS = click.Choice(["text", "json"])
 @click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
 def list_(format_: str) -> None:
     """All configurations that can be read, in the folders of the system and of the user."""
-    rows, failed = [], 0
+    rows: list[dict[str, Any]] = []
+    failed = 0
     for scope in SCOPES:
         for file in files_of(scope):
             try:
@@ -134,9 +135,7 @@ def new(name: str | None, environment: str, system: bool) -> None:
         name = name.replace(" ", "-")
         info(f"Replaced spaces from configuration name: {name}")
     if not re.fullmatch(r"\w[\w.-]*", name):
-        error(
-            "A configuration-name has letters, digits, dots, - and _, and starts with no dot or -"
-        )
+        error("A configuration-name has letters, digits, . - and _, and starts with no . or -")
         raise SystemExit(1)
     folder = configuration_folder(scope_of(system))
     with suppress(OSError):  # said right below, as for any folder that cannot be written to

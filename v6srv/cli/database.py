@@ -97,9 +97,7 @@ def shell(
         logs.configure(settings)
         prepare(settings)
         engine = database.connect(settings.uri)
-    warn(
-        "Using the shell is not recommended: no policy is asked, and nothing you enter is checked."
-    )
+    warn("Using the shell is not recommended: neither policies nor values are checked.")
     log.warning("a shell with full access to the database was opened by uid %s", os.getuid())
     names = {table: getattr(model, table) for table in model.__all__}
     names |= {"db": model, "session": database.session}
