@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -52,6 +53,22 @@ def test_the_log_is_where_files_says(tmp_path: Path, form: str) -> None:
         )
         assert requests.get(f"{server.api}/user/1", timeout=5).status_code == 401
     assert [str(path) for path in tmp_path.rglob("*.log")] == [json.loads(told.output)["Log file"]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_stops_cleanly_when_it_is_terminated(form: str) -> None:
+    with live_server(*FORMS[form]) as server:
+        assert server.stop(signal.SIGTERM) == 0, server.tail()
+        assert "Traceback" not in server.tail()
+
+
+def test_debug_serves_and_leaves_nothing_behind() -> None:
+    with live_server("-m", "v6srv", "start", "--debug") as server:
+        assert server.login()
+        assert server.stop() == 0, server.tail()
+        assert "Traceback" not in server.tail()
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{server.api}/health", timeout=5)
 
 
 def test_start_says_where_and_what_it_serves() -> None:

@@ -107,7 +107,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_what_is_said_about_broken_yaml_does_not_quote_it(tmp_path: Path) -> None:
     path = _file(tmp_path, "application:\n  smtp: {password: hush, server: [}")
-    with pytest.raises(SettingsError, match="study.yaml: is not YAML, line 2, column") as refused:
+    with pytest.raises(SettingsError, match=r"study\.yaml: is not YAML, line 2, column") as refused:
         load(path, None, {})
     assert "hush" not in str(refused.value)
 
