@@ -346,7 +346,7 @@ def test_roles_and_rules_replace_the_whole_set_and_null_leaves_them(call, world,
         ("org_admin", "viewer", {"rules": [("task", "ORGANIZATION", "VIEW")]}, 200),
         ("org_admin", "viewer", {"rules": [9999]}, 404),
         ("root", "extra", {"rules": []}, 200),
-        ("viewer", "viewer", {"roles": "x"}, 400),
+        ("viewer", "viewer", {"roles": "x"}, 403),  # decided before it is read
         ("north_registry", "viewer", {"firstname": "V"}, 403),
         (None, "viewer", {"firstname": "V"}, 401),
     ],

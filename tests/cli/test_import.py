@@ -146,10 +146,11 @@ def test_drop_all_needs_permission(tmp_path: Path, run: Callable[..., Result]) -
     assert refused.exit_code == 1
     assert "participant Nobody Known is neither" in refused.output
     local = tmp_path / "instance" / "policies" / "local.csv"
-    local.write_text("p, role:viewer\n")
-    refused = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
-    assert refused.exit_code == 1
-    assert "local.csv:1" in refused.output
+    for line in ("p, role:viewer", "p, role:viewer, tsak, own, view, True, allow"):
+        local.write_text(f"{line}\n")
+        refused = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+        assert refused.exit_code == 1
+        assert "local.csv:1" in refused.output
     local.unlink()
     assert len(_names(tmp_path, run)) == 3
     dropped = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")

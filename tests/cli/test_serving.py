@@ -152,14 +152,32 @@ def test_bad_settings_are_said_in_lines_and_nothing_starts() -> None:
         pass
 
 
-def test_bad_policies_are_said_with_their_place_and_nothing_starts(tmp_path: Path) -> None:
-    policies = Path(__file__).parents[2] / "policies"
-    for path in policies.iterdir():
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "p, role:viewer, tsak, own, view, True, allow",
+            r"local\.csv:1:17: unknown resource 'tsak'",
+        ),
+        ("p, role:viewer", r"local\.csv:1"),
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_bad_policies_are_said_with_their_place_before_anything_is_made(
+    tmp_path: Path, form: str, line: str, said: str
+) -> None:
+    instance, policies = tmp_path / "instance", tmp_path / "policies"
+    policies.mkdir()
+    for path in (Path(__file__).parents[2] / "policies").iterdir():
         if path.is_file():
-            (tmp_path / path.name).write_text(path.read_text())
-    (tmp_path / "local.csv").write_text("p, role:viewer, tsak, own, view, True, allow\n")
+            (policies / path.name).write_text(path.read_text())
+    (policies / "local.csv").write_text(f"{line}\n")
+    variables = {"V6SRV_POLICIES": str(policies), "V6SRV_ROOT_PASSWORD": ""}
     with (
-        pytest.raises(AssertionError, match=r"local\.csv:1:17: unknown resource 'tsak'"),
-        live_server(V6SRV_POLICIES=str(tmp_path)),
+        pytest.raises(AssertionError, match=said) as refused,
+        live_server(*FORMS[form], instance=instance, **variables),
     ):
         pass
+    assert "Traceback" not in str(refused.value)
+    assert "with the password" not in str(refused.value)
+    assert not list(instance.rglob("*.sqlite"))

@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 from tests import world as small_world
 from tests.databases import Databases
 from tests.live import LiveServer, free_port, live_server
+from tests.realtime.conftest import serving
 from tests.realtime.ears import Ear
+from tests.support import Caller, open_app
 from tests.world import World
 from v6srv.db import make_engine, utcnow
 from v6srv.model import Outbox
@@ -206,3 +208,22 @@ def test_what_a_dead_process_left_behind_is_sent_by_one_of_the_others(pair: Pair
     ear.wait("new_task", 4711, patience_s=8)
     time.sleep(announcer.SWEEP_EVERY_S + 0.5)
     assert ear.named("new_task") == [4711]
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_without_the_queue_the_sockets_of_this_process_are_served(
+    databases: Databases, scheme: str
+):
+    dead = f"{scheme}://127.0.0.1:{free_port()}/"
+    with (
+        open_app(databases, "sqlite", True, rabbitmq_uri=dead) as (app, world),
+        serving(app) as url,
+    ):
+        assert world is not None
+        call = Caller(app)
+        node = Ear(url, "node").connect(call.token("north_registry"))
+        node.wait("connect", patience_s=15)
+        path = f"/result/{world.result['running', 'north']}"
+        assert call("north_registry", "PATCH", path, json={"status": "active"}).status_code == 200
+        node.wait("status_update")
+        node.close()

@@ -164,7 +164,6 @@ def test_default_roles_follow_the_policy_files(make: Make, sess: Session) -> Non
     sess.rollback()
     file = settings.policies / "default_roles.csv"
     lines = [line for line in file.read_text().splitlines() if "viewer, port" not in line]
-    lines.append("p, role:viewer, user, organization, view, True, allow")
     lines.append("p, role:viewer, task, global, view, True, allow")
     lines.append("p, role:viewer, result, global, view, r.sub.org == 2, allow")
     file.write_text("\n".join(lines))

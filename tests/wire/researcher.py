@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from vantage6.client import UserClient
+from vantage6.common.encryption import RSACryptor
 
 
 def _client(settings: dict, who: dict) -> UserClient:
@@ -60,6 +61,13 @@ def share_key(settings: dict) -> dict:
         "organization": client.whoami.organization_name,
         "public_key": client.organization.get()["public_key"],
     }
+
+
+def make_key(settings: dict) -> dict:
+    """A key file for the organization of the user `who`; nobody hears of its public half yet."""
+    path = Path(settings["users"][settings["who"]]["key"])
+    RSACryptor.create_new_rsa_key(path)
+    return {"public_key": RSACryptor(path).public_key_str}
 
 
 def average(settings: dict) -> dict:
@@ -126,7 +134,7 @@ def kill(settings: dict) -> dict:
     return rita.task.get(settings["task"], include_results=True)
 
 
-ERRANDS = {f.__name__: f for f in (prepare, share_key, average, central, sleep, kill)}
+ERRANDS = {f.__name__: f for f in (prepare, share_key, make_key, average, central, sleep, kill)}
 
 if __name__ == "__main__":
     sys.stdout.write(

@@ -56,10 +56,12 @@ def data_station(settings: dict[str, Any], folder: Path) -> Iterator[subprocess.
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            code = process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            raise
+        assert code == 0, (folder / "station.log").read_text()[-3000:]
 
 
 def eventually(check: Callable[[], object], within_s: float = 30.0) -> None:

@@ -3,6 +3,7 @@
 Two data stations hold a CSV file each; the researcher gets the average over both and sees neither.
 """
 
+import base64
 import csv
 import random
 import statistics
@@ -16,6 +17,7 @@ import pytest
 import requests
 
 from tests.live import LiveServer, free_port, live_server
+from tests.scenario.ears import Ears
 from tests.wire.station import HERE, data_station, errand, eventually
 
 IMAGE = "registry.example/average:1"
@@ -31,6 +33,8 @@ class Study:
     settings: dict[str, Any]
     ages: list[float]
     root: dict[str, str]
+    keys: list[str]
+    """Public keys, as their owners know them."""
     stations: dict[int, ExitStack] = field(default_factory=dict)
 
     def start(self, number: int) -> None:
@@ -106,14 +110,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
                 for user in made["users"]
             ],
         }
-        study = Study(server, folder, settings, ages, server.login())
-        for number, name in enumerate(("Alpha", "Beta")):
-            shared = study.ask("share_key", who=number)
-            assert shared["organization"] == name
-            assert shared["public_key"]
-            study.start(number)
-        eventually(lambda: all(_online(study, id) for id in settings["nodes"]))
+        study = Study(server, folder, settings, ages, server.login(), [])
         try:
+            # Alpha's key is uploaded by a person, Beta's by its node when it starts.
+            shared = study.ask("share_key", who=0)
+            assert shared["organization"] == "Alpha"
+            study.keys = [shared["public_key"], study.ask("make_key", who=1)["public_key"]]
+            assert study.get(f"/organization/{settings['organizations'][1]}")["public_key"] == ""
+            for number in (0, 1):
+                study.start(number)
+            eventually(lambda: all(_online(study, id) for id in settings["nodes"]))
             yield study
         finally:
             for number in list(study.stations):
@@ -138,9 +144,19 @@ def _online(study: Study, node_id: int) -> bool:
     return node["status"] == "online" and bool(node["config"])
 
 
+def test_both_public_keys_are_stored_exactly_as_they_were_sent(study: Study) -> None:
+    stored = [
+        study.get(f"/organization/{id}")["public_key"] for id in study.settings["organizations"]
+    ]
+    assert stored == study.keys
+    assert all(base64.b64decode(key).startswith(b"-----BEGIN PUBLIC KEY-----") for key in stored)
+
+
 def test_the_average_of_both_stations_is_found_and_nothing_is_readable_on_the_server(
     study: Study,
 ) -> None:
+    ears = Ears(study.server.url, study.root["Authorization"].removeprefix("Bearer "))
+    ears.wait_until_connected()
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
     assert sorted(part["count"] for part in found["parts"]) == [25, 40]
@@ -149,13 +165,40 @@ def test_the_average_of_both_stations_is_found_and_nothing_is_readable_on_the_se
     assert len(stored) == 2
     for result in stored:
         for text in (result["input"], result["result"]):
-            key, iv, payload = text.split("$")  # the form of clients.md 8: encrypted key, iv, data
-            assert len(key) > 600
-            assert iv
+            key, iv, payload = (base64.b64decode(part, validate=True) for part in text.split("$"))
+            assert (len(key), len(iv)) == (512, 16)  # clients.md 8: encrypted AES key, IV, data
             assert payload
+            assert not any(word in payload for word in (b"partial", b"age", b"sum", b"count"))
         assert result["started_at"]
         assert result["finished_at"]
         assert "Dispatching" in result["log"]
+    _was_told(study, ears, found["task"], stored)
+
+
+def _was_told(study: Study, ears: Ears, task_id: int, results: list[dict[str, Any]]) -> None:
+    """A user of the collaboration heard of the task and of each state of each node's part."""
+    settings = study.settings
+    task = study.get(f"/task/{task_id}")
+    about = {"task_id": task_id, "run_id": task["run_id"]}
+    about["collaboration_id"] = settings["collaboration"]
+    created = {**about, "init_org_id": settings["organizations"][0]}
+    ears.take("created", "task_created", created)
+    ears.take("new", "new_task", task_id)
+    nodes = dict(zip(settings["organizations"], settings["nodes"], strict=True))
+    for result in results:
+        organization = result["organization"]["id"]
+        change = {
+            **about,
+            "result_id": result["id"],
+            "node_id": nodes[organization],
+            "organization_id": organization,
+            "parent_id": None,
+        }
+        for status in ("active", "completed"):
+            ears.take(status, "algorithm_status_change", {**change, "status": status})
+        for _ in ("started_at", "active", "completed"):
+            ears.take("patched", "status_update", {"result_id": result["id"]})
+    ears.close()
 
 
 def test_an_algorithm_starts_subtasks_through_the_proxy_of_its_node(study: Study) -> None:

@@ -23,9 +23,11 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
+from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, writing
 from v6srv.errors import Conflict, Denied, Invalid, Unavailable
@@ -132,12 +134,16 @@ def creates(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callabl
 def edits(
     resource: Resource, *, callers: frozenset[PrincipalKind], on: type[Base] | None = None
 ) -> Callable[[View], View]:
-    """Hand `row` and `admit`: the edit is decided before and after it is made."""
+    """Hand `row` and `admit`: the edit is decided before and after it is made.
+
+    Policies see as `r.sub.changes` which fields the body asks to change.
+    """
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+        changes = _changes(on or MODELS[resource])
         return {
-            "row": authz.fetch(who, resource, Operation.EDIT, url["id"], on),
-            "admit": _admit(authz, who, resource, Operation.EDIT),
+            "row": authz.fetch(who, resource, Operation.EDIT, url["id"], on, changes=changes),
+            "admit": _admit(authz, who, resource, Operation.EDIT, changes),
         }
 
     return _guard(Rule(callers, resource, Operation.EDIT, on=on and on.__name__), supply)
@@ -275,16 +281,35 @@ def _database_errors() -> Iterator[None]:
 
 
 def _admit(
-    authz: Authorizer, who: Principal, resource: Resource, operation: Operation
+    authz: Authorizer,
+    who: Principal,
+    resource: Resource,
+    operation: Operation,
+    changes: frozenset[str] = frozenset(),
 ) -> Callable[[Base], Base]:
     def admit(row: Base) -> Base:
         session.add(row)
         session.flush()
         id: int = row.id  # type: ignore[attr-defined]
-        admitted: Base = authz.fetch(who, resource, operation, id, type(row), refresh=True)
+        admitted: Base = authz.fetch(
+            who, resource, operation, id, type(row), refresh=True, changes=changes
+        )
         return admitted
 
     return admit
+
+
+def _changes(model: type[Base]) -> frozenset[str]:
+    """Names of the fields that the body asks to change (`r.sub.changes`).
+
+    Null means "not given", and what is no field of the table has no effect.
+    """
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        return frozenset()
+    given = {name for name, value in body.items() if value is not None}
+    fields = {name.lstrip("_") for name in inspect_model(model).attrs.keys()}  # noqa: SIM118
+    return frozenset(given & fields)
 
 
 def _remove(row: Base) -> None:

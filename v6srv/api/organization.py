@@ -66,7 +66,7 @@ class Organization(MethodView):
     @blp.response(200, OrganizationOut)
     def patch(self, changes, who, row, admit):
         """Change the fields given; the rest stay. A node changes the public key only."""
-        organizations.change(who, row, changes)
+        organizations.change(row, changes)
         return admit(row)
 
 

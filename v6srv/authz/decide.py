@@ -20,7 +20,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.store import PolicyStore, note_lines_changed, note_members_changed
 from v6srv.authz.where import Where
-from v6srv.db import Base, session
+from v6srv.db import LARGEST_ID, Base, session
 from v6srv.errors import Denied, NotFound
 from v6srv.model import Rule
 from v6srv.model.derived import with_wire
@@ -28,7 +28,6 @@ from v6srv.vocabulary import Effect, Operation, Resource, Scope
 
 log = logging.getLogger(__name__)
 
-_LARGEST_ID = 2**31 - 1
 _ROW = "policy_row"
 
 
@@ -90,6 +89,12 @@ class AllowedRows:
         return type(self)(self.select.options(*options), self.parameters)
 
 
+def _exists(table: TableFacts, id: int) -> bool:
+    if not 0 < id <= LARGEST_ID:
+        return False
+    return session.execute(select(literal(1)).where(table.key == id)).first() is not None
+
+
 class Authorizer:
     """Asks the live policy. One per application."""
 
@@ -142,16 +147,18 @@ class Authorizer:
         min_scope: Scope | None = None,
         lenient: bool = False,
         refresh: bool = False,
+        changes: frozenset[str] = frozenset(),
     ) -> Any:
         """The row with this id if `who` may `operation` it, in one query.
 
         `on`: the table, when it is not the resource's own. `min_scope` passes over allowances of
         narrower scopes. `lenient`: leave out conditions on facts
         that this table does not have, because the rows of the resource are decided afterwards.
-        `refresh`: read the row again as it stands now in this transaction, all columns.
+        `refresh`: read the row again as it stands now in this transaction, all columns. `changes`:
+        names of the fields that have been changed.
 
-        Raises Denied when it may not, and NotFound for an unknown id only to those who may do so
-        with every row: others get the same answer for rows that exist and rows that do not.
+        Raises Denied when it may not, and NotFound for an unknown id only to those who are granted
+        every row, denials apart: others get the same answer for rows that exist and that do not.
         """
         plan, snapshot = self._plan(who, resource, operation, min_scope)
         if plan.never:
@@ -159,9 +166,9 @@ class Authorizer:
         table = TABLES[on or MODELS[resource]]
         foreign = table.model is not MODELS.get(resource)
         row = None
-        if 0 < id <= _LARGEST_ID:
+        if 0 < id <= LARGEST_ID:
             condition, parameters = self._where(
-                plan, snapshot, who, operation, table, foreign, lenient=lenient
+                plan, snapshot, who, operation, table, foreign, lenient=lenient, changes=changes
             )
             query = (
                 select(table.model)
@@ -176,7 +183,7 @@ class Authorizer:
                 execution_options={"populate_existing": True} if refresh else {},
             ).scalar_one_or_none()
         if row is None:
-            if plan.always:
+            if plan.grants_all and not _exists(table, id):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
             raise self._denied(who, resource, operation, id, snapshot, "outside what is granted")
         self._record(True, who, resource, operation, id, snapshot, "granted")
@@ -303,10 +310,11 @@ class Authorizer:
         foreign: bool | None,
         *,
         lenient: bool = False,
+        changes: frozenset[str] = frozenset(),
     ) -> tuple[ColumnElement[bool], dict[str, Any]]:
         found: Where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
         try:
-            return found.condition, found.parameters(who.facts, operation.value)
+            return found.condition, found.parameters(who.facts.changing(changes), operation.value)
         except Exception:  # a failing condition never opens a door, whatever it raises
             log.exception("policy %s failed for %s: denied", snapshot.version, who.subject)
             return false(), {}

@@ -63,8 +63,14 @@ def glob(text: str | None, pattern: str) -> bool:
     return text is not None and fnmatchcase(text, pattern)
 
 
+def within(members: frozenset[Any], allowed: tuple[Any, ...]) -> bool:
+    """Whether a set has no member but those listed; true for the empty set."""
+    return members.issubset(allowed)
+
+
 FUNCTIONS: Mapping[str, Callable[..., bool]] = {
     "meets": meets,
+    "within": within,
     "glob": glob,
     "timeMatch": time_match_func,
 }

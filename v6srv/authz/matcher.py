@@ -78,6 +78,11 @@ class Plan:
         return "True" in self.allow and not self.deny
 
     @property
+    def grants_all(self) -> bool:
+        """Every row is allowed, apart from those that are denied."""
+        return "True" in self.allow
+
+    @property
     def never(self) -> bool:
         """No row is."""
         return not self.allow or "True" in self.deny

@@ -1,5 +1,6 @@
 """Who asks. Frozen facts about the caller, built once per request; holds no database session."""
 
+from copy import copy
 from dataclasses import dataclass, field
 
 from v6srv.vocabulary import PrincipalKind
@@ -55,6 +56,7 @@ class SubjectFacts:
 
     __slots__ = (
         "account",
+        "changes",
         "collabs",
         "group",
         "id",
@@ -77,6 +79,13 @@ class SubjectFacts:
         self.run = who.run_id
         self.image = who.image
         self.membership = tuple(sorted(who.roles))
+        self.changes: frozenset[str] = frozenset()
+
+    def changing(self, fields: frozenset[str]) -> "SubjectFacts":
+        """The same facts, of somebody who is about to change these fields of a row."""
+        facts = copy(self)
+        facts.changes = fields
+        return facts
 
 
 SUBJECT_FACTS: dict[str, type] = {
@@ -89,5 +98,6 @@ SUBJECT_FACTS: dict[str, type] = {
     "run": int,
     "image": str,
     "collabs": frozenset,
+    "changes": frozenset,
 }
-"""Every fact of `r.sub` and its type; sets hold numbers."""
+"""Every fact of `r.sub` and its type. `collabs` holds numbers, `changes` the names of fields."""

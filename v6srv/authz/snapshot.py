@@ -290,6 +290,7 @@ def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operat
     Only what is granted without condition counts; a line for all resources stands for every rule.
     """
     definition, lines, problems = read_folder(folder)
+    problems += check_lines(definition, lines)
     if problems:
         raise PolicyError(problems)
     edges: dict[str, list[str]] = {}
@@ -305,8 +306,8 @@ def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operat
             for line in lines
             if line.ptype == "p"
             and line.values[at["sub"]] in names
-            and line.values[at["eft"]] == "allow"
-            and line.values[at["cond"]] == "True"
+            and _is(line, at, "eft", "allow")
+            and _is(line, at, "cond", "True")
         ]
         grants[role.slug] = {
             (rule.resource, rule.scope, rule.operation)
@@ -314,6 +315,11 @@ def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operat
             if any(_grants(values, at, rule.key) for values in held)
         }
     return grants
+
+
+def _is(line: Line, at: Mapping[str, int], field: str, value: str) -> bool:
+    """Whether a field has a value; a model without the field is as if every line had it."""
+    return field not in at or line.values[at[field]] == value
 
 
 def _grants(values: Sequence[str], at: Mapping[str, int], key: tuple[str, str, str]) -> bool:

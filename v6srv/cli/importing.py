@@ -27,7 +27,7 @@ def import_(
 ) -> None:
     """Import FILE (YAML). What exists already stays as it is; all or nothing is written."""
     from v6srv import db, migrations
-    from v6srv.authz.snapshot import declared_grants
+    from v6srv.authz.snapshot import build
     from v6srv.cli.serving import prepare
     from v6srv.identity import passwords
     from v6srv.service import importer, setup
@@ -44,7 +44,7 @@ def import_(
             # Whatever would stop the import later must stop it before the data is gone.
             importer.require_complete(document)
             setup.install_policies(settings.policies)
-            declared_grants(settings.policies)
+            build(settings.policies)
             info("Dropping everything that is stored.")
             migrations.drop_all(settings.uri)
         prepare(settings)

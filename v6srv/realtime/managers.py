@@ -52,13 +52,22 @@ class _Redis(_Locked, RedisManager):
 class _Kombu(_Locked, KombuManager):
     """Several processes over RabbitMQ or another broker that kombu speaks to."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, url: str, channel: str) -> None:
         self._publishing = threading.Lock()
-        super().__init__(*args, **kwargs)
+        super().__init__(url, channel=channel, connection_options=_IMPATIENT)
 
     def _publish(self, data: Any) -> None:
         with self._publishing:  # the connection is shared, and not made for two at once
             super()._publish(data)
+
+    def _producer_publish(self, connection: Any) -> Any:
+        producer = connection.Producer(exchange=self._exchange())
+        return connection.ensure(producer, producer.publish, **_RETRY)
+
+
+_RETRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
+_IMPATIENT = {"connect_timeout": 3, "transport_options": _RETRY}
+"""Without the broker the sockets of this process are still served; kombu would wait for ever."""
 
 
 def make(message_queue: str | None, secret: str) -> Manager:

@@ -11,10 +11,7 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
-
-OWN_FIELDS = frozenset({"ip", "clear_ip"})
-"""What a node may change of itself (Q-56)."""
+from v6srv.vocabulary import Operation, Resource
 
 Admit = Callable[[Node], Node]
 
@@ -131,8 +128,6 @@ def change(
 
     `changes` is a loaded `wire.node.NodePatch`. Raises Denied, NotFound or Invalid.
     """
-    if who.kind is PrincipalKind.NODE and not changes.keys() <= OWN_FIELDS:
-        raise Denied("A node can only change its own address")
     if changes.get("name"):
         node.name = changes["name"]
     if changes.get("ip"):

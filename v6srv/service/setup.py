@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from v6srv import migrations
 from v6srv.authz.rules import DEFAULT_ROLES, RULES
-from v6srv.authz.snapshot import declared_grants
+from v6srv.authz.snapshot import build, declared_grants
 from v6srv.db import make_engine, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.settings import Settings
@@ -61,6 +61,7 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     _make_folder_of_database(settings.uri)
     with _alone(settings.instance / ".setup.lock"):
         install_policies(settings.policies)
+        build(settings.policies)  # what could not go live must not leave a database behind
         grants = declared_grants(settings.policies)
         migrations.upgrade(settings.uri)
         engine = make_engine(settings.uri)

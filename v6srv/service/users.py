@@ -68,8 +68,6 @@ def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[
     if new_rules is not None:
         new_rules = rules_of(new_rules)
     if new_roles is not None or new_rules is not None:
-        if user.id == who.account_id:
-            raise Denied("You can't change your own roles or rules!")
         roles = [] if new_roles is None else [*new_roles, *user.roles]
         rules = [] if new_rules is None else [*new_rules, *user.rules]
         _require_holding(who, authz, [*_rules_in(roles), *rules])

@@ -1,0 +1,17 @@
+"""What the tests of endpoints share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from v6srv.service import events
+from v6srv.service.events import Event
+
+
+@pytest.fixture
+def sent() -> Iterator[list[Event]]:
+    """The events of every transaction that was committed, in their order."""
+    heard: list[Event] = []
+    events.subscribe(heard.extend)
+    yield heard
+    events.unsubscribe(heard.extend)
