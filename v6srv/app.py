@@ -110,6 +110,7 @@ def _documentation() -> dict[str, Any]:
         "OPENAPI_JSON_PATH": "apispec_1.json",
         "OPENAPI_SWAGGER_UI_PATH": "/apidocs",
         "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
+        "OPENAPI_SWAGGER_UI_CONFIG": {"showExtensions": True},  # x-required-rule is one
         "API_SPEC_OPTIONS": {
             "info": {
                 "description": "Every operation says in `x-required-rule` what the policies must"

@@ -1,5 +1,6 @@
 """What gunicorn does around the application in a worker."""
 
+import gc
 from typing import Any
 
 
@@ -8,6 +9,9 @@ def post_worker_init(worker: Any) -> None:
     from v6srv.realtime.server import start_background
 
     start_background(worker.app.wsgi())
+    # What is loaded now stays: the collector need not look at it again at every full collection.
+    gc.collect()
+    gc.freeze()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -6,15 +6,20 @@ and which were called.
 
 import functools
 import json
+import pickle
 import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from vantage6.client import ClientBase, ContainerClient, UserClient
-from vantage6.client.algorithm_client import AlgorithmClient
-from vantage6.common import bytes_to_base64s
+import docker
+
+docker.from_env = lambda *_args, **_kwargs: None  # the node's packages look for an engine at import
+
+from vantage6.client import ClientBase, ContainerClient, UserClient  # noqa: E402
+from vantage6.client.algorithm_client import AlgorithmClient  # noqa: E402
+from vantage6.node.node_client import NodeClient  # noqa: E402
 
 called: set[str] = set()
 existing: set[str] = set()
@@ -29,7 +34,7 @@ def record(client: Any, name: str) -> None:
     for prefix, part in parts.items():
         for method in dir(type(part)):
             function = getattr(type(part), method)
-            if method.startswith("_") or not callable(function):
+            if method.startswith("_") or not callable(function) or isinstance(function, type):
                 continue
             existing.add(f"{prefix}.{method}")
             setattr(part, method, _noting(getattr(part, method), f"{prefix}.{method}"))
@@ -53,6 +58,16 @@ def client_of(settings: dict, username: str, password: str) -> UserClient:
     return client
 
 
+def node_of(settings: dict, api_key: str) -> NodeClient:
+    """A node, logged in, without encryption."""
+    client = NodeClient(settings["host"], settings["port"], "/api")
+    if settings["note_nodes"]:
+        record(client, "node")
+    client.authenticate(api_key)
+    client.setup_encryption(None)
+    return client
+
+
 def ids(answer: Any) -> list[int]:
     """Ids of a list, with or without its envelope."""
     return [row["id"] for row in (answer["data"] if isinstance(answer, dict) else answer)]
@@ -65,16 +80,19 @@ def user(settings: dict) -> None:
     assert root.token
     assert root.headers["Authorization"].startswith("Bearer ")
     assert (root.host, root.port, root.path) == (settings["host"], settings["port"], "/api")
-    assert root.generate_path_to("task").endswith("/api/task") or root.base_path
+    assert root.name == root.user.get(1)["firstname"]
+    assert root.generate_path_to("task") == f"{settings['host']}:{settings['port']}/api/task"
     root.refresh_token()
     assert root.util.get_server_version() == {"version": "3.11.1"}
     assert root.util.get_server_health() == {"database": True}
     alpha, beta = organizations(root)
     study = collaborations(root, alpha, beta)
-    nodes(root, study, alpha, beta)
+    api_key = nodes(root, study, alpha, beta)
     roles_and_rules(root, alpha)
     people(root, alpha)
-    tasks(settings, root, study, alpha, beta)
+    task = tasks(root, study, alpha)
+    runs(settings, root, api_key, task)
+    ends(root, task)
     passwords(settings, root)
     root.util.generate_private_key(settings["key"])
     assert root.organization.get()["public_key"]
@@ -113,8 +131,8 @@ def collaborations(root: UserClient, alpha: int, beta: int) -> int:
     return found
 
 
-def nodes(root: UserClient, study: int, alpha: int, beta: int) -> None:
-    """Create with a default name, update one field, list with filters, delete."""
+def nodes(root: UserClient, study: int, alpha: int, beta: int) -> str:
+    """Create with a default name, update one field, list with filters, delete; alpha's key."""
     a = root.node.create(study, alpha)
     b = root.node.create(study, beta, name="B")
     own = root.node.create(study)
@@ -130,6 +148,8 @@ def nodes(root: UserClient, study: int, alpha: int, beta: int) -> None:
     root.node.delete(b["id"])
     assert set(ids(root.node.list())) == {a["id"], own["id"]}
     assert "not online" in root.node.kill_tasks(a["id"])["msg"]
+    key: str = a["api_key"]
+    return key
 
 
 def roles_and_rules(root: UserClient, alpha: int) -> None:
@@ -173,8 +193,8 @@ def people(root: UserClient, alpha: int) -> None:
     assert set(ids(root.user.list())) >= {1, rita["id"]}
 
 
-def tasks(settings: dict, root: UserClient, study: int, alpha: int, beta: int) -> None:
-    """Tasks and results with all filters, kill and delete."""
+def tasks(root: UserClient, study: int, alpha: int) -> dict:
+    """Tasks and results with all filters, delete; one task that is still pending."""
     made = root.task.create(
         collaboration=study,
         organizations=[1, alpha],
@@ -226,11 +246,71 @@ def tasks(settings: dict, root: UserClient, study: int, alpha: int, beta: int) -
     assert root.result.get(one)["id"] == one
     assert root.result.get(one, include_task=True)["task"]["image"] == "registry.example/a:1"
     assert len(root.get_results(task_id=first)) == 2
-    root.task.kill(first)
-    assert root.task.get(first)["status"] == "failed"
-    assert len(root.wait_for_results(first)) == 2
     root.task.delete(other["id"])
     assert ids(root.task.list()) == [first]
+    kept: dict = made
+    return kept
+
+
+def runs(settings: dict, root: UserClient, api_key: str, task: dict) -> None:
+    """The second result of the task is computed; filters find it in each state."""
+    node = node_of(settings, api_key)
+    alpha = node.whoami.organization_id
+    assert (node.whoami.name, node.whoami.type_) == ("A", "node")
+    assert node.is_encrypted_collaboration() is False
+    node.auto_refresh_token()
+    node.refresh_token()
+    [queued] = node.get_results(state="open", include_task=True, task_id=task["id"])
+    one = queued["id"]
+    assert (queued["task"]["id"], one) == (task["id"], task["results"][1]["id"])
+    assert pickle.loads(queued["input"]) == {"method": "x"}
+    assert node.check_user_allowed_to_send_task(["7"], ["root"], initiator_id=1, init_user_id=1)
+    assert not node.check_user_allowed_to_send_task(["7"], ["A"], initiator_id=1, init_user_id=1)
+    assert node.get_vpn_config() == (False, "")
+    old = Path(settings["key"]).with_suffix(".ovpn")
+    old.write_text("an old configuration")
+    assert node.refresh_vpn_keypair(str(old)) is False
+    day = ("2000-01-01", "2100-01-01")
+    node.set_task_start_time(one)
+    assert ids(root.result.list(started=day)) == [one]
+    assert node.request_token_for_container(task["id"], task["image"])["container_token"]
+    assert node.patch_results(one, {"status": "active"})["status"] == "active"
+    assert ids(root.task.list(status="active")) == [task["id"]]
+    assert ids(root.task.list(status="pending")) == []
+    ports = {"port": 4321, "label": "app", "result_id": one}
+    node.request("port", json=ports, method="post")
+    assert ids(root.result.list(port=4321)) == [one]
+    assert ids(root.result.list(port=4322)) == []
+    own = f"node/{node.whoami.id_}"
+    assert node.request(own, json={"ip": "10.0.0.7"}, method="patch")["name"] == "A"
+    assert ids(root.node.list(ip="10.0.0.7")) == [node.whoami.id_]
+    assert ids(root.node.list(organization=alpha, last_seen_from="2000-01-01")) == [node.whoami.id_]
+    assert ids(root.node.list(last_seen_till="2000-01-01")) == []
+    assert ids(root.result.list(node=node.whoami.id_)) == [one]
+    node.patch_results(
+        one,
+        {
+            "status": "completed",
+            "result": pickle.dumps({"n": 3}),
+            "finished_at": "2026-11-24T06:28:14",
+        },
+        init_org_id=1,
+    )
+    assert ids(root.result.list(finished=("2026-11-24", "2026-11-25"))) == [one]
+    assert ids(root.result.list(finished=("2026-11-25", "2026-11-26"))) == []
+    assert ids(root.result.list(task=task["id"], state="open")) == [task["results"][0]["id"]]
+    assert root.result.get(one)["result"] == {"n": 3}
+
+
+def ends(root: UserClient, task: dict) -> None:
+    """A kill stops what is open and leaves alone what is finished."""
+    first = task["id"]
+    root.task.kill(first)
+    assert root.task.get(first)["status"] == "failed"
+    found = {one["id"]: one for one in root.wait_for_results(first)}
+    killed, computed = (found[one["id"]] for one in task["results"])
+    assert (killed["status"], killed["result"]) == ("killed by user", None)
+    assert (computed["status"], computed["result"]) == ("completed", {"n": 3})
 
 
 def passwords(settings: dict, root: UserClient) -> None:
@@ -270,41 +350,69 @@ def container(settings: dict) -> None:
     assert ids(new.organization.list()) == [own, other]
     assert new.organization.get(other)["id"] == other
     assert new.node.get()["id"] == settings["node"]
-    mine = {"port": 4321, "label": "app", "ip": "10.0.0.7", "organization_id": own}
-    [found] = new.vpn.get_addresses()
-    assert mine.items() <= found.items(), found
+    mine = {
+        "port": 4321,
+        "label": "app",
+        "ip": "10.0.0.7",
+        "organization_id": own,
+        "task_id": settings["task"],
+        "parent_id": None,
+    }
+    assert new.vpn.get_addresses() == [mine]
     assert new.vpn.get_addresses(label="nothing") == []
     assert new.vpn.get_child_addresses() == []
-    [found] = new.vpn.get_parent_address()
-    assert mine.items() <= found.items(), found
-    task = send(new, "task", settings, [own, other])
+    assert new.vpn.get_parent_address() == [mine]  # its own, for want of a parent
+    task = new.task.create({"method": "x"}, [own, other], name="part", description="of a whole")
+    assert (task["name"], task["description"]) == ("part", "of a whole")
     assert new.task.get(task["id"])["parent"]["id"] == settings["task"]
     assert new.result.get(task["id"]) == []
-    new.request("collaboration/1")
+    assert new.request(f"task/{task['id']}")["run_id"] == task["run_id"]
     old = ContainerClient(settings["token"], *address)
     record(old, "container")
+    old.authenticate()
     assert [one["id"] for one in old.get_organizations_in_my_collaboration()] == [own, other]
     assert old.get_task(settings["task"])["complete"] is False
     assert old.get_results(settings["task"]) == []
+    assert old.request(f"task/{task['id']}")["parent"]["id"] == settings["task"]
+    assert old.generate_path_to("task") == f"{settings['host']}:{settings['port']}/api/task"
+    assert new.generate_path_to("task") == old.generate_path_to("task")
     addresses = old.get_algorithm_addresses(settings["task"])
     assert addresses == [{"ip": "10.0.0.7", "port": 4321, "label": "app"}]
     assert old.get_algorithm_address_by_label(settings["task"], "app") == "10.0.0.7:4321"
+    assert old.get_algorithm_address_by_label(settings["task"], "nothing") is None
+    second = old.create_new_task({"method": "x"}, [other])
+    assert second["parent"]["id"] == settings["task"]
+    assert second["run_id"] == task["run_id"]
+    child(settings, new, old, task, mine)
 
 
-def send(client: Any, what: str, settings: dict, organizations: list[int]) -> Any:
-    """A subtask, with the input as the node's proxy would send it on."""
-    return client.request(
-        what,
-        method="POST",
-        json={
-            "name": "subtask",
-            "image": client.image,
-            "collaboration_id": client.collaboration_id,
-            "description": "",
-            "database": "default",
-            "organizations": [{"id": id, "input": bytes_to_base64s(b"x")} for id in organizations],
-        },
-    )
+def child(
+    settings: dict, new: AlgorithmClient, old: ContainerClient, task: dict, mine: dict
+) -> None:
+    """A subtask runs at the same node: both see the other's address, and its result."""
+    node = node_of(settings, settings["api_key"])
+    [part] = node.get_results(state="open", task_id=task["id"])
+    assert pickle.loads(part["input"]) == {"method": "x"}
+    port = {"port": 5555, "label": "part", "result_id": part["id"]}
+    node.request("port", json=port, method="post")
+    theirs = {**mine, "port": 5555, "label": "part", "task_id": task["id"]}
+    theirs["parent_id"] = settings["task"]
+    assert new.vpn.get_child_addresses() == [theirs]
+    both = new.vpn.get_addresses(include_children=True)
+    assert sorted(one["port"] for one in both) == [4321, 5555]
+    assert new.vpn.get_addresses(include_children=True, label="part") == [theirs]
+    token = node.request_token_for_container(task["id"], task["image"])["container_token"]
+    address = (settings["host"], settings["port"], "/api")
+    inner = AlgorithmClient(token, *address)
+    assert inner.vpn.get_addresses() == [theirs]
+    assert inner.vpn.get_parent_address() == [mine]
+    both = inner.vpn.get_addresses(include_parent=True)
+    assert sorted(one["port"] for one in both) == [4321, 5555]
+    output = {"result": pickle.dumps({"n": 3}), "status": "completed"}
+    output["finished_at"] = "2026-11-24T06:28:14.113388"
+    node.patch_results(part["id"], output, init_org_id=task["initiator"])
+    assert new.result.get(task["id"]) == [{"n": 3}]
+    assert old.get_results(task["id"]) == [{"n": 3}]
 
 
 if __name__ == "__main__":
