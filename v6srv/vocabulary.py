@@ -1,4 +1,4 @@
-"""The words policies are written in. A word that is not listed here is not a policy word."""
+"""The words of the domain: what policies are written in, and the states of a result."""
 
 from enum import StrEnum
 
@@ -48,3 +48,25 @@ class PrincipalKind(StrEnum):
     USER = "user"
     NODE = "node"
     CONTAINER = "container"
+
+
+class ResultStatus(StrEnum):
+    """The states of a result, as the contract writes them (models.md 3.1)."""
+
+    PENDING = "pending"
+    INITIALIZING = "initializing"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    START_FAILED = "start failed"
+    NO_IMAGE = "non-existing Docker image"
+    CRASHED = "crashed"
+    KILLED = "killed by user"
+    NOT_ALLOWED = "not allowed"
+    UNKNOWN_ERROR = "unknown error"
+
+    @classmethod
+    def unfailed(cls) -> tuple[str, ...]:
+        """Those that do not count as failed; everything else does, null and unknown words too."""
+        words = (cls.PENDING, cls.INITIALIZING, cls.ACTIVE, cls.COMPLETED)
+        return tuple(word.value for word in words)

@@ -12,6 +12,7 @@ from v6srv.service.events import Event
 def sent() -> Iterator[list[Event]]:
     """The events of every transaction that was committed, in their order."""
     heard: list[Event] = []
-    events.subscribe(heard.extend)
+    listeners = heard.extend, lambda: None
+    events.subscribe(*listeners)
     yield heard
-    events.unsubscribe(heard.extend)
+    events.unsubscribe(*listeners)

@@ -1,7 +1,5 @@
 """What /collaboration stores (rest.md 3.5)."""
 
-import pytest
-
 from tests.api.shared import ids, names
 from tests.api.test_collaboration import new
 

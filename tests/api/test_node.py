@@ -39,7 +39,6 @@ def test_others_are_refused(call, world, who):
         ({"status": "offline"}, ["south_registry"]),
         ({"ip": "10.0.0.7"}, ["north_registry", "west_trial"]),
         ({"ip": "10.%"}, []),
-        ({"last_seen_from": "2000-01-01"}, []),  # none was ever seen
         ({"api_key": "x"}, ALL),
     ],
 )

@@ -93,6 +93,22 @@ def _bad_public_key(document: dict[str, Any]) -> None:
     document["organizations"][0]["public_key"] = "***"
 
 
+def _same_email(document: dict[str, Any]) -> None:
+    document["organizations"][1]["users"][0]["email"] = "nora@northwind.example"
+
+
+def _same_participant(document: dict[str, Any]) -> None:
+    document["collaborations"][0]["participants"][1]["name"] = "Northwind Hospital"
+
+
+def _no_image(document: dict[str, Any]) -> None:
+    document["collaborations"][0]["tasks"] = [""]
+
+
+def _half_encrypted(document: dict[str, Any]) -> None:
+    document["collaborations"][0]["encrypted"] = 7
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -102,6 +118,10 @@ def _bad_public_key(document: dict[str, Any]) -> None:
         (_unknown_key, "unknown key colour"),
         (_same_user, "user nora is named twice"),
         (_bad_public_key, "not valid base64"),
+        (_same_email, "email nora@northwind.example is named twice"),
+        (_same_participant, "participant Northwind Hospital is named twice"),
+        (_no_image, "tasks[0]: an image is missing"),
+        (_half_encrypted, "encrypted: true or false is expected"),
     ],
 )
 def test_a_bad_file_is_refused_and_nothing_is_stored(
@@ -114,6 +134,77 @@ def test_a_bad_file_is_refused_and_nothing_is_stored(
     assert result.exit_code == 1
     assert said in result.output
     assert _names(tmp_path, run) == ["root"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('organizations: [{name: "\\ud800"}]', "line 1, column 24: "),  # no UTF-8
+        ('organizations: [{name: "a\\0b"}]', "line 1, column 24: "),  # PostgreSQL stores none
+        ("[" * 3000, "nested too deeply"),
+        ("organizations: [\n  password: hush: x", "line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_without_quoting_it(
+    tmp_path: Path, run: Callable[..., Result], text: str, said: str
+) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    result = run("import", str(path))
+    assert result.exit_code == 1
+    assert f"[error] - {path.name}" in result.output
+    assert said in result.output
+    assert "hush" not in result.output
+    assert not (tmp_path / "instance").exists()
+
+
+def test_text_is_stored_as_it_is_written(tmp_path: Path, run: Callable[..., Result]) -> None:
+    """YAML alone would read the zip code as an octal number and Norway as false."""
+    path = tmp_path / "written.yaml"
+    path.write_text("""
+organizations:
+  - {name: 1_0, domain: 12:30, address1: 10.10, address2: 2024-01-01, zipcode: 01067, country: NO,
+     users: [{username: 007, password: 0123456, firstname: yes, lastname: 1e3}]}
+collaborations:
+  - {name: open, encrypted: no}
+  - {name: unsaid}
+  - {name: closed, encrypted: "True"}
+""")
+    result = run("import", str(path))
+    assert result.exit_code == 0, result.output
+    with live_server(instance=tmp_path / "instance") as server:
+        agent = server.login("007", "0123456")
+        me = requests.get(f"{server.api}/user/2", headers=agent, timeout=5).json()
+        assert (me["firstname"], me["lastname"]) == ("yes", "1e3")
+        [mine] = requests.get(
+            f"{server.api}/organization?name=1_0", headers=agent, timeout=5
+        ).json()
+        assert [mine[key] for key in ("domain", "address1", "address2", "zipcode", "country")] == [
+            *("12:30", "10.10", "2024-01-01", "01067", "NO")
+        ]
+        rows = requests.get(f"{server.api}/collaboration", headers=agent, timeout=5).json()
+        assert {row["name"]: row["encrypted"] for row in rows} == {
+            "open": False,
+            "unsaid": True,
+            "closed": True,
+        }
+
+
+def test_an_email_of_another_user_is_refused(tmp_path: Path, run: Callable[..., Result]) -> None:
+    """root has one too: with --drop-all it is told before everything is gone."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["organizations"][0]["users"][0]["email"] = "root@domain.ext"
+
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    taken = _changed(tmp_path, change)
+    refused = run("import", str(taken), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+    assert refused.exit_code == 1
+    assert "the email root@domain.ext of nora belongs to another user" in refused.output
+    assert len(_names(tmp_path, run)) == 3
+    fresh = run("import", str(taken), V6SRV_INSTANCE=str(tmp_path / "fresh"))
+    assert fresh.exit_code == 1
+    assert "the email root@domain.ext of nora belongs to another user" in fresh.output
 
 
 def test_numbers_are_text_and_a_missing_key_is_no_key(

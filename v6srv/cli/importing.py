@@ -42,7 +42,7 @@ def import_(
         document = importer.load(file)
         if drop_all:
             # Whatever would stop the import later must stop it before the data is gone.
-            importer.require_complete(document)
+            importer.require_complete(document, settings.root_email)
             setup.install_policies(settings.policies)
             build(settings.policies)
             info("Dropping everything that is stored.")

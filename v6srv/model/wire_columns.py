@@ -18,6 +18,7 @@ from v6srv.model.role import Role
 from v6srv.model.rule import Rule
 from v6srv.model.task import Task
 from v6srv.model.user import User
+from v6srv.vocabulary import ResultStatus
 
 _account = Account.__table__
 _node = Node.__table__
@@ -75,11 +76,13 @@ _child = _task.alias("child")
 Task.child_ids = on_wire(rows_of(_child.c.id, where=_child.c.parent_id == Task.id))
 Task.result_ids = on_wire(rows_of(_result.c.id, where=_result.c.task_id == Task.id))
 
-_OPEN = ("pending", "initializing", "active", "completed")
-
 
 def _any(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.max(case((condition, 1), else_=0)) == 1
+
+
+def _is_any(status: ResultStatus) -> ColumnElement[bool]:
+    return _any(_result.c.status == status.value)
 
 
 # models.md 3.2, in its order; null counts as failed unless all are null.
@@ -87,10 +90,10 @@ _status = (
     select(
         case(
             (func.count(_result.c.status) == 0, "unknown"),
-            (_any(func.coalesce(_result.c.status, "").not_in(_OPEN)), "failed"),
-            (_any(_result.c.status == "active"), "active"),
-            (_any(_result.c.status == "initializing"), "initializing"),
-            (_any(_result.c.status == "pending"), "pending"),
+            (_any(func.coalesce(_result.c.status, "").not_in(ResultStatus.unfailed())), "failed"),
+            (_is_any(ResultStatus.ACTIVE), "active"),
+            (_is_any(ResultStatus.INITIALIZING), "initializing"),
+            (_is_any(ResultStatus.PENDING), "pending"),
             else_="completed",
         )
     )

@@ -17,6 +17,8 @@ from v6srv.authz.store import note_lines_changed, note_members_changed
 from v6srv.db import session, writing
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
+from v6srv.vocabulary import ResultStatus
+from v6srv.service.setup import ROOT
 
 SUPER = "super"
 """The role of all imported users of an organization; it holds every rule there is."""
@@ -29,6 +31,12 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "user": frozenset({"username", "firstname", "lastname", "password", "email"}),
     "collaboration": frozenset({"name", "encrypted", "participants", "tasks"}),
     "participant": frozenset({"name", "api_key"}),
+}
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True} | {
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
 }
 
 Progress = Callable[[int, int], None]
@@ -79,14 +87,36 @@ class Summary:
 # --- reading
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads scalars as the text that is written; only null has a meaning.
+
+    YAML takes the zip code 01067 for the number 567, and the country NO for false.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0].endswith((":null", ":merge"))]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_scalar(self, node: Any) -> Any:
+        """The text of a scalar; refuses what no database stores: NUL and lone surrogates."""
+        text = super().construct_scalar(node)
+        if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
+            problem = "characters that cannot be stored"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return text
+
+
 def load(path: Path) -> Document:
     """Read and check a file. Raises Invalid with a line for each problem."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{path.name} cannot be read: {error.__class__.__name__}") from error
     except yaml.YAMLError as error:
-        raise Invalid(f"{path.name} is not YAML: {error}") from error
+        raise Invalid(f"{path.name} is not YAML{_place(error)}") from error
+    except RecursionError as error:
+        raise Invalid(f"{path.name} is nested too deeply") from error
     problems: list[str] = []
     root = _mapping(content, path.name, "file", problems)
     document = Document(
@@ -102,11 +132,19 @@ def load(path: Path) -> Document:
     problems += _repeated(
         "user", (u["username"] for o in document.organizations for u in o["users"])
     )
+    problems += _repeated("email", (u["email"] for o in document.organizations for u in o["users"]))
     keys = (p["api_key"] for c in document.collaborations for p in c["participants"])
     problems += _repeated("API key", keys)
     if problems:
         raise Invalid("\n".join(problems))
     return document
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Where and what, without the line itself: it may hold a password."""
+    mark = getattr(error, "problem_mark", None)
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{where}: {getattr(error, 'problem', None) or type(error).__name__}"
 
 
 def _mapping(value: Any, where: str, kind: str, problems: list[str]) -> dict[str, Any]:
@@ -132,15 +170,12 @@ def _list(parent: Mapping[str, Any], key: str, where: str, problems: list[str]) 
 def _text(
     parent: Mapping[str, Any], key: str, where: str, problems: list[str], *, needed: bool = False
 ) -> str | None:
-    """Text; numbers become text, as YAML reads a house number or a zip code as one."""
     value = parent.get(key)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
     if value is None or value == "":
         if needed:
             problems.append(f"{where}: {key} is missing")
         return value
-    if not isinstance(value, str) or "\x00" in value:
+    if not isinstance(value, str):
         problems.append(f"{where}: {key}: text is expected")
         return None
     return value
@@ -172,20 +207,25 @@ def _user(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
 
 def _collaboration(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
     given = _mapping(value, where, "collaboration", problems)
-    encrypted = given.get("encrypted", True)
-    if not isinstance(encrypted, (bool, int)):
+    encrypted = _BOOLEANS.get((_text(given, "encrypted", where, problems) or "true").lower())
+    if encrypted is None:
         problems.append(f"{where}: encrypted: true or false is expected")
     participants = [
         _participant(one, f"{where}.participants[{index}]", problems)
         for index, one in enumerate(_list(given, "participants", where, problems))
     ]
     tasks = _list(given, "tasks", where, problems)
-    problems += [f"{where}: tasks: {t!r} is no image" for t in tasks if not isinstance(t, str)]
+    problems += [
+        f"{where}: tasks[{index}]: an image is missing"
+        for index, image in enumerate(tasks)
+        if not isinstance(image, str) or not image.strip()
+    ]
+    problems += _repeated("participant", (one["name"] for one in participants))
     if tasks and not participants:
         problems.append(f"{where}: tasks need participants")
     return {
         "name": _text(given, "name", where, problems, needed=True),
-        "encrypted": bool(encrypted),
+        "encrypted": encrypted,
         "participants": participants,
         "tasks": tasks,
     }
@@ -207,10 +247,10 @@ def _repeated(kind: str, names: Iterable[str | None]) -> Iterator[str]:
         seen.add(name or "")
 
 
-def require_complete(document: Document) -> None:
-    """Raise Invalid unless each participant is an organization of the file.
+def require_complete(document: Document, root_email: str) -> None:
+    """Raise Invalid unless the file can be imported into an empty database.
 
-    For an import into an empty database, where nothing else can be one.
+    Nothing but the file can name a participant there, and nobody but root has an email.
     """
     names = {one["name"] for one in document.organizations}
     problems = [
@@ -218,6 +258,12 @@ def require_complete(document: Document) -> None:
         for collaboration in document.collaborations
         for participant in collaboration["participants"]
         if participant["name"] not in names
+    ]
+    problems += [
+        _taken(user)
+        for one in document.organizations
+        for user in one["users"]
+        if user["email"] == root_email and user["username"] != ROOT
     ]
     if problems:
         raise Invalid("\n".join(problems))
@@ -230,6 +276,10 @@ def _stranger(collaboration: Mapping[str, Any], name: str) -> str:
     )
 
 
+def _taken(user: Mapping[str, Any]) -> str:
+    return f"the email {user['email']} of {user['username']} belongs to another user"
+
+
 # --- writing
 
 
@@ -239,7 +289,7 @@ def run(
     """Add what the document names to the database, in one transaction.
 
     The database must be seeded. Raises Invalid, and changes nothing, when a participant is no
-    organization of the file or the database, or when a key or a place of a node is taken.
+    organization of the file or the database, or when an email or the key of a node is taken.
     """
     # Hashing takes its time: not inside the transaction that locks out all other writers.
     hashes = {}
@@ -336,7 +386,10 @@ class _Run:
         if session.scalar(select(User.id).where(User.username == name)) is not None:
             self._skip("user", name)
             return
-        values = {**given, "password": self.hashes[name], "email": given["email"] or None}
+        email = given["email"] or None
+        if email and session.scalar(select(User.id).where(User.email == email)) is not None:
+            raise Invalid(_taken(given))
+        values = {**given, "password": self.hashes[name], "email": email}
         user = User(**values, organization_id=organization.id)
         session.add(user)
         user.roles.append(role)
@@ -413,7 +466,11 @@ class _Run:
                 run_id=run.id,
                 initiator_id=members[0].id,
                 results=[
-                    Result(organization_id=member.id, input="something", status="pending")
+                    Result(
+                        organization_id=member.id,
+                        input="something",
+                        status=ResultStatus.PENDING.value,
+                    )
                     for member in members
                 ],
             )

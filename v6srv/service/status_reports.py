@@ -9,30 +9,11 @@ from sqlalchemy.orm import joinedload
 
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import session
+from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Invalid
 from v6srv.model import Node, Result
 from v6srv.service.events import rooms_concerned
-from v6srv.vocabulary import Operation, Resource
-
-STATUSES = frozenset(
-    {
-        "pending",
-        "initializing",
-        "active",
-        "completed",
-        "failed",
-        "start failed",
-        "non-existing Docker image",
-        "crashed",
-        "killed by user",
-        "not allowed",
-        "unknown error",
-    }
-)
-"""Every status a result can have (realtime.md 7)."""
-
-LARGEST_ID = 2**31 - 1
+from v6srv.vocabulary import Operation, Resource, ResultStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +34,7 @@ def status_change(authz: Authorizer, who: Principal, report: Any) -> StatusChang
     if not isinstance(report, Mapping):
         raise Invalid("a report must be an object")
     result_id, status = report.get("result_id"), report.get("status")
-    if not _is_id(result_id) or not isinstance(status, str) or status not in STATUSES:
+    if not _is_id(result_id) or not isinstance(status, str) or status not in set(ResultStatus):
         raise Invalid("a report needs a result_id and a known status")
     result = session.get(Result, result_id, options=[joinedload(Result.task)])
     task = None if result is None else result.task

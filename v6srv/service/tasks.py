@@ -13,10 +13,10 @@ from v6srv.errors import Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Run, Task
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
+from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
 
-KILLED = "killed by user"
-PENDING = "pending"
+KILLED = ResultStatus.KILLED.value
+PENDING = ResultStatus.PENDING.value
 
 _node = Node.__table__.c
 _ALLOWED = ("allowed_users", "allowed_orgs")

@@ -4,24 +4,14 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from v6srv.vocabulary import ResultStatus
 from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, Whole, id_field
 from v6srv.wire.links import ToOne, link
 from v6srv.wire.port import MAX_PORT
 from v6srv.wire.task import TaskInResultOut
 
-REPORTED_STATUSES = (
-    "initializing",
-    "active",
-    "completed",
-    "failed",
-    "start failed",
-    "non-existing Docker image",
-    "crashed",
-    "killed by user",
-    "not allowed",
-    "unknown error",
-)
-"""What a node may say of a run (models.md 3.1); `pending` is for the server to say."""
+REPORTED_STATUSES = tuple(one.value for one in ResultStatus if one is not ResultStatus.PENDING)
+"""What a node may say of a run; `pending` is for the server to say."""
 
 
 class LogText(fields.String):

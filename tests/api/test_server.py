@@ -1,0 +1,87 @@
+"""/version and /health (rest.md 3.1), and what is common to all bodies."""
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from v6srv import db
+
+
+def test_the_version_is_one_of_the_contract(call):
+    assert call(None, "GET", "/version").json == {"version": "3.11.1"}
+
+
+def test_a_healthy_server(call):
+    answer = call(None, "GET", "/health")
+    assert (answer.status_code, answer.json) == (200, {"database": True})
+
+
+def test_a_server_without_its_database_is_not_healthy(call, monkeypatch):
+    """Q-67"""
+
+    def fail(*_args, **_kwargs):
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db.session, "scalar", fail)
+        answer = call(None, "GET", "/health")
+    assert (answer.status_code, answer.json) == (503, {"database": False})
+    assert call(None, "GET", "/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": "{", "content_type": "application/json"},
+        {"data": b"\xff\xfe", "content_type": "application/json"},
+        {"data": "", "content_type": "application/json"},
+        {"data": "[]", "content_type": "application/json"},
+        {"data": "null", "content_type": "application/json"},
+        {"data": '"text"', "content_type": "application/json"},
+        {"data": "[" * 100_000, "content_type": "application/json"},
+        {"data": '{"a":' * 50_000, "content_type": "application/json"},
+        {"data": '{"name": "x"}', "content_type": "text/plain"},
+        {"data": {"name": "x"}},  # a form
+        {},
+    ],
+)
+def test_what_is_no_json_object_is_a_bad_request(call, world, body):
+    answer = call("root", "POST", "/organization", **body)
+    assert answer.status_code == 400
+    assert isinstance(answer.json["msg"], str)
+
+
+def test_json_of_another_kind_and_repeated_keys_are_fine(call, world):
+    body = {"data": '{"name": "x", "name": "y"}', "content_type": "application/vnd.x+json"}
+    assert call("root", "POST", "/organization", **body).json["name"] == "y"
+
+
+def test_a_body_that_is_too_large_is_refused(call, world):
+    call.app.config["MAX_CONTENT_LENGTH"] = 1000
+    answer = call("root", "POST", "/organization", json={"name": "x" * 2000})
+    assert answer.status_code == 413
+    assert isinstance(answer.json["msg"], str)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/task/", "/task/x", "/task/-1", "/stats"])
+def test_an_unknown_path_is_a_json_object_too(call, world, path):
+    answer = call("root", "GET", path)
+    assert answer.status_code == 404
+    assert isinstance(answer.json["msg"], str)
+
+
+def test_the_documentation_names_filters_paging_and_refusals(call):
+    document = call.app.test_client().get("/apispec_1.json").json
+    operation = document["paths"]["/api/task"]["get"]
+    parameters = [parameter["name"] for parameter in operation["parameters"]]
+    assert {"status", "result_id", "page", "per_page"} <= set(parameters)
+    assert parameters.count("include") == 1
+    for status in ("400", "401", "403", "422"):
+        schema = operation["responses"][status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/ErrorOut"}
+    assert set(document["components"]["schemas"]["ErrorOut"]["required"]) == {
+        "msg",
+        "code",
+        "status",
+        "errors",
+        "message",
+    }
