@@ -17,8 +17,8 @@ from v6srv.authz.store import note_lines_changed, note_members_changed
 from v6srv.db import session, writing
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
-from v6srv.vocabulary import ResultStatus
 from v6srv.service.setup import ROOT
+from v6srv.vocabulary import ResultStatus
 
 SUPER = "super"
 """The role of all imported users of an organization; it holds every rule there is."""
