@@ -159,10 +159,15 @@ def test_the_task_is_embedded_wherever_the_word_stands(call, world, include):
     assert one["task"] == whole
 
 
-def test_a_result_of_an_organization_without_a_node_has_an_empty_node(call, world):
-    """Q-57"""
-    shown = call("viewer", "GET", f"/result/{world.result['running', 'north']}").json
-    assert set(shown["node"]) == {"id", "name", "status", "ip", "config"}
+def test_a_result_shows_the_node_that_computes_it(call, world):
+    shown = call("viewer", "GET", f"/result/{world.result['running', 'north']}").json["node"]
+    assert len(shown.pop("config")) == 1
+    assert shown == {
+        "id": world.node.north_registry,
+        "name": "north_registry",
+        "status": "online",
+        "ip": "10.0.0.7",
+    }
 
 
 # --- reports that are refused

@@ -1,7 +1,9 @@
 """Tasks that are started, killed and removed (rest.md 3.6, 3.13; realtime.md 9)."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
 from tests.api.test_task import order
 from tests.support import database_digest
@@ -74,12 +76,13 @@ def test_the_events_of_a_new_task_come_once_and_in_order(call, world, sent):
         ("new_task", task["id"]),
     ]
     room = f"collaboration_{world.collab.registry}"
-    for event in sent:
-        assert list(event.rooms) == [
-            room,
-            f"{room}_organization_{world.org.north}",
-            f"{room}_organization_{world.org.south}",
-        ]
+    created, new = sent
+    assert list(created.rooms) == [
+        room,
+        f"{room}_organization_{world.org.north}",
+        f"{room}_organization_{world.org.south}",
+    ]
+    assert list(new.rooms) == [room]
 
 
 def test_a_run_id_is_never_used_again(call, world):
@@ -209,6 +212,26 @@ def test_a_kill_stops_the_whole_tree_and_leaves_what_is_finished(call, world, se
     assert len(sent) == 1
 
 
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_subtask_that_is_just_being_written_is_killed_too(call, world, sent):
+    """A kill waits for it; on SQLite there is only one writer at a time anyway."""
+    engine = db.session.get_bind()
+    subtask = {"collaboration_id": world.collab.registry, "parent_id": world.task.subtask}
+    with engine.connect() as other, ThreadPoolExecutor() as threads:
+        task_id = other.scalar(insert(Task).values(**subtask).returning(Task.id))
+        run = {"task_id": task_id, "organization_id": world.org.north, "status": "pending"}
+        other.execute(insert(Result).values(**run))
+        body = {"id": world.task.running}
+        killing = threads.submit(call, "root", "POST", "/kill/task", json=body)
+        with pytest.raises(TimeoutError):
+            killing.result(timeout=0.5)
+        other.commit()
+        assert killing.result(timeout=20).status_code == 200
+    [(_, payload)] = told(sent)
+    assert [entry["task_id"] for entry in payload["kill_list"]].count(task_id) == 1
+    assert states(call, task_id)[world.org.north][0] == KILLED
+
+
 def test_a_task_that_failed_at_one_place_is_killed_at_the_others(call, world, sent):
     """Q-28 (4)"""
     answer = call("org_admin", "POST", "/kill/task", json={"id": world.task.failed})
@@ -285,6 +308,7 @@ def test_who_may_stop_everything_on_a_node(call, world, sent, who, node, status)
 
 def test_a_task_goes_with_its_results_ports_and_subtasks(call, world, sent):
     """Q-48, S16: what still runs is killed first"""
+    assert call("container", "GET", "/task").status_code == 200
     answer = call("researcher", "DELETE", f"/task/{world.task.running}")
     assert answer.status_code == 200
     assert isinstance(answer.json["msg"], str)

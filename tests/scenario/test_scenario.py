@@ -102,10 +102,10 @@ class Scenario:
     def silence(self, step: str) -> None:
         """Nobody heard anything else. S24: users of an organization may hear of its tasks."""
         time.sleep(SETTLE_S)
-        concerned = ("task_created", "new_task", "status_update", "algorithm_status_change")
+        concerned = ("task_created", "status_update", "algorithm_status_change")
         for ears in self.everybody():
             mine = self.rita.ears is ears
-            besides = (*concerned, "kill_containers") if mine else ()
+            besides = concerned if mine else ()
             ears.nothing_left(step, *besides)
 
     def hear_all(self, step: str, event: str, payload: Any) -> None:

@@ -17,6 +17,7 @@ import docker
 
 docker.from_env = lambda *_args, **_kwargs: None  # the node's packages look for an engine at import
 
+import socketio  # noqa: E402
 from vantage6.client import ClientBase, ContainerClient, UserClient  # noqa: E402
 from vantage6.client.algorithm_client import AlgorithmClient  # noqa: E402
 from vantage6.node.node_client import NodeClient  # noqa: E402
@@ -258,6 +259,7 @@ def runs(settings: dict, root: UserClient, api_key: str, task: dict) -> None:
     alpha = node.whoami.organization_id
     assert (node.whoami.name, node.whoami.type_) == ("A", "node")
     assert node.is_encrypted_collaboration() is False
+    online(root, node)
     node.auto_refresh_token()
     node.refresh_token()
     [queued] = node.get_results(state="open", include_task=True, task_id=task["id"])
@@ -300,6 +302,30 @@ def runs(settings: dict, root: UserClient, api_key: str, task: dict) -> None:
     assert ids(root.result.list(finished=("2026-11-25", "2026-11-26"))) == []
     assert ids(root.result.list(task=task["id"], state="open")) == [task["results"][0]["id"]]
     assert root.result.get(one)["result"] == {"n": 3}
+
+
+def online(root: UserClient, node: NodeClient) -> None:
+    """A node is online while its socket is open, and only then told to kill what it runs."""
+    id = node.whoami.id_
+    heard: list[dict] = []
+    socket = socketio.Client(reconnection=False)
+    socket.on("kill_containers", heard.append, namespace="/tasks")
+    address = f"{node.host}:{node.port}"
+    socket.connect(address, node.headers, transports=["websocket"], namespaces=["/tasks"])
+    wait_until(lambda: ids(root.node.list(is_online=True)) == [id])
+    assert "instructed to kill" in root.node.kill_tasks(id)["msg"]
+    wait_until(lambda: heard == [{"node_id": id, "collaboration_id": node.collaboration_id}])
+    socket.disconnect()
+    wait_until(lambda: ids(root.node.list(is_online=False)) == [id])
+    assert ids(root.node.list(is_online=True)) == []
+
+
+def wait_until(check: Any) -> None:
+    """Wait for what follows from an event."""
+    deadline = time.monotonic() + 10
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def ends(root: UserClient, task: dict) -> None:

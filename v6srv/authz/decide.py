@@ -183,7 +183,7 @@ class Authorizer:
                 execution_options={"populate_existing": True} if refresh else {},
             ).scalar_one_or_none()
         if row is None:
-            if plan.grants_all and not _exists(table, id):
+            if plan.grants_all and (plan.always or not _exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
             raise self._denied(who, resource, operation, id, snapshot, "outside what is granted")
         self._record(True, who, resource, operation, id, snapshot, "granted")

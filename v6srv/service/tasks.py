@@ -10,7 +10,7 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import json_rows, session, utcnow
 from v6srv.errors import Invalid, NotFound, Unauthenticated, V6srvError
-from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Run, Task
+from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
@@ -162,10 +162,8 @@ def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) ->
 def _descent(who: Principal) -> dict[str, int | None]:
     """Run, parent and initiating user of a new task (models.md 3.5)."""
     if who.kind is not PrincipalKind.CONTAINER:
-        run = Run()
-        session.add(run)
-        session.flush()
-        return {"run_id": run.id, "parent_id": None, "init_user_id": who.account_id}
+        run_id = Task.next_run_id()
+        return {"run_id": run_id, "parent_id": None, "init_user_id": who.account_id}
     # Locked: the parent cannot be killed while its subtask is being written.
     parent = session.scalars(
         select(Task).where(Task.id == who.task_id).with_for_update(read=True)
@@ -194,7 +192,8 @@ def _announce(task: Task, targets: Sequence[int]) -> None:
         "init_org_id": task.initiator_id,
     }
     events.emit("task_created", created, rooms)
-    events.emit("new_task", task.id, rooms)
+    # For nodes, which are all in the room of their collaboration (S24 is about users).
+    events.emit("new_task", task.id, [collaboration_room(task.collaboration_id)])
 
 
 # --- stop
