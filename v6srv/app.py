@@ -26,6 +26,7 @@ from v6srv.api import (
     user,
     vpn,
 )
+from v6srv.api.converters import Digits
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.store import PolicyStore
 from v6srv.identity import passwords, tokens
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("v6srv", root_path=str(Path(__file__).parent))
     app.json_provider_class = OrjsonProvider
     app.json = OrjsonProvider(app)
+    app.url_map.converters["int"] = Digits
     app.config.update(
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,

@@ -49,7 +49,18 @@ def test_bytes_after_the_72nd_do_not_count_as_in_stored_hashes_of_3x():
     stored = bcrypt.hashpw(long.encode(), bcrypt.gensalt(4)).decode()
     assert passwords.check_password(long + "whatever follows", stored)
     assert not passwords.check_password(long[:-1] + "?", stored)
-    assert passwords.check_password("é" * 40, passwords.hash_password("é" * 36))
+
+
+def test_every_byte_of_a_new_long_password_counts():
+    """Q-65: 128 characters are allowed"""
+    long = "é" * 40
+    stored = passwords.hash_password(long)
+    assert passwords.check_password(long, stored)
+    for other in (long + "é", long[:-1], long[:36], long[:36] + "e" * 4):
+        assert not passwords.check_password(other, stored)
+    plain = stored.removeprefix(passwords.DIGESTED)
+    assert plain != stored
+    assert not passwords.check_password(long, plain)
 
 
 @pytest.mark.parametrize("stored", [None, "", "plain text", "$2b$12$tooshort", "$1$" + "x" * 57])

@@ -20,8 +20,6 @@ from tests.live import LiveServer, free_port, live_server
 from tests.scenario.ears import Ears
 from tests.wire.station import HERE, data_station, errand, eventually
 
-pytestmark = pytest.mark.xdist_group("study")  # one server and two stations for all of them
-
 IMAGE = "registry.example/average:1"
 PASSWORD = "Str0ng-Pass!"
 

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import select
 
 from v6srv.authz.snapshot import Snapshot, build
 from v6srv.authz.source import Line, PolicyError
@@ -129,19 +128,9 @@ class PolicyStore:
 
 def note_lines_changed() -> None:
     """Say, in the current transaction, that what roles or admin lines grant has changed."""
-    _raise(PolicyRevision.lines)
+    PolicyRevision.raise_(PolicyRevision.lines)
 
 
 def note_members_changed() -> None:
     """Say, in the current transaction, that who has what or who is where has changed."""
-    _raise(PolicyRevision.members)
-
-
-def _raise(column: InstrumentedAttribute[int]) -> None:
-    session.execute(
-        update(PolicyRevision)
-        .where(PolicyRevision.id == 1)
-        .values({column: column + 1})
-        .execution_options(synchronize_session=False)
-    )
-    session.info["policy_changed"] = True
+    PolicyRevision.raise_(PolicyRevision.members)

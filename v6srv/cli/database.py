@@ -3,6 +3,7 @@
 import code
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,26 @@ def shell(
     """A Python prompt with the tables and the database session. Nothing asks the policies here."""
     from v6srv import db as database
     from v6srv import model
+    from v6srv.authz.decide import Authorizer
+    from v6srv.authz.store import PolicyStore
     from v6srv.cli.serving import prepare
+    from v6srv.identity import scripting
 
     with readable_errors():
         settings = choose(name, config, environment, system)
         logs.configure(settings)
         prepare(settings)
         engine = database.connect(settings.uri)
+        authz = Authorizer(PolicyStore(settings.policies))
+        database.session.remove()
     warn("Using the shell is not recommended: neither policies nor values are checked.")
     log.warning("a shell with full access to the database was opened by uid %s", os.getuid())
     names = {table: getattr(model, table) for table in model.__all__}
-    names |= {"db": model, "session": database.session}
+    names |= {"db": model, "session": database.session, "can": partial(scripting.can, authz)}
+    names |= {
+        helper.__name__: helper
+        for helper in (scripting.set_password, scripting.check_password, scripting.check_key)
+    }
     try:
         _interact(names)
     finally:
@@ -109,7 +119,10 @@ def shell(
 
 
 def _interact(names: dict[str, Any]) -> None:
-    banner = "db: the tables; session: the session (session.commit() stores what you change)"
+    banner = (
+        "db: the tables, db.User.help() tells about one; row.save() stores what you change\n"
+        "session: the session; set_password, check_password, check_key, can: about accounts"
+    )
     try:
         from IPython import embed  # type: ignore[import-not-found]
     except ImportError:

@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import error, info, readable_errors
+from v6srv.cli.output import error, info, readable_errors, warn
 
 LONG = 50
 """Entities from which on a progress bar is shown."""
@@ -63,5 +63,7 @@ def import_(
             engine.dispose()
         for existing in summary.existing:
             info(f"exists already: {existing}")
+        for warning in summary.warnings:
+            warn(warning)
         added = ", ".join(f"{count} x {kind}" for kind, count in summary.added.items())
         info(f"added: {added or 'nothing'}")

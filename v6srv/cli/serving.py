@@ -94,8 +94,13 @@ def prepare(settings: Settings) -> None:
     passwords.configure(rounds=settings.password_rounds)
     generated = setup.prepare(settings, passwords)
     if generated:
-        warn(f"The user root was created with the password  {generated}")
-        warn("It is shown only now. Log in and change it.")
+        show_root_password(generated)
+
+
+def show_root_password(generated: str) -> None:
+    """Tell a password that was generated: nobody can look it up later."""
+    warn(f"The user root was created with the password  {generated}")
+    warn("It is shown only now. Log in and change it.")
 
 
 def _run(settings: Settings, debug: bool) -> None:

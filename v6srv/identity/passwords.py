@@ -1,5 +1,6 @@
 """Passwords and API keys: how they are stored and compared (auth.md 4)."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable
@@ -14,7 +15,12 @@ from v6srv.errors import Invalid
 Answer = TypeVar("Answer")
 
 MAX_BYTES = 72
-"""bcrypt looks no further; 3.x stored longer passwords cut off here, so we cut as well."""
+"""bcrypt looks no further; 3.x stored longer passwords cut off here."""
+
+DIGESTED = "sha256:"
+"""In front of the hash of a longer password: bcrypt was given a digest of all of it (Q-65)."""
+
+_HASH = re.compile(r"(sha256:)?\$2[aby]\$\d\d\$.{53}")
 
 _cost = {"rounds": 12}
 
@@ -50,17 +56,21 @@ def configure(rounds: int = 12) -> None:
 
 
 def hash_password(text: str) -> str:
-    """A new bcrypt hash (`$2b$`, salted). Slow on purpose: never call it inside a transaction."""
+    """A new bcrypt hash (`$2b$`, salted). Slow on purpose: never call it inside a transaction.
+
+    Every character counts, however long the text is.
+    """
     return _off_the_loop(_hash, text, _cost["rounds"])
 
 
 def check_password(text: str, stored: str | None) -> bool:
     """Whether `text` is the password behind the bcrypt hash `stored` ($2a$, $2b$ or $2y$).
 
-    Without a usable hash the same work is done in vain, so that the time of the answer does not
-    tell whether an account exists (A9).
+    Against a hash of a 3.x server only the first 72 bytes of `text` count. Without a usable hash
+    the same work is done in vain, so that the time of the answer does not tell whether an account
+    exists (A9).
     """
-    known = stored is not None and re.match(r"\$2[aby]\$\d\d\$.{53}$", stored) is not None
+    known = stored is not None and _HASH.fullmatch(stored) is not None
     against = stored if known and stored is not None else _dummy(_cost["rounds"])
     return _off_the_loop(_matches, text, against) and known
 
@@ -93,11 +103,21 @@ def _bytes(text: str) -> bytes:
 
 
 def _hash(text: str, rounds: int) -> str:
-    return bcrypt.hashpw(_bytes(text)[:MAX_BYTES], bcrypt.gensalt(rounds)).decode()
+    secret, marker = _bytes(text), ""
+    if len(secret) > MAX_BYTES:
+        secret, marker = _digest(secret), DIGESTED
+    return marker + bcrypt.hashpw(secret, bcrypt.gensalt(rounds)).decode()
 
 
 def _matches(text: str, stored: str) -> bool:
-    return bcrypt.checkpw(_bytes(text)[:MAX_BYTES], stored.encode())
+    secret = _bytes(text)
+    secret = _digest(secret) if stored.startswith(DIGESTED) else secret[:MAX_BYTES]
+    return bcrypt.checkpw(secret, stored.removeprefix(DIGESTED).encode())
+
+
+def _digest(secret: bytes) -> bytes:
+    """44 bytes, without the zero bytes at which bcrypt would stop."""
+    return base64.b64encode(hashlib.sha256(b"v6srv password\x00" + secret).digest())
 
 
 @lru_cache(maxsize=4)

@@ -8,9 +8,10 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from v6srv.db import Base
+from v6srv.model.queries import Queries
 
 
-class Account(Base):
+class Account(Queries, Base):
     """A user or a node; the id belongs to one or the other, and is never used again."""
 
     __tablename__ = "authenticatable"

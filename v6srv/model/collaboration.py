@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Text
+from sqlalchemy import Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from v6srv.db import Base
+from v6srv.db import Base, session
 from v6srv.model.association import Member
+from v6srv.model.node import Node
+from v6srv.model.queries import Queries
+from v6srv.model.task import Task
 
 if TYPE_CHECKING:
-    from v6srv.model.node import Node
     from v6srv.model.organization import Organization
-    from v6srv.model.task import Task
 
 
-class Collaboration(Base):
+class Collaboration(Queries, Base):
     """A set of organizations with a shared purpose."""
 
     __tablename__ = "collaboration"
@@ -37,3 +39,33 @@ class Collaboration(Base):
     )
     nodes: Mapped[list[Node]] = relationship(back_populates="collaboration")
     tasks: Mapped[list[Task]] = relationship(back_populates="collaboration")
+
+    @classmethod
+    def find_by_name(cls, name: str) -> Collaboration | None:
+        """The collaboration of this name, compared exactly; names are unique."""
+        return session.scalars(select(cls).where(cls.name == name)).one_or_none()
+
+    @classmethod
+    def name_exists(cls, name: str) -> bool:
+        """Whether a collaboration has this name."""
+        return cls.exists("name", name)
+
+    def get_organization_ids(self) -> list[int]:
+        """The ids of the members, in order."""
+        query = select(Member.c.organization_id).where(Member.c.collaboration_id == self.id)
+        return list(session.scalars(query.order_by(Member.c.organization_id)))
+
+    def get_task_ids(self) -> list[int]:
+        """The ids of the tasks, subtasks included, in order."""
+        query = select(Task.id).where(Task.collaboration_id == self.id).order_by(Task.id)
+        return list(session.scalars(query))
+
+    def get_node_from_organization(self, organization: Organization) -> Node | None:
+        """The node of this organization here; None when it has none."""
+        found = self.get_nodes_from_organizations([organization.id])
+        return found[0] if found else None
+
+    def get_nodes_from_organizations(self, ids: Collection[int]) -> list[Node]:
+        """The nodes here of the organizations with these ids, by id; at most one of each."""
+        query = select(Node).where(Node.collaboration_id == self.id, Node.organization_id.in_(ids))
+        return list(session.scalars(query.order_by(Node.id)))

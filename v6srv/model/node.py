@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, exists, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from v6srv.db import Base
+from v6srv.db import Base, session
 from v6srv.model.account import Account
+from v6srv.model.queries import Queries
 
 if TYPE_CHECKING:
     from v6srv.model.collaboration import Collaboration
@@ -42,8 +43,23 @@ class Node(Account):
         back_populates="node", cascade="all, delete-orphan", passive_deletes=True
     )
 
+    @classmethod
+    def exists(  # type: ignore[override]  # 3.x asks nodes for their place
+        cls, organization_id: int, collaboration_id: int
+    ) -> bool:
+        """Whether the organization has a node in the collaboration."""
+        query = select(
+            exists(
+                select(cls.id).where(
+                    cls.organization_id == organization_id,
+                    cls.collaboration_id == collaboration_id,
+                )
+            )
+        )
+        return bool(session.scalar(query))
 
-class NodeConfig(Base):
+
+class NodeConfig(Queries, Base):
     """One value of what a connected node shares of its configuration (realtime.md 6)."""
 
     __tablename__ = "nodeconfig"

@@ -6,21 +6,24 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from sqlalchemy import LargeBinary, Text
+from sqlalchemy import LargeBinary, Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from v6srv.db import Base
+from v6srv.db import Base, session
 from v6srv.errors import Invalid
 from v6srv.model.association import Member
+from v6srv.model.queries import Queries
+from v6srv.model.result import Result
 
 if TYPE_CHECKING:
     from v6srv.model.collaboration import Collaboration
     from v6srv.model.node import Node
     from v6srv.model.role import Role
+    from v6srv.model.task import Task
     from v6srv.model.user import User
 
 
-class Organization(Base):
+class Organization(Queries, Base):
     """A hospital, registry or research group."""
 
     __tablename__ = "organization"
@@ -48,6 +51,9 @@ class Organization(Base):
     nodes: Mapped[list[Node]] = relationship(back_populates="organization")
     users: Mapped[list[User]] = relationship(back_populates="organization")
     roles: Mapped[list[Role]] = relationship(back_populates="organization")
+    results: Mapped[list[Result]] = relationship(viewonly=True, order_by="Result.id")
+    created_tasks: Mapped[list[Task]] = relationship(viewonly=True, order_by="Task.id")
+    """Tasks that the organization initiated. Both lists can be long, and are only for reading."""
 
     @property
     def public_key(self) -> str:
@@ -64,3 +70,14 @@ class Organization(Base):
         except (binascii.Error, ValueError) as error:
             problem = "not valid base64"
             raise Invalid(f"public_key: {problem}", {"public_key": [problem]}) from error
+
+    @classmethod
+    def get_by_name(cls, name: str) -> Organization | None:
+        """The organization of this name, compared exactly; the oldest if several have it."""
+        query = select(cls).where(cls.name == name).order_by(cls.id).limit(1)
+        return session.scalars(query).one_or_none()
+
+    def get_result_ids(self) -> list[int]:
+        """The ids of the results that the organization computes or computed, in order."""
+        query = select(Result.id).where(Result.organization_id == self.id).order_by(Result.id)
+        return list(session.scalars(query))

@@ -9,13 +9,14 @@ from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from v6srv.db import Base, utcnow
+from v6srv.model.queries import Queries
 
 if TYPE_CHECKING:
     from v6srv.model.organization import Organization
     from v6srv.model.task import Task
 
 
-class Result(Base):
+class Result(Queries, Base):
     """What one organization computes for a task. `input` and `result` are opaque text."""
 
     __tablename__ = "result"
@@ -47,8 +48,13 @@ class Result(Base):
         back_populates="result_row", passive_deletes=True, cascade="all, delete-orphan"
     )
 
+    @property
+    def complete(self) -> bool:
+        """Whether the algorithm has ended, however it ended (models.md 3.1)."""
+        return self.finished_at is not None
 
-class Port(Base):
+
+class Port(Queries, Base):
     """A VPN port of a running algorithm."""
 
     __tablename__ = "algorithmport"

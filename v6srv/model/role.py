@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from v6srv.db import Base
 from v6srv.model.association import Permission, RoleRule
+from v6srv.model.queries import Queries
 
 if TYPE_CHECKING:
     from v6srv.model.organization import Organization
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from v6srv.model.user import User
 
 
-class Role(Base):
+class Role(Queries, Base):
     """A custom role of an organization, or a server-wide default role."""
 
     __tablename__ = "role"

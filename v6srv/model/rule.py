@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Enum, Text, UniqueConstraint
+from sqlalchemy import Enum, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from v6srv.db import Base
+from v6srv.db import Base, session
 from v6srv.model.association import RoleRule, UserPermission
+from v6srv.model.queries import Queries
 from v6srv.vocabulary import Operation, Scope
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from v6srv.model.user import User
 
 
-class Rule(Base):
+class Rule(Queries, Base):
     """A grantable (resource, scope, operation)."""
 
     __tablename__ = "rule"
@@ -37,3 +38,15 @@ class Rule(Base):
 
     roles: Mapped[list[Role]] = relationship(secondary=RoleRule, back_populates="rules")
     users: Mapped[list[User]] = relationship(secondary=UserPermission, back_populates="rules")
+
+    @classmethod
+    def get_by_(cls, name: str, scope: str, operation: str) -> Rule | None:
+        """The rule for this resource, scope and operation, each word in any case; None if none."""
+        try:
+            reach, act = Scope(scope.lower()), Operation(operation.lower())
+        except ValueError:
+            return None
+        query = select(cls).where(
+            cls.name == name.lower(), cls.scope == reach, cls.operation == act
+        )
+        return session.scalars(query).one_or_none()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, String, update
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
-from v6srv.db import Base, utcnow
+from v6srv.db import Base, session, utcnow
 
 
 class PolicyRevision(Base):
@@ -21,6 +21,17 @@ class PolicyRevision(Base):
     """Raised in the transaction that changes what a role or an admin line grants."""
     members: Mapped[int] = mapped_column(default=0, server_default="0")
     """Raised in the transaction that changes who has what, or who is where: live sockets look."""
+
+    @classmethod
+    def raise_(cls, *columns: InstrumentedAttribute[int]) -> None:
+        """Raise these numbers by one in the current transaction."""
+        session.execute(
+            update(cls)
+            .where(cls.id == 1)
+            .values({column: column + 1 for column in columns})
+            .execution_options(synchronize_session=False)
+        )
+        session.info["policy_changed"] = True  # the listeners of this process, see service.events
 
 
 class Outbox(Base):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, Text
+from sqlalchemy import ForeignKey, Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from v6srv.db import Base, utcnow
+from v6srv.db import Base, session, utcnow
+from v6srv.model.queries import Queries
+from v6srv.model.result import Result
 
 if TYPE_CHECKING:
     from v6srv.model.collaboration import Collaboration
+    from v6srv.model.node import Node
     from v6srv.model.organization import Organization
-    from v6srv.model.result import Result
     from v6srv.model.user import User
 
 
@@ -26,7 +28,7 @@ class Run(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
-class Task(Base):
+class Task(Queries, Base):
     """One algorithm to be run by several organizations."""
 
     __tablename__ = "task"
@@ -68,3 +70,23 @@ class Task(Base):
         cascade="all, delete-orphan",
         order_by="Result.id",
     )
+
+    @classmethod
+    def next_run_id(cls) -> int:
+        """A number for a new run. It is taken with this: no other call ever gets it (Q-05)."""
+        run = Run()
+        session.add(run)
+        session.flush()
+        return run.id
+
+    def results_for_node(self, node: Node) -> list[Result]:
+        """The results of this task that the node computes, by id.
+
+        Empty for a node of another collaboration, even if its organization takes part.
+        """
+        if node.collaboration_id is None or node.collaboration_id != self.collaboration_id:
+            return []
+        query = select(Result).where(
+            Result.task_id == self.id, Result.organization_id == node.organization_id
+        )
+        return list(session.scalars(query.order_by(Result.id)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, Text
+from sqlalchemy import ForeignKey, Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from v6srv.db import session, utcnow
 from v6srv.model.account import Account
 from v6srv.model.association import Permission, UserPermission
 
@@ -59,3 +60,46 @@ class User(Account):
     created_tasks: Mapped[list[Task]] = relationship(
         back_populates="init_user", passive_deletes=True
     )
+
+    @classmethod
+    def get_by_username(cls, username: str) -> User:
+        """The user of this name, compared exactly. Raises SQLAlchemy's NoResultFound."""
+        return session.scalars(select(cls).where(cls.username == username)).one()
+
+    @classmethod
+    def get_by_email(cls, email: str) -> User:
+        """The user with this address, compared exactly. Raises SQLAlchemy's NoResultFound."""
+        return session.scalars(select(cls).where(cls.email == email)).one()
+
+    @classmethod
+    def username_exists(cls, username: str) -> bool:
+        """Whether a user has exactly this name; the API also refuses names that differ in case."""
+        return cls.exists("username", username)
+
+    def is_blocked(
+        self,
+        max_failed_attempts: int,
+        inactivation_in_minutes: float,
+        now: datetime | None = None,
+    ) -> tuple[bool, str | None]:
+        """Whether failed attempts lock the account now, and if so a text that says for how long."""
+        left = self.minutes_blocked(max_failed_attempts, inactivation_in_minutes, now)
+        if not left:
+            return False, None
+        return True, (
+            f"The account {self.username} is blocked for another {left} minutes, because of"
+            f" {self.failed_login_attempts} failed attempts to log in"
+        )
+
+    def minutes_blocked(
+        self,
+        max_failed_attempts: int,
+        inactivation_in_minutes: float,
+        now: datetime | None = None,
+    ) -> int:
+        """Begun minutes until the lock ends, 0 when the account is not locked (auth.md 4)."""
+        last = self.last_login_attempt
+        if last is None or (self.failed_login_attempts or 0) < max_failed_attempts:
+            return 0
+        left = timedelta(minutes=inactivation_in_minutes) - ((now or utcnow()) - last)
+        return int(left.total_seconds()) // 60 + 1 if left > timedelta() else 0

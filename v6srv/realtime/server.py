@@ -14,7 +14,7 @@ from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
-from v6srv.service import events
+from v6srv.service import events, setup
 from v6srv.settings import Settings, jwt_secret
 
 PING_INTERVAL_S = 25
@@ -55,7 +55,12 @@ class Realtime:
         self.departures.start(self._background)
         self.revocation.start(self._background)
         self.watchdog.start(self._background)
-        self._background.repeat(self._policies.poll_files, every_s=FILES_POLL_S)
+        self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
+
+    def _follow_policy_files(self) -> None:
+        """A changed file takes effect, and the default roles in the database say what it says."""
+        if self._policies.poll_files():
+            setup.follow_policy_files(self._policies.folder)
 
     def stop(self) -> None:
         """End all loops and send what was committed until now."""

@@ -4,7 +4,7 @@ Nothing here hashes or signs; `identity` does, and decides when to commit.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -25,12 +25,7 @@ class LockOut:
 
     def holds(self, user: User, now: datetime) -> bool:
         """Whether the account is locked at `now`. Attempts while locked do not prolong it."""
-        last = user.last_login_attempt
-        return (
-            (user.failed_login_attempts or 0) >= self.max_attempts
-            and last is not None
-            and now - last < timedelta(minutes=self.minutes)
-        )
+        return user.is_blocked(self.max_attempts, self.minutes, now)[0]
 
     def count(self, user: User, now: datetime) -> None:
         """A wrong password or code, while not locked."""
@@ -40,9 +35,7 @@ class LockOut:
 
     def minutes_left(self, user: User, now: datetime) -> int:
         """Started minutes until the lock ends, at least 1."""
-        passed = now - (user.last_login_attempt or now)
-        left = timedelta(minutes=self.minutes) - passed
-        return max(0, int(left.total_seconds())) // 60 + 1
+        return max(1, user.minutes_blocked(self.max_attempts, self.minutes, now))
 
     def must_tell_owner(self, user: User, now: datetime) -> bool:
         """Whether this is the first attempt since the lock began (A8); asked once per lock."""

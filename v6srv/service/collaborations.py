@@ -167,6 +167,6 @@ def _organizations(ids: Collection[int]) -> list[Organization]:
 
 
 def _require_free(name: str) -> None:
-    if session.scalar(select(exists().where(Collaboration.name == name))):
+    if Collaboration.name_exists(name):
         problem = f"Collaboration name '{name}' already exists"
         raise Invalid(problem, {"name": [problem]})

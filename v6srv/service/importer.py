@@ -49,6 +49,9 @@ class Secrets(Protocol):
     def hash_password(self, text: str, /) -> str:
         """A hash to store."""
 
+    def password_problem(self, text: str, /) -> str | None:
+        """The first password rule that `text` breaks."""
+
     def key_digest(self, key: str, /) -> str:
         """The digest that a node is found by."""
 
@@ -74,6 +77,8 @@ class Summary:
 
     added: dict[str, int] = field(default_factory=dict)
     existing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What was stored as it is, and should not stay so."""
 
     def add(self, kind: str) -> None:
         """Count one."""
@@ -394,6 +399,9 @@ class _Run:
         session.add(user)
         user.roles.append(role)
         session.flush()
+        problem = self.secrets.password_problem(given["password"])
+        if problem is not None:  # old files must stay usable (A19)
+            self.summary.warnings.append(f"the password of user {name} is weak: {problem}")
         self._step("user")
 
     def _collaboration(self, given: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from v6srv import migrations
 from v6srv.authz.rules import DEFAULT_ROLES, RULES
 from v6srv.authz.snapshot import build, declared_grants
-from v6srv.db import make_engine, writing
+from v6srv.db import make_engine, session, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.settings import Settings
 from v6srv.vocabulary import Operation, Scope
@@ -31,7 +31,7 @@ ROOT = "root"
 """Name of the first organization and of the first user."""
 
 _LOCK = 0x7636_7373
-"""Key of the PostgreSQL advisory lock of `_seed`; migrations have their own."""
+"""Key of the PostgreSQL advisory lock of what is declared; migrations have their own."""
 
 
 Grant = tuple[str, Scope, Operation]
@@ -97,15 +97,34 @@ def _seed(sess: Session, grants: Grants, settings: Settings, passwords: Password
         stored = passwords.hash_password(password)
     sess.rollback()
     with writing(), sess.begin():
-        if sess.get_bind().dialect.name == "postgresql":
-            sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        _wait_for_others(sess)
         changed = _complete_rules(sess)
-        changed |= _complete_roles(sess, grants)
+        changed |= complete_roles(sess, grants)
         _raise_revision(sess, changed)
         if stored is None or sess.scalar(select(exists(select(User.id)))):
             return None
         _create_root(sess, settings.root_email, stored)
     return password if generated else None
+
+
+def follow_policy_files(folder: Path) -> None:
+    """Make the default roles hold what the policy files grant now; for servers that are running.
+
+    Its own transaction: the files changed, not a request. Raises PolicyError when the files are
+    not valid.
+    """
+    grants = declared_grants(folder)
+    with writing():
+        sess = session()
+        _wait_for_others(sess)
+        _raise_revision(sess, complete_roles(sess, grants))
+        sess.commit()
+
+
+def _wait_for_others(sess: Session) -> None:
+    """Until this transaction ends, no other process writes what is declared."""
+    if sess.get_bind().dialect.name == "postgresql":
+        sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _complete_rules(sess: Session) -> bool:
@@ -124,7 +143,7 @@ def _complete_rules(sess: Session) -> bool:
     return changed
 
 
-def _complete_roles(sess: Session, grants: Grants) -> bool:
+def complete_roles(sess: Session, grants: Grants) -> bool:
     """Make the default roles hold what the policy files grant (Q-61); True when something changed.
 
     A server-wide role that has the name of a default role becomes it: 3.x knew them by name.

@@ -34,7 +34,9 @@ def new_user(
     _require_holding(who, authz, [*_rules_in(roles), *rules])
     session.rollback()  # nothing is changed yet, and hashing must not keep a transaction open
     password = seal(fields["password"])
-    user = User(
+    if roles or rules:
+        authz.note_members_changed()
+    return User(
         username=fields["username"],
         firstname=fields["firstname"],
         lastname=fields["lastname"],
@@ -44,9 +46,6 @@ def new_user(
         roles=roles,
         rules=rules,
     )
-    if roles or rules:
-        authz.note_members_changed()
-    return user
 
 
 def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> None:

@@ -1,0 +1,33 @@
+"""The helpers at the prompt of `v6srv shell`."""
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from v6srv.cli.main import cli
+
+SESSION = """
+root = User.get_by_username("root")
+root.firstname = "Ada"
+root.save()
+print("known", Collaboration.name_exists("registry"), Organization.get_by_name("root").get_result_ids())
+print("set", set_password(root, "short") is not None, set_password(root, "An0ther-Pass!"))
+root.save()
+session.remove()
+print("stored", User.get(1).firstname, check_password(User.get(1), "An0ther-Pass!"))
+print("can", can(User.get(1), "node", "global", "delete"))
+User.help()
+"""
+
+
+def test_the_helpers_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("V6SRV_")]:
+        monkeypatch.delenv(name)
+    runner = CliRunner(env={"V6SRV_INSTANCE": str(tmp_path / "instance")})
+    result = runner.invoke(cli, ["shell"], input=SESSION)
+    assert result.exit_code == 0, result.output
+    for line in ("known False []", "set True None", "stored Ada True", "can True"):
+        assert line in result.output
+    assert "\n  get_by_username(username): " in result.output

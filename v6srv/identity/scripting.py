@@ -1,0 +1,74 @@
+"""What `v6srv shell` and scripts ask of accounts that takes a hash or a decision (seed-map.md).
+
+The tables cannot do this themselves: they lie below the policies and below everything secret.
+Nothing here commits; `save` the account afterwards.
+"""
+
+import hmac
+
+from v6srv.authz.decide import Authorizer
+from v6srv.db import utcnow
+from v6srv.errors import Unauthenticated
+from v6srv.identity import passwords, principals
+from v6srv.identity.tokens import Claims
+from v6srv.model import Node, User
+from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+
+
+def set_password(user: User, pw: str) -> str | None:
+    """Give the user a new password; with `save` the account is unlocked and its tokens end.
+
+    Returns what is wrong with a password that breaks a rule (auth.md 4), and changes nothing then;
+    None when it is set.
+    """
+    problem = passwords.password_problem(pw)
+    if problem is not None:
+        return problem
+    user.password = passwords.hash_password(pw)
+    user.failed_login_attempts = 0
+    user.end_tokens()
+    return None
+
+
+def check_password(user: User, pw: str) -> bool:
+    """Whether this is the user's password. A wrong one does not count towards the lock-out."""
+    return passwords.check_password(pw, user.password)
+
+
+def check_key(node: Node, key: str) -> bool:
+    """Whether this is the node's API key, stored as digest or as the hash of a 3.x server."""
+    if node.key_digest is not None:
+        return hmac.compare_digest(passwords.key_digest(key), node.key_digest)
+    return node.api_key is not None and passwords.check_password(key, node.api_key)
+
+
+def can(authz: Authorizer, user: User, resource: str, scope: str, operation: str) -> bool:
+    """Whether the policies let the user do this at this scope or a wider one.
+
+    The words are those of policy lines, in any case; enums do as well. Which rows the answer is
+    true for is for conditions and denials to say: ask `authz.decide` about a row. False for a user
+    that is not stored. Raises ValueError for an unknown word.
+    """
+    asked = Resource(resource.lower()), Operation(operation.lower())
+    ordered = list(Scope)
+    wide_enough = ordered[ordered.index(Scope(scope.lower())) :]
+    scopes = frozenset(one.value for one in wide_enough)
+    try:
+        known = principals.load(_claims(user))
+    except Unauthenticated:
+        return False
+    policy = authz.store.follow(known.policy_revision)
+    return not policy.plan(known.principal.facts, *asked, scopes).never
+
+
+def _claims(user: User) -> Claims:
+    """What a token of the user would say, if it was issued now."""
+    return Claims(
+        kind=PrincipalKind.USER,
+        account_id=user.id,
+        version=user.token_version,
+        session_id=None,
+        container=None,
+        expires_at=utcnow(),
+        jti="",
+    )
