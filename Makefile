@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENT_VENV := .venv-client
 CLIENT_READY := $(CLIENT_VENV)/.ready
+REFERENCE_VENV := .venv-reference
+REFERENCE_READY := $(REFERENCE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint lock bench docs soak clean
@@ -24,7 +26,7 @@ install: $(READY) ## Make the virtual environment from the lock file
 run: $(READY) ## Serve REST, /apidocs and Socket.IO (HOST, PORT and V6SRV_* are honoured)
 	@exec $(BIN)/v6srv start
 
-test: $(READY) $(CLIENT_READY) ## Check everything: style, types, house rules, and all tests
+test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) ## Check everything: style, types, house rules, and all tests
 	bash tools/services.sh
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
@@ -37,6 +39,10 @@ lint: $(READY) ## Style, types and import contracts
 
 $(CLIENT_READY): tests/wire/requirements.lock
 	bash tools/client_venv.sh $(CLIENT_VENV)
+	touch $@
+
+$(REFERENCE_READY): tests/takeover/requirements.lock
+	bash tools/reference_venv.sh $(REFERENCE_VENV)
 	touch $@
 
 bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/README.md)
@@ -55,4 +61,4 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	mv requirements.lock.new requirements.lock
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(CLIENT_VENV) build *.egg-info
+	rm -rf $(VENV) $(CLIENT_VENV) $(REFERENCE_VENV) build *.egg-info

@@ -1,31 +1,17 @@
 """What the tests of quirks share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from tests.api.conftest import sent
 from tests.api.test_token import Outbox
 from tests.realtime.conftest import listen, stored, url
 from v6srv import db
-from v6srv.service import events
-from v6srv.service.events import Event
 
-__all__ = ["listen", "stored", "url"]
-
-
-@pytest.fixture
-def sent() -> Iterator[list[Event]]:
-    """The events of every transaction that was committed, in their order."""
-    heard: list[Event] = []
-
-    def nothing() -> None:
-        """Policy changes are not looked at."""
-
-    events.subscribe(heard.extend, nothing)
-    yield heard
-    events.unsubscribe(heard.extend, nothing)
+__all__ = ["listen", "sent", "stored", "url"]
 
 
 @pytest.fixture

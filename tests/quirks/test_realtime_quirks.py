@@ -145,7 +145,10 @@ def test_s_05_a_socket_in_several_rooms_hears_an_event_once(listen, world, call)
 
 
 def test_s_06_a_user_who_joins_is_told_only_where_the_policies_let_it_in(listen, world):
-    """`viewer` hears of its organization only, so the partner's node does not learn its name."""
+    """`viewer` hears of its organization only, so the partner's node does not learn its name.
+
+    The message itself stays: the trace of scenario.md has it, for users as for nodes.
+    """
     own, partner = listen("north_registry"), listen("south_registry")
     listen("viewer")
     own.wait("message", f"User <viewer> joined room <{room(world, world.org.north)}>")

@@ -9,6 +9,7 @@ from v6srv.cli.configuration import config, files, list_, new
 from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
 from v6srv.cli.serving import serve, start
+from v6srv.cli.takeover import import_v3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +47,7 @@ for command in (
     serve,
     shell,
     import_,
+    import_v3,
     version,
     config,
     db,
