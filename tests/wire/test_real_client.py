@@ -22,6 +22,7 @@ from tests.wire.station import HERE, data_station, errand, eventually
 
 IMAGE = "registry.example/average:1"
 PASSWORD = "Str0ng-Pass!"
+SECRET = "a secret of this study, long enough for its algorithm"
 
 
 @dataclass
@@ -37,11 +38,12 @@ class Study:
     """Public keys, as their owners know them."""
     stations: dict[int, ExitStack] = field(default_factory=dict)
 
-    def start(self, number: int) -> None:
+    def start(self, number: int, **more: Any) -> None:
         """Start a data station."""
         self.stations[number] = ExitStack()
         folder = self.folder / f"station{number}"
-        self.stations[number].enter_context(data_station(self.station(number), folder))
+        settings = {**self.station(number), **more}
+        self.stations[number].enter_context(data_station(settings, folder))
 
     def stop(self, number: int) -> None:
         """Stop it again."""
@@ -88,7 +90,7 @@ class Study:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     folder = tmp_path_factory.mktemp("study")
     ages = _write_data(folder)
-    with live_server() as server:
+    with live_server(V6SRV_JWT_SECRET=SECRET) as server:
         settings: dict[str, Any] = {
             "host": "http://127.0.0.1",
             "port": server.port,
@@ -244,3 +246,17 @@ def test_a_station_computes_what_was_asked_while_it_was_off(study: Study) -> Non
     assert study.get(path)["status"] == "pending"
     study.start(1)
     eventually(lambda: study.get(path)["status"] == "completed")
+
+
+def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) -> None:
+    """Everyday business: the library of the node reconnects with its first token for ever."""
+    study.stop(1)
+    node = study.settings["nodes"][1]
+    eventually(lambda: study.get(f"/node/{node}")["status"] == "offline")
+    study.start(1, secret=SECRET)
+    log = study.folder / "station1" / "station.log"
+    eventually(lambda: "connecting for time 2" in log.read_text())
+    assert "Your token is no longer valid... reconnecting" in log.read_text()
+    eventually(lambda: _online(study, node))
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
