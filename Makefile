@@ -38,11 +38,11 @@ lint: $(READY) ## Style, types and import contracts
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 
 $(CLIENT_READY): tests/wire/requirements.lock
-	bash tools/client_venv.sh $(CLIENT_VENV)
+	bash tools/python311_venv.sh $(CLIENT_VENV) $<
 	touch $@
 
 $(REFERENCE_READY): tests/takeover/requirements.lock
-	bash tools/reference_venv.sh $(REFERENCE_VENV)
+	bash tools/python311_venv.sh $(REFERENCE_VENV) $<
 	touch $@
 
 bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/README.md)

@@ -17,7 +17,7 @@ PYTHON = HERE.parents[1] / ".venv-client" / "bin" / "python"
 def require_client() -> None:
     """Fail, and say how to mend it, when the client environment is missing."""
     if not PYTHON.exists():
-        pytest.fail("the real client is not installed: make test, or tools/client_venv.sh")
+        pytest.fail("the real client is not installed: make test, or tools/python311_venv.sh")
 
 
 def errand(script: str, what: str, settings: dict[str, Any], folder: Path) -> Any:
