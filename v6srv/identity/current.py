@@ -24,16 +24,4 @@ def authenticate(store: PolicyStore) -> Principal:
     known = load(claims())
     store.follow(known.policy_revision)
     note_seen(known)
-    g.principal = known.principal
     return known.principal
-
-
-def principal() -> Principal:
-    """The principal that `authenticate` found for this request."""
-    found: Principal = g.principal
-    return found
-
-
-def principal_from_claims(verified: Claims) -> Principal:
-    """The principal of claims that are no request's, such as a socket's. Raises Unauthenticated."""
-    return load(verified).principal

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, Output, Text, id_field
+from v6srv.wire.base import MAX_ID, Changes, Flag, Input, Output, Text, id_field
 from v6srv.wire.links import ToMany, ToOne
 from v6srv.wire.user import Ids
 
@@ -15,7 +15,7 @@ class RoleIn(Input):
     name = Text(required=True, validate=_NAME)
     description = Text(required=True)
     rules = Ids(allow_none=True)
-    organization_id = fields.Integer(allow_none=True, validate=validate.Range(0, 2**31 - 1))
+    organization_id = fields.Integer(allow_none=True, validate=validate.Range(0, MAX_ID))
 
 
 class RolePatch(Changes):
