@@ -15,6 +15,7 @@ class Resource(StrEnum):
     ROLE = "role"
     PORT = "port"
     EVENT = "event"
+    POLICY = "policy"
 
 
 class Operation(StrEnum):

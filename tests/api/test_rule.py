@@ -46,6 +46,17 @@ def test_filters_narrow_the_list(call, world):
     ]
 
 
+def test_rules_of_resources_that_3x_does_not_know_are_shown_when_asked_for(call, world):
+    shown = {name for name, _, _ in keys(call("nobody", "GET", "/rule"))}
+    assert "policy" not in shown
+    found = call("nobody", "GET", "/rule", query={"name": "policy"})
+    assert keys(found) == [
+        ("policy", "GLOBAL", operation) for operation in ("VIEW", "CREATE", "EDIT", "DELETE")
+    ]
+    assert found.json[0]["id"] == 54
+    assert call("nobody", "GET", "/rule/54").json["name"] == "policy"
+
+
 def test_the_list_comes_in_pages(call, world):
     answer = call("nobody", "GET", "/rule", query={"page": 6, "include": "metadata"})
     assert len(answer.json["data"]) == 3

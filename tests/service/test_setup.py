@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from v6srv import migrations
-from v6srv.authz.rules import DEFAULT_ROLE_NAMES, RULES
+from v6srv.authz.rules import DECLARED, DEFAULT_ROLE_NAMES
 from v6srv.authz.source import PolicyError
 from v6srv.db import make_engine
 from v6srv.identity import passwords
@@ -56,14 +56,14 @@ def _held(sess: Session) -> set[tuple[str, str, str, str]]:
 
 
 def test_a_fresh_server(make: Make, sess: Session) -> None:
-    """Rules 1 to 53 in their order, seven roles, organization and user root."""
+    """All declared rules in their order, seven roles, organization and user root."""
     assert setup.prepare(make(root_password="Giv3n-Pass!"), passwords) is None
     rules = sess.scalars(select(Rule).order_by(Rule.id)).all()
     assert [(r.id, r.name, r.scope, r.operation) for r in rules] == [
         (number, declared.resource, declared.scope, declared.operation)
-        for number, declared in enumerate(RULES, 1)
+        for number, declared in enumerate(DECLARED, 1)
     ]
-    assert len(rules) == 53
+    assert len(rules) == len(DECLARED)
     roles = sess.scalars(select(Role).order_by(Role.id)).all()
     assert [role.id for role in roles] == [1, 2, 3, 4, 5, 6, 7]
     assert tuple(role.name for role in roles) == DEFAULT_ROLE_NAMES
@@ -190,7 +190,7 @@ def test_missing_rules_and_roles_are_added_and_others_are_kept(make: Make, sess:
     sess.commit()
     setup.prepare(make(), passwords)
     sess.expire_all()
-    assert len(sess.scalars(select(Rule)).all()) == 53
+    assert len(sess.scalars(select(Rule)).all()) == len(DECLARED)
     again = sess.scalars(select(Role).where(Role.slug == "viewer")).one()
     assert again.id == viewer_id
     assert len(sess.scalars(select(Role)).all()) == 8
@@ -248,6 +248,6 @@ def test_many_at_once(make: Make, sess: Session) -> None:
     told = [process.stdout for process in done if process.stdout]
     assert len(told) == 1
     assert passwords.check_password(told[0], sess.scalars(select(User.password)).one())
-    assert len(sess.scalars(select(Rule)).all()) == 53
+    assert len(sess.scalars(select(Rule)).all()) == len(DECLARED)
     assert len(sess.scalars(select(Role)).all()) == 7
     assert len(_held(sess)) == 156

@@ -6,7 +6,7 @@ decides again on the row as it would stand. A view holds no session, so it has n
 
 A view gets, of what its guard offers, the keyword arguments that its signature names:
 
-- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`)
+- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole` has)
 - `rows`: AllowedRows (`rows`, `rows_of`)
 - `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
 - `admit(row)`: add, decide on the row as it stands, read it again (`creates`, `edits`)
@@ -181,6 +181,21 @@ def named(
         return {"row": authz.fetch(who, resource, operation, _named(key, location, missing), on)}
 
     return _guard(Rule(callers, resource, operation, on=on.__name__), supply)
+
+
+def whole(
+    resource: Resource, operation: Operation = Operation.VIEW, *, callers: frozenset[PrincipalKind]
+) -> Callable[[View], View]:
+    """Hand only `who` and `authz`, to those who may `operation` the resource as a whole.
+
+    Decided on something that is in no organization and no collaboration and has no owner.
+    """
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+        authz.require_whole(who, resource, operation)
+        return {}
+
+    return _guard(Rule(callers, resource, operation), supply)
 
 
 def own_check(reason: str, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:

@@ -6,6 +6,7 @@ from sqlalchemy import false
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
+from v6srv.authz.rules import OWN_RULES
 from v6srv.model import RoleRule
 from v6srv.model import Rule as Row
 from v6srv.service import roles
@@ -22,8 +23,14 @@ class Rules(MethodView):
     @blp.arguments(RuleQuery, location="query")
     @paged(RuleOut)
     def get(self, query):
-        """List the rules that can be granted."""
+        """List the rules that can be granted.
+
+        Those of resources that 3.x does not know (`policy`) are shown to who asks for them, by
+        `name` or by `role_id`.
+        """
         rules = roles.all_rules()
+        if not {"name", "role_id"} & query.keys():
+            rules = rules.where(Row.name.not_in({rule.resource.value for rule in OWN_RULES}))
         if "name" in query:
             rules = rules.where(Row.name == query["name"])
         if "scope" in query:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, false, literal, select
 from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv.authz.expression import ExpressionError
-from v6srv.authz.facts import MODELS, TABLES, TableFacts
+from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
 from v6srv.authz.matcher import Plan
 from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import Snapshot
@@ -133,6 +133,12 @@ class Authorizer:
         plan, snapshot = self._plan(who, resource, operation)
         if plan.never:
             raise self._denied(who, resource, operation, None, snapshot, "nothing grants this")
+
+    def require_whole(self, who: Principal, resource: Resource, operation: Operation) -> None:
+        """Raise Denied unless `who` may `operation` the resource as a whole, not just a row."""
+        if not self.decide_facts(who, resource, operation, WHOLE):
+            reason = "nothing grants this as a whole"
+            raise self._denied(who, resource, operation, None, self.store.live, reason)
 
     # --- this row
 

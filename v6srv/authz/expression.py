@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from casbin.util import time_match_func
 from casbin.util import util as casbin_util
+
+from v6srv.authz import clock
 
 TRUE = ast.Constant(value=True)
 FALSE = ast.Constant(value=False)
@@ -72,7 +73,7 @@ FUNCTIONS: Mapping[str, Callable[..., bool]] = {
     "meets": meets,
     "within": within,
     "glob": glob,
-    "timeMatch": time_match_func,
+    "timeMatch": clock.within,
 }
 """What a matcher or condition may call, besides `g`, `g2` and `eval`."""
 
@@ -173,6 +174,17 @@ def facts_in(tree: ast.expr, token: str) -> set[str]:
         n.attr
         for n in ast.walk(tree)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == token
+    }
+
+
+def times_in(tree: ast.expr) -> set[str]:
+    """The texts that an expression gives to `timeMatch`."""
+    return {
+        argument.value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "timeMatch"
+        for argument in n.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
 
 

@@ -7,12 +7,13 @@ and sometimes on rows of another (`node`, view, on an organization: may I see it
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Select,
     SQLColumnExpression,
     and_,
     exists,
@@ -26,6 +27,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from v6srv.db import Base
 from v6srv.model import (
+    CasbinRule,
     Collaboration,
     Member,
     Node,
@@ -39,7 +41,7 @@ from v6srv.model import (
 )
 from v6srv.vocabulary import Resource
 
-Values = BindParameter[Any]
+Values = BindParameter[Any] | Select[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class SetOf:
     convert: Callable[[Iterable[Any]], list[int]] = _numbers
     type: type = int
     """Type of the members, as policies write them."""
+    kind: str | None = None
+    """Kind of the members when they are principals: `user` for `user:5`."""
+    empty: bool = False
+    """No row has any member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ _result = Result.__table__.alias("fact_result")
 
 
 def _none(type_: type = int) -> SetOf:
-    return SetOf(lambda values: false(), type=type_)
+    return SetOf(lambda values: false(), type=type_, empty=True)
 
 
 def _one(column: Any) -> SetOf:
@@ -111,7 +117,7 @@ def _one(column: Any) -> SetOf:
 
 
 def _owner(kind: str, column: Any) -> SetOf:
-    return SetOf(lambda values: column.in_(values), _owners(kind), str)
+    return SetOf(lambda values: column.in_(values), _owners(kind), str, kind)
 
 
 def _members_of(collaboration_id: Any) -> SetOf:
@@ -134,7 +140,7 @@ def _collaborations_of(organization_id: Any) -> SetOf:
 
 def _through(fact: SetOf, *path: ColumnElement[bool]) -> SetOf:
     """A set fact of another row, reached by these joins."""
-    return SetOf(lambda values: exists().where(*path, fact.meets(values)), fact.convert, fact.type)
+    return replace(fact, meets=lambda values: exists().where(*path, fact.meets(values)))
 
 
 def _value(column: Any, type_: type, *path: ColumnElement[bool]) -> Scalar:
@@ -232,6 +238,7 @@ TABLES: dict[type[Base], TableFacts] = {
                     ),
                     _owners("user"),
                     str,
+                    "user",
                 ),
                 # A default role belongs to every organization there is.
                 "orgs": SetOf(
@@ -284,6 +291,15 @@ TABLES: dict[type[Base], TableFacts] = {
             },
             sets={name: _through(fact, *_port_task) for name, fact in _task_sets(_task.c).items()},
         ),
+        TableFacts(
+            CasbinRule,
+            CasbinRule.id,
+            scalars={
+                "id": Scalar(CasbinRule.id, int, nullable=False),
+                "org": _nothing(int),
+            },
+            sets={"owners": _none(str), "orgs": _none(), "collabs": _none()},
+        ),
     )
 }
 
@@ -296,11 +312,33 @@ MODELS: dict[Resource, type[Base]] = {
     Resource.TASK: Task,
     Resource.RESULT: Result,
     Resource.PORT: Port,
+    Resource.POLICY: CasbinRule,
 }
 """The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
 
 COMMON: frozenset[str] = frozenset({"id", "owners", "org", "orgs", "collabs"})
 """Facts of every row, whatever its table, and of a socket room."""
+
+
+WHOLE: Mapping[str, Any] = {
+    "id": None,
+    "owners": frozenset(),
+    "org": None,
+    "orgs": frozenset(),
+    "collabs": frozenset(),
+}
+"""Facts of a resource as a whole: what is asked when no single row is meant."""
+
+
+def room_facts(collaboration_id: int, organization_id: int | None = None) -> dict[str, Any]:
+    """Facts of the socket room of a collaboration, or of one organization in it."""
+    orgs = frozenset() if organization_id is None else frozenset({organization_id})
+    return {
+        **WHOLE,
+        "org": organization_id,
+        "orgs": orgs,
+        "collabs": frozenset({collaboration_id}),
+    }
 
 
 def facts_of(resource: Resource) -> frozenset[str]:

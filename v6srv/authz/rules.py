@@ -1,6 +1,6 @@
 """The declared rules: every (resource, scope, operation) that a role or a user can be granted.
 
-`GET /rule` shows them, ids 1 to 53 in this order on a fresh server (rules.csv of the contract).
+`GET /rule` shows those of the contract, ids 1 to 53 in this order on a fresh server (rules.csv).
 What the policy files grant beyond them (conditions, denials, fixed principals) has no rule.
 """
 
@@ -192,6 +192,22 @@ RULES: tuple[Declared, ...] = tuple(
         ("event", "global", "create", "Trigger socket events in all collaborations"),
     )
 )
+
+OWN_RULES: tuple[Declared, ...] = (
+    Declared(
+        Resource.POLICY,
+        Scope.GLOBAL,
+        Operation.VIEW,
+        "See the policy: its lines, its history, its decisions and why they were made",
+    ),
+    Declared(Resource.POLICY, Scope.GLOBAL, Operation.CREATE, "Add lines to the policy"),
+    Declared(Resource.POLICY, Scope.GLOBAL, Operation.EDIT, "Change lines that were added"),
+    Declared(Resource.POLICY, Scope.GLOBAL, Operation.DELETE, "Remove lines that were added"),
+)
+"""Rules of resources that the contract does not know; who holds one of them holds the server."""
+
+DECLARED: tuple[Declared, ...] = (*RULES, *OWN_RULES)
+"""Every rule that can be granted, in the order of their ids on a fresh server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,22 @@ import hashlib
 import itertools
 import logging
 import threading
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from casbin.model import Model
 
-from v6srv.authz.expression import ExpressionError, facts_in
+from v6srv.authz import clock
+from v6srv.authz.expression import ExpressionError, facts_in, times_in
 from v6srv.authz.facts import COMMON, MODELS, TABLES, TableFacts, facts_of
 from v6srv.authz.matcher import Plan, Program, closure
 from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
-from v6srv.authz.rules import DEFAULT_ROLES, RULES
+from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
 from v6srv.authz.source import Line, PolicyError, Problem, read_file
 from v6srv.authz.validate import check_lines, check_model_text
 from v6srv.authz.where import Where, known_facts_only, where
@@ -75,6 +79,26 @@ class Snapshot:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._wheres: dict[tuple[Any, ...], Where] = {}
         self._building = threading.Lock()
+        self.moments: tuple[datetime, ...] = self._moments()
+        """When something changes by itself because a time limit begins or ends, in order."""
+
+    def _moments(self) -> tuple[datetime, ...]:
+        conditions = {line.values[at] for line in self.program.lines for at in self._conditions()}
+        trees = [self.program.tree, *(self.program.condition(text) for text in conditions)]
+        texts = {text for tree in trees for text in times_in(tree)}
+        moments = set()
+        for text in texts - {clock.OPEN_END}:
+            with suppress(ValueError):  # a condition that fails never matches: nothing changes
+                moments.add(clock.read(text))
+        return tuple(sorted(moments))
+
+    def _conditions(self) -> list[int]:
+        policy = self.definition.policy
+        return [at for at, name in enumerate(policy) if name == "p_cond"]
+
+    def turned_since(self, before: datetime) -> bool:
+        """Whether a time limit has begun or ended after `before` and until now."""
+        return bisect_right(self.moments, before) < bisect_right(self.moments, clock.now())
 
     def _program(
         self,
@@ -199,7 +223,10 @@ def read_definition(path: Path) -> Definition:
 
 
 def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
-    """model.conf and all lines of the CSV files of a folder, files by name."""
+    """model.conf and all lines of the CSV files of a folder, files by name.
+
+    Time limits of lines have become part of their conditions.
+    """
     definition = read_definition(folder / "model.conf")
     lines: list[Line] = []
     problems: list[Problem] = []
@@ -207,7 +234,34 @@ def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
         more, wrong = read_file(path)
         lines += more
         problems += wrong
-    return definition, lines, problems
+    limited, wrong = with_limits(definition, lines)
+    return definition, limited, problems + wrong
+
+
+def _limited(definition: Definition, line: Line) -> Line | Problem:
+    """A line with its time limits made part of its condition, where the matcher asks for it."""
+    if line.valid_from is None and line.valid_until is None:
+        return line
+    if line.ptype != "p" or "p_cond" not in definition.policy:
+        return Problem(line.origin, "only lines with a condition (p) can be limited in time")
+    if line.valid_from and line.valid_until and line.valid_from >= line.valid_until:
+        return Problem(line.origin, "valid_until is not after valid_from")
+    at = definition.policy.index("p_cond")
+    if len(line.values) <= at:
+        return line  # too short, which is said elsewhere
+    time = f"timeMatch('{clock.write(line.valid_from)}', '{clock.write(line.valid_until)}')"
+    given = line.values[at]
+    condition = time if given == "True" else f"{time} && ({given})"
+    return replace(line, values=(*line.values[:at], condition, *line.values[at + 1 :]))
+
+
+def with_limits(definition: Definition, lines: Iterable[Line]) -> tuple[list[Line], list[Problem]]:
+    """Lines as the matcher sees them: time limits are part of conditions."""
+    limited = [_limited(definition, line) for line in lines]
+    return (
+        [line for line in limited if isinstance(line, Line)],
+        [problem for problem in limited if isinstance(problem, Problem)],
+    )
 
 
 def build(folder: Path, from_database: Iterable[Line] = (), revision: int = 0) -> Snapshot:
@@ -216,8 +270,9 @@ def build(folder: Path, from_database: Iterable[Line] = (), revision: int = 0) -
     Raises PolicyError with every problem found.
     """
     definition, lines, problems = read_folder(folder)
-    lines = [*lines, *from_database]
-    problems += check_lines(definition, lines)
+    added, more = with_limits(definition, from_database)
+    lines += added
+    problems += [*more, *check_lines(definition, lines)]
     if problems:
         raise PolicyError(problems)
     try:
@@ -311,8 +366,8 @@ def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operat
         ]
         grants[role.slug] = {
             (rule.resource, rule.scope, rule.operation)
-            for rule in RULES
-            if any(_grants(values, at, rule.key) for values in held)
+            for rule in DECLARED
+            if any(_grants(values, at, rule) for values in held)
         }
     return grants
 
@@ -322,11 +377,13 @@ def _is(line: Line, at: Mapping[str, int], field: str, value: str) -> bool:
     return field not in at or line.values[at[field]] == value
 
 
-def _grants(values: Sequence[str], at: Mapping[str, int], key: tuple[str, str, str]) -> bool:
-    resource, scope, operation = key
-    everything = values[at["res"]] == "*" and values[at["scope"]] == Scope.GLOBAL
+def _grants(values: Sequence[str], at: Mapping[str, int], rule: Declared) -> bool:
+    """A line for all resources stands for the rules of the contract; others it does not list."""
+    resource, scope, operation = rule.key
+    anything = values[at["res"]] == "*" and rule not in OWN_RULES
+    everything = anything and values[at["scope"]] == Scope.GLOBAL
     return (
-        values[at["res"]] in (resource, "*")
+        (anything or values[at["res"]] == resource)
         and values[at["act"]] in (operation, "*")
         and (everything or values[at["scope"]] == scope)
     )

@@ -3,8 +3,10 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from v6srv.authz import clock
 from v6srv.errors import Invalid
 
 
@@ -38,6 +40,9 @@ class Line:
     origin: str
     columns: tuple[int, ...] = ()
     """Where each value starts in its line of a file, from 1; empty for lines of the database."""
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    """When the line counts: from the first moment on, until just before the other."""
 
     def at(self, index: int) -> str:
         """The place of one value: `file:line:column`."""
@@ -95,15 +100,40 @@ def read_file(path: Path) -> tuple[list[Line], list[Problem]]:
             column, _, message = str(error).partition(": ")
             problems.append(Problem(f"{origin}:{column}", message))
             continue
+        try:
+            limits = _take_limits(fields)
+        except ValueError as error:
+            column, _, message = str(error).partition(": ")
+            problems.append(Problem(f"{origin}:{column}", message))
+            continue
         lines.append(
             Line(
                 fields[0][0],
                 tuple(value for value, _ in fields[1:]),
                 origin,
                 tuple(column for _, column in fields[1:]),
+                **limits,
             )
         )
     return lines, problems
+
+
+_LIMITS = ("valid_from", "valid_until")
+
+
+def _take_limits(fields: list[tuple[str, int]]) -> dict[str, datetime]:
+    """Take `valid_from=...` and `valid_until=...` from the end of a line. Raises ValueError."""
+    limits: dict[str, datetime] = {}
+    while len(fields) > 1 and fields[-1][0].partition("=")[0].strip() in _LIMITS:
+        text, column = fields.pop()
+        name, _, moment = (part.strip() for part in text.partition("="))
+        if name in limits:
+            raise ValueError(f"{column}: {name} is given twice")
+        try:
+            limits[name] = clock.read(moment, end=name == "valid_until")
+        except ValueError as error:
+            raise ValueError(f"{column}: {name}: {moment!r} is no date or time") from error
+    return limits
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

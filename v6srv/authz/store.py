@@ -8,8 +8,9 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from v6srv.authz.snapshot import Snapshot, build
 from v6srv.authz.source import Line, PolicyError
@@ -18,7 +19,7 @@ from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
 
 log = logging.getLogger(__name__)
 
-_ADDED = "db:casbin_rule:"
+ADDED = "db:casbin_rule:"
 """Origin of the lines that admins add, followed by the id of the row."""
 
 
@@ -44,10 +45,21 @@ def database_lines() -> list[Line]:
         for role, rule in session.execute(custom)
     ]
     added = select(CasbinRule.__table__).order_by(CasbinRule.id)
-    for id, ptype, *values in session.execute(added):
-        given = tuple(value for value in values if value is not None)
-        lines.append(Line(ptype or "", given, f"{_ADDED}{id}"))
+    lines += [line_of(row) for row in session.execute(added)]
     return lines
+
+
+def line_of(row: Row[Any] | CasbinRule) -> Line:
+    """The line that a row of `casbin_rule` is."""
+    values = (row.v0, row.v1, row.v2, row.v3, row.v4, row.v5)
+    given = tuple(value for value in values if value is not None)
+    return Line(
+        row.ptype or "",
+        given,
+        f"{ADDED}{row.id}",
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )
 
 
 def _revision() -> int:
@@ -84,7 +96,7 @@ class PolicyStore:
         try:
             return build(self.folder, lines, _revision()), None
         except PolicyError as error:
-            bad = {p.origin for p in error.problems if p.origin.startswith(_ADDED)}
+            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)}
             if not bad:
                 raise
             kept = [line for line in lines if line.origin not in bad]

@@ -48,7 +48,7 @@ def downgrade(revision: str, **options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
-        _must_exist(settings.uri)
+        must_exist(settings.uri)
         migrations.downgrade(settings.uri, revision)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
@@ -61,7 +61,7 @@ def check_database(**options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
-        _must_exist(settings.uri)
+        must_exist(settings.uri)
         at, head = migrations.current(settings.uri), migrations.head()
         if at != head:
             error(f"The schema is at {at}, this release needs {head}: run v6srv db upgrade")
@@ -75,7 +75,7 @@ def _file_of(uri: str) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def _must_exist(uri: str) -> None:
+def must_exist(uri: str) -> None:
     """Looking at a SQLite database that is not there would make an empty one."""
     file = _file_of(uri)
     if file and not file.exists():

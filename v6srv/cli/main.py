@@ -8,6 +8,7 @@ from click.shell_completion import get_completion_class
 from v6srv.cli.configuration import config, files, list_, new
 from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
+from v6srv.cli.policy import policy
 from v6srv.cli.serving import serve, start
 from v6srv.cli.takeover import import_v3
 
@@ -51,6 +52,7 @@ for command in (
     version,
     config,
     db,
+    policy,
     completion,
 ):
     cli.add_command(command)

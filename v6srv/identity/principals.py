@@ -4,7 +4,7 @@ The same query reads the revision of the policy, so a decision is never made by 
 the transaction it is made in, on any process.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Select, exists, select, update
 
 from v6srv.authz.principal import Principal
-from v6srv.db import json_rows, session, utcnow, writing
-from v6srv.errors import Unauthenticated
+from v6srv.db import LARGEST_ID, json_rows, session, utcnow, writing
+from v6srv.errors import Invalid, NotFound, Unauthenticated
 from v6srv.identity.tokens import Claims
 from v6srv.model import (
     Account,
@@ -104,36 +104,38 @@ def _row(claims: Claims, query: Select[Any], id_column: Any) -> Any:
 
 
 def _user_of(claims: Claims) -> Known:
-    return _known_user(claims, _row(claims, _user_query, _user.id))
+    row = _row(claims, _user_query, _user.id)
+    return _known_user(claims.account_id, row, claims.session_id)
 
 
-def _known_user(claims: Claims, row: Any) -> Known:
+def _known_user(id: int, row: Any, session_id: str | None = None) -> Known:
     roles = [f"role:{slug or id}" for id, slug in row.roles]
     rules = [f"rule:{id}" for id in row.rules]
     principal = Principal(
         PrincipalKind.USER,
-        claims.account_id,
+        id,
         row.organization_id,
         frozenset(row.collaborations),
         (*roles, *rules),
         row.name or "",
-        session_id=claims.session_id,
+        session_id=session_id,
     )
     return Known(principal, row.revision or 0, row.last_seen)
 
 
 def _node_of(claims: Claims) -> Known:
-    return _known_node(claims, _row(claims, _node_query, _node.id))
+    row = _row(claims, _node_query, _node.id)
+    return _known_node(claims.account_id, row, claims.session_id)
 
 
-def _known_node(claims: Claims, row: Any) -> Known:
+def _known_node(id: int, row: Any, session_id: str | None = None) -> Known:
     principal = Principal(
         PrincipalKind.NODE,
-        claims.account_id,
+        id,
         row.organization_id,
         frozenset() if row.collaboration_id is None else frozenset((row.collaboration_id,)),
         name=row.name or "",
-        session_id=claims.session_id,
+        session_id=session_id,
     )
     return Known(principal, row.revision or 0, row.last_seen)
 
@@ -160,8 +162,57 @@ def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
         for c in of_kind:
             row = rows.get(c.account_id)
             if row is not None and c.honoured(row.token_version, row.kept_session):
-                found[c] = known(c, row)
+                found[c] = known(c.account_id, row, c.session_id)
     return found
+
+
+def everyone(ids: Collection[int] | None = None) -> Iterator[Known]:
+    """All users, then all nodes, by id, whether or not they hold a token; `ids` picks some.
+
+    For what looks at the policy from above: who can do something, what would change.
+    """
+    for query, id_column, known in (
+        (_user_query.add_columns(_user.id), _user.id, _known_user),
+        (_node_query.add_columns(_node.id), _node.id, _known_node),
+    ):
+        chosen = query if ids is None else query.where(id_column.in_(ids))
+        for row in session.execute(chosen.order_by(id_column)):
+            yield known(row.id, row)
+
+
+def named(subject: str) -> Known:
+    """The principal that policies call by this name: `user:5`, `node:3`, or `container:9`.
+
+    A container is that of the task of this number, at the first organization that works on it.
+    Raises Invalid for a word that is no such name, and NotFound when there is none.
+    """
+    kind, _, number = subject.partition(":")
+    if kind not in tuple(PrincipalKind) or not number.isascii() or not number.isdecimal():
+        raise Invalid(f"{subject!r} is not user:<id>, node:<id> or container:<task id>")
+    id = int(number)
+    if id > LARGEST_ID:
+        raise NotFound(f"There is no {subject}")
+    if kind == PrincipalKind.CONTAINER:
+        return _container_named(subject, id)
+    for known in everyone([id]):
+        if known.principal.kind == kind:
+            return known
+    raise NotFound(f"There is no {subject}")
+
+
+def _container_named(subject: str, task_id: int) -> Known:
+    query = (
+        select(*_node_columns, _node.id, Task.run_id, Task.image)
+        .select_from(_nodes.join(Task.__table__, Task.collaboration_id == _node.collaboration_id))
+        .join(Result, Result.task_id == Task.id)
+        .where(Task.id == task_id, Result.organization_id == _node.organization_id)
+        .order_by(Result.id)
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no {subject}")
+    return _known_container(row.id, task_id, row)
 
 
 def _container_of(claims: Claims) -> Known:
@@ -176,9 +227,13 @@ def _container_of(claims: Claims) -> Known:
     row = _row(claims, query, _node.id)
     if not row.open:
         raise Unauthenticated("Container-token is not valid")
+    return _known_container(claims.account_id, task_id, row)
+
+
+def _known_container(node_id: int, task_id: int, row: Any) -> Known:
     principal = Principal(
         PrincipalKind.CONTAINER,
-        claims.account_id,
+        node_id,
         row.organization_id,
         frozenset((row.collaboration_id,)),
         name=row.name or "",

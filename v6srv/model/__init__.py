@@ -9,7 +9,7 @@ from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
 from v6srv.model.role import Role
 from v6srv.model.rule import Rule
-from v6srv.model.system import CasbinRule, Outbox, PolicyRevision
+from v6srv.model.system import CasbinRule, Outbox, PolicyRevision, PolicyVersion
 from v6srv.model.task import Run, Task
 from v6srv.model.user import User
 
@@ -24,6 +24,7 @@ __all__ = [
     "Outbox",
     "Permission",
     "PolicyRevision",
+    "PolicyVersion",
     "Port",
     "Result",
     "Role",

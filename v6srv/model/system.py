@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, String, update
+from sqlalchemy import JSON, String, Text, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from v6srv.db import Base, session, utcnow
@@ -63,3 +63,34 @@ class CasbinRule(Base):
     v3: Mapped[str | None] = mapped_column(String(255))
     v4: Mapped[str | None] = mapped_column(String(255))
     v5: Mapped[str | None] = mapped_column(String(255))
+    valid_from: Mapped[datetime | None]
+    """The line counts from this moment on; None: from ever."""
+    valid_until: Mapped[datetime | None]
+    """The line counts until just before this moment; None: for ever."""
+    comment: Mapped[str | None] = mapped_column(Text)
+    author: Mapped[str | None] = mapped_column(String(100))
+    """Who added it, as policies know principals (`user:5`); None when it came by another way."""
+    created_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The fields that are given, without the type of the line."""
+        fields = (self.v0, self.v1, self.v2, self.v3, self.v4, self.v5)
+        return tuple(field for field in fields if field is not None)
+
+
+class PolicyVersion(Base):
+    """Policy files that were live once: what history shows and rollback brings back."""
+
+    __tablename__ = "policy_version"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    author: Mapped[str] = mapped_column(String(100))
+    """Who published it, in the words of the one who ran the command."""
+    message: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 over the names and texts of the files."""
+    files: Mapped[dict[str, str]] = mapped_column(JSON)
+    """Text of each file by its path below the policy folder."""

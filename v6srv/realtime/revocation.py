@@ -4,6 +4,7 @@ import logging
 
 from flask_socketio import SocketIO
 
+from v6srv.authz import clock
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.snapshot import Snapshot
 from v6srv.identity import principals
@@ -20,7 +21,8 @@ BREATHE_EVERY = 100
 
 
 class Revocation:
-    """Decides the rooms of this process's sockets again whenever policy or membership changes.
+    """Decides the rooms of this process's sockets again whenever policy or membership changes, or a
+    time limit of a line begins or ends.
 
     A change is noticed at once when this process commits it, else at the next poll.
     """
@@ -31,6 +33,7 @@ class Revocation:
         self._authz = authz
         self._seen: tuple[int, int] | None = None
         self._policy: Snapshot | None = None
+        self._at = clock.now()
         self._wake = None
         self.generation = 0
         """Raised when a review begins, before it reads anything."""
@@ -57,9 +60,10 @@ class Revocation:
             return
         now = rooms.revision()
         policy = self._authz.store.follow(now[0])
-        if now == self._seen and policy is self._policy:
+        at, before = clock.now(), self._at
+        if now == self._seen and policy is self._policy and not policy.turned_since(before):
             return
-        self._seen, self._policy = now, policy
+        self._seen, self._policy, self._at = now, policy, at
         try:
             self.review()
         except BaseException:

@@ -1,11 +1,11 @@
 """Which rooms a principal may be in. Joining a room is viewing an object of resource `event`."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import select
 
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.facts import room_facts
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.model import Collaboration, PolicyRevision
@@ -67,12 +67,5 @@ def _may_hear(
     authz: Authorizer, who: Principal, collaboration_id: int, organization_id: int | None = None
 ) -> bool:
     """Whether policies allow the room of the collaboration, or of one organization in it."""
-    whole = organization_id is None
-    facts: Mapping[str, Any] = {
-        "id": None,
-        "owners": frozenset(),
-        "org": organization_id,
-        "orgs": frozenset() if whole else frozenset({organization_id}),
-        "collabs": frozenset({collaboration_id}),
-    }
+    facts = room_facts(collaboration_id, organization_id)
     return authz.decide_facts(who, Resource.EVENT, Operation.VIEW, facts)

@@ -18,7 +18,7 @@ from sqlalchemy import delete, exists, insert, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from v6srv import migrations
-from v6srv.authz.rules import DEFAULT_ROLES, RULES
+from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.snapshot import build, declared_grants
 from v6srv.db import make_engine, session, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
@@ -131,7 +131,7 @@ def _complete_rules(sess: Session) -> bool:
     """Add the declared rules that are missing, in their order; True when something changed."""
     known = {(rule.name, rule.scope, rule.operation): rule for rule in sess.scalars(select(Rule))}
     changed = False
-    for declared in RULES:
+    for declared in DECLARED:
         rule = known.get((declared.resource, declared.scope, declared.operation))
         if rule is None:
             rule = Rule(

@@ -1,0 +1,36 @@
+"""The facts that Python reads of rows are those that SQL decides by."""
+
+import random
+
+import pytest
+
+from tests.authz.random_world import make_world
+from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.row_facts import row_facts
+from v6srv.db import Base, connect, session
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_row_facts_are_those_of_the_oracle(database_uri: str, seed: int) -> None:
+    engine = connect(database_uri)
+    Base.metadata.create_all(engine)
+    try:
+        world = make_world(random.Random(seed), session())
+        session.flush()
+        checked = 0
+        for resource, rows in world.rows.items():
+            model = MODELS[resource]
+            known = row_facts(model, [row.id for row in rows], resource)
+            assert len(known) == len(rows)
+            for row in rows:
+                expected = world.facts[resource, row.id]
+                for name in TABLES[model].names & vars(expected).keys():
+                    assert getattr(known[row.id], name) == getattr(expected, name), (resource, name)
+                    checked += 1
+                assert known[row.id].type == resource
+        assert checked > 50
+        assert row_facts(MODELS[resource], [10**6], resource) == {}
+    finally:
+        session.rollback()
+        session.remove()
+        engine.dispose()

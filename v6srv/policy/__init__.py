@@ -1,0 +1,1 @@
+"""What people do with policies: check, test, explain, compare, publish, look back."""
