@@ -15,6 +15,7 @@ from v6srv.api import (
     node,
     organization,
     password,
+    policy_version,
     port,
     recover,
     result,
@@ -53,6 +54,7 @@ RESOURCES = (
     recover,
     password,
     kill,
+    policy_version,
 )
 """The modules with endpoints, in the order of the documentation."""
 

@@ -29,6 +29,6 @@ class Health(MethodView):
     @blp.alt_response(503, schema=HealthOut)
     def get(self):
         """Whether the database answers; 503 when it does not."""
-        answers = health.database_answers()
-        status = HTTPStatus.OK if answers else HTTPStatus.SERVICE_UNAVAILABLE
-        return {"database": answers}, status.value
+        found = health.look(guard.authorizer())
+        status = HTTPStatus.OK if found["database"] else HTTPStatus.SERVICE_UNAVAILABLE
+        return found, status.value

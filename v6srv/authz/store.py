@@ -6,18 +6,21 @@ policy; what is invalid leaves the old snapshot live and is kept in `problem`.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select
 
-from v6srv.authz.snapshot import Snapshot, build
-from v6srv.authz.source import Line, PolicyError
+from v6srv.authz.folder import SHADOW, reading
+from v6srv.authz.snapshot import Snapshot, assemble, build
+from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.db import session
 from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
 
 log = logging.getLogger(__name__)
+
+_Make = Callable[[], tuple[Snapshot, tuple[Problem, ...]]]
 
 ADDED = "db:casbin_rule:"
 """Origin of the lines that admins add, followed by the id of the row."""
@@ -72,21 +75,51 @@ class PolicyStore:
     def __init__(self, folder: Path) -> None:
         """Load `folder` and the database; raises PolicyError when the policy is not valid."""
         self.folder = folder
-        self.problem: str | None = None
-        """Why the newest version is not live; None when it is."""
+        self.problems: tuple[Problem, ...] = ()
+        """Why the newest version is not live; empty when it is."""
+        self.shadow: Snapshot | None = None
+        """The candidate in the folder `shadow`: asked beside the live policy, never obeyed."""
+        self.shadow_problems: tuple[Problem, ...] = ()
+        """Why there is no candidate although its folder has files."""
+        self._refused = 0
+        """The last revision that could not go live: it is not tried at every request."""
         self._changing = threading.Lock()
-        self._seen = self._stamp()
+        self._seen = self._stamp(folder)
+        self._shadow_seen = self._stamp(folder / SHADOW)
         self.live: Snapshot = self._build()
+        self._build_shadow()
 
-    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
-        files = sorted([*self.folder.glob("*.conf"), *self.folder.glob("*.csv")])
+    @property
+    def problem(self) -> str | None:
+        """All `problems` in one text; None when the newest version is live."""
+        return "\n".join(map(str, self.problems)) or None
+
+    @staticmethod
+    def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+        files = sorted([*folder.glob("*.conf"), *folder.glob("*.csv")])
         stats = ((path, path.stat()) for path in files)
-        return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+        return tuple(
+            (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size) for path, stat in stats
+        )
 
     def _build(self) -> Snapshot:
-        return build(self.folder, database_lines(), _revision())
+        with reading(self.folder):
+            return build(self.folder, database_lines(), _revision())
 
-    def _build_without_bad_rows(self) -> tuple[Snapshot, str | None]:
+    def _build_shadow(self) -> None:
+        """Build the candidate anew, from its files and the lines of the database."""
+        folder = self.folder / SHADOW
+        self.shadow, self.shadow_problems = None, ()
+        if not self._shadow_seen:
+            return
+        try:
+            with reading(folder):
+                self.shadow = build(folder, database_lines(), self.live.revision)
+        except PolicyError as error:
+            self.shadow_problems = error.problems
+            log.error("the policy in shadow cannot be asked: %s", error)
+
+    def _build_without_bad_rows(self) -> tuple[Snapshot, tuple[Problem, ...]]:
         """As `_build`, but rows of `casbin_rule` that are wrong by themselves are left out.
 
         They have never been live, so nothing is lost; and a bad row must not keep a right alive
@@ -94,47 +127,78 @@ class PolicyStore:
         """
         lines = database_lines()
         try:
-            return build(self.folder, lines, _revision()), None
+            with reading(self.folder):
+                return build(self.folder, lines, _revision()), ()
         except PolicyError as error:
             bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)}
-            if not bad:
-                raise
             kept = [line for line in lines if line.origin not in bad]
-            return build(self.folder, kept, _revision()), str(error)
+            try:
+                with reading(self.folder):
+                    return build(self.folder, kept, _revision()), error.problems
+            except PolicyError:  # the files: what the database says counts all the same
+                return self._with_live_files(kept, _revision()), error.problems
+
+    def _with_live_files(self, lines: Iterable[Line], revision: int) -> Snapshot:
+        live = self.live
+        from_files = [line for line in live.lines if not line.origin.startswith(DATABASE)]
+        return assemble(live.definition, from_files, lines, revision)
+
+    def candidate(self, lines: Sequence[Line]) -> Snapshot:
+        """The live files with other lines of the database; nothing goes live.
+
+        Rows of `casbin_rule` that are bad and not live anyway are left out. Raises PolicyError.
+        """
+        live = {line.origin for line in self.live.lines}
+        try:
+            return self._with_live_files(lines, self.live.revision)
+        except PolicyError as error:
+            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)} - live
+            kept = [line for line in lines if line.origin not in bad]
+            if len(kept) == len(lines):
+                raise
+            return self._with_live_files(kept, self.live.revision)
 
     def reload(self, reason: str) -> bool:
         """Build a new snapshot and swap it in; False when it is not valid and the old one stays."""
         with self._changing:
-            self._seen = self._stamp()
-            return self._swap(reason, lambda: (self._build(), None))
+            self._seen, self._refused = self._stamp(self.folder), 0
+            return self._swap(reason, lambda: (self._build(), ()))
 
-    def _swap(self, reason: str, make: Callable[[], tuple[Snapshot, str | None]]) -> bool:
+    def _swap(self, reason: str, make: _Make) -> bool:
         try:
-            snapshot, problem = make()
+            snapshot, problems = make()
         except PolicyError as error:
-            self.problem = str(error)
+            self.problems = error.problems
             log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
             return False
         log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
-        if problem:
-            log.error("policy %s is live without bad rows: %s", snapshot.version, problem)
-        self.live, self.problem = snapshot, problem
+        self.live, self.problems = snapshot, problems
+        if problems:
+            log.error("policy %s is live without bad rows: %s", snapshot.version, self.problem)
+        self._build_shadow()
         return True
 
     def follow(self, revision: int) -> Snapshot:
         """The snapshot of at least this revision of the database, loaded now if need be."""
-        if revision > self.live.revision:
+        if revision > max(self.live.revision, self._refused):
             with self._changing:
-                if revision > self.live.revision:
-                    self._swap(f"revision {revision}", self._build_without_bad_rows)
+                if revision > max(self.live.revision, self._refused) and not self._swap(
+                    f"revision {revision}", self._build_without_bad_rows
+                ):
+                    self._refused = revision
         return self.live
 
     def poll_files(self) -> bool:
         """Reload when a file of the folder has changed; True when a new snapshot went live."""
         try:
-            changed = self._stamp() != self._seen
+            changed = self._stamp(self.folder) != self._seen
+            candidate = self._stamp(self.folder / SHADOW)
         except OSError:
             return False  # replaced just now; the next poll sees it
+        if candidate != self._shadow_seen:
+            with self._changing:
+                self._shadow_seen = candidate
+                self._build_shadow()
         return changed and self.reload("files changed")
 
 

@@ -18,10 +18,12 @@ from sqlalchemy import delete, exists, insert, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from v6srv import migrations
+from v6srv.authz.folder import read_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.snapshot import build, declared_grants
 from v6srv.db import make_engine, session, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
+from v6srv.service import policy_versions
 from v6srv.settings import Settings
 from v6srv.vocabulary import Operation, Scope
 
@@ -62,12 +64,12 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     with _alone(settings.instance / ".setup.lock"):
         install_policies(settings.policies)
         build(settings.policies)  # what could not go live must not leave a database behind
-        grants = declared_grants(settings.policies)
+        grants, policy = declared_grants(settings.policies), read_files(settings.policies)
         migrations.upgrade(settings.uri)
         engine = make_engine(settings.uri)
         try:
             with Session(engine) as sess:
-                return _seed(sess, grants, settings, passwords)
+                return _seed(sess, grants, policy, settings, passwords)
         finally:
             engine.dispose()
 
@@ -85,7 +87,13 @@ def install_policies(folder: Path) -> None:
     log.info("the default policies were copied to %s", folder)
 
 
-def _seed(sess: Session, grants: Grants, settings: Settings, passwords: Passwords) -> str | None:
+def _seed(
+    sess: Session,
+    grants: Grants,
+    policy: Mapping[str, str],
+    settings: Settings,
+    passwords: Passwords,
+) -> str | None:
     """Rules, default roles, policy revision and, into an empty user table, `root`: one transaction.
 
     Returns the password of `root` if it was generated.
@@ -101,6 +109,7 @@ def _seed(sess: Session, grants: Grants, settings: Settings, passwords: Password
         changed = _complete_rules(sess)
         changed |= complete_roles(sess, grants)
         _raise_revision(sess, changed)
+        policy_versions.record(sess, policy, policy_versions.SERVER, "found at start")
         if stored is None or sess.scalar(select(exists(select(User.id)))):
             return None
         _create_root(sess, settings.root_email, stored)
@@ -113,11 +122,12 @@ def follow_policy_files(folder: Path) -> None:
     Its own transaction: the files changed, not a request. Raises PolicyError when the files are
     not valid.
     """
-    grants = declared_grants(folder)
+    grants, policy = declared_grants(folder), read_files(folder)
     with writing():
         sess = session()
         _wait_for_others(sess)
         _raise_revision(sess, complete_roles(sess, grants))
+        policy_versions.record(sess, policy, policy_versions.SERVER, "changed on disk")
         sess.commit()
 
 

@@ -15,3 +15,11 @@ class HealthOut(Output):
     """Whether the server can do its work."""
 
     database = fields.Boolean(required=True)
+    problems = fields.List(
+        fields.String(),
+        metadata={
+            "description": "What an admin should look at although requests are answered, such as a"
+            " version of the policy that could not go live, with file and line; the texts are in"
+            " the log and in `/policy`. Absent when there is nothing."
+        },
+    )
