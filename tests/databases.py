@@ -77,6 +77,7 @@ class Databases:
             "root_password": small_world.PASSWORD,
             "password_rounds": 4,
             "jwt_secret_key": "a secret of the tests, long enough for HS256",
+            "decision_log": {"sample": 0},  # chance must not add a query to a test
         }
         return Settings(**{**values, **more})
 

@@ -21,7 +21,7 @@ def _views(app: Flask) -> dict[tuple[str, str], Any]:
     found = {}
     for rule in app.url_map.iter_rules():
         view = getattr(app.view_functions[rule.endpoint], "view_class", None)
-        if view is None or not rule.rule.startswith("/api/"):
+        if view is None or not rule.rule.startswith(("/api/", "/access/", "/.well-known/")):
             continue
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             found[method, rule.rule] = getattr(view, method.lower())

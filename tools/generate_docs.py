@@ -1,35 +1,67 @@
-"""Write docs/policies.md from code and policies. `--check` only says whether it is up to date."""
+"""Write docs/policies/reference.md from code and policies. `--check` says if it is up to date."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import click
+
+from v6srv.authz.codes import CODES
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.principal import SUBJECT_FACTS
-from v6srv.authz.rules import DEFAULT_ROLES, RULES
+from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.snapshot import declared_grants
+from v6srv.cli.audit import audit
+from v6srv.cli.policy import policy
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "docs" / "policies.md"
+TARGET = ROOT / "docs" / "policies" / "reference.md"
 
 _HEAD = """# Policies: reference
 
 Generated from the code and `policies/` by `make docs`; do not edit.
 
+## Lines
+
 A line of a CSV file grants or denies:
 
 ```
 p, subject, resource, scope, operation, condition, effect
+p, subject, resource, scope, operation, condition, effect, valid_from=2026-06-01, valid_until=2026-06-30T18:00:00+02:00
 g, member, role
 ```
 
-A subject is `role:<name>` (default and file roles), `role:<id>` (custom roles), `rule:<id>` (an
-extra rule), `user:<id>`, `node:<id>`, `org:<id>` or `kind:<user|node|container>`. What a line means
-is said by the matcher in `model.conf`. A matching `deny` beats every `allow`; nothing matching is a
-denial. Changed files go live by themselves when they are valid; otherwise the old policy stays, and
-the log says what is wrong, with file, line and column.
+A subject is `role:<name>` (default roles, and roles that files make up), `role:<id>` (custom roles of the database), `rule:<id>`
+(an extra rule), `user:<id>`, `node:<id>`, `org:<id>` or `kind:<user|node|container>`. `g` lets a member have what a role has; a
+member may be a role. What a line means is said by the matcher in `model.conf`. A matching `deny` beats every `allow`; nothing
+matching is a denial.
+
+`valid_from` and `valid_until` are optional and stand at the end. Times are ISO 8601, UTC unless they say otherwise; the line
+counts from `valid_from` on and until just before `valid_until`. A day without a time is meant as a whole: from its beginning, or
+until its end. They become part of the condition, as `timeMatch('<from>', '<until>')`.
+
+Changed files go live by themselves when they are valid, within a second; otherwise the old policy stays, and the log,
+`/health` and `/policy` say what is wrong.
 """
+
+_TYPES = {int: "number", str: "text", bool: "true or false"}
+_SETS = {"collabs": "set of numbers", "changes": "set of names of fields", "roles": "set of roles"}
+
+_SUBJECT_MEANING = {
+    "id": "`user:5`, `node:3`, `container:9` (the number of its task)",
+    "kind": "`kind:user`, `kind:node` or `kind:container`",
+    "group": "`org:3`: the organization as a subject of lines",
+    "account": "number of the user or node; of a container, of the node that runs it",
+    "org": "number of the organization",
+    "task": "the task of a container",
+    "run": "the run of a container",
+    "image": "the image of a container",
+    "collabs": "the collaborations of the organization; of a node, its own",
+    "roles": "the roles, as lines name them",
+    "changes": "what an edit asks to change",
+}
 
 
 def _words() -> str:
@@ -45,28 +77,55 @@ def _words() -> str:
     return "\n".join(lines)
 
 
-def _name(type_: type) -> str:
-    return {int: "number", str: "text", bool: "true or false", frozenset: "set of numbers"}[type_]
-
-
 def _facts() -> str:
-    lines = ["## Facts of the caller", "", "| fact | type |", "|---|---|"]
-    lines += [f"| `r.sub.{name}` | {_name(type_)} |" for name, type_ in SUBJECT_FACTS.items()]
-    lines += ["", "## Facts of rows", "", "| resource | one value | sets |", "|---|---|---|"]
+    lines = ["## Facts of the caller", "", "| fact | type | what it is |", "|---|---|---|"]
+    lines += [
+        f"| `r.sub.{name}` | {_TYPES.get(type_) or _SETS[name]} | {_SUBJECT_MEANING[name]} |"
+        for name, type_ in SUBJECT_FACTS.items()
+    ]
+    lines += [
+        "",
+        "## Facts of rows",
+        "",
+        "`org` is the one organization a row belongs to (of a task, the one that started it), `orgs` all that"
+        " scope organization means, `collabs` all that scope collaboration means, `owners` whose own it is.",
+        "",
+        "| resource | one value | sets |",
+        "|---|---|---|",
+    ]
     for resource in Resource:
         if resource not in MODELS:
             lines.append(f"| {resource} | as the task, node or room it is about | |")
             continue
         table = TABLES[MODELS[resource]]
-        scalars = [f"`{name}` ({_name(s.type)})" for name, s in table.scalars.items()]
-        sets = [f"`{name}` (of {_name(s.type)}s)" for name, s in table.sets.items()]
+        scalars = [f"`{name}` ({_TYPES[s.type]})" for name, s in table.scalars.items()]
+        sets = [
+            f"`{name}` ({'always empty' if s.empty else f'of {_TYPES[s.type]}s'})"
+            for name, s in table.sets.items()
+        ]
         lines.append(f"| {resource} | {', '.join(scalars)} | {', '.join(sets)} |")
-    lines += [
-        "",
-        "Rows are compared with `==`, `!=`, `in` and `not in`; terms are joined by `&&`, `||` and"
-        " `!`. Functions: " + ", ".join(f"`{name}`" for name in FUNCTIONS) + ".",
-    ]
     return "\n".join(lines)
+
+
+def _conditions() -> str:
+    meanings = {
+        "meets": "two sets have a member in common: `meets(r.sub.collabs, r.obj.collabs)`",
+        "within": "a set has no member but these: `within(r.sub.changes, ('ip', 'name'))`",
+        "glob": "a text matches a pattern of `*` and `?`, case counts: `glob(r.obj.image, 'registry.example/*')`",
+        "timeMatch": "it is the first time or later and not yet the second, UTC; `_` leaves an end open:"
+        " `timeMatch('2026-06-01 08:00:00', '_')`",
+    }
+    lines = [
+        "## Conditions",
+        "",
+        "`True`, or comparisons of facts with `==`, `!=`, `in` and `not in`, and the functions below, joined by"
+        " `&&`, `||` and `!`. Texts stand in straight quotes. A condition that cannot be evaluated does not"
+        " match, and the log says so.",
+        "",
+        "| function | true when |",
+        "|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| `{name}` | {meanings[name]} |" for name in FUNCTIONS)])
 
 
 def _matrix() -> str:
@@ -78,23 +137,65 @@ def _matrix() -> str:
         f"| resource | operation | {names} |",
         "|---|---|" + "---|" * len(DEFAULT_ROLES),
     ]
-    pairs = dict.fromkeys((rule.resource, rule.operation) for rule in RULES)
+    pairs = dict.fromkeys((rule.resource, rule.operation) for rule in DECLARED)
     for resource, operation in pairs:
         cells = []
         for role in DEFAULT_ROLES:
             held = [s for s in reversed(Scope) if (resource, s, operation) in grants[role.slug]]
             cells.append(", ".join(held))
         lines.append(f"| {resource} | {operation} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Root also has what is declared beyond the 53 rules of the contract (`policy`), by its line for all"
+        " resources.",
+    ]
     return "\n".join(lines)
+
+
+def _codes() -> str:
+    lines = [
+        "## What `v6srv policy lint` finds",
+        "",
+        "An error keeps a policy from going live. A warning goes live, and hardly ever means what it says.",
+        "",
+        "| code | | what it is | why it matters | what to do |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"| `{code.slug}` | {code.severity} | {_cell(code.title)} | {_cell(code.why)} |"
+                f" {_cell(code.mend)} |"
+                for code in CODES.values()
+            ),
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _commands() -> str:
+    lines = ["## Commands", "", "Each has `--help`.", "", "| command | what it does |", "|---|---|"]
+    return "\n".join([*lines, *_group("v6srv policy", policy), *_group("v6srv audit", audit)])
+
+
+def _group(name: str, group: click.Group) -> Iterable[str]:
+    for command in group.commands.values():
+        summary = (command.help or "").split("\n\n")[0].replace("\n", " ")
+        yield f"| `{name} {command.name}` | {_cell(summary)} |"
 
 
 def text() -> str:
     """The whole page."""
-    return "\n\n".join((_HEAD.strip(), _words(), _facts(), _matrix())) + "\n"
+    parts = (_HEAD.strip(), _words(), _facts(), _conditions(), _matrix(), _codes(), _commands())
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
     fresh = text()
     if "--check" in sys.argv:
-        sys.exit(TARGET.read_text() != fresh and "docs/policies.md is stale: run make docs")
+        sys.exit(TARGET.read_text() != fresh and f"{TARGET.name} is stale: run make docs")
     TARGET.write_text(fresh)

@@ -10,11 +10,17 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from v6srv import db
 from v6srv.api import (
+    authzen,
     collaboration,
     kill,
+    metrics,
     node,
     organization,
     password,
+    policy_decision,
+    policy_explain,
+    policy_line,
+    policy_question,
     policy_version,
     port,
     recover,
@@ -29,6 +35,8 @@ from v6srv.api import (
 )
 from v6srv.api.converters import Digits
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.decision_log import DecisionLog
+from v6srv.authz.shadow import Shadow
 from v6srv.authz.store import PolicyStore
 from v6srv.identity import passwords, tokens
 from v6srv.realtime import server as realtime
@@ -54,6 +62,10 @@ RESOURCES = (
     recover,
     password,
     kill,
+    policy_decision,
+    policy_explain,
+    policy_line,
+    policy_question,
     policy_version,
 )
 """The modules with endpoints, in the order of the documentation."""
@@ -90,8 +102,10 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["mailer"] = Mailer(settings)
     store = PolicyStore(settings.policies)
     db.session.remove()
-    app.extensions["authz"] = Authorizer(store)
-    _register_endpoints(app, settings.api_path)
+    app.extensions["authz"] = Authorizer(
+        store, DecisionLog.of(settings), Shadow(store, settings.log_folder)
+    )
+    _register_endpoints(app, settings.api_path, settings.metrics)
     errors.register(app)
     realtime.init_app(app, settings)
     return app
@@ -129,12 +143,14 @@ def _documentation() -> dict[str, Any]:
     }
 
 
-def _register_endpoints(app: Flask, api_path: str) -> None:
+def _register_endpoints(app: Flask, api_path: str, with_metrics: bool) -> None:
     api = Api(app)
-    for module in RESOURCES:
+    for module in (*RESOURCES, *((metrics,) if with_metrics else ())):
         api.register_blueprint(module.blp, url_prefix=api_path)
+    api.register_blueprint(authzen.blp)  # its standard says where
+    guarded = (f"{api_path}/", *authzen.PREFIXES)
     for rule_ in app.url_map.iter_rules():
-        if rule_.rule.startswith(f"{api_path}/"):
+        if rule_.rule.startswith(guarded):
             require_guard(app, rule_.endpoint, rule_.rule, rule_.methods or set())
 
 

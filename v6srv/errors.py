@@ -1,7 +1,7 @@
 """What can go wrong, in domain words. `wire.errors` alone gives each a status and a body."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 
 class V6srvError(Exception):
@@ -27,14 +27,26 @@ class BadToken(V6srvError):
     """A token that cannot be used here: malformed, forged, or of another type."""
 
 
+class Refusal(Protocol):
+    """Of a decision, what its caller may know."""
+
+    @property
+    def id(self) -> str | None:
+        """Finds the decision in the decision log."""
+
+    @property
+    def told(self) -> str:
+        """Why; empty when there is nothing to tell."""
+
+
 class Denied(V6srvError):
     """The policies do not allow this.
 
-    `decision` (an `authz.decide.Decision`, or None) says why, for the log and not for the caller.
+    `decision` (an `authz.decide.Decision`) says why; None when no policy was asked.
     """
 
     def __init__(
-        self, message: str = "You lack the permission to do that!", decision: object | None = None
+        self, message: str = "You lack the permission to do that!", decision: Refusal | None = None
     ) -> None:
         super().__init__(message)
         self.decision = decision

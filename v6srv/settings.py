@@ -160,6 +160,20 @@ class Logging(_Part):
         return value
 
 
+class DecisionLogging(_Part):
+    """The decision log (`v6srv audit`): denials always, allowances as far as they are sampled."""
+
+    enabled: Flag = True
+    sample: float = Field(0.01, ge=0, le=1)
+    """Which part of the allowances is written: 0 none, 1 all. A sample keeps the log small and
+    still shows what a change of the policy would take away; all of them write as much as the
+    access log of a busy server."""
+    max_mb: float = Field(50, gt=0)
+    """Of one file; a longer one is followed by the next."""
+    keep: int = Field(10, ge=2)
+    """How many files stay."""
+
+
 class Debug(_Part):
     """More than users want to read."""
 
@@ -206,6 +220,9 @@ class Settings(_Part):
     two_factor_auth: Flag = False
     password_policy: PasswordPolicy = PasswordPolicy()
     logging: Logging = Logging()
+    decision_log: DecisionLogging = DecisionLogging()
+    metrics: Flag = False
+    """Whether `/metrics` is served, to anybody who can reach the server: numbers, no names."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0)
@@ -261,6 +278,16 @@ class Settings(_Part):
     def host(self) -> str:
         """The address to listen on."""
         return self.ip
+
+    @property
+    def log_folder(self) -> Path:
+        """Where this instance keeps its log files (operations.md 2.2)."""
+        return (self.directories.log or self.instance / "log") / self.name
+
+    @property
+    def log_suffix(self) -> str:
+        """A part of the names of all log files: instances of several scopes share a folder."""
+        return f"{self.environment}_{self.scope}"
 
     @property
     def message_queue(self) -> str | None:

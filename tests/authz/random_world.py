@@ -267,6 +267,17 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
             "timeMatch('2000-01-01 00:00:00', '2001-01-01 00:00:00')",
             lambda s, o: False,
         ),
+        ("'role:a' in r.sub.roles", lambda s, o: "role:a" in s.roles),
+        (
+            "!meets(r.sub.roles, ('role:1', 'rule:1')) && r.obj.id != 2",
+            lambda s, o: "role:1" not in s.roles and o.id != 2,
+        ),
+        ("r.obj.id in r.sub.collabs", lambda s, o: o.id in s.collabs),
+        ("g(r.sub.id, 'role:b')", lambda s, o: "role:b" in o.held),
+        (
+            "!g(r.sub.id, 'role:c') && r.obj.id != 1",
+            lambda s, o: "role:c" not in o.held and o.id != 1,
+        ),
     ),
     "task": (
         ("glob(r.obj.image, 'harbor/*')", lambda s, o: (o.image or "").startswith("harbor/")),
@@ -348,12 +359,8 @@ def _line(chance: random.Random, subject: str, conditional: bool) -> tuple[str, 
 def oracle(who: Principal, facts: SimpleNamespace, operation: Operation, lines: list[Line]) -> bool:
     """The decision by the shipped model, without Casbin, compiler or SQL."""
     subject = who.facts
-    names = {who.id, subject.kind, subject.group, *who.roles}
-    while True:
-        more = {line.values[1] for line in lines if line.ptype == "g" and line.values[0] in names}
-        if more <= names:
-            break
-        names |= more
+    names = _with_inherited({who.id, subject.kind, subject.group, *who.roles}, lines)
+    facts = SimpleNamespace(**vars(facts), held=_with_inherited({who.id, *who.roles}, lines))
     effects = {
         line.values[5]
         for line in lines
@@ -365,6 +372,14 @@ def oracle(who: Principal, facts: SimpleNamespace, operation: Operation, lines: 
         and BY_TEXT[line.values[4]](subject, facts)
     }
     return "allow" in effects and "deny" not in effects
+
+
+def _with_inherited(names: set[str], lines: list[Line]) -> set[str]:
+    while True:
+        more = {line.values[1] for line in lines if line.ptype == "g" and line.values[0] in names}
+        if more <= names:
+            return names
+        names = names | more
 
 
 def _in_scope(scope: str, subject: SubjectFacts, facts: SimpleNamespace) -> bool:

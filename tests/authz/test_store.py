@@ -1,6 +1,9 @@
 """Files and tables go live together, or not at all."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -20,7 +23,7 @@ def _store(app: Flask) -> PolicyStore:
 def _folder(app: Flask, tmp_path: Path) -> Path:
     """A copy of the policies in use that the test may edit."""
     store = _store(app)
-    for path in store.folder.iterdir():
+    for path in store.folder.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     store.folder = tmp_path
     assert store.reload("test")
@@ -66,6 +69,31 @@ def test_a_line_in_the_database_decides_the_next_request(
         db.session.get_one(PolicyRevision, 1).lines += 1
         db.session.commit()
     assert call("viewer", "GET", "/task").status_code == status
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_version_that_cannot_go_live_is_not_built_at_every_request(
+    app: Flask, world: World, call: Caller, count_queries: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    with app.app_context():
+        values = ("kind:user", "task", "global", "view", "True", "allow")
+        names = ("v0", "v1", "v2", "v3", "v4", "v5")
+        db.session.add(CasbinRule(ptype="p", **dict(zip(names, values, strict=True))))
+        db.session.get_one(PolicyRevision, 1).lines += 1
+        db.session.commit()
+    before = _store(app).live
+    assert call("viewer", "GET", "/task").status_code == 200
+    assert "everybody may view every task" in (_store(app).problem or "")
+    with count_queries() as statements:
+        assert len(call("viewer", "GET", "/task").json or []) == 4
+    assert len(statements) == 2, statements
+    assert _store(app).live is before
+    with app.app_context():
+        db.session.query(CasbinRule).delete()
+        db.session.get_one(PolicyRevision, 1).lines += 1
+        db.session.commit()
+    call("viewer", "GET", "/task")
+    assert _store(app).problem is None
 
 
 def test_a_bad_row_is_left_out_and_keeps_no_right_alive(

@@ -132,15 +132,20 @@ def creates(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callabl
 
 
 def edits(
-    resource: Resource, *, callers: frozenset[PrincipalKind], on: type[Base] | None = None
+    resource: Resource,
+    *,
+    callers: frozenset[PrincipalKind],
+    on: type[Base] | None = None,
+    fields: frozenset[str] | None = None,
 ) -> Callable[[View], View]:
     """Hand `row` and `admit`: the edit is decided before and after it is made.
 
-    Policies see as `r.sub.changes` which fields the body asks to change.
+    Policies see as `r.sub.changes` which fields the body asks to change. `fields` are the names of
+    those that count, also when they are null; without it those of the table, when they are not.
     """
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        changes = _changes(on or MODELS[resource])
+        changes = _given(fields) if fields else _changes(on or MODELS[resource])
         return {
             "row": authz.fetch(who, resource, Operation.EDIT, url["id"], on, changes=changes),
             "admit": _admit(authz, who, resource, Operation.EDIT, changes),
@@ -184,18 +189,23 @@ def named(
 
 
 def whole(
-    resource: Resource, operation: Operation = Operation.VIEW, *, callers: frozenset[PrincipalKind]
+    resource: Resource,
+    operation: Operation = Operation.VIEW,
+    *,
+    callers: frozenset[PrincipalKind],
+    reads: bool = False,
 ) -> Callable[[View], View]:
     """Hand only `who` and `authz`, to those who may `operation` the resource as a whole.
 
-    Decided on something that is in no organization and no collaboration and has no owner.
+    Decided on something that is in no organization and no collaboration and has no owner. `reads`:
+    a POST that changes nothing and need not wait for those that do.
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_whole(who, resource, operation)
         return {}
 
-    return _guard(Rule(callers, resource, operation), supply)
+    return _guard(Rule(callers, resource, operation), supply, reads=reads)
 
 
 def own_check(reason: str, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
@@ -220,14 +230,14 @@ def anyone(reason: str) -> Callable[[View], View]:
 # --- parts
 
 
-def _guard(rule: Rule, supply: Supply) -> Callable[[View], View]:
+def _guard(rule: Rule, supply: Supply, *, reads: bool = False) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         wanted = frozenset(inspect.signature(view).parameters)
 
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
             _take_body()
-            with _transaction():
+            with _transaction(reads=reads or request.method in _READS):
                 authz = authorizer()
                 who = authenticate(authz.store)
                 if who.kind not in rule.callers:
@@ -266,9 +276,9 @@ def _take_body() -> None:
 
 
 @contextmanager
-def _transaction() -> Iterator[None]:
+def _transaction(*, reads: bool) -> Iterator[None]:
     """One transaction per request: committed once if it writes, rolled back on every error."""
-    if request.method in _READS:
+    if reads:
         with _database_errors():
             yield
         return
@@ -325,6 +335,12 @@ def _changes(model: type[Base]) -> frozenset[str]:
     given = {name for name, value in body.items() if value is not None}
     fields = {name.lstrip("_") for name in inspect_model(model).attrs.keys()}  # noqa: SIM118
     return frozenset(given & fields)
+
+
+def _given(fields: frozenset[str]) -> frozenset[str]:
+    """Those of these fields that the body has."""
+    body = request.get_json(silent=True)
+    return fields.intersection(body) if isinstance(body, dict) else frozenset()
 
 
 def _remove(row: Base) -> None:

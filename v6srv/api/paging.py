@@ -61,11 +61,14 @@ class Page:
 
 
 def paged(
-    schema: type[Schema], variants: Mapping[str, type[Schema]] | None = None
+    schema: type[Schema],
+    variants: Mapping[str, type[Schema]] | None = None,
+    show: Callable[[list[Any]], list[Any]] = list,
 ) -> Callable[[View], View]:
     """Answer with the rows of the Select or AllowedRows that the view returns.
 
-    `variants` names other schemas for values of `include`. Headers `total-count` and `Link` are
+    `variants` names other schemas for values of `include`; `show` makes of rows what the schema
+    dumps, where that is not the rows themselves. Headers `total-count` and `Link` are
     always set.
     """
     plain = schema(many=True)
@@ -79,7 +82,7 @@ def paged(
             limit = current_app.config["MAX_PER_PAGE"]
             rows, page = _run(view(*args, **kwargs), number, min(size, limit))
             chosen = next((others[name] for name in include if name in others), plain)
-            data = chosen.dump(rows)
+            data = chosen.dump(show(rows))
             links = _links(page)
             answer = jsonify({"data": data, "links": links} if METADATA in include else data)
             answer.headers["total-count"] = str(page.total)

@@ -33,14 +33,19 @@ def read(text: str, *, end: bool = False) -> datetime:
     ValueError for anything else.
     """
     moment = datetime.fromisoformat(text)
-    if len(text) <= len("2026-01-01") and end:
-        moment += timedelta(days=1)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        if len(text) <= len("2026-01-01") and end:
+            moment += timedelta(days=1)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is before the first year or after the last") from error
 
 
 def write(moment: datetime | None) -> str:
     """The same moment in the form that Casbin's `timeMatch` knows."""
-    return OPEN_END if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if moment is None:
+        return OPEN_END
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def within(start: str, end: str) -> bool:

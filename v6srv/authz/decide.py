@@ -5,6 +5,8 @@ whether it may do so with this row. Both ask the same plan, in the same SQL.
 """
 
 import logging
+import secrets
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -13,10 +15,16 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Select, bindparam, false, literal, select
 from sqlalchemy.orm.interfaces import ORMOption
 
+from v6srv.authz import clock
+from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.expression import ExpressionError
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
+from v6srv.authz.matched import origins
 from v6srv.authz.matcher import Plan
 from v6srv.authz.principal import Principal
+from v6srv.authz.question import Form, Question
+from v6srv.authz.refusal import told
+from v6srv.authz.shadow import Shadow
 from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.store import PolicyStore, note_lines_changed, note_members_changed
 from v6srv.authz.where import Where
@@ -29,6 +37,9 @@ from v6srv.vocabulary import Effect, Operation, Resource, Scope
 log = logging.getLogger(__name__)
 
 _ROW = "policy_row"
+_MOST_REMEMBERED = 100_000
+_NOTHING = "nothing grants this"
+_OUTSIDE = "outside what is granted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +55,27 @@ class Decision:
     reason: str
     policy: str
     """Version of the policy that decided."""
+    id: str | None = None
+    """Finds it in the decision log. Every denial has one, an allowance if it is written there."""
+    told: str = ""
+    """The reason of a denial as far as the principal may know it."""
+
+
+class Lacking(list[Rule]):
+    """Rules that may not be handed out; empty when all may."""
+
+    decision: Decision | None = None
+    """The denial, when there are any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Consideration:
-    """One line that could have matched, and whether it did."""
+class _Asked:
+    """A question on its way to the answer."""
 
-    line: str
-    origin: str
-    """`file:line` or `db:table:id`."""
-    effect: Effect
-    matched: bool
-    remaining: str
-    """What the line still asked of the row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A decision with every line considered."""
-
-    decision: Decision
-    lines: tuple[Consideration, ...]
+    question: Question
+    plan: Plan
+    snapshot: Snapshot
+    begun_ns: int
 
 
 class AllowedRows:
@@ -98,8 +109,20 @@ def _exists(table: TableFacts, id: int) -> bool:
 class Authorizer:
     """Asks the live policy. One per application."""
 
-    def __init__(self, store: PolicyStore) -> None:
+    def __init__(
+        self,
+        store: PolicyStore,
+        decisions: DecisionLog | None = None,
+        shadow: Shadow | None = None,
+    ) -> None:
         self.store = store
+        self.decisions = decisions
+        """Where decisions are written; None: nowhere."""
+        self.shadow = shadow
+        """Who asks the candidate of the store, too; None: nobody."""
+        self.counts = dict.fromkeys(Effect, 0)
+        """How many decisions this process has made, by effect; about, between threads."""
+        self._things: set[tuple[Any, ...]] = set()
 
     @property
     def policy(self) -> Snapshot:
@@ -120,25 +143,28 @@ class Authorizer:
         `min_scope` passes over allowances of narrower scopes. Raises Denied when nothing is
         granted: no policy is "no", never "no filter".
         """
-        plan, snapshot = self._plan(who, resource, operation, min_scope)
-        table = TABLES[MODELS[resource]]
+        asked = self._ask(Question(Form.ROWS, who, resource, operation, min_scope=min_scope))
+        plan, table = asked.plan, TABLES[MODELS[resource]]
         if plan.never:
-            raise self._denied(who, resource, operation, None, snapshot, "nothing grants this")
-        condition, parameters = self._where(plan, snapshot, who, operation, table, None)
+            raise self._denied(asked, _NOTHING)
+        condition, parameters = self._where(plan, asked.snapshot, who, operation, table, None)
+        self._allowed(asked)
         query = select(table.model).options(with_wire).order_by(table.key)
         return AllowedRows(query.where(condition), parameters)
 
     def require_any(self, who: Principal, resource: Resource, operation: Operation) -> None:
         """Raise Denied unless some row could be allowed; needs no row and no query."""
-        plan, snapshot = self._plan(who, resource, operation)
-        if plan.never:
-            raise self._denied(who, resource, operation, None, snapshot, "nothing grants this")
+        asked = self._ask(Question(Form.ANY, who, resource, operation))
+        if asked.plan.never:
+            raise self._denied(asked, _NOTHING)
+        self._allowed(asked)
 
     def require_whole(self, who: Principal, resource: Resource, operation: Operation) -> None:
         """Raise Denied unless `who` may `operation` the resource as a whole, not just a row."""
-        if not self.decide_facts(who, resource, operation, WHOLE):
-            reason = "nothing grants this as a whole"
-            raise self._denied(who, resource, operation, None, self.store.live, reason)
+        asked = self._ask(Question(Form.WHOLE, who, resource, operation))
+        if not self._decided(asked, WHOLE):
+            raise self._denied(asked, f"{_NOTHING} as a whole")
+        self._allowed(asked)
 
     # --- this row
 
@@ -166,11 +192,24 @@ class Authorizer:
         Raises Denied when it may not, and NotFound for an unknown id only to those who are granted
         every row, denials apart: others get the same answer for rows that exist and that do not.
         """
-        plan, snapshot = self._plan(who, resource, operation, min_scope)
-        if plan.never:
-            raise self._denied(who, resource, operation, id, snapshot, "nothing grants this")
         table = TABLES[on or MODELS[resource]]
-        foreign = table.model is not MODELS.get(resource)
+        asked = self._ask(
+            Question(
+                Form.ROW,
+                who,
+                resource,
+                operation,
+                table.model,
+                id,
+                prospective=refresh,
+                min_scope=min_scope,
+                lenient=lenient,
+                changes=changes,
+            )
+        )
+        plan, snapshot, foreign = asked.plan, asked.snapshot, asked.question.foreign
+        if plan.never:
+            raise self._denied(asked, _NOTHING)
         row = None
         if 0 < id <= LARGEST_ID:
             condition, parameters = self._where(
@@ -191,8 +230,8 @@ class Authorizer:
         if row is None:
             if plan.grants_all and (plan.always or not _exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
-            raise self._denied(who, resource, operation, id, snapshot, "outside what is granted")
-        self._record(True, who, resource, operation, id, snapshot, "granted")
+            raise self._denied(asked, _OUTSIDE)
+        self._allowed(asked)
         return row
 
     def decide(
@@ -203,17 +242,17 @@ class Authorizer:
         row: Base,
     ) -> Decision:
         """Whether `who` may `operation` this row. The row must be flushed; it is asked by id."""
-        plan, snapshot = self._plan(who, resource, operation)
         table = TABLES[type(row)]
         id: int = row.id  # type: ignore[attr-defined]
-        allowed = False
-        if not plan.never:
-            foreign = table.model is not MODELS.get(resource)
-            condition, parameters = self._where(plan, snapshot, who, operation, table, foreign)
-            query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
-            allowed = session.execute(query, {_ROW: id, **parameters}).first() is not None
-        reason = "granted" if allowed else "outside what is granted"
-        return self._record(allowed, who, resource, operation, id, snapshot, reason)
+        asked = self._ask(Question(Form.ROW, who, resource, operation, table.model, id))
+        plan, snapshot, foreign = asked.plan, asked.snapshot, asked.question.foreign
+        if plan.never:
+            return self._refused(asked, _NOTHING)
+        condition, parameters = self._where(plan, snapshot, who, operation, table, foreign)
+        query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
+        if session.execute(query, {_ROW: id, **parameters}).first() is None:
+            return self._refused(asked, _OUTSIDE)
+        return self._allowed(asked)
 
     def require(self, who: Principal, resource: Resource, operation: Operation, row: Base) -> None:
         """Raise Denied unless `who` may `operation` this row."""
@@ -230,55 +269,41 @@ class Authorizer:
     ) -> bool:
         """The decision on something that is no row, such as a socket room, by its facts.
 
-        A fact that is asked for and not given denies, and is logged.
+        A fact that is asked for and not given denies, and is logged. Rooms are decided again at
+        every change, so the decision log gets the same answer for the same reasons once; denied
+        rooms of collaborations that `who` has no part in are, as in a list, no refusal at all.
         """
-        plan, _ = self._plan(who, resource, operation)
-        if plan.never:
-            return False
-        try:
-            answer = plan.decide(
-                who.facts, SimpleNamespace(type=resource.value, **facts), operation.value
-            )
-        except Exception:
-            log.exception("policy %s failed on %s: denied", self.policy.version, dict(facts))
-            return False
-        return answer is True
-
-    # --- why
-
-    def explain(
-        self, who: Principal, resource: Resource, operation: Operation, row: Base
-    ) -> Explanation:
-        """The decision on a row with every line considered, matched or not."""
-        plan, snapshot = self._plan(who, resource, operation)
-        table = TABLES[type(row)]
-        foreign = table.model is not MODELS.get(resource)
-        considered = []
-        for rest in plan.remainders:
-            alone = Plan((rest,), {rest.text: rest.tree}, {}, plan.decide)
-            condition, parameters = self._where(alone, snapshot, who, operation, table, foreign)
-            query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
-            matched = session.execute(query, {_ROW: row.id, **parameters}).first()  # type: ignore[attr-defined]
-            considered.append(
-                Consideration(
-                    str(rest.line), rest.line.origin, rest.effect, matched is not None, rest.text
-                )
-            )
-        return Explanation(self.decide(who, resource, operation, row), tuple(considered))
+        if self.decisions is None and self.shadow is None:
+            plan, _ = self._plan(who, resource, operation)
+            return self._holds(plan, who, resource, operation, facts)
+        asked = self._ask(Question(Form.THING, who, resource, operation, facts=facts))
+        allowed = self._decided(asked, facts)
+        if self.shadow is not None:
+            self.shadow.compare(asked.question, allowed=allowed)
+        if self._is_news(asked, allowed=allowed):
+            _ = self._allowed(asked) if allowed else self._refused(asked, _OUTSIDE)
+        return allowed
 
     # --- rules that are handed on
 
-    def may_hand_out(self, who: Principal, rules: Iterable[Rule]) -> list[Rule]:
+    def may_hand_out(self, who: Principal, rules: Iterable[Rule]) -> Lacking:
         """Those of `rules` that `who` may not give to others; empty means all may be given."""
-        subject, snapshot = who.facts, self.store.live
-        return [
-            rule
-            for rule in rules
-            if not snapshot.may_hand_out(
-                subject,
-                SimpleNamespace(res=rule.name, scope=rule.scope.value, act=rule.operation.value),
-            )
-        ]
+        begun, snapshot = time.perf_counter_ns(), self.store.live
+        wanted = [(rule, SimpleNamespace(**_rule_facts(rule))) for rule in rules]
+        lacking = Lacking(
+            rule for rule, facts in wanted if not snapshot.may_hand_out(who.facts, facts)
+        )
+        if wanted:
+            told_of = lacking or [rule for rule, _ in wanted]
+            keys = tuple((f["res"], f["scope"], f["act"]) for f in map(_rule_facts, told_of))
+            resource, operation = Resource(keys[0][0]), Operation(keys[0][2])
+            question = Question(Form.HAND_OUT, who, resource, operation, rules=keys)
+            asked = _Asked(question, _NO_PLAN, snapshot, begun)
+            if lacking:
+                lacking.decision = self._refused(asked, "not held")
+            else:
+                self._allowed(asked)
+        return lacking
 
     @staticmethod
     def note_lines_changed() -> None:
@@ -293,18 +318,10 @@ class Authorizer:
     # --- parts
 
     def _plan(
-        self,
-        who: Principal,
-        resource: Resource,
-        operation: Operation,
-        min_scope: Scope | None = None,
+        self, who: Principal, resource: Resource, operation: Operation
     ) -> tuple[Plan, Snapshot]:
         snapshot = self.store.live
-        scopes = None
-        if min_scope is not None:
-            ordered = list(Scope)
-            scopes = frozenset(scope.value for scope in ordered[ordered.index(min_scope) :])
-        return snapshot.plan(who.facts, resource, operation, scopes), snapshot
+        return snapshot.plan(who.facts, resource, operation), snapshot
 
     @staticmethod
     def _where(
@@ -325,46 +342,143 @@ class Authorizer:
             log.exception("policy %s failed for %s: denied", snapshot.version, who.subject)
             return false(), {}
 
-    def _denied(
+    def _ask(self, question: Question) -> _Asked:
+        begun, snapshot = time.perf_counter_ns(), self.store.live
+        plan = snapshot.plan(
+            question.who.facts, question.resource, question.operation, question.scopes
+        )
+        return _Asked(question, plan, snapshot, begun)
+
+    def _decided(self, asked: _Asked, facts: Mapping[str, Any]) -> bool:
+        question = asked.question
+        return self._holds(asked.plan, question.who, question.resource, question.operation, facts)
+
+    def _holds(
         self,
+        plan: Plan,
         who: Principal,
         resource: Resource,
         operation: Operation,
-        id: int | None,
-        snapshot: Snapshot,
-        reason: str,
-    ) -> Denied:
-        return Denied(decision=self._record(False, who, resource, operation, id, snapshot, reason))
+        facts: Mapping[str, Any],
+    ) -> bool:
+        if plan.never:
+            return False
+        try:
+            answer = plan.decide(
+                who.facts, SimpleNamespace(type=resource.value, **facts), operation.value
+            )
+        except Exception:
+            log.exception("policy %s failed on %s: denied", self.policy.version, dict(facts))
+            return False
+        return answer is True
+
+    def _is_news(self, asked: _Asked, *, allowed: bool) -> bool:
+        """Whether the decision on a room is one to write."""
+        question, plan = asked.question, asked.plan
+        collabs = question.facts.get("collabs", frozenset())
+        if not allowed and not collabs & question.who.collaboration_ids:
+            return False
+        room = tuple(sorted((name, str(value)) for name, value in question.facts.items()))
+        reasons = frozenset(plan.allow), frozenset(plan.deny)
+        key = (question.who.id, question.resource, question.operation, room, reasons, allowed)
+        if key in self._things:
+            return False
+        if len(self._things) >= _MOST_REMEMBERED:
+            self._things.clear()
+        self._things.add(key)
+        return True
+
+    # --- answers
+
+    def _allowed(self, asked: _Asked) -> Decision:
+        self._note(asked.question, allowed=True)
+        written = self.decisions is not None and self.decisions.takes_allowance()
+        id = self._write(asked, "granted", allowed=True) if written else None
+        self._say(logging.DEBUG, "allow", asked, id, "granted")
+        return self._answer(asked, "granted", allowed=True, id=id)
+
+    def _note(self, question: Question, *, allowed: bool) -> None:
+        self.counts[Effect.ALLOW if allowed else Effect.DENY] += 1
+        if self.shadow is not None:
+            self.shadow.compare(question, allowed=allowed)
+
+    def _denied(self, asked: _Asked, reason: str) -> Denied:
+        return Denied(decision=self._refused(asked, reason))
+
+    def _refused(self, asked: _Asked, reason: str) -> Decision:
+        self._note(asked.question, allowed=False)
+        id = self._write(asked, reason, allowed=False)
+        self._say(logging.INFO, "deny", asked, id, reason)
+        words = told(asked.question, asked.plan, asked.snapshot.program)
+        return self._answer(asked, reason, allowed=False, id=id, told=words)
 
     @staticmethod
-    def _record(
-        allowed: bool,
-        who: Principal,
-        resource: Resource,
-        operation: Operation,
-        id: int | None,
-        snapshot: Snapshot,
-        reason: str,
-    ) -> Decision:
+    def _say(level: int, effect: str, asked: _Asked, id: str | None, reason: str) -> None:
+        """One line in the server's own log."""
+        question = asked.question
         log.log(
-            logging.DEBUG if allowed else logging.INFO,
-            "decision=%s principal=%s operation=%s resource=%s id=%s policy=%s reason=%r",
-            "allow" if allowed else "deny",
-            who.subject,
-            operation.value,
-            resource.value,
+            level,
+            "decision=%s id=%s principal=%s operation=%s resource=%s row=%s policy=%s reason=%r",
+            effect,
             id,
-            snapshot.version,
+            question.who.subject,
+            question.operation.value,
+            question.resource.value,
+            question.row,
+            asked.snapshot.version,
             reason,
         )
-        return Decision(allowed, who.subject, resource, operation, id, reason, snapshot.version)
+
+    def _write(self, asked: _Asked, reason: str, *, allowed: bool) -> str:
+        """Give the decision an id and write it, if there is a log."""
+        latency_us = (time.perf_counter_ns() - asked.begun_ns) // 1000
+        id = secrets.token_hex(10)
+        if self.decisions is not None:
+            record: dict[str, Any] = {
+                "kind": "decision",
+                "time": stamp(clock.now()),
+                "id": id,
+                **asked.question.record(),
+                "effect": (Effect.ALLOW if allowed else Effect.DENY).value,
+                "lines": origins(asked.question, asked.plan, asked.snapshot, allowed=allowed),
+                "reason": reason,
+                "policy": asked.snapshot.version,
+                "latency_us": latency_us,
+            }
+            self.decisions.write(record)
+        return id
+
+    @staticmethod
+    def _answer(
+        asked: _Asked, reason: str, *, allowed: bool, id: str | None, told: str = ""
+    ) -> Decision:
+        question = asked.question
+        return Decision(
+            allowed,
+            question.who.subject,
+            question.resource,
+            question.operation,
+            question.row,
+            reason,
+            asked.snapshot.version,
+            id,
+            told,
+        )
+
+
+_NO_PLAN = Plan((), {}, {}, lambda *_: False)
+"""Of questions that are not about a resource: handing out rules."""
+
+
+def _rule_facts(rule: Rule) -> dict[str, str]:
+    """A rule in the words of the policy."""
+    return {"res": rule.name, "scope": rule.scope.value, "act": rule.operation.value}
 
 
 __all__ = [
     "AllowedRows",
     "Authorizer",
-    "Consideration",
     "Decision",
-    "Explanation",
     "ExpressionError",
+    "Lacking",
 ]

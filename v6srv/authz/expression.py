@@ -9,7 +9,7 @@ parentheses.
 import ast
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,6 +46,11 @@ _ALLOWED = (
 
 # CPython's ast.parse is not thread safe before 3.11.8 and 3.12.2 (gh-106905).
 _parsing = threading.Lock()
+_LARGEST = 2**31 - 1
+"""No number in the database is larger, and drivers refuse to compare with one that is."""
+_DEEPEST = 40
+"""Levels of an expression. What is read in one process must not be too deep for another."""
+
 _literal = re.compile(r"""'[^']*'|"[^"]*\"""")
 _rewritten = re.compile(r"!(?!=)|&&|\|\||\b[rp]2?[._]")
 
@@ -83,30 +88,93 @@ def tokens_to_names(text: str) -> str:
     return str(casbin_util.escape_assertion(text))
 
 
+_signs = {"&&": " and ", "||": " or ", "!": " not "}
+_sign = re.compile(r"&&|\|\||!(?!=)")
+
+
+def to_python(text: str) -> tuple[str, list[int]]:
+    """An expression with Python's words for Casbin's signs, and where each character comes from."""
+    python: str = ""
+    places: list[int] = []
+    done = 0
+    for sign in _sign.finditer(text):
+        word = _signs[sign.group()]
+        python += text[done : sign.start()] + word
+        places += [*range(done, sign.start()), *[sign.start()] * len(word)]
+        done = sign.end()
+    return python + text[done:], [*places, *range(done, len(text) + 1)]
+
+
+def syntax_tree(python: str) -> ast.Module:
+    """The tree of Python text, checked by nobody yet. Raises as `ast.parse`."""
+    with _parsing:
+        return ast.parse(python)
+
+
 def parse(text: str) -> ast.expr:
     """The tree of one expression, in Casbin's notation with names already joined (`r_sub.id`).
 
     Raises ExpressionError for anything that is not a single expression of the short list.
     """
-    for literal in _literal.findall(text):
-        if _rewritten.search(literal):
-            raise ExpressionError(
-                f"the text {literal} holds ! && || r. or p., which Casbin would rewrite"
-            )
-    python = re.sub(r"!(?!=)", " not ", text.replace("&&", " and ").replace("||", " or "))
+    for _, message in unkept_texts(text):
+        raise ExpressionError(message)
+    python, _ = to_python(text)
     try:
-        with _parsing:
-            module = ast.parse(python.strip())
+        module = syntax_tree(python.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ExpressionError(f"cannot read {text.strip()!r}: {reason}") from error
     if len(module.body) != 1 or not isinstance(module.body[0], ast.Expr):
         raise ExpressionError(f"one expression expected: {text.strip()!r}")
     tree = module.body[0].value
+    for _, _, message in unallowed(tree):
+        raise ExpressionError(message)
     for node in ast.walk(tree):
-        if not isinstance(node, _ALLOWED):
-            raise ExpressionError(f"{type(node).__name__} is not allowed in a policy")
+        if isinstance(node, ast.Constant):
+            check_constant(node.value)
+    _check_depth(tree)
     return tree
+
+
+def unkept_texts(text: str) -> Iterator[tuple[int, str]]:
+    """Quoted texts that Casbin would rewrite: where they start, and what is wrong."""
+    for literal in _literal.finditer(text):
+        if _rewritten.search(literal.group()):
+            held = f"the text {literal.group()} holds ! && || r. or p."
+            yield literal.start(), f"{held}, which Casbin would rewrite"
+
+
+def unallowed(tree: ast.expr) -> Iterator[tuple[ast.expr, str, str]]:
+    """What policies may not use: the expression, the kind of Python it is, and what is wrong."""
+    for node in ast.walk(tree):
+        children = [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.expr)]
+        for part in (node, *children):
+            if not isinstance(part, _ALLOWED) and isinstance(node, ast.expr):
+                kind = type(getattr(part, "op", part)).__name__
+                yield node, kind, f"{type(part).__name__} is not allowed in a policy"
+
+
+def check_constant(value: object) -> None:
+    """Refuse values that no fact can have and that a database would fail on."""
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if value > _LARGEST:
+            raise ExpressionError(f"{value} is larger than every number there can be")
+        return
+    if not isinstance(value, str):
+        raise ExpressionError(f"{value!r} is neither text nor a whole number")
+    if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value):
+        raise ExpressionError(f"the text {value!r} holds a character that no fact can have")
+
+
+def _check_depth(tree: ast.expr) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise ExpressionError("too many levels of brackets and negations")
 
 
 def check_names(tree: ast.expr, names: set[str], functions: set[str]) -> None:

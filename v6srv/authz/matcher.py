@@ -12,6 +12,7 @@ The plan says the same thing in two forms: as a Python function over facts, and 
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ from v6srv.authz.source import Line
 from v6srv.vocabulary import Effect
 
 Edges = Mapping[str, Sequence[str]]
+
+_OWN_ROLES = "own_roles_too"
 
 
 def closure(edges: Edges, name: str, extra: Iterable[str] = ()) -> frozenset[str]:
@@ -135,6 +138,7 @@ class Program:
         self._environment: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS}
         for name, edges in graphs.items():
             self._environment[name] = _role_function(edges)
+        self._environment[_OWN_ROLES] = _own_role_function(graphs.get("g", {}))
         self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
             f"({', '.join(self._keys)}{',' if self._keys else ''})", arguments
         )
@@ -237,6 +241,11 @@ class Program:
 
     # --- plans
 
+    @property
+    def indexed(self) -> frozenset[int]:
+        """Which fields of a line decide, by themselves, whether it is a candidate."""
+        return frozenset(at for at, _ in self._index)
+
     def candidates(self, key: tuple[Any, ...], membership: Iterable[str]) -> list[Line]:
         """The lines that can match, in their order."""
         values = dict(zip(self._keys, key, strict=True))
@@ -287,11 +296,12 @@ class Program:
             allow = {"True": TRUE}
         if "True" in deny:
             deny = {"True": TRUE}
-        return Plan(tuple(remainders), allow, deny, self._decider(allow, deny))
+        return Plan(tuple(remainders), allow, deny, self.decider(allow, deny))
 
-    def _decider(
+    def decider(
         self, allow: Mapping[str, ast.expr], deny: Mapping[str, ast.expr]
     ) -> Callable[..., bool]:
+        """The decision over facts by remainders, by text."""
         granted = " or ".join(f"({text})" for text in sorted(allow)) or "False"
         denied = " or ".join(f"({text})" for text in sorted(deny))
         return self.function(f"not ({denied}) and ({granted})" if denied else granted)
@@ -305,11 +315,20 @@ class Program:
 
     def _compile_text(self, text: str, arguments: str) -> Callable[..., Any]:
         # The text is unparsed from a tree that was checked against a whitelist (expression.parse).
-        source = f"lambda {arguments}: {text}"
+        # No graph holds the principal's own roles; no text in it can look like this call.
+        asked = re.sub(rf"\bg\({self.subject}\.id, ", f"{_OWN_ROLES}({self.subject}, ", text)
+        source = f"lambda {arguments}: {asked}"
         function: Callable[..., Any] = eval(  # noqa: S307
             compile(source, "<policy>", "eval"), self._environment
         )
         return function
+
+
+def _own_role_function(edges: Edges) -> Callable[[Any, str], bool]:
+    def has_role(subject: Any, role: str) -> bool:
+        return role in closure(edges, subject.id, subject.membership)
+
+    return has_role
 
 
 def _role_function(edges: Edges) -> Callable[[str, str], bool]:

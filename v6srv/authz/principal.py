@@ -64,6 +64,7 @@ class SubjectFacts:
         "kind",
         "membership",
         "org",
+        "roles",
         "run",
         "task",
     )
@@ -79,6 +80,7 @@ class SubjectFacts:
         self.run = who.run_id
         self.image = who.image
         self.membership = tuple(sorted(who.roles))
+        self.roles = frozenset(role for role in who.roles if role.startswith("role:"))
         self.changes: frozenset[str] = frozenset()
 
     def changing(self, fields: frozenset[str]) -> "SubjectFacts":
@@ -98,6 +100,14 @@ SUBJECT_FACTS: dict[str, type] = {
     "run": int,
     "image": str,
     "collabs": frozenset,
+    "roles": frozenset,
     "changes": frozenset,
 }
-"""Every fact of `r.sub` and its type. `collabs` holds numbers, `changes` the names of fields."""
+"""Every fact of `r.sub` and its type."""
+
+SUBJECT_SETS: dict[str, type] = {"collabs": int, "roles": str, "changes": str}
+"""Type of the members of each set. `changes` are names of fields.
+
+`roles` are the roles held directly, as lines call them (`role:viewer`, `role:12`); the function
+`g(r.sub.id, 'role:viewer')` knows the inherited ones, too.
+"""

@@ -35,7 +35,8 @@ def row_facts(
     found: dict[int, SimpleNamespace] = {}
     for row in session.execute(query).mappings():
         values = dict(row)
-        found[values.pop("policy_key")] = SimpleNamespace(type=resource.value, **values)
+        id = values.pop("policy_key")
+        found[id] = SimpleNamespace(type=resource.value, **values)
     for name, fact in table.sets.items():
         members = {} if fact.empty else _members(table, ids, name, fact)
         for id, facts in found.items():

@@ -5,7 +5,6 @@ a snapshot or raises PolicyError with all problems. What is wrong never goes liv
 """
 
 import hashlib
-import itertools
 import logging
 import threading
 from bisect import bisect_right
@@ -18,22 +17,27 @@ from typing import Any
 
 from casbin.model import Model
 
-from v6srv.authz import clock
-from v6srv.authz.expression import ExpressionError, facts_in, times_in
-from v6srv.authz.facts import COMMON, MODELS, TABLES, TableFacts, facts_of
+from v6srv.authz import clock, codes
+from v6srv.authz.check import Thing, list_problems, sanity_problems
+from v6srv.authz.conf import ALLOW_ONLY, ModelText, check_model
+from v6srv.authz.expression import (
+    ExpressionError,
+    parse,
+    times_in,
+    tokens_to_names,
+)
+from v6srv.authz.facts import TableFacts
 from v6srv.authz.matcher import Plan, Program, closure
-from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
+from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
 from v6srv.authz.source import Line, PolicyError, Problem, read_file
-from v6srv.authz.validate import check_lines, check_model_text
+from v6srv.authz.validate import check_line, check_lines, origins
 from v6srv.authz.where import Where, known_facts_only, where
-from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+from v6srv.vocabulary import Operation, Resource, Scope
 
 # Casbin describes the whole policy in its log at every load.
 logging.getLogger("casbin").setLevel(logging.ERROR)
 
-ALLOW_AND_DENY = "some(where (p_eft == allow)) && !some(where (p_eft == deny))"
-ALLOW_ONLY = "some(where (p_eft == allow))"
 _TOO_MANY_PLANS = 400_000
 
 Scopes = frozenset[str] | None
@@ -50,12 +54,10 @@ class Definition:
     allow_only: bool
     text: str
 
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """A row of which only the resource is known: enough to find the lines."""
-
-    type: str
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of policy lines: `sub`, `res` and so on."""
+        return tuple(token.partition("_")[2] for token in self.policy)
 
 
 class Snapshot:
@@ -127,7 +129,7 @@ class Snapshot:
         scopes: Scopes = None,
     ) -> Plan:
         """What can match for this principal, resource and operation; remembered."""
-        key = self.program.key_of(subject, _Object(resource.value), operation.value)
+        key = self.program.key_of(subject, Thing(resource.value), operation.value)
         cache_key = (key, subject.membership, scopes)
         plan = self._plans.get(cache_key)
         if plan is None:
@@ -186,38 +188,23 @@ def read_definition(path: Path) -> Definition:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError([Problem(path.name, f"cannot be read: {error}")]) from error
-    problems = check_model_text(path.name, text)
+        message = f"cannot be read: {error}"
+        raise PolicyError([Problem(path.name, message, codes.UNREADABLE_FILE)]) from error
+    problems = check_model(ModelText(path.name, text))
     if problems:
         raise PolicyError(problems)
     model = Model()
     try:
         model.load_model_from_text(text)
     except Exception as error:  # Casbin raises bare exceptions of many kinds
-        raise PolicyError([Problem(path.name, str(error))]) from error
-    missing = [section for section in "rpem" if not model.model.get(section)]
-    if missing:
-        raise PolicyError([Problem(path.name, f"section for {', '.join(missing)} is missing")])
-    effect = model["e"]["e"].value
-    if effect not in (ALLOW_AND_DENY, ALLOW_ONLY):
-        raise PolicyError(
-            [
-                Problem(
-                    path.name,
-                    f"policy_effect {effect!r} is not supported: allow what a line allows, with or"
-                    " without denials, never what is merely not denied",
-                )
-            ]
-        )
-    policy = model["p"]["p"].tokens
-    if effect == ALLOW_AND_DENY and "p_eft" not in policy:
-        raise PolicyError([Problem(path.name, "denials need eft in the policy definition")])
+        raise PolicyError([Problem(path.name, str(error), codes.MODEL_SYNTAX)]) from error
+    policy = tuple(model["p"]["p"].tokens)
     return Definition(
         request={name: tuple(a.tokens) for name, a in model["r"].items()},
-        policy=tuple(policy),
+        policy=policy,
         matchers={name: a.value for name, a in model["m"].items()},
         graphs=tuple(model["g"]) if model.model.get("g") else (),
-        allow_only=effect == ALLOW_ONLY and "p_eft" in policy,
+        allow_only=model["e"]["e"].value == ALLOW_ONLY and "p_eft" in policy,
         text=text,
     )
 
@@ -238,19 +225,26 @@ def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
     return definition, limited, problems + wrong
 
 
-def _limited(definition: Definition, line: Line) -> Line | Problem:
+def _limited(definition: Definition, line: Line) -> Line | list[Problem]:
     """A line with its time limits made part of its condition, where the matcher asks for it."""
     if line.valid_from is None and line.valid_until is None:
         return line
     if line.ptype != "p" or "p_cond" not in definition.policy:
-        return Problem(line.origin, "only lines with a condition (p) can be limited in time")
+        message = "only lines with a condition (p) can be limited in time"
+        return [Problem(line.place, message, codes.MISPLACED_LIMIT)]
     if line.valid_from and line.valid_until and line.valid_from >= line.valid_until:
-        return Problem(line.origin, "valid_until is not after valid_from")
+        message = "valid_until is not after valid_from"
+        return [Problem(line.place, message, codes.EMPTY_WINDOW)]
     at = definition.policy.index("p_cond")
     if len(line.values) <= at:
         return line  # too short, which is said elsewhere
     time = f"timeMatch('{clock.write(line.valid_from)}', '{clock.write(line.valid_until)}')"
     given = line.values[at]
+    try:
+        parse(tokens_to_names(given))  # by itself: it must not break out of the parentheses below
+    except ExpressionError as error:
+        found = check_line(definition, replace(line, valid_from=None, valid_until=None))
+        return found or [Problem(line.at(at), str(error), codes.SYNTAX)]
     condition = time if given == "True" else f"{time} && ({given})"
     return replace(line, values=(*line.values[:at], condition, *line.values[at + 1 :]))
 
@@ -260,7 +254,7 @@ def with_limits(definition: Definition, lines: Iterable[Line]) -> tuple[list[Lin
     limited = [_limited(definition, line) for line in lines]
     return (
         [line for line in limited if isinstance(line, Line)],
-        [problem for problem in limited if isinstance(problem, Problem)],
+        [problem for wrong in limited if isinstance(wrong, list) for problem in wrong],
     )
 
 
@@ -270,73 +264,45 @@ def build(folder: Path, from_database: Iterable[Line] = (), revision: int = 0) -
     Raises PolicyError with every problem found.
     """
     definition, lines, problems = read_folder(folder)
-    added, more = with_limits(definition, from_database)
-    lines += added
-    problems += [*more, *check_lines(definition, lines)]
-    if problems:
-        raise PolicyError(problems)
-    try:
-        snapshot = Snapshot(definition, lines, revision)
-    except ExpressionError as error:
-        raise PolicyError([Problem("model.conf", str(error))]) from error
-    problems = [*_check_facts(snapshot), *_check_lists(snapshot), *_check_sanity(snapshot)]
-    if problems:
-        raise PolicyError(dict.fromkeys(problems))
+    return assemble(definition, lines, from_database, revision, problems)
+
+
+def assemble(
+    definition: Definition,
+    from_files: Iterable[Line],
+    from_database: Iterable[Line],
+    revision: int,
+    problems: Iterable[Problem] = (),
+) -> Snapshot:
+    """As `build`, of lines that have been read: those of files with `problems` and their limits."""
+    snapshot, found = examine(definition, from_files, from_database, revision, problems)
+    if found or snapshot is None:
+        raise PolicyError(found)
     return snapshot
 
 
-def _resources(word: str) -> Iterable[Resource]:
-    return Resource if word == "*" else (Resource(word),)
+def examine(
+    definition: Definition,
+    from_files: Iterable[Line],
+    from_database: Iterable[Line],
+    revision: int = 0,
+    problems: Iterable[Problem] = (),
+) -> tuple[Snapshot | None, list[Problem]]:
+    """Everything that keeps a policy from going live, and a snapshot of the lines that are right.
 
-
-def _check_facts(snapshot: Snapshot) -> Iterable[Problem]:
-    """Facts that no row of the resource has, and facts that no principal has."""
-    program = snapshot.program
-    for fact in sorted(facts_in(program.tree, program.object) - COMMON - {"type"}):
-        yield Problem("model.conf", f"unknown fact r.obj.{fact}")
-    for fact in sorted(facts_in(program.tree, program.subject) - set(SUBJECT_FACTS)):
-        yield Problem("model.conf", f"unknown fact r.sub.{fact}")
-
-
-def _check_lists(snapshot: Snapshot) -> Iterable[Problem]:
-    """Every line must have a form for lists, for each resource and operation it speaks of."""
-    program, done = snapshot.program, set()
-    at = snapshot.definition.policy.index("p_res")
-    stranger = SubjectFacts(Principal(PrincipalKind.USER, 0, None))
-    alike = {line.values[1:]: line for line in reversed(program.lines)}  # the first of each kind
-    for line in alike.values():
-        try:
-            resources = list(_resources(line.values[at]))
-        except ValueError:
-            continue
-        for resource, operation in itertools.product(resources, Operation):
-            key = program.key_of(stranger, _Object(resource.value), operation.value)
-            try:
-                rest = program.remainder(line, key)
-                unknown = facts_in(rest.tree, program.object) - facts_of(resource)
-                if unknown:
-                    raise ExpressionError(
-                        f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}"
-                    )
-                if (resource, rest.text) in done or resource not in MODELS:
-                    continue
-                done.add((resource, rest.text))
-                alone = Plan((rest,), {rest.text: rest.tree}, {}, lambda *_: False)
-                where(alone, program, TABLES[MODELS[resource]])
-            except ExpressionError as error:
-                yield Problem(line.origin, str(error))
-                break
-
-
-def _check_sanity(snapshot: Snapshot) -> Iterable[Problem]:
-    """A policy that locks root out, or lets a stranger in, does not go live."""
-    root = SubjectFacts(Principal(PrincipalKind.USER, 0, 0, roles=("role:root",)))
-    stranger = SubjectFacts(Principal(PrincipalKind.USER, -1, -1))
-    for resource, operation in itertools.product(Resource, Operation):
-        if snapshot.plan(root, resource, operation).never:
-            yield Problem("policy", f"root may not {operation} {resource}: nobody could repair it")
-        if snapshot.plan(stranger, resource, operation).always:
-            yield Problem("policy", f"everybody may {operation} every {resource}, without a role")
+    Arguments as for `assemble`. The snapshot is None when the model cannot be used.
+    """
+    added, wrong = with_limits(definition, from_database)
+    lines = [*from_files, *added]
+    found = [*problems, *wrong, *check_lines(definition, lines)]
+    bad = origins(found, lines) if found else ()
+    try:
+        sound = [line for line in lines if line.origin not in bad] if bad else lines
+        snapshot = Snapshot(definition, sound, revision)
+    except ExpressionError as error:
+        return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
+    found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
+    return snapshot, list(dict.fromkeys(found))
 
 
 def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operation]]]:

@@ -1,25 +1,60 @@
 """Policy lines with their origin, from files and from the database, and what is wrong with them."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from v6srv.authz import clock
+from v6srv.authz import clock, codes
+from v6srv.authz.codes import Code, Severity
 from v6srv.errors import Invalid
+
+DATABASE = "db:"
+"""How the origin of every line begins that no file holds."""
+
+
+_FILE = re.compile(r"(?P<file>.+\.(?:csv|conf|yaml))(?::(?P<line>\d+))?(?::(?P<column>\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that keeps a policy from going live."""
+    """Something that is wrong with a policy."""
 
     origin: str
-    """`file:line:column`, `file:line`, `db:table:id` or a file name."""
+    """`file:line:column`, `file:line`, a file name, `db:table:id` or `policy` (as a whole)."""
     message: str
+    code: Code = codes.INVALID
+    suggestion: str = ""
+    """The word that was probably meant, as it would be written; empty when nobody can tell."""
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.message}"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps the policy from going live."""
+        return self.code.severity is Severity.ERROR
+
+    @property
+    def file(self) -> str:
+        """Name of the file; empty for what no file holds."""
+        return self._place("file") or ""
+
+    @property
+    def line(self) -> int:
+        """Line of the file, from 1; 0 when it is about no single line."""
+        return int(self._place("line") or 0)
+
+    @property
+    def column(self) -> int:
+        """Column of the line in characters, from 1; 0 when it is about the whole line."""
+        return int(self._place("column") or 0)
+
+    def _place(self, part: str) -> str | None:
+        found = _FILE.fullmatch(self.origin)
+        return found[part] if found else None
 
 
 class PolicyError(Invalid):
@@ -43,6 +78,13 @@ class Line:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     """When the line counts: from the first moment on, until just before the other."""
+    column: int = 0
+    """Where the line itself starts in its line of a file, from 1; 0 for lines of the database."""
+
+    @property
+    def place(self) -> str:
+        """The place of the line as a whole: `file:line:column`."""
+        return f"{self.origin}:{self.column}" if self.column else self.origin
 
     def at(self, index: int) -> str:
         """The place of one value: `file:line:column`."""
@@ -82,61 +124,110 @@ def split(text: str) -> list[tuple[str, int]]:
     ]
 
 
+_ODD = re.compile(
+    "[\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufeff"
+    "\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+_STRAIGHT = dict.fromkeys("\u2018\u2019\u201a\u201b", "'") | dict.fromkeys(
+    "\u201c\u201d\u201e\u201f", '"'
+)
+_CURLY = re.compile(f"[{''.join(_STRAIGHT)}]")
+
+
+def odd_characters(text: str) -> Iterator[tuple[int, Code, str, str]]:
+    """What cannot be seen or looks like something else: index, code, message and suggestion."""
+    for found in _ODD.finditer(text):
+        name = f"U+{ord(found.group()):04X}"
+        message = f"a character that cannot be seen ({name})"
+        yield found.start(), codes.INVISIBLE_CHARACTER, message, ""
+    for found in _CURLY.finditer(text):
+        straight = _STRAIGHT[found.group()]
+        message = f"the quote {found.group()} is not {straight}"
+        yield found.start(), codes.TYPOGRAPHIC_QUOTE, message, straight
+
+
 def read_file(path: Path) -> tuple[list[Line], list[Problem]]:
     """All lines of a CSV file of policies; comments and blank lines are passed over."""
-    lines: list[Line] = []
-    problems: list[Problem] = []
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return [], [Problem(path.name, f"cannot be read: {error}")]
-    for number, row in enumerate(text.splitlines(), 1):
-        if not row.strip() or row.lstrip().startswith("#"):
+        return [], [Problem(path.name, f"cannot be read: {error}", codes.UNREADABLE_FILE)]
+    return read_lines(path.name, text)
+
+
+def read_lines(name: str, text: str) -> tuple[list[Line], list[Problem]]:
+    """All lines of the text of a CSV file called `name`."""
+    lines: list[Line] = []
+    problems: list[Problem] = []
+    # Not splitlines: it knows ends of lines that editors do not count.
+    for number, row in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if not row.strip() or row.lstrip("\ufeff \t").startswith("#"):
             continue
-        origin = f"{path.name}:{number}"
+        origin = f"{name}:{number}"
+        odd = () if row.isascii() and row.isprintable() else tuple(odd_characters(row))
+        if odd:
+            problems += [
+                Problem(f"{origin}:{at + 1}", message, code, meant)
+                for at, code, message, meant in odd
+            ]
+            continue
         try:
-            fields = split(row)
-        except ValueError as error:
-            column, _, message = str(error).partition(": ")
-            problems.append(Problem(f"{origin}:{column}", message))
-            continue
-        try:
-            limits = _take_limits(fields)
-        except ValueError as error:
-            column, _, message = str(error).partition(": ")
-            problems.append(Problem(f"{origin}:{column}", message))
-            continue
-        lines.append(
-            Line(
-                fields[0][0],
-                tuple(value for value, _ in fields[1:]),
-                origin,
-                tuple(column for _, column in fields[1:]),
-                **limits,
-            )
-        )
+            lines.append(_read_line(row, origin))
+        except _Misread as error:
+            problems.append(Problem(f"{origin}:{error.column}", str(error), error.code))
     return lines, problems
+
+
+class _Misread(ValueError):
+    def __init__(self, column: int, message: str, code: Code) -> None:
+        self.column, self.code = column, code
+        super().__init__(message)
+
+
+def _read_line(row: str, origin: str) -> Line:
+    try:
+        fields = split(row)
+    except ValueError as error:
+        column, _, message = str(error).partition(": ")
+        raise _Misread(int(column), message, codes.UNBALANCED) from error
+    limits = _take_limits(fields)
+    return Line(
+        fields[0][0],
+        tuple(value for value, _ in fields[1:]),
+        origin,
+        tuple(column for _, column in fields[1:]),
+        **limits,
+        column=fields[0][1],
+    )
 
 
 _LIMITS = ("valid_from", "valid_until")
 
 
 def _take_limits(fields: list[tuple[str, int]]) -> dict[str, datetime]:
-    """Take `valid_from=...` and `valid_until=...` from the end of a line. Raises ValueError."""
+    """Take `valid_from=...` and `valid_until=...` from the end of a line. Raises _Misread."""
     limits: dict[str, datetime] = {}
     while len(fields) > 1 and fields[-1][0].partition("=")[0].strip() in _LIMITS:
         text, column = fields.pop()
         name, _, moment = (part.strip() for part in text.partition("="))
         if name in limits:
-            raise ValueError(f"{column}: {name} is given twice")
+            raise _Misread(column, f"{name} is given twice", codes.BAD_TIME)
         try:
             limits[name] = clock.read(moment, end=name == "valid_until")
-        except ValueError as error:
-            raise ValueError(f"{column}: {name}: {moment!r} is no date or time") from error
+        except (ValueError, OverflowError) as error:
+            message = f"{name}: {moment!r} is no date or time"
+            raise _Misread(column, message, codes.BAD_TIME) from error
     return limits
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant; empty when none is near."""
+    by_case = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), list(by_case), n=1, cutoff=0.6)
+    return by_case[near[0]] if near else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean organization?` or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return f", did you mean {near}?" if near else ""

@@ -143,16 +143,17 @@ class PolicyStore:
         from_files = [line for line in live.lines if not line.origin.startswith(DATABASE)]
         return assemble(live.definition, from_files, lines, revision)
 
-    def candidate(self, lines: Sequence[Line]) -> Snapshot:
+    def candidate(self, lines: Sequence[Line], changed: str | None = None) -> Snapshot:
         """The live files with other lines of the database; nothing goes live.
 
-        Rows of `casbin_rule` that are bad and not live anyway are left out. Raises PolicyError.
+        Rows of `casbin_rule` that are bad and not live anyway are left out, but for the one whose
+        origin is `changed`. Raises PolicyError.
         """
-        live = {line.origin for line in self.live.lines}
+        wanted = {changed, *(line.origin for line in self.live.lines)}
         try:
             return self._with_live_files(lines, self.live.revision)
         except PolicyError as error:
-            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)} - live
+            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)} - wanted
             kept = [line for line in lines if line.origin not in bad]
             if len(kept) == len(lines):
                 raise

@@ -125,7 +125,7 @@ def known_facts_only(plan: Plan, program: Program, table: TableFacts, *, lenient
         return {"True": TRUE} if "True" in texts else texts
 
     allow, deny = all_kept(plan.allow, denial=False), all_kept(plan.deny, denial=True)
-    return Plan(plan.remainders, allow, deny, plan.decide)
+    return Plan(plan.remainders, allow, deny, program.decider(allow, deny))
 
 
 class _Translator:
@@ -222,7 +222,7 @@ class _Translator:
             return found.meets(self._parameter(single, Integer(), found.convert))
         scalar = self._scalar(member)
         if scalar and not self._has_row(container):
-            parameter = self._parameter(container, _SQL_TYPES[scalar.type], _known_values)
+            parameter = self._parameter(container, _SQL_TYPES[scalar.type], _OF_TYPE[scalar.type])
             return scalar.column.in_(parameter)
         raise ExpressionError(
             f"{ast.unparse(member)} in {ast.unparse(container)} has no form for lists"
@@ -280,8 +280,20 @@ def _differ(here: _Side, there: _Side) -> ColumnElement[bool]:
     return here.value != there.value
 
 
-def _known_values(values: Any) -> list[Any]:
-    return [value for value in values if value is not None]
+def _texts(values: Any) -> list[Any]:
+    return [value for value in values if isinstance(value, str)]
+
+
+def _whole(values: Any) -> list[Any]:
+    return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+
+
+def _flags(values: Any) -> list[Any]:
+    return [value for value in values if isinstance(value, bool)]
+
+
+_OF_TYPE: Mapping[type, Callable[[Any], list[Any]]] = {str: _texts, int: _whole, bool: _flags}
+"""Members that a column of this type can be equal to: databases do not compare others."""
 
 
 __all__ = ["Where", "known_facts_only", "where"]

@@ -31,7 +31,7 @@ def upgrade(revision: str, **options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
-        file = _file_of(settings.uri)
+        file = file_of(settings.uri)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
         migrations.upgrade(settings.uri, revision)
@@ -69,7 +69,7 @@ def check_database(**options: Any) -> None:
         info(f"The schema is at {at}, as needed")
 
 
-def _file_of(uri: str) -> Path | None:
+def file_of(uri: str) -> Path | None:
     """The file of a SQLite database; None for one on a server."""
     url = make_url(uri)
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
@@ -77,7 +77,7 @@ def _file_of(uri: str) -> Path | None:
 
 def must_exist(uri: str) -> None:
     """Looking at a SQLite database that is not there would make an empty one."""
-    file = _file_of(uri)
+    file = file_of(uri)
     if file and not file.exists():
         error(f"There is no database at {file} yet: run v6srv db upgrade")
         raise SystemExit(1)

@@ -12,8 +12,7 @@ _QUIET = ("werkzeug", "socketio.server", "engineio.server", "urllib3", "alembic"
 
 def log_file(settings: Settings) -> Path:
     """The rotating log file of an instance (operations.md 2.2)."""
-    folder = settings.directories.log or settings.instance / "log"
-    return folder / settings.name / f"server_{settings.environment}_{settings.scope}.log"
+    return settings.log_folder / f"server_{settings.log_suffix}.log"
 
 
 def configure(settings: Settings) -> None:

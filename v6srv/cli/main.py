@@ -5,6 +5,7 @@ import re
 import click
 from click.shell_completion import get_completion_class
 
+from v6srv.cli.audit import audit
 from v6srv.cli.configuration import config, files, list_, new
 from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
@@ -53,6 +54,7 @@ for command in (
     config,
     db,
     policy,
+    audit,
     completion,
 ):
     cli.add_command(command)

@@ -200,19 +200,31 @@ def named(subject: str) -> Known:
     raise NotFound(f"There is no {subject}")
 
 
-def _container_named(subject: str, task_id: int) -> Known:
+def containers(tasks: Collection[int] | Select[Any] | None = None) -> Iterator[Known]:
+    """The containers of tasks, by id of the task, whether or not they run; `tasks` picks some.
+
+    Each is that at the first organization that works on the task.
+    """
     query = (
-        select(*_node_columns, _node.id, Task.run_id, Task.image)
+        select(*_node_columns, _node.id, Task.id.label("task_id"), Task.run_id, Task.image)
         .select_from(_nodes.join(Task.__table__, Task.collaboration_id == _node.collaboration_id))
         .join(Result, Result.task_id == Task.id)
-        .where(Task.id == task_id, Result.organization_id == _node.organization_id)
-        .order_by(Result.id)
-        .limit(1)
+        .where(Result.organization_id == _node.organization_id)
+        .order_by(Task.id, Result.id)
     )
-    row = session.execute(query).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no {subject}")
-    return _known_container(row.id, task_id, row)
+    if tasks is not None:
+        query = query.where(Task.id.in_(tasks))
+    before = None
+    for row in session.execute(query):
+        if row.task_id != before:
+            yield _known_container(row.id, row.task_id, row)
+        before = row.task_id
+
+
+def _container_named(subject: str, task_id: int) -> Known:
+    for known in containers([task_id]):
+        return known
+    raise NotFound(f"There is no {subject}")
 
 
 def _container_of(claims: Claims) -> Known:

@@ -15,6 +15,8 @@ def look(authz: Authorizer) -> dict[str, Any]:
     store = authz.store
     problems = [f"policy: {_place(problem)}" for problem in store.problems]
     problems += [f"policy in shadow: {_place(problem)}" for problem in store.shadow_problems]
+    if authz.decisions is not None and authz.decisions.problem is not None:
+        problems.append("decision log: cannot be written")
     found: dict[str, Any] = {"database": database_answers()}
     return found | {"problems": problems} if problems else found
 
@@ -30,4 +32,4 @@ def database_answers() -> bool:
 
 def _place(problem: Problem) -> str:
     """Where it is and of what kind, without the words of the policy itself."""
-    return f"{problem.origin}: not valid"
+    return f"{problem.origin}: {problem.code}"

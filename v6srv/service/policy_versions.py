@@ -39,7 +39,7 @@ def live(authz: Authorizer) -> dict[str, Any]:
         shadow = {
             "version": store.shadow and store.shadow.version,
             "problems": store.shadow_problems,
-            "disagreements": 0,
+            "disagreements": authz.shadow.disagreements.count if authz.shadow else 0,
         }
     return {
         "version": store.live.version,

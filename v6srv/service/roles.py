@@ -130,5 +130,9 @@ def _require_own_name(name: str) -> None:
 
 
 def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:
-    if authz.may_hand_out(who, rules):
-        raise Denied("You cannot put a rule into a role, or take it out, that you don't hold!")
+    lacking = authz.may_hand_out(who, rules)
+    if lacking:
+        raise Denied(
+            "You cannot put a rule into a role, or take it out, that you don't hold!",
+            lacking.decision,
+        )

@@ -98,8 +98,9 @@ def require_power_over(who: Principal, authz: Authorizer, user: User) -> None:
     extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
     held = union(through_roles, extra).subquery()
     rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
-    if authz.may_hand_out(who, rules):
-        raise Denied("This user has permissions that you do not have!")
+    lacking = authz.may_hand_out(who, rules)
+    if lacking:
+        raise Denied("This user has permissions that you do not have!", lacking.decision)
 
 
 def rules_of(ids: Iterable[int]) -> list[Rule]:
@@ -139,7 +140,8 @@ def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -
         rule = lacking[0]
         raise Denied(
             f"You don't have the rule ({rule.name}, {rule.scope.name}, {rule.operation.name}) "
-            "that you want to assign or take away!"
+            "that you want to assign or take away!",
+            lacking.decision,
         )
 
 

@@ -48,6 +48,18 @@ class ErrorOut(Output):
     message = fields.Raw(
         required=True, metadata={"description": "The same for readers of 3.x validation errors"}
     )
+    decision_id = fields.String(
+        metadata={
+            "description": "With status 403, when the policies were asked: who may view the policy"
+            " finds the decision by it at `/policy/decision/{id}`"
+        }
+    )
+    reason = fields.String(
+        metadata={
+            "description": "With status 403: why, as far as the caller may know. Says nothing about"
+            " the row, not even whether there is one"
+        }
+    )
 
 
 def register(app: Flask) -> None:
@@ -76,7 +88,8 @@ def _domain_error(error: domain.V6srvError) -> Response:
         (known for kind, known in STATUSES.items() if isinstance(error, kind)),
         (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
     )
-    answer = _answer(str(error), code, status, getattr(error, "errors", {}))
+    refusal = _refusal(getattr(error, "decision", None))
+    answer = _answer(str(error), code, status, getattr(error, "errors", {}), refusal)
     if isinstance(error, domain.TooManyRequests):
         answer.headers["Retry-After"] = str(error.retry_after_s)
     if status is HTTPStatus.UNAUTHORIZED:
@@ -108,7 +121,19 @@ def _unexpected(error: Exception) -> Response:
     return _answer(UNEXPECTED, "internal", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _answer(msg: str, code: str, status: int, errors: Mapping[str, Any] | None = None) -> Response:
+def _refusal(decision: domain.Refusal | None) -> dict[str, str]:
+    """What the caller may know of the decision that denied."""
+    known = {"decision_id": decision.id, "reason": decision.told} if decision else {}
+    return {name: value for name, value in known.items() if value}
+
+
+def _answer(
+    msg: str,
+    code: str,
+    status: int,
+    errors: Mapping[str, Any] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Response:
     answer = jsonify(
         {
             "msg": msg,
@@ -116,6 +141,7 @@ def _answer(msg: str, code: str, status: int, errors: Mapping[str, Any] | None =
             "status": int(status),
             "errors": dict(errors or {}),
             "message": _as_3x(errors) if errors else msg,
+            **(more or {}),
         }
     )
     answer.status_code = int(status)

@@ -2,7 +2,27 @@
 
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from v6srv.cli.policy.explain import explain
+from v6srv.cli.policy.lint import lint
+from v6srv.cli.policy.publish import history, publish, rollback, show
+from v6srv.cli.policy.shadow import shadow
+from v6srv.cli.policy.test import test
+from v6srv.cli.policy.who import can, export, matrix, who_can
+
+COMMANDS: tuple[click.Command, ...] = (
+    lint,
+    explain,
+    test,
+    who_can,
+    can,
+    matrix,
+    export,
+    publish,
+    history,
+    show,
+    rollback,
+    shadow,
+)
 
 
 @click.group()

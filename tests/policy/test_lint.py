@@ -1,0 +1,168 @@
+"""Lint finds every fault of a corpus at its character, and nothing in good policies."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.policy.faults import FAULTS, Fault
+from tests.policy.good import GOOD, MODELS
+from v6srv.authz import clock
+from v6srv.authz.codes import CODES, Severity
+from v6srv.authz.snapshot import build
+from v6srv.authz.source import PolicyError, Problem
+from v6srv.cli.main import cli
+from v6srv.policy.lint import lint
+
+POLICIES = Path(__file__).parents[2] / "policies"
+TODAY = clock.read("2026-11-24 12:00:00")
+MARK = "§"
+
+
+def make(folder: Path, lines: str = "", model: tuple[tuple[str, str], ...] = ()) -> list[str]:
+    """Write a folder without the marks; the places of the marks as `file:line:column`."""
+    text = (POLICIES / "model.conf").read_text()
+    for old, new in model:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (folder / "default_roles.csv").write_text((POLICIES / "default_roles.csv").read_text())
+    places = []
+    for name, marked in (("extra.csv", lines), ("model.conf", text)):
+        (folder / name).write_text(marked.replace(MARK, ""), encoding="utf-8")
+        places += [
+            f"{name}:{number}:{index - row[:index].count(MARK) + 1}"
+            for number, row in enumerate(marked.split("\n"), 1)
+            for index, char in enumerate(row)
+            if char == MARK
+        ]
+    return places
+
+
+def found(folder: Path) -> list[Problem]:
+    with clock.stopped(TODAY):
+        return lint(folder)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_is_found_where_it_is(tmp_path: Path, fault: Fault) -> None:
+    """Its code, file, line and column; and nothing else is reported."""
+    places = make(tmp_path, fault.lines, fault.model)
+    expected = [*map(" ".join, zip(fault.codes.split(), places, strict=True)), *fault.elsewhere]
+    problems = found(tmp_path)
+    assert sorted(f"{p.code} {p.origin}" for p in problems) == sorted(expected), problems
+    if fault.meant is not None:
+        [first] = [p for p in problems if p.origin == places[0]]
+        assert first.suggestion == fault.meant
+        assert (f"did you mean {fault.meant}?" in first.message) is bool(fault.meant) or first.code.slug in ("trailing-comment", "typographic-quote")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_errors_do_not_go_live_and_warnings_do(tmp_path: Path, fault: Fault) -> None:
+    make(tmp_path, fault.lines, fault.model)
+    with clock.stopped(TODAY):
+        errors = [p for p in lint(tmp_path) if p.is_error]
+        if not errors:
+            build(tmp_path)
+            return
+        with pytest.raises(PolicyError) as refused:
+            build(tmp_path)
+    assert {p.origin for p in refused.value.problems} <= {p.origin for p in errors}
+    assert refused.value.problems
+
+
+def test_the_corpus_is_large_and_shows_every_code() -> None:
+    assert len(FAULTS) >= 60
+    shown = {code for fault in FAULTS for code in fault.codes.split()}
+    elsewhere = {"unreadable-file", "unknown-subject", "invalid"}
+    assert shown | elsewhere == set(CODES)
+
+
+def test_the_shipped_policies_are_clean() -> None:
+    assert found(POLICIES) == []
+
+
+def test_there_are_many_good_policies() -> None:
+    assert len(GOOD) + len(MODELS) >= 30
+
+
+@pytest.mark.parametrize("lines", GOOD)
+def test_nothing_is_said_of_good_lines(tmp_path: Path, lines: str) -> None:
+    make(tmp_path, lines)
+    with clock.stopped(TODAY):
+        assert lint(tmp_path) == []
+        build(tmp_path)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_nothing_is_said_of_good_models(
+    tmp_path: Path, model: tuple[tuple[str, str], ...]
+) -> None:
+    make(tmp_path, model=model)
+    assert found(tmp_path) == []
+    build(tmp_path)
+
+
+def test_line_ends_of_another_system_move_nothing(tmp_path: Path) -> None:
+    make(tmp_path, "# note\n\np, role:viewer, tsak, own, view, True, allow\n")
+    for name in ("extra.csv", "model.conf", "default_roles.csv"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [p.origin for p in found(tmp_path)] == ["extra.csv:3:17"]
+
+
+def test_one_error_does_not_hide_the_others(tmp_path: Path) -> None:
+    places = make(
+        tmp_path,
+        "p, role:viewer, §tsak, §ow, view, §r.obj.x == 1, allow\n"
+        "p, role:viewer, task, own, view, (§\n"
+        "p, kind:user, §*, global, veiw, True, deny\n"
+        "§p, user:5, task, global, delete, True, deny\n",
+        (("e = some", "§e = any"),),
+    )
+    origins = [p.origin for p in found(tmp_path)]
+    assert places[0] in origins
+    assert places[1] in origins
+    assert places[-1].startswith("model.conf")
+    assert any(origin.startswith("model.conf:") for origin in origins)
+    assert "extra.csv:2:34" in origins
+    assert "extra.csv:3:27" in origins
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("extra.csv", b"p, role:\xff"), ("model.conf", b"\xff\xfe")]
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes) -> None:
+    make(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    assert [(p.code.slug, p.file, p.line) for p in found(tmp_path)] == [("unreadable-file", name, 0)]
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    assert [(p.code.slug, p.file) for p in found(tmp_path)] == [("unreadable-file", "model.conf")]
+
+
+def test_ids_that_do_not_exist_are_told_when_the_database_is_known(tmp_path: Path) -> None:
+    places = make(
+        tmp_path,
+        "p, user:5, task, global, view, True, allow\n"
+        "p, §user:6, task, global, view, True, allow\n"
+        "g, §node:9, §role:12\n"
+        "p, role:12, task, global, view, True, allow\n"
+        "p, §org:7, task, global, view, True, allow\n",
+    )
+    assert found(tmp_path) == []
+    with clock.stopped(TODAY):
+        problems = lint(tmp_path, known_subjects={"user:5", "role:13", "org:1"})
+    assert {p.code.slug for p in problems} == {"unknown-subject"}
+    assert [p.origin for p in problems if p.origin != "extra.csv:4:4"] == places
+
+
+def test_every_code_says_why_it_matters_and_how_to_mend_it() -> None:
+    for slug, code in CODES.items():
+        assert slug == code.slug == slug.lower()
+        assert all((code.title, code.why, code.mend))
+        assert "\n" not in code.title + code.why + code.mend
+    assert {code.severity for code in CODES.values()} == set(Severity)

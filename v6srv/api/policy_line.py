@@ -1,0 +1,70 @@
+"""/policy/line: GET list, POST, and GET, PATCH, DELETE by id. Lines that admins add."""
+
+from flask.views import MethodView
+
+from v6srv.api import guard
+from v6srv.api.blueprint import Blueprint
+from v6srv.api.paging import paged
+from v6srv.service import policy_lines
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import MessageOut
+from v6srv.wire.policy_line import (
+    FIELDS,
+    PolicyLineIn,
+    PolicyLineOut,
+    PolicyLinePatch,
+    PolicyLineQuery,
+)
+
+blp = Blueprint("policy_line", __name__, description="Lines that are added to the policy")
+POLICY, VIEW = Resource.POLICY, Operation.VIEW
+
+
+def _shown(rows):
+    return policy_lines.shown(guard.authorizer(), rows)
+
+
+@blp.route("/policy/line")
+class PolicyLines(MethodView):
+    @guard.rows(POLICY, VIEW, callers=guard.USERS)
+    @blp.arguments(PolicyLineQuery, location="query")
+    @paged(PolicyLineOut, show=_shown)
+    def get(self, query, authz, rows):
+        """List the lines that were added to those of the files, in the order of their ids."""
+        return rows.where(*policy_lines.narrowed(authz, query))
+
+    @guard.creates(POLICY, callers=guard.USERS)
+    @blp.arguments(PolicyLineIn)
+    @blp.response(201, PolicyLineOut)
+    def post(self, fields, who, authz, admit):
+        """Add a line. It counts from the next request on, and for sockets within a second.
+
+        A line that the policy cannot take is refused, with what is wrong with each field.
+        """
+        return policy_lines.written(authz, admit(policy_lines.new_line(who, authz, fields)))
+
+
+@blp.route("/policy/line/<int:id>")
+class PolicyLine(MethodView):
+    @guard.one(POLICY, VIEW, callers=guard.USERS)
+    @blp.response(200, PolicyLineOut)
+    def get(self, row, authz):
+        """One line."""
+        [line] = policy_lines.shown(authz, [row])
+        return line
+
+    @guard.edits(POLICY, callers=guard.USERS, fields=FIELDS)
+    @blp.arguments(PolicyLinePatch)
+    @blp.response(200, PolicyLineOut)
+    def patch(self, changes, who, authz, row, admit):
+        """Change the fields given; null takes a time limit or the comment away."""
+        policy_lines.change_line(who, authz, row, changes)
+        return policy_lines.written(authz, admit(row))
+
+    @guard.deletes(POLICY, callers=guard.USERS)
+    @blp.response(200, MessageOut)
+    def delete(self, authz, row, remove):
+        """Remove a line, unless the policy would not be valid without it."""
+        policy_lines.before_removal(authz, row)
+        remove(row)
+        return {"msg": f"policy line id={row.id} successfully deleted"}

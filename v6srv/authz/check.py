@@ -1,0 +1,186 @@
+"""What only the compiled policy shows: lines that cannot select rows, root out, strangers in."""
+
+import ast
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from v6srv.authz import clock, codes
+from v6srv.authz.expression import ExpressionError, facts_in, times_in
+from v6srv.authz.facts import MODELS, TABLES, facts_of
+from v6srv.authz.knowledge import known_of, some_root, stranger, values_of
+from v6srv.authz.logic import Known, joined, negated, satisfiable
+from v6srv.authz.matcher import Plan, Remainder
+from v6srv.authz.source import Line, Problem
+from v6srv.authz.where import where
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
+
+if TYPE_CHECKING:
+    from v6srv.authz.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A row of which only the resource is known: enough to find the lines."""
+
+    type: str
+
+
+def resources_of(word: str) -> Sequence[Resource]:
+    """The resources that a field of a line means."""
+    return tuple(Resource) if word == "*" else (Resource(word),)
+
+
+def operations_of(word: str) -> Sequence[Operation]:
+    """The operations that a field of a line means."""
+    return tuple(Operation) if word == "*" else (Operation(word),)
+
+
+def list_problems(snapshot: "Snapshot") -> Iterator[Problem]:
+    """Every line must have a form for lists, for each resource and operation it speaks of."""
+    program, done = snapshot.program, set()
+    fields = snapshot.definition.fields
+    resource_at, subject_at = fields.index("res"), fields.index("sub")
+    condition_at = fields.index("cond") if "cond" in fields else 0
+    nobody = stranger()
+
+    def kind_of(line: Line) -> tuple[str, ...]:
+        return line.values[:subject_at] + line.values[subject_at + 1 :]
+
+    alike = {kind_of(line): line for line in reversed(program.lines)}  # the first of each kind
+    for line in alike.values():
+        resources = resources_of(line.values[resource_at])
+        for resource, operation in itertools.product(resources, Operation):
+            key = program.key_of(nobody, Thing(resource.value), operation.value)
+            try:
+                rest = program.remainder(line, key)
+                unknown = facts_in(rest.tree, program.object) - facts_of(resource) - {"type"}
+                if unknown:
+                    raise ExpressionError(
+                        f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}"
+                    )
+                if (resource, rest.text) in done or resource not in MODELS:
+                    continue
+                done.add((resource, rest.text))
+                alone = Plan((rest,), {rest.text: rest.tree}, {}, lambda *_: False)
+                where(alone, program, TABLES[MODELS[resource]])
+            except ExpressionError as error:
+                yield Problem(line.at(condition_at), str(error), codes.NO_LIST_FORM)
+                break
+
+
+def sanity_problems(snapshot: "Snapshot", *, complete: bool = True) -> Iterator[Problem]:
+    """A policy that locks root out, or lets a stranger in, does not go live.
+
+    Not `complete`: lines are missing, so only what others do is told, not what nobody does.
+    """
+    locked, let_in = _Blame(), _Blame()
+    for resource, operation in itertools.product(Resource, Operation):
+        locked.add(_who_locks_out(snapshot, resource, operation), resource, operation)
+        let_in.add(_who_lets_in(snapshot, resource, operation), resource, operation)
+    for place, what in locked.shown(complete):
+        message = f"root may not {what}: nobody could repair it"
+        yield Problem(place, message, codes.ROOT_LOCKED_OUT)
+    for place, what in let_in.shown(complete, "every "):
+        yield Problem(place, f"everybody may {what}, without a role", codes.STRANGERS_LET_IN)
+
+
+def passing_problems(snapshot: "Snapshot", now: datetime) -> Iterator[Problem]:
+    """As `sanity_problems`, for what is so only between now and some time, or later for a while."""
+    locked, let_in = _Blame(), _Blame()
+    for resource, operation in itertools.product(Resource, Operation):
+        for blame, who, find in (
+            (locked, some_root(), _who_locks_out),
+            (let_in, stranger(), _who_lets_in),
+        ):
+            moments = _turns(snapshot.plan(who, resource, operation), now)
+            if moments and find(snapshot, resource, operation) is None:
+                for moment in moments:
+                    blame.add(find(snapshot, resource, operation, moment), resource, operation)
+    for place, what in locked.shown(True):
+        message = f"root may not {what} for some time: nobody could repair it"
+        yield Problem(place, message, codes.ROOT_LOCKED_OUT_FOR_A_TIME)
+    for place, what in let_in.shown(True, "every "):
+        message = f"everybody may {what} for some time, without a role"
+        yield Problem(place, message, codes.STRANGERS_FOR_A_TIME)
+
+
+def _turns(plan: Plan, now: datetime) -> list[datetime]:
+    """Now and every later moment at which what a plan says changes by itself; empty if none is."""
+    trees = (*plan.allow.values(), *plan.deny.values())
+    texts = {text for tree in trees for text in times_in(tree)} - {clock.OPEN_END}
+    moments = sorted({clock.read(text) for text in texts})
+    return [now, *(moment for moment in moments if moment > now)] if moments else []
+
+
+_AS_A_WHOLE = "policy"
+
+
+class _Blame:
+    """What lines do to which resources, told in one sentence for each line."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[str, dict[tuple[Resource, Operation], None]] = {}
+
+    def add(self, lines: Iterable[Line] | None, resource: Resource, operation: Operation) -> None:
+        """Lines to blame; none when it is the policy as a whole, None when all is well."""
+        if lines is None:
+            return
+        places = [line.place for line in lines] or [_AS_A_WHOLE]
+        for place in places:
+            self._by_place.setdefault(place, {})[resource, operation] = None
+
+    def shown(self, complete: bool, each: str = "") -> Iterator[tuple[str, str]]:
+        """Place and words, such as `view task, edit task and 3 more`."""
+        for place, pairs in self._by_place.items():
+            if place == _AS_A_WHOLE and not complete:
+                continue
+            words = [f"{operation} {each}{resource}" for resource, operation in pairs]
+            more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+            yield place, ", ".join(words[:3]) + more
+
+
+def _who_locks_out(
+    snapshot: "Snapshot", resource: Resource, operation: Operation, at: datetime | None = None
+) -> list[Line] | None:
+    """The denials that leave root nothing; an empty list when nothing grants it."""
+    plan = snapshot.plan(some_root(), resource, operation)
+    if plan.always:
+        return None
+    known = known_of(snapshot.program, PrincipalKind.USER, resource, operation, at=at)
+    allow = joined(ast.Or(), list(plan.allow.values()))
+    deny = joined(ast.Or(), list(plan.deny.values()))
+    if satisfiable(joined(ast.And(), (allow, negated(deny))), known):
+        return None
+    denials = [rest for rest in plan.remainders if rest.effect is Effect.DENY]
+    return [
+        rest.line
+        for rest in denials
+        if plan.allow
+        and not satisfiable(joined(ast.And(), (allow, negated(rest.tree))), known)
+        and rest.text != "False"
+    ]
+
+
+def _who_lets_in(
+    snapshot: "Snapshot", resource: Resource, operation: Operation, at: datetime | None = None
+) -> list[Line] | None:
+    """The lines that give a stranger every row; an empty list when several do it together."""
+    nobody = stranger()
+    plan = snapshot.plan(nobody, resource, operation)
+    if not plan.allow:
+        return None
+    program = snapshot.program
+    more = values_of(program, nobody)
+    known = known_of(program, PrincipalKind.USER, resource, operation, at=at, more=more)
+    allow = joined(ast.Or(), list(plan.allow.values()))
+    deny = joined(ast.Or(), list(plan.deny.values()))
+    if satisfiable(joined(ast.Or(), (negated(allow), deny)), known):
+        return None
+    return [rest.line for rest in plan.remainders if _always(rest, known)]
+
+
+def _always(rest: Remainder, known: Known) -> bool:
+    return rest.effect is Effect.ALLOW and not satisfiable(negated(rest.tree), known)

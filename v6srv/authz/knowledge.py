@@ -1,0 +1,100 @@
+"""What is certain about facts once the kind of principal, the resource and the operation are."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy.sql.elements import Null, TypeCoerce
+
+from v6srv.authz.facts import MODELS, TABLES, Scalar
+from v6srv.authz.logic import Known
+from v6srv.authz.matcher import Program
+from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
+
+CONTAINERS_ONLY = ("task", "run", "image")
+"""Facts of `r.sub` that users and nodes never have."""
+
+_NOBODY = 2**31 - 2
+"""An id that no line can mean."""
+
+
+def stranger() -> SubjectFacts:
+    """A user whom nothing but being a user is known of."""
+    return SubjectFacts(Principal(PrincipalKind.USER, _NOBODY, _NOBODY))
+
+
+def some_root() -> SubjectFacts:
+    """A user with the role root."""
+    return SubjectFacts(Principal(PrincipalKind.USER, _NOBODY, _NOBODY, roles=("role:root",)))
+
+
+def known_of(
+    program: Program,
+    kind: PrincipalKind,
+    resource: Resource,
+    operation: Operation,
+    *,
+    at: datetime | None = None,
+    since: datetime | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Known:
+    """What is certain in every such request; `more` are further values by fact (`r_sub.org`)."""
+    subject, row = program.subject, program.object
+    values, members, choices = _of_rows(row, resource)
+    callers: dict[str, Any] = {f"{subject}.kind": f"kind:{kind}"}
+    if kind is not PrincipalKind.CONTAINER:
+        callers |= {f"{subject}.{name}": None for name in CONTAINERS_ONLY}
+    if kind is not PrincipalKind.USER:
+        callers[f"{subject}.roles"] = frozenset()
+    if operation is not Operation.EDIT:
+        callers[f"{subject}.changes"] = frozenset()
+    shapes = {
+        f"{subject}.id": (f"{kind}:*", re.compile(rf"{kind}:[1-9][0-9]*")),
+        f"{subject}.group": ("org:*", re.compile(r"org:([1-9][0-9]*|None)")),
+    }
+    everything = {**values, **callers, **(more or {})}
+    return Known(everything, shapes, members, choices, at, since)
+
+
+def values_of(program: Program, facts: SubjectFacts) -> dict[str, Any]:
+    """The facts of one caller by their text; not what it changes, which is no fact of its own."""
+    return {
+        f"{program.subject}.{name}": getattr(facts, name)
+        for name in SUBJECT_FACTS
+        if name != "changes"
+    }
+
+
+_Shape = tuple[str, re.Pattern[str]]
+
+
+@cache
+def _of_rows(
+    row: str, resource: Resource
+) -> tuple[dict[str, Any], dict[str, _Shape], dict[str, tuple[Any, ...]]]:
+    """Facts with one value, shapes of members, and facts of few values."""
+    if resource not in MODELS:
+        return {f"{row}.type": resource.value}, {}, {}
+    table = TABLES[MODELS[resource]]
+    values: dict[str, Any] = {f"{row}.type": resource.value}
+    values |= {f"{row}.{n}": None for n, scalar in table.scalars.items() if _never(scalar)}
+    values |= {f"{row}.{n}": frozenset() for n, found in table.sets.items() if found.empty}
+    members = {
+        f"{row}.{n}": (f"{found.kind}:*", re.compile(rf"{found.kind}:[0-9]+"))
+        for n, found in table.sets.items()
+        if found.kind
+    }
+    choices = {
+        f"{row}.{n}": (True, False, None)
+        for n, scalar in table.scalars.items()
+        if scalar.type is bool
+    }
+    return values, members, choices
+
+
+def _never(scalar: Scalar) -> bool:
+    """Whether the fact has no value for any row."""
+    return isinstance(scalar.column, TypeCoerce) and isinstance(scalar.column.clause, Null)

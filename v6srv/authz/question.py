@@ -1,0 +1,153 @@
+"""What the Authorizer was asked, as the decision log keeps it and reads it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from v6srv.authz.decision_log import number_of
+from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.principal import Principal
+from v6srv.db import Base
+from v6srv.errors import Invalid
+from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+
+
+class Form(StrEnum):
+    """How a question is put."""
+
+    ROW = "row"
+    """May I do this with this row?"""
+    ROWS = "rows"
+    """With which rows? Denied if nothing is granted."""
+    ANY = "any"
+    """With some row?"""
+    WHOLE = "whole"
+    """With the resource as a whole?"""
+    THING = "thing"
+    """With something that is no row, by its facts?"""
+    HAND_OUT = "hand_out"
+    """May I give these rules to somebody?"""
+
+
+_TABLES: Mapping[str, type[Base]] = {model.__name__: model for model in TABLES}
+
+RuleKey = tuple[str, str, str]
+"""Resource, scope and operation of a rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, complete: with the rows as they were, the same policy answers the same."""
+
+    form: Form
+    who: Principal
+    resource: Resource
+    """Of `HAND_OUT`: that of the first rule, as is the operation."""
+    operation: Operation
+    table: type[Base] | None = None
+    """Of the row."""
+    row: int | None = None
+    prospective: bool = False
+    """Whether the row was asked about as it would stand, inside a transaction."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of a `THING`."""
+    min_scope: Scope | None = None
+    lenient: bool = False
+    changes: frozenset[str] = frozenset()
+    rules: tuple[RuleKey, ...] = ()
+    """Of `HAND_OUT`: the rules that were asked for."""
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes whose allowances count; None for all."""
+        if self.min_scope is None:
+            return None
+        ordered = list(Scope)
+        return frozenset(scope.value for scope in ordered[ordered.index(self.min_scope) :])
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the row is of another table than the resource's own."""
+        return self.table is not None and self.table is not MODELS.get(self.resource)
+
+    def record(self) -> dict[str, Any]:
+        """The fields of a record; what says nothing is left out."""
+        fields: dict[str, Any] = {
+            "question": self.form.value,
+            "principal": _principal(self.who),
+            "resource": self.resource.value,
+            "operation": self.operation.value,
+        }
+        if self.row is not None and self.table is not None:
+            fields["table"], fields["row"] = self.table.__name__, number_of(self.row)
+        if self.facts:
+            fields["facts"] = {name: _plain(value) for name, value in self.facts.items()}
+        if self.min_scope is not None:
+            fields["min_scope"] = self.min_scope.value
+        if self.changes:
+            fields["changes"] = sorted(self.changes)
+        if self.rules:
+            fields["rules"] = [list(rule) for rule in self.rules]
+        for flag in ("prospective", "lenient"):
+            if getattr(self, flag):
+                fields[flag] = True
+        return fields
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Question":
+        """The question of a record. Raises Invalid for one that this release cannot ask."""
+        try:
+            row = record.get("row")
+            return cls(
+                Form(record["question"]),
+                _read_principal(record["principal"]),
+                Resource(record["resource"]),
+                Operation(record["operation"]),
+                _TABLES[record["table"]] if "table" in record else None,
+                None if row is None else int(row),
+                record.get("prospective") is True,
+                {name: _read_fact(value) for name, value in record.get("facts", {}).items()},
+                Scope(record["min_scope"]) if "min_scope" in record else None,
+                record.get("lenient") is True,
+                frozenset(record.get("changes", ())),
+                tuple((res, scope, act) for res, scope, act in record.get("rules", ())),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise Invalid(f"record {record.get('seq')}: {error!r}") from error
+
+
+def _principal(who: Principal) -> dict[str, Any]:
+    """All that policies see of it; not its name."""
+    fields = {
+        "id": who.id,
+        "kind": who.kind.value,
+        "account": who.account_id,
+        "org": who.organization_id,
+        "collabs": sorted(who.collaboration_ids),
+        "roles": sorted(who.roles),
+    }
+    if who.kind is PrincipalKind.CONTAINER:
+        fields |= {"task": who.task_id, "run": who.run_id, "image": who.image}
+    return fields
+
+
+def _read_principal(fields: Mapping[str, Any]) -> Principal:
+    return Principal(
+        PrincipalKind(fields["kind"]),
+        fields["account"],
+        fields["org"],
+        frozenset(fields["collabs"]),
+        tuple(fields["roles"]),
+        task_id=fields.get("task"),
+        run_id=fields.get("run"),
+        image=fields.get("image"),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, (set, frozenset)) else value
+
+
+def _read_fact(value: Any) -> Any:
+    return frozenset(value) if isinstance(value, list) else value

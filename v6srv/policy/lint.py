@@ -1,0 +1,127 @@
+"""Everything wrong with a folder of policies: what must not go live, and what misleads.
+
+The errors are those of `authz.snapshot.examine`. The warnings are found here, by asking what the
+compiled remainder of each line says: an edited matcher changes the findings with it.
+"""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from sqlalchemy import select
+
+from v6srv.authz import clock, codes
+from v6srv.authz.check import passing_problems
+from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
+from v6srv.authz.folder import reading
+from v6srv.authz.snapshot import Definition, Snapshot, examine, read_definition, with_limits
+from v6srv.authz.source import DATABASE, Line, PolicyError, Problem, read_file
+from v6srv.authz.store import ADDED, database_lines
+from v6srv.authz.validate import check_lines
+from v6srv.db import session
+from v6srv.model import Node, Organization, Role, Rule, User
+from v6srv.policy.never import never_matching
+from v6srv.policy.overlap import overlapping
+from v6srv.policy.people import about_people
+
+MODEL = "model.conf"
+
+
+def lint(
+    folder: Path,
+    lines_from_database: Iterable[Line] = (),
+    known_subjects: Collection[str] | None = None,
+) -> list[Problem]:
+    """Errors and warnings, by file, line and column; empty when there is nothing to say.
+
+    `known_subjects` are the users, nodes, organizations, custom roles and rules there are, as lines
+    call them (`user:5`, `role:12`); None when nobody knows. Never raises for what is in the folder.
+    """
+    with reading(folder):
+        definition, problems = _read_definition(folder / MODEL)
+        lines: list[Line] = []
+        for path in sorted(folder.glob("*.csv")):
+            more, wrong = read_file(path)
+            lines += more
+            problems += wrong
+    added = list(lines_from_database)
+    limited, wrong = with_limits(definition, lines)
+    if any(problem.is_error and problem.file == MODEL for problem in problems):
+        both = [*limited, *with_limits(definition, added)[0]]
+        problems += [*wrong, *check_lines(definition, both)]
+        return _sorted(problems)
+    errors = [*(problem for problem in problems if problem.is_error), *wrong]
+    snapshot, found = examine(definition, limited, added, 0, errors)
+    problems += found
+    problems += about_people(lines, added, known_subjects)
+    if snapshot is not None:
+        problems += _warnings(snapshot)
+    return _sorted(problems)
+
+
+def lint_stored(folder: Path) -> list[Problem]:
+    """As `lint`, with the lines and principals of the database, in the current transaction."""
+    return lint(folder, database_lines(), stored_subjects())
+
+
+def stored_subjects() -> set[str]:
+    """All users, nodes, organizations, custom roles and rules of the database."""
+    queries = {
+        "user": select(User.id),
+        "node": select(Node.id),
+        "org": select(Organization.id),
+        "role": select(Role.id).where(Role.slug.is_(None)),
+        "rule": select(Rule.id),
+    }
+    return {f"{kind}:{id}" for kind, query in queries.items() for id in session.scalars(query)}
+
+
+def _read_definition(path: Path) -> tuple[Definition, list[Problem]]:
+    """The model as it is, or as far as it can be understood to go on with the lines."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot be read: {error}"
+        return _guess(ModelText("", "")), [Problem(path.name, message, codes.UNREADABLE_FILE)]
+    model = ModelText(path.name, text)
+    problems = [*check_model(model), *unused(model)]
+    try:
+        return read_definition(path), problems
+    except PolicyError as error:
+        return _guess(model), problems or list(error.problems)
+
+
+def _guess(model: ModelText) -> Definition:
+    request = model.tokens("r", "r")
+    policy = model.tokens("p", "p")
+    needed = {f"p_{name}" for name in FIELDS[:2]} | {"p_act"}
+    return Definition(
+        request={"r": request if len(request) == 3 else ("r_sub", "r_obj", "r_act")},
+        policy=policy if needed <= set(policy) else tuple(f"p_{name}" for name in FIELDS),
+        matchers={},
+        graphs=model.graphs or ("g", "g2"),
+        allow_only=False,
+        text="",
+    )
+
+
+def _warnings(snapshot: Snapshot) -> list[Problem]:
+    now = clock.now()
+    written = [line for line in snapshot.program.lines if is_written(line)]
+    never = list(never_matching(snapshot, written, now))
+    dead = {problem.origin for problem in never} | {
+        problem.origin.rpartition(":")[0] for problem in never
+    }
+    alive = [line for line in written if line.origin not in dead]
+    return [*never, *overlapping(snapshot, alive, now), *passing_problems(snapshot, now)]
+
+
+def is_written(line: Line) -> bool:
+    """Whether somebody wrote the line as a line; not one that stands for a rule of a role."""
+    return not line.origin.startswith(DATABASE) or line.origin.startswith(ADDED)
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(
+        dict.fromkeys(problems),
+        key=lambda p: (p.file or p.origin, p.line, p.column, p.code.slug, p.message),
+    )

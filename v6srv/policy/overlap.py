@@ -1,0 +1,141 @@
+"""Lines that change nothing: shadowed by another of the same effect, or always denied."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from v6srv.authz import codes
+from v6srv.authz.check import Thing, operations_of, resources_of
+from v6srv.authz.knowledge import known_of, stranger
+from v6srv.authz.logic import implies
+from v6srv.authz.matcher import Remainder, closure
+from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.source import Line, Problem
+from v6srv.policy.people import Reach
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
+
+_MOST_COMPARED = 40
+"""Different remainders of one subject, resource and operation that are compared as logic; more are
+only compared as text."""
+
+
+def overlapping(snapshot: Snapshot, lines: Sequence[Line], now: datetime) -> Iterator[Problem]:
+    """A warning for each of these lines that another line makes superfluous or void."""
+    finder = _Finder(snapshot, now)
+    for line in lines:
+        found = finder.problem(line)
+        if found:
+            yield found
+
+
+class _Finder:
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.program, self.now = snapshot.program, now
+        self.edges = snapshot.graphs.get("g", {})
+        self.reach = Reach(snapshot.lines)
+        fields = snapshot.definition.fields
+        self.subject, self.resource, self.operation = map(fields.index, ("sub", "res", "act"))
+        self._nobody = stranger()
+        self._order = {id(line): number for number, line in enumerate(self.program.lines)}
+        self._by_key: dict[tuple[str, str, str, Effect], list[Line]] = {}
+        for line in self.program.lines:
+            self._by_key.setdefault(self._key(line), []).append(line)
+        self._implied: dict[tuple[str, str, Resource, Operation, PrincipalKind], bool] = {}
+        self._names: dict[str, frozenset[str]] = {}
+
+    def _key(self, line: Line) -> tuple[str, str, str, Effect]:
+        values = line.values
+        return (
+            values[self.subject],
+            values[self.resource],
+            values[self.operation],
+            self.program.effect_of(line),
+        )
+
+    def problem(self, line: Line) -> Problem | None:
+        """What makes the line superfluous, the first that is found."""
+        effect = self.program.effect_of(line)
+        if effect is Effect.ALLOW:
+            denial = self._covering(line, Effect.DENY)
+            if denial:
+                message = f"{denial.origin} denies all that this line allows: {denial}"
+                return Problem(line.place, message, codes.DENIED_LINE)
+        wider = self._covering(line, effect)
+        if wider is None:
+            return None
+        does = "allows" if effect is Effect.ALLOW else "denies"
+        message = f"{wider.origin} {does} all that this line {does}: {wider}"
+        return Problem(line.place, message, codes.SHADOWED_LINE)
+
+    def _covering(self, line: Line, effect: Effect) -> Line | None:
+        for other in self._candidates(line, effect):
+            if other is not line and self._covers(other, line):
+                twins = effect is self.program.effect_of(line) and self._covers(line, other)
+                if not twins or self._order[id(other)] < self._order[id(line)]:
+                    return other
+        return None
+
+    def _candidates(self, line: Line, effect: Effect) -> Iterator[Line]:
+        """Lines about all the principals, resources and operations that the line is about."""
+        values = line.values
+        resources = dict.fromkeys((values[self.resource], "*"))
+        operations = dict.fromkeys((values[self.operation], "*"))
+        for name in self._held_by(values[self.subject]):
+            for resource, operation in itertools.product(resources, operations):
+                found = self._by_key.get((name, resource, operation, effect), ())
+                yield from self._worth_comparing(line, found)
+
+    def _worth_comparing(self, line: Line, others: Sequence[Line]) -> Iterable[Line]:
+        if len(others) <= _MOST_COMPARED:
+            return others
+        # Too many for logic: one for each distinct text is enough to find equal and wider ones.
+        wanted = self._remainder(line, *next(self._requests(line))).text
+        return [
+            other
+            for other in others
+            if self._remainder(other, *next(self._requests(line))).text in (wanted, "True")
+        ][:_MOST_COMPARED]
+
+    def _held_by(self, subject: str) -> frozenset[str]:
+        """All that whoever has the subject surely has too."""
+        if subject not in self._names:
+            names = closure(self.edges, subject)
+            kinds = self.reach.kinds(subject)
+            if len(kinds) == 1:
+                names |= closure(self.edges, f"kind:{next(iter(kinds))}")
+            self._names[subject] = names
+        return self._names[subject]
+
+    def _covers(self, wide: Line, narrow: Line) -> bool:
+        of_wide, of_narrow = self._key(wide), self._key(narrow)
+        if of_wide[0] not in self._held_by(of_narrow[0]):
+            return False
+        if any(of_wide[at] not in (of_narrow[at], "*") for at in (1, 2)):
+            return False
+        kinds = self.reach.kinds(narrow.values[self.subject])
+        return bool(kinds) and all(
+            self._implies(narrow, wide, request, kind)
+            for request in self._requests(narrow)
+            for kind in kinds
+        )
+
+    def _requests(self, line: Line) -> Iterator[tuple[Resource, Operation]]:
+        return itertools.product(
+            resources_of(line.values[self.resource]), operations_of(line.values[self.operation])
+        )
+
+    def _remainder(self, line: Line, resource: Resource, operation: Operation) -> Remainder:
+        key = self.program.key_of(self._nobody, Thing(resource.value), operation.value)
+        return self.program.remainder(line, key)
+
+    def _implies(
+        self, narrow: Line, wide: Line, request: tuple[Resource, Operation], kind: PrincipalKind
+    ) -> bool:
+        one, other = self._remainder(narrow, *request), self._remainder(wide, *request)
+        if other.text in ("True", one.text):
+            return True
+        key = (one.text, other.text, *request, kind)
+        if key not in self._implied:
+            known = known_of(self.program, kind, *request, since=self.now)
+            self._implied[key] = implies(one.tree, other.tree, known)
+        return self._implied[key]
