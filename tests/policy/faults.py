@@ -20,7 +20,10 @@ class Fault:
     meant: str | None = None
     """What is suggested first."""
     elsewhere: tuple[str, ...] = ()
-    """Places of the first findings that no mark can show."""
+    """Code and place of findings that no mark can show; a place is also `file~text at the place`,
+    or `file~[section]` for its line."""
+    alone: bool = True
+    """Whether it brings no other findings with it."""
 
     def __str__(self) -> str:
         return f"{self.codes}: {self.lines or self.model[0][1]}"[:90].replace("\n", " / ")
@@ -112,7 +115,7 @@ CONDITIONS = [
     _condition("not-boolean", "r.obj.id == 1 || §'text'"),
     _condition("chained-comparison", "§1 < r.obj.run < 3"),
     _condition("not-allowed", "§9**9 == 1"),
-    _condition("not-allowed", "§r.obj.run == 1 & r.obj.id == 2", "&&"),
+    _condition("not-allowed", "r.obj.run == 1 §& r.obj.id == 2", "&&"),
     _condition("not-allowed", "r.obj.run == §99999999999"),
     _condition("not-allowed", "§r.obj.parent is None", "=="),
     _condition("rewritten-text", "r.obj.id == 1 && r.obj.image == §'a!b'"),
@@ -205,16 +208,16 @@ ROLES = [
 ]
 
 WHOLE = [
-    Fault("root-locked-out", "§p, kind:user, task, global, view, True, deny", elsewhere=("denied-line default_roles.csv:35:1",)),
+    Fault("root-locked-out", "§p, kind:user, task, global, view, True, deny", elsewhere=("denied-line default_roles.csv~p, role:viewer, task, ",)),
     Fault("root-locked-out", "§p, role:root, policy, global, *, r.obj.id == 1 || r.obj.id != 1, deny"),
     Fault("root-locked-out", "§p, role:root, *, global, edit, r.sub.kind == 'kind:user', deny"),
     Fault("strangers-let-in", "§p, kind:user, port, global, create, True, allow"),
     Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.sub.account > 0, allow"),
     Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.obj.run == 1 || r.obj.run != 1, allow"),
     Fault("strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"),
-    Fault("strangers-let-in", "§g, kind:user, role:root", elsewhere=("strangers-let-in default_roles.csv:25:1",)),
+    Fault("", "g, kind:user, role:root", elsewhere=("strangers-let-in default_roles.csv~p, role:root, *",), alone=False),
     Fault("root-locked-out-for-a-time", "§p, role:root, port, global, view, True, deny, valid_from=2030-01-01, valid_until=2031-01-01"),
-    Fault("strangers-for-a-time", "§p, kind:user, port, global, view, True, allow, valid_until=2031-01-01", elsewhere=("shadowed-line default_roles.csv:37:1",)),
+    Fault("strangers-for-a-time", "§p, kind:user, port, global, view, True, allow, valid_until=2031-01-01"),
 ]
 
 MODEL = [
@@ -225,7 +228,7 @@ MODEL = [
     Fault("syntax", model=(("eval(p.cond)", "eval§(p.cond"),)),
     Fault("syntax", model=(('p.scope == "own" &&', 'p.scope §= "own" &&'),), meant="=="),
     Fault("wrong-type", model=(("r.sub.org == r.obj.id)", "r.sub.org == §r.obj.type)"),)),
-    Fault("wrong-arguments", model=(("eval(p.cond)", 'eval(§"True")'),), elsewhere=("unused-field model.conf:15:26",)),
+    Fault("wrong-arguments", model=(("eval(p.cond)", 'eval(§"True")'),), elsewhere=("unused-field model.conf~cond, eft",)),
     Fault("wrong-arguments", model=(("g(r.sub.kind, p.sub) || g(r.sub.group", "§g(p.sub) || g(r.sub.group"),)),
     Fault("unknown-scope", model=(('p.scope == "own"', 'p.scope == §"owned"'),), meant="own"),
     Fault("unknown-operation", model=(('p.act == "*") && \\\n    (g(r.sub.id', 'p.act == §"**") && \\\n    (g(r.sub.id'),)),
@@ -241,7 +244,7 @@ MODEL = [
     Fault("hidden-by-comment", model=(('"global" || \\\n', '"global" || §# for all \\\n'),)),
     Fault("hidden-by-comment", model=(("p = sub, res, scope, act, cond, eft", "p = sub, res, scope, act, cond, eft §# fields"),)),
     Fault("unknown-definition", model=(("[matchers]\n", "[matchers]\n§m1 = True\n"),)),
-    Fault("unknown-definition", model=(("e = some", "§E = some"),), meant="e", elsewhere=("missing-definition model.conf:23",)),
+    Fault("unknown-definition", model=(("e = some", "§E = some"),), meant="e", elsewhere=("missing-definition model.conf~[policy_effect]",)),
     Fault("repeated-definition", model=(("g = _, _\n", "g = _, _\n§g = _, _\n"),)),
     Fault("missing-definition", model=(("r = sub, obj, act", "r = §sub, obj"),)),
     Fault("missing-definition", model=(("p = sub, res,", "p = §sub, obj,"),)),
@@ -249,7 +252,8 @@ MODEL = [
     Fault("unused-definition", model=(("g2 = _, _\n", "g2 = _, _\n§g3 = _, _\n"),)),
     Fault("unused-definition", model=(("act, cond, eft\n", "act, cond, eft\n§p2 = sub, act\n"),)),
     Fault("unused-definition", model=(("[matchers]\n", "[matchers]\n§m4 = True\n"),)),
-    Fault("unused-field", model=((" && \\\n    eval(p.cond)", ""), ("act, cond, eft", "act, §cond, eft"))),
+    Fault("unused-field", model=((" && \\\n    eval(p.cond)", ""), ("act, cond, eft", "act, §cond, eft")), alone=False),
+    Fault("denial-without-effect", "p, user:5, task, global, delete, True, §deny", model=((" && !some(where (p.eft == deny))", ""),), alone=False),
 ]
 
 FAULTS = [*FIELDS, *TIMES, *CONDITIONS, *NEVER, *OVERLAP, *ROLES, *WHOLE, *MODEL]

@@ -207,3 +207,12 @@ def test_words_that_mean_something(opened: World) -> None:
     assert questions.resource("node") is Resource.NODE
     assert questions.moment("2026-01-01").isoformat() == "2026-01-01T00:00:00+00:00"
     assert questions.moment("2026-01-01T01:00+02:00").hour == 23
+
+
+def test_made_up_principals_may_have_roles_that_only_files_speak_of(opened: World) -> None:
+    who = questions.made_up_principal({"roles": ["monitor"]}, None, {"role:monitor", "role:12"})
+    assert who.roles == ("role:monitor",)
+    with pytest.raises(Invalid, match=r"no role 'monitr', did you mean monitor\?"):
+        questions.made_up_principal({"roles": ["monitr"]}, None, {"role:monitor"})
+    with pytest.raises(Invalid, match="no role '12'"):
+        questions.made_up_principal({"roles": ["12"]}, None, {"role:12"})

@@ -341,6 +341,12 @@ DENIED_LINE = _warning(
     "A denial beats every allowance, wherever it stands.",
     "Remove the line, or narrow the denial.",
 )
+DENIAL_WITHOUT_EFFECT = _warning(
+    "denial-without-effect",
+    "A denial in a policy without denials",
+    "The policy effect of the model allows what any line allows: denials are passed over.",
+    "Add && !some(where (p.eft == deny)) to the policy effect, or remove the line.",
+)
 NEVER_MATCHES = _warning(
     "never-matches",
     "A condition that can never be true",

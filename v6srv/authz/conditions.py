@@ -178,11 +178,10 @@ class _Checker:
         if len(module.body) != 1 or not isinstance(module.body[0], ast.Expr):
             return [self._no_expression(module)]
         tree = module.body[0].value
-        found = [
-            self._fault(node, codes.NOT_ALLOWED, message, _BITS.get(kind, ""))
-            for node, kind, message in unallowed(tree)
-        ][:1]
-        found = found or [*self._names(tree), *self._boolean(tree)]
+        found = [self._not_allowed(node, kind, message) for node, kind, message in unallowed(tree)][
+            :1
+        ]
+        found = found or [*self._names(tree)] or [*self._boolean(tree)]
         found = found or [*self._calls(tree), *self._comparisons(tree)]
         return found or self._last_resort()
 
@@ -206,6 +205,15 @@ class _Checker:
     def _fault(self, node: ast.AST, code: Code, message: str, meant: str = "") -> Fault:
         hint = f", did you mean {meant}?" if meant else ""
         return Fault(self._at(getattr(node, "col_offset", 0)), code, message + hint, meant)
+
+    def _not_allowed(self, node: ast.expr, kind: str, message: str) -> Fault:
+        meant = _BITS.get(kind, "")
+        if isinstance(node, ast.BinOp) and meant:  # the sign binds more than was meant: show it
+            end = self._at((node.left.end_col_offset or 1) - 1) + 1
+            sign = re.compile(r"[&|]").search(self.text, end)
+            hint = f", did you mean {meant}?"
+            return Fault(sign.start() if sign else end, codes.NOT_ALLOWED, message + hint, meant)
+        return self._fault(node, codes.NOT_ALLOWED, message, meant)
 
     def _source(self, node: ast.AST) -> str:
         start, end = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", None)
@@ -275,7 +283,7 @@ class _Checker:
         name = node.func.id if isinstance(node.func, ast.Name) else None
         if name not in functions or node.keywords:
             shown = spoken(ast.unparse(node.func))
-            near = nearest(shown, functions) or _INSTEAD.get(shown, "")
+            near = _INSTEAD.get(shown) or nearest(shown, functions)
             yield self._fault(node, codes.UNKNOWN_FUNCTION, f"unknown function {shown!r}", near)
 
     def _name(self, node: ast.Name, owner: ast.Attribute | None) -> Iterator[Fault]:

@@ -195,7 +195,8 @@ class ModelText:
         entry = self.entries.get((letter, name))
         if entry is None:
             return ()
-        return tuple(f"{name}_{part.strip()}" for part in entry.text.split(","))
+        words = entry.text.partition("#")[0].split(",")
+        return tuple(f"{name}_{word.strip()}" for word in words)
 
     @property
     def graphs(self) -> tuple[str, ...]:
@@ -232,6 +233,7 @@ def check_model(model: ModelText) -> list[Problem]:
 def _check_request(model: ModelText) -> None:
     entry = model.entries.get(("r", "r"))
     if entry and len(model.tokens("r", "r")) != 3:
+        model.unclear.add("r")
         message = "a request has three parts: who, what and the operation"
         model.problem(entry.places[0], codes.MISSING_DEFINITION, message)
     matcher, second = model.entries.get(("m", "m2")), model.entries.get(("r", "r2"))
@@ -247,7 +249,7 @@ def _check_policy(model: ModelText) -> None:
     entry = model.entries.get(("p", "p"))
     if entry is None:
         return
-    words = [part.strip() for part in entry.text.split(",")]
+    words = [token.partition("_")[2] for token in model.tokens("p", "p")]
     for word in sorted({word for word in words if words.count(word) > 1}):
         model.unclear.add("p")
         message = f"the field {word} is given twice"
@@ -295,6 +297,8 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
             text = text[: part.start()].rstrip()
             break
     tokens = model.tokens("r", request)
+    if "r" in model.unclear and request == "r":
+        tokens = ("r_sub", "r_obj", "r_act")
     facts = dict(zip(tokens, (SUBJECT_TYPES, _object_facts(matcher)), strict=False))
     fields = model.tokens("p", "p")
     if "p" in model.unclear:
@@ -319,7 +323,7 @@ def unused(model: ModelText) -> Iterator[Problem]:
             place = f"{model.name}:{entry.at[0]}:{entry.at[1]}"
             yield Problem(place, f"nothing uses {name}", codes.UNUSED_DEFINITION)
     fields = model.entries.get(("p", "p"))
-    if fields is None or ("m", "m") not in model.entries:
+    if fields is None or ("m", "m") not in model.entries or "p" in model.unclear:
         return
     asked, start = _asked(model, ("m",)), 0
     for part in fields.text.split(","):

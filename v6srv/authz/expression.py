@@ -146,6 +146,8 @@ def unkept_texts(text: str) -> Iterator[tuple[int, str]]:
 
 def unallowed(tree: ast.expr) -> Iterator[tuple[ast.expr, str, str]]:
     """What policies may not use: the expression, the kind of Python it is, and what is wrong."""
+    if all(isinstance(node, _ALLOWED) for node in ast.walk(tree)):
+        return
     for node in ast.walk(tree):
         children = [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.expr)]
         for part in (node, *children):

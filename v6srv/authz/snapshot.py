@@ -102,6 +102,12 @@ class Snapshot:
         """Whether a time limit has begun or ended after `before` and until now."""
         return bisect_right(self.moments, before) < bisect_right(self.moments, clock.now())
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role and rule that lines speak of, as they name them: `role:viewer`, `rule:3`."""
+        words = {word for line in self.lines if line.ptype != "g2" for word in line.values[:2]}
+        return frozenset(word for word in words if word.startswith(("role:", "rule:")))
+
     def _program(
         self,
         policies: Sequence[Line],

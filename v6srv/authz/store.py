@@ -32,9 +32,11 @@ def database_lines() -> list[Line]:
     A line `p, rule:<id>` for each rule, which extra rules of users point to; a line for each rule
     of each custom role; and the lines of `casbin_rule`. Fields are taken as stored, never parsed.
     """
+    # In a fixed order: the version of the policy is the same on every process and database.
+    declared = select(Rule.id, Rule.name, Rule.scope, Rule.operation).order_by(Rule.id)
     rules = {
         rule.id: (rule.name, rule.scope.value, rule.operation.value, "True", "allow")
-        for rule in session.execute(select(Rule.id, Rule.name, Rule.scope, Rule.operation))
+        for rule in session.execute(declared)
     }
     lines = [Line("p", (f"rule:{id}", *values), f"db:rule:{id}") for id, values in rules.items()]
     custom = (

@@ -1,7 +1,7 @@
 """Everybody whose decisions are compared: real users and nodes, and those who could be there."""
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from v6srv.authz.expression import fact_name
@@ -109,14 +109,14 @@ def _once_in_a_collaboration(real: Iterable[Principal]) -> Iterator[Principal]:
 # --- what conditions ask of principals
 
 
-def _asked_orgs(policies: Iterable[Snapshot], names: Iterable[str]) -> Iterator[int]:
+def _asked_orgs(policies: Collection[Snapshot], names: Iterable[str]) -> Iterator[int]:
     yield from (int(name.removeprefix("org:")) for name in names if name.startswith("org:"))
     for value in _compared_with(policies, "org"):
         if isinstance(value, int) and not isinstance(value, bool):
             yield value
 
 
-def _images(policies: Iterable[Snapshot]) -> list[str]:
+def _images(policies: Collection[Snapshot]) -> Sequence[str]:
     """One image for each way that conditions tell images of containers apart."""
     patterns = set(_patterns(policies, "image"))
     texts = {value for value in _compared_with(policies, "image") if isinstance(value, str)}

@@ -67,7 +67,7 @@ def answer(snapshot: Snapshot, query: Mapping[str, Any]) -> Explanation:
     names of the fields that an edit changes. `at`: the time it is asked for. Raises Invalid and
     NotFound.
     """
-    who = named(query.get("principal"), query.get("made_up"))
+    who = named(snapshot, query.get("principal"), query.get("made_up"))
     operation = questions.operation(query["operation"])
     thing = _thing(query)
     fields = changed(thing, query.get("changes", ()))
@@ -75,11 +75,12 @@ def answer(snapshot: Snapshot, query: Mapping[str, Any]) -> Explanation:
         return explain(snapshot, who, operation, thing, fields)
 
 
-def named(principal: str | None, made_up: str | None) -> Principal:
+def named(snapshot: Snapshot, principal: str | None, made_up: str | None) -> Principal:
     """The principal of a name, of a description as JSON, or of both: it, but for what is given."""
     base = questions.principal(principal) if principal else None
     if made_up is not None:
-        return questions.made_up_principal(questions.document(made_up, "the principal"), base)
+        described = questions.document(made_up, "the principal")
+        return questions.made_up_principal(described, base, snapshot.roles)
     if base is None:
         raise Invalid("Nobody is named: say user:<id>, or describe a principal as JSON")
     return base

@@ -4,7 +4,7 @@ The errors are those of `authz.snapshot.examine`. The warnings are found here, b
 compiled remainder of each line says: an edited matcher changes the findings with it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from sqlalchemy import select
@@ -22,6 +22,7 @@ from v6srv.model import Node, Organization, Role, Rule, User
 from v6srv.policy.never import never_matching
 from v6srv.policy.overlap import overlapping
 from v6srv.policy.people import about_people
+from v6srv.vocabulary import Effect
 
 MODEL = "model.conf"
 
@@ -112,7 +113,22 @@ def _warnings(snapshot: Snapshot) -> list[Problem]:
         problem.origin.rpartition(":")[0] for problem in never
     }
     alive = [line for line in written if line.origin not in dead]
-    return [*never, *overlapping(snapshot, alive, now), *passing_problems(snapshot, now)]
+    return [
+        *never,
+        *overlapping(snapshot, alive, now),
+        *passing_problems(snapshot, now),
+        *_without_effect(snapshot),
+    ]
+
+
+def _without_effect(snapshot: Snapshot) -> Iterator[Problem]:
+    """Denials that the policy effect of the model does not look for."""
+    if snapshot.definition.allow_only:
+        at = snapshot.definition.fields.index("eft")
+        for line in snapshot.lines:
+            if line.ptype == "p" and line.values[at] == Effect.DENY:
+                message = "the model knows no denials: this line has no effect"
+                yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
 
 
 def is_written(line: Line) -> bool:

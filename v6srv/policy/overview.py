@@ -29,7 +29,7 @@ def what_can(snapshot: Snapshot, query: Mapping[str, Any]) -> WhatCan:
     `resource` lists those that are meant; `rows`: whether to name rows, up to `limit` each. Raises
     Invalid and NotFound.
     """
-    somebody = explain.named(query.get("principal"), query.get("made_up"))
+    somebody = explain.named(snapshot, query.get("principal"), query.get("made_up"))
     resources = [questions.resource(word) for word in query.get("resource", ())]
     rows = query.get("limit", ROWS) if query.get("rows") else None
     with _time(query):

@@ -320,14 +320,14 @@ class _Maker:
         table = TABLES[MODELS[self.resource]].scalars if self.resource in MODELS else {}
         for name, scalar in table.items():
             if name in self.asked and name not in ("id", "org"):
-                values: list[Any] = [True, False]
+                values: Sequence[Any] = [True, False]
                 if scalar.type is int:
                     values = self.numbers(name)
                 elif scalar.type is str:
                     values = self._texts(name)
                 yield [Row({name: value}) for value in (*values, None)]
 
-    def _texts(self, fact: str) -> list[str]:
+    def _texts(self, fact: str) -> Sequence[str]:
         about = self._about(fact)
         patterns = {q.pattern for q in about} - {None}
         texts = {v for q in about if q.pattern is None for v in q.values if isinstance(v, str)}

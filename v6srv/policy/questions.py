@@ -106,11 +106,15 @@ def principal(text: str) -> Principal:
 _PRINCIPAL = ("kind", "id", "org", "collabs", "roles", "rules", "task", "run", "image")
 
 
-def made_up_principal(given: Mapping[str, Any], base: Principal | None = None) -> Principal:
+def made_up_principal(
+    given: Mapping[str, Any],
+    base: Principal | None = None,
+    roles_of_policy: Collection[str] = (),
+) -> Principal:
     """A principal that does not exist; or `base`, but for what is given.
 
-    `kind` is user unless given. `roles` are slugs of default roles or ids, `rules` ids; both must
-    exist. Without `collabs` it takes part in those of its organization. `id` is the account, for
+    `kind` is user unless given. `roles` are ids, slugs of default roles, or names that lines of the
+    policy speak of (`roles_of_policy`, as lines write them); `rules` are ids; all must exist. Without `collabs` it takes part in those of its organization. `id` is the account, for
     a container that of its node; without one it is 0, which is nobody's.
     """
     _known_keys(given, _PRINCIPAL, "a principal")
@@ -133,7 +137,7 @@ def made_up_principal(given: Mapping[str, Any], base: Principal | None = None) -
     elif "org" in given:
         fields["collaboration_ids"] = _collaborations_of(fields["organization_id"])
     fields["roles"] = (
-        *(_roles(given) if "roles" in given else _those(start.roles, "role:")),
+        *(_roles(given, roles_of_policy) if "roles" in given else _those(start.roles, "role:")),
         *(_rules(given) if "rules" in given else _those(start.roles, "rule:")),
     )
     if fields.get("kind", start.kind) == PrincipalKind.CONTAINER and start.task_id is None:
@@ -152,10 +156,12 @@ def _collaborations_of(organization_id: int | None) -> frozenset[int]:
     return frozenset(session.scalars(select(Member.c.collaboration_id).where(of_it)))
 
 
-def _roles(given: Mapping[str, Any]) -> list[str]:
+def _roles(given: Mapping[str, Any], roles_of_policy: Collection[str]) -> list[str]:
     words = _list(given, "roles", (int, str))
     default = select(Role.slug).where(Role.slug.is_not(None))
     slugs = {str(slug) for slug in session.scalars(default)}
+    named = (role.removeprefix("role:") for role in roles_of_policy if role.startswith("role:"))
+    slugs |= {name for name in named if not name.isdecimal()}
     ids = [word for word in words if isinstance(word, int)]
     by_id = {role.id: role.subject for role in session.scalars(_with_ids(Role, ids))}
     found = []

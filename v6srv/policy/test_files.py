@@ -128,13 +128,7 @@ def read_suite(path: Path, snapshot: Snapshot) -> Suite:
         raise PolicyError([Problem(place, f"no YAML: {error.problem}")]) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise PolicyError([Problem(name, f"no YAML: {error}")]) from error
-    return _Reader(name, _roles_of(snapshot)).suite(root)
-
-
-def _roles_of(snapshot: Snapshot) -> frozenset[str]:
-    """Every role that a principal may be said to have: those that lines speak of."""
-    words = {value for line in snapshot.lines if line.ptype != "g2" for value in line.values[:2]}
-    return frozenset(word for word in words if word.startswith(("role:", "rule:")))
+    return _Reader(name, snapshot.roles).suite(root)
 
 
 def fact_types(resource: Resource) -> Mapping[str, Fact]:

@@ -1,21 +1,26 @@
 """Texts to try glob patterns with: one for each way that they can match or not match together."""
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 from v6srv.errors import Invalid
 
-_TOO_MANY_STATES = 30_000
+_TOO_MANY_STATES = 20_000
 _Pattern = tuple[str, bool]
 _State = tuple[frozenset[int], ...]
 
 
-def words(patterns: Collection[str], literals: Collection[str]) -> list[str]:
+def words(patterns: Collection[str], literals: Collection[str]) -> Sequence[str]:
     """The shortest text for each set of patterns and literals that one text can match at once.
 
     A literal matches only itself. Raises Invalid when the patterns are too many to look through.
     """
-    both = [*((text, True) for text in patterns), *((text, False) for text in literals)]
+    return _words((*((text, True) for text in patterns), *((text, False) for text in literals)))
+
+
+@lru_cache(maxsize=1000)
+def _words(both: tuple[_Pattern, ...]) -> tuple[str, ...]:
     alphabet = _alphabet(both)
     start = tuple(_rest(pattern, frozenset({0})) for pattern in both)
     seen: dict[_State, str] = {start: ""}
@@ -33,8 +38,8 @@ def words(patterns: Collection[str], literals: Collection[str]) -> list[str]:
                 seen[following] = text + char
                 ahead.append(following)
         if len(seen) > _TOO_MANY_STATES:
-            raise Invalid(f"{len(both)} patterns are too many to compare: {min(patterns)!r}, ...")
-    return list(found.values())
+            raise Invalid(f"{len(both)} patterns are too many to compare: {both[0][0]!r}, ...")
+    return tuple(found.values())
 
 
 def _alphabet(patterns: Collection[_Pattern]) -> list[str]:

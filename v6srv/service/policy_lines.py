@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import selectinload
 
-from v6srv.authz import clock
+from v6srv.authz import clock, codes
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.facts import WHOLE
 from v6srv.authz.matcher import closure
@@ -45,6 +45,8 @@ _WIDTH = 10_000
 """From the column of one field to that of the next, so that the place of a problem names a field:
 more than any field has characters, with its time limits."""
 _NUMBERED = re.compile(r"(user|node|org|rule|role):([1-9][0-9]*)")
+_OF_THE_WHOLE = (codes.ROOT_LOCKED_OUT, codes.STRANGERS_LET_IN)
+"""What no single field of a line is to blame for."""
 _CUSTOM = re.compile(r"role:[1-9][0-9]*")
 _TABLES: Final = {"user": User, "node": Node, "org": Organization, "rule": Rule, "role": Role}
 
@@ -247,13 +249,22 @@ def _refusal(problems: Sequence[Problem], line: Line | None, names: Sequence[str
     """What is wrong by field where the line is to blame, else in words."""
     errors: dict[str, list[str]] = {}
     for problem in problems:
-        if line is not None and problem.origin.startswith(line.origin):
-            _, _, number = problem.origin.removeprefix(line.origin).rpartition(":")
-            field = names[int(number) // _WIDTH] if number else _blamed(line)
+        field = _field(problem, line, names) if line else None
+        if field is not None:
             errors.setdefault(field, []).append(problem.message)
     if errors:
         return _invalid(errors)
     return Invalid(f"The policy would not be valid: {problems[0]}")
+
+
+def _field(problem: Problem, line: Line, names: Sequence[str]) -> str | None:
+    """The field of a line that a problem is about; None when it is about something else."""
+    if problem.code in _OF_THE_WHOLE:
+        return None
+    if problem.origin == line.origin:
+        return _blamed(line)
+    origin, _, column = problem.origin.rpartition(":")
+    return names[int(column) // _WIDTH] if origin == line.origin else None
 
 
 def _blamed(line: Line) -> str:

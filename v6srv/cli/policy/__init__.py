@@ -2,6 +2,7 @@
 
 import click
 
+from v6srv.cli.policy.diff import diff
 from v6srv.cli.policy.explain import explain
 from v6srv.cli.policy.lint import lint
 from v6srv.cli.policy.publish import history, publish, rollback, show
@@ -13,6 +14,7 @@ COMMANDS: tuple[click.Command, ...] = (
     lint,
     explain,
     test,
+    diff,
     who_can,
     can,
     matrix,

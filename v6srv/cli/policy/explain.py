@@ -63,7 +63,7 @@ def explain(
 
     principal, operation, row = _parts(question, made_up is not None)
     with readable_errors(), opened(choose(**options)) as authz:
-        who = explaining.named(principal, made_up)
+        who = explaining.named(authz.policy, principal, made_up)
         asked = questions.resource(resource) if resource else None
         thing = questions.thing(row, asked)
         fields = explaining.changed(thing, _words(changes))

@@ -107,7 +107,7 @@ def can(
 
     with _asking(at, options) as authz:
         asked = [questions.resource(resource) for resource in resources]
-        whoever = explain.named(principal, made_up)
+        whoever = explain.named(authz.policy, principal, made_up)
         found = who.what_can(authz.policy, whoever, asked, limit if rows else None)
     if format_ == "json":
         click.echo(json.dumps(WhatCanOut().dump(found), indent=2))

@@ -1,0 +1,183 @@
+"""`policy diff`: which decisions two versions of the policy make differently."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from v6srv.cli.database import file_of
+from v6srv.cli.instances import choose, selected
+from v6srv.cli.output import error, info, warn
+from v6srv.errors import V6srvError
+
+if TYPE_CHECKING:
+    from v6srv.policy.diff import PolicyDiff
+    from v6srv.policy.replay import Replay
+
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+class _Moment(click.ParamType):
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """A time as policies write it."""
+        from v6srv.authz import clock
+
+        try:
+            return value if isinstance(value, datetime) else clock.read(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date or time", param, ctx)
+
+
+@click.command()
+@click.argument("folders", metavar="[OLD] NEW", nargs=-1, required=True, type=_FOLDER)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["gain", "loss", "any"]),
+    help="Exit with 1 when somebody gains or loses something.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="JSON is for scripts, and names everybody.",
+)
+@click.option("--at", type=_Moment(), help="Only at this time, instead of now and later.")
+@click.option(
+    "--without-database",
+    is_flag=True,
+    help="Only for those who could be in any database: members of roles, nodes, containers.",
+)
+@click.option(
+    "--replay",
+    "logs",
+    multiple=True,
+    metavar="LOG",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Also ask NEW what this decision log holds; can be given more than once.",
+)
+@selected
+def diff(
+    folders: tuple[Path, ...],
+    fail_on: str | None,
+    format_: str,
+    at: datetime | None,
+    without_database: bool,
+    logs: tuple[Path, ...],
+    **options: Any,
+) -> None:
+    """List every decision that the policies in NEW make differently from those in OLD.
+
+    OLD is the folder of policies of the instance unless it is given. Counts for all users, nodes
+    and rooms of its database, with its custom roles and added lines, when there is one; and for a
+    member of each role, a container, and all rows there could be. Exits with 2 when it cannot be
+    done.
+    """
+    if len(folders) > 2:
+        raise click.UsageError("Two folders are compared: OLD and NEW")
+    try:
+        found, again = _compare(folders, at, without_database, logs, options)
+    except (V6srvError, OSError, SQLAlchemyError) as problem:
+        for line in str(getattr(problem, "orig", None) or problem).splitlines():
+            error(line)
+        raise SystemExit(2) from problem
+    if format_ == "json":
+        data = found.as_json()
+        if again is not None:
+            data["replay"] = _plain(again)
+        click.echo(json.dumps(data, indent=2))
+    else:
+        _show(found, again)
+    failing = {"gain": found.gains, "loss": found.losses, "any": found.changes, None: ()}
+    raise SystemExit(1 if failing[fail_on] else 0)
+
+
+def _compare(
+    folders: tuple[Path, ...],
+    at: datetime | None,
+    without_database: bool,
+    logs: tuple[Path, ...],
+    options: dict[str, Any],
+) -> "tuple[PolicyDiff, Replay | None]":
+    from v6srv.authz.snapshot import build
+    from v6srv.authz.store import database_lines
+    from v6srv.policy.audit import forwards
+    from v6srv.policy.diff import compare_alone, compare_stored
+    from v6srv.policy.replay import replay
+
+    if len(folders) == 2 and without_database:
+        uri = None
+    else:
+        settings = choose(**options)
+        folders = folders if len(folders) == 2 else (settings.policies, *folders)
+        uri = None if without_database else settings.uri
+    with _database(uri) as connected:
+        lines = database_lines() if connected else []
+        old, new = (build(folder, lines) for folder in folders)
+        if not connected:
+            if logs:
+                raise V6srvError("A log is replayed on the rows of a database: there is none")
+            return compare_alone(old, new, at), None
+        again = replay(forwards(logs), new) if logs else None
+        return compare_stored(old, new, at), again
+
+
+@contextmanager
+def _database(uri: str | None) -> Iterator[bool]:
+    """Whether there is a database to ask; it is connected then."""
+    from v6srv import db
+
+    file = file_of(uri) if uri else None
+    if uri is None or (file and not file.exists()):
+        if uri is not None:
+            warn("There is no database: compared for members of roles, nodes and containers")
+        yield False
+        return
+    engine = db.connect(uri)
+    try:
+        yield True
+    finally:
+        db.session.remove()
+        engine.dispose()
+
+
+def _show(found: "PolicyDiff", again: "Replay | None") -> None:
+    for change in (*found.gains, *found.losses):
+        click.echo(str(change))
+    info(f"{len(found.gains)} gained, {len(found.losses)} lost")
+    if again is not None:
+        for one in again.disagreements:
+            click.echo(f"~ {one}")
+        different = sum(one.count for one in again.disagreements)
+        info(f"{again.asked} logged decisions made again, {different} otherwise")
+        left = again.gone + again.unknown
+        if left:
+            warn(f"{left} logged decisions could not be made again")
+
+
+def _plain(again: "Replay") -> dict[str, Any]:
+    return {
+        "asked": again.asked,
+        "gone": again.gone,
+        "unknown": again.unknown,
+        "disagreements": [
+            {
+                "principal": one.principal,
+                "operation": one.operation,
+                "resource": one.resource,
+                "about": one.about,
+                "was": one.was,
+                "now": one.now,
+                "count": one.count,
+                "ids": one.ids,
+            }
+            for one in again.disagreements
+        ],
+    }
