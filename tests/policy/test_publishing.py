@@ -124,6 +124,11 @@ def test_lint_errors_and_failing_tests_are_refused(desk: Desk) -> None:
     assert len(desk.messages()) == 1
 
 
+def test_a_candidate_without_tests_is_published_with_a_warning(desk: Desk) -> None:
+    shutil.rmtree(desk.candidate / "tests")
+    assert "It has no tests" in desk.publish()
+
+
 def test_what_is_live_is_not_published_again(desk: Desk) -> None:
     assert "live version already" in desk.publish(code=1)
     assert len(desk.messages()) == 1

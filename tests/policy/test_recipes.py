@@ -60,3 +60,15 @@ def test_no_line_of_a_recipe_could_be_missing_or_turned_around(folder: Path) -> 
         if mutant.line.origin.startswith("local.csv")
     ]
     assert survivors == []
+
+
+def test_the_example_of_the_format_passes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "policies" / "tests.md").read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    for name in ("model.conf", "default_roles.csv"):
+        shutil.copy(ROOT / "policies" / name, tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "example.yaml").write_text(example)
+    report = run_folder(tmp_path)
+    assert len(report.outcomes) > 20
+    assert [f"{found.case.title}: {found.mismatch}" for found in report.failed] == []

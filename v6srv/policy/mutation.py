@@ -107,7 +107,7 @@ def _killed(snapshot: Snapshot, mutant: Mutant, passing: Sequence[Outcome]) -> b
     cases = _concerned(snapshot, mutant, passing)
     if not cases:
         return False
-    lines = [mutant.changed if line is mutant.line else line for line in snapshot.lines]
+    lines = [mutant.changed if line == mutant.line else line for line in snapshot.lines]
     kept = [line for line in lines if line is not None]
     changed = Snapshot(snapshot.definition, kept, snapshot.revision)
     return any(not passes(changed, case) for case in cases)
@@ -121,7 +121,7 @@ def _concerned(snapshot: Snapshot, mutant: Mutant, passing: Sequence[Outcome]) -
     considered: list[Case] = []
     others: list[Case] = []
     for one in passing:
-        own = [c for c in one.considered if c.line is mutant.line]
+        own = [c for c in one.considered if c.line == mutant.line]
         kind = others if not own else matched if any(c.matched for c in own) else considered
         kind.append(one.case)
     return [*matched, *considered, *(others if _found_anew(snapshot, mutant) else ())]

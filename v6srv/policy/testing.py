@@ -219,15 +219,15 @@ def coverage(snapshot: Snapshot, report: Report) -> Coverage:
     it other lines would have matched in some decision.
     """
     matched = {
-        id(one.line)
+        one.line
         for outcome in report.outcomes
         if outcome.case.row is not None
         for one in outcome.considered
         if one.matched
     }
     edges = [line for line in snapshot.lines if line.ptype != "p"]
-    needed = {id(line) for line in edges if _needed(snapshot, line, report.outcomes)}
-    uncovered = [line for line in snapshot.lines if id(line) not in matched | needed]
+    needed = {line for line in edges if _needed(snapshot, line, report.outcomes)}
+    uncovered = [line for line in snapshot.lines if line not in matched | needed]
     return Coverage(snapshot.lines, tuple(uncovered))
 
 
@@ -235,13 +235,13 @@ def _needed(snapshot: Snapshot, edge: Line, outcomes: Sequence[Outcome]) -> bool
     reached = [one for one in outcomes if reaches(snapshot, one, edge)]
     if not reached:
         return False
-    rest = [line for line in snapshot.lines if line is not edge]
+    rest = [line for line in snapshot.lines if line != edge]
     without = Snapshot(snapshot.definition, rest, snapshot.revision)
     return any(_matched(one) != _matched(outcome(without, one.case)) for one in reached)
 
 
-def _matched(found: Outcome) -> set[int]:
-    return {id(one.line) for one in found.considered if one.matched}
+def _matched(found: Outcome) -> set[Line]:
+    return {one.line for one in found.considered if one.matched}
 
 
 def reaches(snapshot: Snapshot, found: Outcome, edge: Line) -> bool:

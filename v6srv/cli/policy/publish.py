@@ -132,8 +132,11 @@ def _publish(
     live: Path, candidate: Path, author: str, message: str, *, approved: bool, dry: bool
 ) -> None:
     from v6srv.policy import publishing
+    from v6srv.policy.test_files import test_paths
 
     found = publishing.review(live, candidate)
+    if not test_paths(candidate):
+        warn("It has no tests")
     _show(found, approved=approved)
     if not found.sound or (found.gains and not approved):
         error("It was not published")
