@@ -1,7 +1,9 @@
 """/policy/line: admins add lines to the policy, and every decision follows with the next request."""
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -668,6 +670,39 @@ def test_bad_rows_of_others_keep_no_line_from_being_added(
     store: PolicyStore = app.extensions["authz"].store
     call("root", "GET", LINE)
     assert store.problem is None
+
+
+def test_two_lines_at_once_do_not_make_a_circle(app: Flask, world: World, call: Caller) -> None:
+    """Each is right by itself; the later one is checked against the earlier one."""
+    for role in ("role:a", "role:b"):
+        add(call, line(role, "task", "view", effect="allow"))
+    token = call.token("root")
+    start = threading.Barrier(2)
+
+    def post(member: str, role: str) -> int:
+        client = app.test_client()
+        body = {"ptype": "g", "member": member, "role": role}
+        start.wait()
+        headers = {"Authorization": f"Bearer {token}"}
+        path = app.config["SETTINGS"].api_path + LINE
+        return client.post(path, json=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        statuses = pool.map(post, ("role:a", "role:b"), ("role:b", "role:a"))
+        assert sorted(statuses) == [201, 400]
+
+
+def test_a_bad_row_stays_bad_or_is_mended(app: Flask, world: World, call: Caller) -> None:
+    with app.app_context():
+        values = {"v0": "role:viewer", "v1": "tsak", "v2": "global", "v3": "view", "v4": "True"}
+        db.session.add(CasbinRule(ptype="p", v5="deny", **values))
+        db.session.get_one(PolicyRevision, 1).lines += 1
+        db.session.commit()
+    [bad] = call("root", "GET", LINE).json
+    path = f"{LINE}/{bad['id']}"
+    assert "resource" in refused(call, {"comment": "x"}, "PATCH", path)["errors"]
+    assert call("root", "PATCH", path, json={"resource": "task"}).json["in_force"]
+    assert tasks(call, "viewer") == []
 
 
 # --- other models

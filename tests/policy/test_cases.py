@@ -318,3 +318,17 @@ def _is_in(case: Case, policy: Snapshot, who: Principal, row: object) -> bool:
         policy.program.function(text.replace("r.", "r_"))(who.facts, row, "view") is holds
         for text, holds in case.conditions
     )
+
+
+def test_who_is_alike_is_decided_by_the_own_organization_too() -> None:
+    """No line asks for it, but the organizations of its collaborations include it."""
+    old = _policy("task", "view", ("collaboration", "True", "allow"))
+    new = _policy("task", "view", ("collaboration", "meets(r.obj.orgs, (1, 9))", "allow"))
+    before, after = _plans(old, new, Resource.TASK, Operation.VIEW, USER)
+    sides = ((before, old.program), (after, new.program))
+    pair = Pair(*sides, (Resource.TASK, Operation.VIEW), [NOW])
+    inside, outside = (
+        pair.found(Principal(PrincipalKind.USER, 11, org, frozenset({30})).facts) for org in (1, 7)
+    )
+    assert inside == ()
+    assert [found.gained for found in outside] == [False]

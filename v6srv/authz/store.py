@@ -145,21 +145,29 @@ class PolicyStore:
         from_files = [line for line in live.lines if not line.origin.startswith(DATABASE)]
         return assemble(live.definition, from_files, lines, revision)
 
-    def candidate(self, lines: Sequence[Line], changed: str | None = None) -> Snapshot:
+    def candidate(
+        self, lines: Sequence[Line], before: Sequence[Line], changed: str | None = None
+    ) -> Snapshot:
         """The live files with other lines of the database; nothing goes live.
 
-        Rows of `casbin_rule` that are bad and not live anyway are left out, but for the one whose
-        origin is `changed`. Raises PolicyError.
+        Rows of `casbin_rule` that are bad already among the lines `before` the change are left out,
+        but for the one whose origin is `changed`. Raises PolicyError.
         """
-        wanted = {changed, *(line.origin for line in self.live.lines)}
         try:
             return self._with_live_files(lines, self.live.revision)
-        except PolicyError as error:
-            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)} - wanted
-            kept = [line for line in lines if line.origin not in bad]
-            if len(kept) == len(lines):
+        except PolicyError:
+            bad = self._bad_rows(before) - {changed}
+            if not bad:
                 raise
+            kept = [line for line in lines if line.origin not in bad]
             return self._with_live_files(kept, self.live.revision)
+
+    def _bad_rows(self, lines: Sequence[Line]) -> set[str]:
+        try:
+            self._with_live_files(lines, self.live.revision)
+        except PolicyError as error:
+            return {p.origin for p in error.problems if p.origin.startswith(ADDED)}
+        return set()
 
     def reload(self, reason: str) -> bool:
         """Build a new snapshot and swap it in; False when it is not valid and the old one stays."""

@@ -1,7 +1,7 @@
 """Lines that change nothing: shadowed by another of the same effect, or always denied."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from v6srv.authz import codes
@@ -17,6 +17,11 @@ from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 _MOST_COMPARED = 40
 """Different remainders of one subject, resource and operation that are compared as logic; more are
 only compared as text."""
+_FIRST = 3
+"""Lines of the same text that are kept then: one of them may be the line itself."""
+
+_Key = tuple[str, str, str, Effect]
+"""Subject, resource, operation, effect."""
 
 
 def overlapping(snapshot: Snapshot, lines: Sequence[Line], now: datetime) -> Iterator[Problem]:
@@ -37,13 +42,14 @@ class _Finder:
         self.subject, self.resource, self.operation = map(fields.index, ("sub", "res", "act"))
         self._nobody = stranger()
         self._order = {id(line): number for number, line in enumerate(self.program.lines)}
-        self._by_key: dict[tuple[str, str, str, Effect], list[Line]] = {}
+        self._by_key: dict[_Key, list[Line]] = {}
+        self._by_text: dict[tuple[_Key, tuple[Resource, Operation]], dict[str, list[Line]]] = {}
         for line in self.program.lines:
             self._by_key.setdefault(self._key(line), []).append(line)
         self._implied: dict[tuple[str, str, Resource, Operation, PrincipalKind], bool] = {}
         self._names: dict[str, frozenset[str]] = {}
 
-    def _key(self, line: Line) -> tuple[str, str, str, Effect]:
+    def _key(self, line: Line) -> _Key:
         values = line.values
         return (
             values[self.subject],
@@ -82,19 +88,25 @@ class _Finder:
         operations = dict.fromkeys((values[self.operation], "*"))
         for name in self._held_by(values[self.subject]):
             for resource, operation in itertools.product(resources, operations):
-                found = self._by_key.get((name, resource, operation, effect), ())
-                yield from self._worth_comparing(line, found)
+                key = (name, resource, operation, effect)
+                found = self._by_key.get(key, ())
+                if len(found) <= _MOST_COMPARED:
+                    yield from found
+                elif found:
+                    yield from self._alike(key, line)
 
-    def _worth_comparing(self, line: Line, others: Sequence[Line]) -> Iterable[Line]:
-        if len(others) <= _MOST_COMPARED:
-            return others
-        # Too many for logic: one for each distinct text is enough to find equal and wider ones.
-        wanted = self._remainder(line, *next(self._requests(line))).text
-        return [
-            other
-            for other in others
-            if self._remainder(other, *next(self._requests(line))).text in (wanted, "True")
-        ][:_MOST_COMPARED]
+    def _alike(self, key: _Key, line: Line) -> Iterator[Line]:
+        """Of lines that are too many for logic, the first with the same text and the first wide."""
+        request = next(self._requests(line))
+        if (key, request) not in self._by_text:
+            firsts: dict[str, list[Line]] = {}
+            for other in self._by_key[key]:
+                alike = firsts.setdefault(self._remainder(other, *request).text, [])
+                alike += [other] * (len(alike) < _FIRST)
+            self._by_text[key, request] = firsts
+        firsts = self._by_text[key, request]
+        yield from firsts.get("True", ())
+        yield from firsts.get(self._remainder(line, *request).text, ())
 
     def _held_by(self, subject: str) -> frozenset[str]:
         """All that whoever has the subject surely has too."""

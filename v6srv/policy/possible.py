@@ -123,7 +123,7 @@ class Question:
     def met(self, candidates: Iterable[Any]) -> frozenset[Any]:
         """Those members that make a set of them be met; of `within`, that break it."""
         if self.form.within:
-            return self.members.intersection(candidates)
+            return frozenset(candidates) - self.members
         return self.members.intersection(candidates)
 
     @property

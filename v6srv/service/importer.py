@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import yaml
 from sqlalchemy import select
 
+from v6srv.authz.rules import OWN_RULES
 from v6srv.authz.store import note_lines_changed, note_members_changed
 from v6srv.db import session, writing
 from v6srv.errors import Invalid
@@ -325,7 +326,9 @@ class _Run:
         self.summary = Summary()
         self._progress, self._done = progress, done
         self._total = document.size + done
-        self._rules = list(session.scalars(select(Rule)))
+        # All rules of the contract, as 3.x gives them; the policy itself stays with root.
+        own = {rule.resource.value for rule in OWN_RULES}
+        self._rules = list(session.scalars(select(Rule).where(Rule.name.not_in(own))))
         self._organizations: dict[str, Organization] = {}
 
     def run(self) -> Summary:

@@ -146,9 +146,13 @@ def change_line(who: Principal, authz: Authorizer, row: CasbinRule, changes: Fie
 def before_removal(authz: Authorizer, row: CasbinRule) -> None:
     """Raise Invalid when the policy would not be valid without this line."""
     authz.note_lines_changed()
-    origin = line_of(row).origin
-    lines = [line for line in database_lines() if line.origin != origin]
-    _require_valid(authz, lines, None, ())
+    before, origin = database_lines(), line_of(row).origin
+    lines = [line for line in before if line.origin != origin]
+    try:
+        candidate = authz.store.candidate(lines, before)
+    except PolicyError as error:
+        raise _unfit(error.problems) from error
+    _require_safe(authz, candidate)
 
 
 def _write(
@@ -156,6 +160,7 @@ def _write(
 ) -> None:
     """Make `row` the line of these words, with the limits and the comment of `given`."""
     authz.note_lines_changed()  # first: who else writes lines waits, and is checked against this
+    before = database_lines()
     names = _names(authz.policy.definition, row.ptype)
     _require_fields(names, words)
     _require_existing({name: words[name] for name in names if name in given})
@@ -170,10 +175,14 @@ def _write(
         row.comment = given["comment"]
     row.author = who.subject
     line = line_of(row)
-    others = [other for other in database_lines() if other.origin != line.origin]
+    others = [other for other in before if other.origin != line.origin]
     _require_new(authz, others, line)
     marked = replace(line, columns=tuple(_WIDTH * at for at in range(len(names))))
-    _require_valid(authz, [*others, marked], marked, names)
+    try:
+        candidate = authz.store.candidate([*others, marked], before, marked.origin)
+    except PolicyError as error:
+        raise _refusal(error.problems, marked, names) from error
+    _require_safe(authz, candidate)
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
@@ -233,28 +242,24 @@ def _require_new(authz: Authorizer, others: Iterable[Line], line: Line) -> None:
 # --- the policy as it would stand
 
 
-def _require_valid(
-    authz: Authorizer, lines: Sequence[Line], line: Line | None, names: Sequence[str]
-) -> None:
-    try:
-        candidate = authz.store.candidate(lines, line.origin if line else None)
-    except PolicyError as error:
-        raise _refusal(error.problems, line, names) from error
+def _require_safe(authz: Authorizer, candidate: Snapshot) -> None:
     _require_fixed_kinds(candidate)
     if not _repairable(candidate) and _repairable(authz.policy):
         raise Invalid("Nobody with the role Root could change the policy any more")
 
 
-def _refusal(problems: Sequence[Problem], line: Line | None, names: Sequence[str]) -> Invalid:
+def _unfit(problems: Sequence[Problem]) -> Invalid:
+    return Invalid(f"The policy would not be valid: {problems[0]}")
+
+
+def _refusal(problems: Sequence[Problem], line: Line, names: Sequence[str]) -> Invalid:
     """What is wrong by field where the line is to blame, else in words."""
     errors: dict[str, list[str]] = {}
     for problem in problems:
-        field = _field(problem, line, names) if line else None
+        field = _field(problem, line, names)
         if field is not None:
             errors.setdefault(field, []).append(problem.message)
-    if errors:
-        return _invalid(errors)
-    return Invalid(f"The policy would not be valid: {problems[0]}")
+    return _invalid(errors) if errors else _unfit(problems)
 
 
 def _field(problem: Problem, line: Line, names: Sequence[str]) -> str | None:
