@@ -59,7 +59,7 @@ _SUBJECT_MEANING = {
     "run": "the run of a container",
     "image": "the image of a container",
     "collabs": "the collaborations of the organization; of a node, its own",
-    "roles": "the roles, as lines name them",
+    "roles": "the roles held directly, as lines name them; `g(r.sub.id, 'role:x')` knows the inherited ones, too",
     "changes": "what an edit asks to change",
 }
 

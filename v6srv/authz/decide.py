@@ -123,6 +123,8 @@ class Authorizer:
         self.counts = dict.fromkeys(Effect, 0)
         """How many decisions this process has made, by effect; about, between threads."""
         self._things: set[tuple[Any, ...]] = set()
+        self._looked_at: set[tuple[Any, ...]] = set()
+        self._looked_by: Snapshot | None = None
 
     @property
     def policy(self) -> Snapshot:
@@ -273,15 +275,17 @@ class Authorizer:
         every change, so the decision log gets the same answer for the same reasons once; denied
         rooms of collaborations that `who` has no part in are, as in a list, no refusal at all.
         """
-        if self.decisions is None and self.shadow is None:
-            plan, _ = self._plan(who, resource, operation)
-            return self._holds(plan, who, resource, operation, facts)
-        asked = self._ask(Question(Form.THING, who, resource, operation, facts=facts))
-        allowed = self._decided(asked, facts)
-        if self.shadow is not None:
-            self.shadow.compare(asked.question, allowed=allowed)
-        if self._is_news(asked, allowed=allowed):
-            _ = self._allowed(asked) if allowed else self._refused(asked, _OUTSIDE)
+        begun, snapshot = time.perf_counter_ns(), self.store.live
+        plan = snapshot.plan(who.facts, resource, operation)
+        allowed = self._holds(plan, who, resource, operation, facts)
+        if self.shadow is not None and self.store.shadow is not None:
+            question = Question(Form.THING, who, resource, operation, facts=facts)
+            self.shadow.compare(question, allowed=allowed)
+        if self.decisions is not None and self._is_new(plan, who, facts, allowed=allowed):
+            question = Question(Form.THING, who, resource, operation, facts=facts)
+            asked = _Asked(question, plan, snapshot, begun)
+            if self._is_news(asked, allowed=allowed):
+                _ = self._allowed(asked) if allowed else self._refused(asked, _OUTSIDE)
         return allowed
 
     # --- rules that are handed on
@@ -316,12 +320,6 @@ class Authorizer:
         note_members_changed()
 
     # --- parts
-
-    def _plan(
-        self, who: Principal, resource: Resource, operation: Operation
-    ) -> tuple[Plan, Snapshot]:
-        snapshot = self.store.live
-        return snapshot.plan(who.facts, resource, operation), snapshot
 
     @staticmethod
     def _where(
@@ -371,6 +369,18 @@ class Authorizer:
             log.exception("policy %s failed on %s: denied", self.policy.version, dict(facts))
             return False
         return answer is True
+
+    def _is_new(
+        self, plan: Plan, who: Principal, facts: Mapping[str, Any], *, allowed: bool
+    ) -> bool:
+        """Whether this has not been looked at since the policy changed: for speed only."""
+        key = (plan, who.id, allowed, *facts.values())
+        if key in self._looked_at:
+            return False
+        if self._looked_by is not self.store.live or len(self._looked_at) >= _MOST_REMEMBERED:
+            self._looked_at, self._looked_by = set(), self.store.live
+        self._looked_at.add(key)
+        return True
 
     def _is_news(self, asked: _Asked, *, allowed: bool) -> bool:
         """Whether the decision on a room is one to write."""
