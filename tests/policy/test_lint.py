@@ -1,15 +1,22 @@
 """Lint finds every fault of a corpus at its character, and nothing in good policies."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import create_engine, insert
 
 from tests.policy.faults import FAULTS, Fault
 from tests.policy.good import GOOD, MODELS
+from v6srv import migrations
 from v6srv.authz import clock
 from v6srv.authz.codes import CODES, Severity
 from v6srv.authz.snapshot import build
 from v6srv.authz.source import PolicyError, Problem
+from v6srv.cli.main import cli
+from v6srv.model import CasbinRule
 from v6srv.policy.lint import lint
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -173,3 +180,134 @@ def test_every_code_says_why_it_matters_and_how_to_mend_it() -> None:
         assert all((code.title, code.why, code.mend))
         assert "\n" not in code.title + code.why + code.mend
     assert {code.severity for code in CODES.values()} == set(Severity)
+
+
+# --- the command
+
+WRONG = (
+    "p, role:viewer, tsak, own, view, True, allow\n\tp, role:viewer, node, own, view, True, allow\n"
+)
+
+
+def _run(*arguments: str, **environment: str) -> Result:
+    return CliRunner(env=environment).invoke(cli, ["policy", "lint", *arguments])
+
+
+@pytest.fixture
+def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder with an error and a warning, seen from the folder above it."""
+    for name in [name for name in os.environ if name.startswith("V6SRV_")]:
+        if not name.startswith("V6SRV_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my policies").mkdir()
+    make(tmp_path / "my policies", WRONG)
+    return "my policies"
+
+
+def test_text_names_place_code_and_word(wrong: str) -> None:
+    result = _run(wrong)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "my policies/extra.csv:1:17: error unknown-resource: unknown resource 'tsak',"
+        " did you mean task?",
+        "my policies/extra.csv:2:24: warning empty-scope: a node is never in scope own of a user",
+        "1 error, 1 warning",
+    ]
+
+
+def test_source_has_a_mark_below_the_place(wrong: str) -> None:
+    shown = _run(wrong, "--show-source").stdout.split("\n")
+    assert shown[1:3] == ["    p, role:viewer, tsak, own, view, True, allow", " " * 20 + "^"]
+    assert shown[4:6] == [
+        "    \tp, role:viewer, node, own, view, True, allow",
+        "    \t" + " " * 22 + "^",
+    ]
+
+
+def test_warnings_can_be_passed_over(wrong: str) -> None:
+    assert "warning" not in _run(wrong, "--errors-only").stdout
+    make(Path(wrong), WRONG.split("\n")[1])
+    assert _run(wrong).exit_code == 1
+    result = _run(wrong, "--errors-only")
+    assert (result.exit_code, result.stdout) == (0, "Nothing found\n")
+
+
+def test_json_is_data(wrong: str) -> None:
+    first, second = json.loads(_run(wrong, "--format", "json").stdout)
+    assert first == {
+        "file": "my policies/extra.csv",
+        "line": 1,
+        "column": 17,
+        "origin": "extra.csv:1:17",
+        "severity": "error",
+        "code": "unknown-resource",
+        "message": "unknown resource 'tsak', did you mean task?",
+        "suggestion": "task",
+    }
+    assert (second["line"], second["severity"], second["suggestion"]) == (2, "warning", None)
+    make(Path(wrong))
+    result = _run(wrong, "--format", "json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+
+
+def test_sarif_points_to_rules_and_regions(wrong: str) -> None:
+    log = json.loads(_run(wrong, "--format", "sarif").stdout)
+    assert log["version"] == "2.1.0"
+    [run] = log["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == list(CODES)
+    assert all(rule["defaultConfiguration"]["level"] in ("error", "warning") for rule in rules)
+    assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [
+        result["ruleId"] for result in run["results"]
+    ]
+    first = run["results"][0]
+    assert (first["ruleId"], first["level"]) == ("unknown-resource", "error")
+    assert first["message"]["text"].startswith("unknown resource")
+    [location] = first["locations"]
+    assert location["physicalLocation"] == {
+        "artifactLocation": {"uri": "my%20policies/extra.csv"},
+        "region": {"startLine": 1, "startColumn": 17},
+    }
+
+
+def test_github_commands_are_escaped(wrong: str) -> None:
+    make(Path(wrong), "p, role:viewer, 50%, own, view, True, allow\n")
+    Path(wrong).rename("a,b")
+    assert _run("a,b", "--format", "github").stdout == (
+        "::error file=a%2Cb/extra.csv,line=1,col=17,title=unknown-resource::"
+        "unknown resource '50%25'\n"
+    )
+
+
+def test_what_cannot_be_run_is_another_exit_code(wrong: str, tmp_path: Path) -> None:
+    assert _run("nowhere").exit_code == 2
+    assert _run("--config", "nothing.yaml").exit_code == 2
+    instance = {"V6SRV_INSTANCE": str(tmp_path / "instance"), "V6SRV_POLICIES": "nowhere"}
+    assert _run(**instance).exit_code == 2
+    uri = {"V6SRV_URI": "postgresql://nobody@127.0.0.1:1/none"}
+    assert _run(V6SRV_POLICIES=str(tmp_path / wrong), **uri).exit_code == 2
+
+
+def test_the_database_of_the_instance_counts(wrong: str, database_uri: str, tmp_path: Path) -> None:
+    """Its rows are checked with the files, and ids are looked up in it."""
+    folder = tmp_path / wrong
+    make(folder, "p, user:1, task, global, view, True, allow\n")
+    migrations.upgrade(database_uri)
+    instance = {"V6SRV_POLICIES": str(folder), "V6SRV_URI": database_uri}
+    first = _run(**instance)
+    assert first.stdout.splitlines()[0].endswith("unknown-subject: there is no user 1"), (
+        first.output
+    )
+    engine = create_engine(database_uri)
+    with engine.begin() as connection:
+        row = {"ptype": "p", "v0": "org:9", "v1": "tsak", "v2": "own", "v3": "view", "v4": "True"}
+        connection.execute(insert(CasbinRule).values(v5="allow", **row))
+    engine.dispose()
+    shown = _run(**instance).stdout
+    assert "db:casbin_rule:1: error unknown-resource: unknown resource 'tsak'" in shown
+    assert "db:casbin_rule:1: warning unknown-subject: there is no organization 9" in shown
+    located = json.loads(_run("--format", "sarif", **instance).stdout)["runs"][0]["results"][0]
+    assert located["locations"] == [
+        {"logicalLocations": [{"fullyQualifiedName": "db:casbin_rule:1"}]}
+    ]

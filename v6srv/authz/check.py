@@ -39,7 +39,10 @@ def operations_of(word: str) -> Sequence[Operation]:
 
 
 def list_problems(snapshot: "Snapshot") -> Iterator[Problem]:
-    """Every line must have a form for lists, for each resource and operation it speaks of."""
+    """Every line must have a form for lists, for each resource and operation it speaks of.
+
+    A matcher that does not find lines by their resource may bring any line to any row.
+    """
     program, done = snapshot.program, set()
     fields = snapshot.definition.fields
     resource_at, subject_at = fields.index("res"), fields.index("sub")
@@ -51,7 +54,8 @@ def list_problems(snapshot: "Snapshot") -> Iterator[Problem]:
 
     alike = {kind_of(line): line for line in reversed(program.lines)}  # the first of each kind
     for line in alike.values():
-        resources = resources_of(line.values[resource_at])
+        own = resources_of(line.values[resource_at])
+        resources = own if resource_at in program.indexed else Resource
         for resource, operation in itertools.product(resources, Operation):
             key = program.key_of(nobody, Thing(resource.value), operation.value)
             try:

@@ -333,8 +333,8 @@ class Authorizer:
         lenient: bool = False,
         changes: frozenset[str] = frozenset(),
     ) -> tuple[ColumnElement[bool], dict[str, Any]]:
-        found: Where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
         try:
+            found: Where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
             return found.condition, found.parameters(who.facts.changing(changes), operation.value)
         except Exception:  # a failing condition never opens a door, whatever it raises
             log.exception("policy %s failed for %s: denied", snapshot.version, who.subject)
