@@ -69,7 +69,7 @@ class CasbinRule(Base):
     """The line counts until just before this moment; None: for ever."""
     comment: Mapped[str | None] = mapped_column(Text)
     author: Mapped[str | None] = mapped_column(String(100))
-    """Who wrote it last, as policies know principals (`user:5`); None when it came by another way."""
+    """Who wrote it last, as policies know principals (`user:5`); None: not written through REST."""
     created_at: Mapped[datetime | None] = mapped_column(default=utcnow)
 
     @property

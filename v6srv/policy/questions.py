@@ -114,8 +114,9 @@ def made_up_principal(
     """A principal that does not exist; or `base`, but for what is given.
 
     `kind` is user unless given. `roles` are ids, slugs of default roles, or names that lines of the
-    policy speak of (`roles_of_policy`, as lines write them); `rules` are ids; all must exist. Without `collabs` it takes part in those of its organization. `id` is the account, for
-    a container that of its node; without one it is 0, which is nobody's.
+    policy speak of (`roles_of_policy`, as lines write them); `rules` are ids; all must exist.
+    Without `collabs` it takes part in those of its organization. `id` is the account, for a
+    container that of its node; without one it is 0, which is nobody's.
     """
     _known_keys(given, _PRINCIPAL, "a principal")
     kind = _word(PrincipalKind, _text(given, "kind") or "user", "kind of principal")
