@@ -129,7 +129,7 @@ def _lines(title: str, lines: "list[Considered]", found: "Explanation") -> Itera
     width = max((len(one.origin) for one in lines), default=0)
     for one in lines:
         mark = "!" if one.failure else "+" if one.matched else "-"
-        won = one.held and one.origin in found.decided_by
+        won = one.held and one.matched and one.origin in found.decided_by
         near = ", nearest" if one.origin == found.nearest else ""
         matches = "matches" if one.held else "would match"
         verdict = (matches if one.matched else "does not match") + (", decides" if won else near)
