@@ -39,6 +39,11 @@ def open_app(
     databases.drop(uri)
 
 
+def without_decision_id(answer: TestResponse) -> Any:
+    """The body of an answer without what names the decision, whatever it was about."""
+    return {name: value for name, value in answer.json.items() if name != "decision_id"}
+
+
 class Caller:
     """Sends requests as somebody: see `__call__`."""
 

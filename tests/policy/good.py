@@ -1,6 +1,7 @@
 """Policies that are as they should be: lines of extra.csv beside the shipped ones, and models."""
 
 GOOD = [
+    "# scopes in another order\ng2, global, organization\ng2, collaboration, own",
     "# nothing but a comment",
     "p, role:12, task, global, view, True, allow",
     "p, role:12, task, global, view, True, allow\ng, role:12, role:viewer",
@@ -67,7 +68,13 @@ MODELS: dict[str, tuple[tuple[str, str], ...]] = {
             'p.scope == "own" && (r.sub.id in r.obj.owners || r.obj.org == r.sub.org))',
         ),
     ),
-    "other names": (("r = sub, obj, act", "r = sub, obj, act  "),),
+    "negations in the matcher": (
+        (
+            'p.scope == "own" && r.sub.id in r.obj.owners)',
+            'p.scope == "own" && !(r.sub.org in r.obj.orgs) && r.sub.id in r.obj.owners)',
+        ),
+    ),
+    "blanks after a definition": (("r = sub, obj, act", "r = sub, obj, act  "),),
     "a comment after the matcher": (("    eval(p.cond)\n", "    eval(p.cond) # and the rest\n"),),
     "in one line": (('"global" || \\\n     ', '"global" || '),),
 }
