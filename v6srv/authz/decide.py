@@ -168,6 +168,13 @@ class Authorizer:
             raise self._denied(asked, f"{_NOTHING} as a whole")
         self._allowed(asked)
 
+    def refusal(self, who: Principal, resource: Resource, operation: Operation) -> Denied:
+        """The answer for a row that is outside of what is granted, to raise where there is none.
+
+        So that who asks for something that does not exist cannot tell it from what others have.
+        """
+        return self._denied(self._ask(Question(Form.ANY, who, resource, operation)), _OUTSIDE)
+
     # --- this row
 
     def fetch(

@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, insert, select, update
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import json_rows, session, utcnow
-from v6srv.errors import Invalid, NotFound, Unauthenticated, V6srvError
+from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
@@ -154,8 +154,11 @@ def _lets(
 
 
 def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) -> None:
-    """NotFound for those who may view every collaboration, Denied for others."""
-    authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, collaboration_id)
+    """NotFound for those who may view every collaboration; others learn what they would of one."""
+    try:
+        authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, collaboration_id)
+    except Denied:
+        raise authz.refusal(who, Resource.TASK, Operation.CREATE) from None
     raise NotFound(f"Collaboration id={collaboration_id} is not found!")
 
 
