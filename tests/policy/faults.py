@@ -37,13 +37,21 @@ FIELDS = [
     Fault("unknown-resource", "p, role:viewer, §tsak, own, view, True, allow", meant="task"),
     Fault("unknown-resource", "p, role:viewer, §Task, own, view, True, allow", meant="task"),
     Fault("unknown-resource", "p, role:viewer, §tasks, own, view, True, allow", meant="task"),
-    Fault("unknown-scope", "p, role:viewer, task, §organisation, view, True, allow", meant="organization"),
+    Fault(
+        "unknown-scope",
+        "p, role:viewer, task, §organisation, view, True, allow",
+        meant="organization",
+    ),
     Fault("unknown-scope", "p, role:viewer, task, §*, view, True, allow", meant=""),
     Fault("unknown-operation", "p, role:viewer, task, own, §veiw, True, allow", meant="view"),
     Fault("unknown-operation", "p, role:viewer, task, own, §VIEW, True, allow", meant="view"),
     Fault("unknown-effect", "p, role:viewer, task, own, view, True, §Deny", meant="deny"),
     Fault("unknown-effect", "p, role:viewer, task, own, view, True, §allowed", meant="allow"),
-    Fault("trailing-comment", "p, role:viewer, task, own, view, True, §allow # only mine", meant="allow"),
+    Fault(
+        "trailing-comment",
+        "p, role:viewer, task, own, view, True, §allow # only mine",
+        meant="allow",
+    ),
     Fault("trailing-comment", "p, role:viewer, task, own, view, True, §allow # mine, not yours"),
     Fault("trailing-comment", "g, user:5, §role:viewer # the auditor", meant="role:viewer"),
     Fault("not-a-subject", "p, §viewer, task, own, view, True, allow", meant="role:viewer"),
@@ -62,22 +70,35 @@ FIELDS = [
     Fault("unknown-line-type", "§p2, role:viewer, task, own, view, True, allow"),
     Fault("unknown-line-type", "§g3, user:1, role:root"),
     Fault("duplicate-line", "§p, role:root, *, global, *, True, allow"),
-    Fault("duplicate-line", "p, user:1, task, own, view, True, allow\n\n  §p,user:1,task,own,view,True,allow"),
+    Fault(
+        "duplicate-line",
+        "p, user:1, task, own, view, True, allow\n\n  §p,user:1,task,own,view,True,allow",
+    ),
     Fault("unbalanced", "p, role:viewer, task, own, view, (r.obj.image == 'a', allo§w"),
     Fault("unbalanced", "p, role:viewer, task, own, view, r.obj.image == 'a, allo§w"),
     Fault("unbalanced", "p, role:viewer, task, own, view, False§) or (True, allow"),
     Fault("invisible-character", "§\ufeffp, role:viewer, task, own, view, True, allow"),
     Fault("invisible-character", "p,§\u00a0role:viewer, task, own, view, True, allow"),
     Fault("invisible-character", "p, role:viewer, task§\u200b, own, view, True, deny"),
-    Fault("typographic-quote typographic-quote", OWN.format("r.obj.image == §\u2018a§\u2019"), meant="'"),
+    Fault(
+        "typographic-quote typographic-quote",
+        OWN.format("r.obj.image == §\u2018a§\u2019"),
+        meant="'",
+    ),
     Fault("unknown-scope", "g2, global, §organisation", meant="organization"),
 ]
 
 TIMES = [
     Fault("bad-time", "p, role:viewer, task, own, view, True, allow, §valid_until=tomorrow"),
     Fault("bad-time", "p, role:viewer, task, own, view, True, allow, §valid_from=2026-13-01"),
-    Fault("bad-time", "p, role:viewer, task, own, view, True, allow, §valid_until=2030-01-01, valid_until=2031-01-01"),
-    Fault("empty-window", "§p, role:viewer, task, own, view, True, allow, valid_from=2031-01-01, valid_until=2030-01-01"),
+    Fault(
+        "bad-time",
+        "p, role:viewer, task, own, view, True, allow, §valid_until=2030-01-01, valid_until=2031-01-01",
+    ),
+    Fault(
+        "empty-window",
+        "§p, role:viewer, task, own, view, True, allow, valid_from=2031-01-01, valid_until=2030-01-01",
+    ),
     Fault("misplaced-limit", "§g, user:5, role:viewer, valid_until=2031-01-01"),
     _condition("bad-time", "timeMatch(§'soon', '_')"),
     _condition("empty-window", "§timeMatch('2031-01-01', '2030-01-01')"),
@@ -85,9 +106,19 @@ TIMES = [
     _condition("wrong-arguments", "timeMatch('2031-01-01', §r.sub.id)"),
     _condition("time-over", "§timeMatch('2020-01-01', '2021-01-01')"),
     Fault("time-over", "p, role:viewer, task, own, view, §True, allow, valid_until=2021-01-01"),
-    Fault("time-over", "p, role:viewer, task, own, view, §r.obj.run == 1, allow, valid_until=2021-01-01"),
-    Fault("unknown-fact", "p, role:viewer, task, own, view, r.obj.id == 1 && §r.obj.rnu == 1, allow, valid_until=2031-01-01"),
-    Fault("syntax", "p, role:viewer, task, own, view, r.obj.run §= 1, allow, valid_until=2031-01-01", meant="=="),
+    Fault(
+        "time-over",
+        "p, role:viewer, task, own, view, §r.obj.run == 1, allow, valid_until=2021-01-01",
+    ),
+    Fault(
+        "unknown-fact",
+        "p, role:viewer, task, own, view, r.obj.id == 1 && §r.obj.rnu == 1, allow, valid_until=2031-01-01",
+    ),
+    Fault(
+        "syntax",
+        "p, role:viewer, task, own, view, r.obj.run §= 1, allow, valid_until=2031-01-01",
+        meant="==",
+    ),
 ]
 
 CONDITIONS = [
@@ -128,7 +159,10 @@ CONDITIONS = [
     _condition("wrong-type", "§r.obj.collabs == 3"),
     _condition("wrong-type", "r.obj.image in §r.obj.id"),
     _condition("wrong-type", "§r.sub.image > 3"),
-    Fault("wrong-type", "p, role:viewer, collaboration, organization, edit, r.obj.encrypted == §1, allow"),
+    Fault(
+        "wrong-type",
+        "p, role:viewer, collaboration, organization, edit, r.obj.encrypted == §1, allow",
+    ),
     _condition("wrong-arguments", "§meets(r.sub.collabs)"),
     _condition("wrong-arguments", "meets(§r.sub.org, r.obj.orgs)"),
     _condition("wrong-arguments", "meets(r.obj.orgs, §r.sub.org)"),
@@ -136,7 +170,11 @@ CONDITIONS = [
     _condition("wrong-type", "meets(r.obj.orgs, (3, §'4'))"),
     _condition("wrong-type", "meets(r.sub.roles, §r.obj.orgs)"),
     _condition("text-for-list", "r.obj.image in (§'a')", "('a',)"),
-    Fault("text-for-list", "p, user:5, user, global, edit, within(r.sub.changes, (§'email')), allow", meant="('email',)"),
+    Fault(
+        "text-for-list",
+        "p, user:5, user, global, edit, within(r.sub.changes, (§'email')), allow",
+        meant="('email',)",
+    ),
     _condition("glob-pattern", "glob(r.obj.image, §'[ab]')"),
     _condition("glob-pattern", "glob(r.obj.image, §3)"),
     _condition("no-list-form", "glob('a', §r.obj.image)"),
@@ -165,86 +203,206 @@ NEVER = [
     _condition("never-matches", "§r.obj.run == r.obj.id && r.obj.id == 1 && r.obj.run == 2"),
     Fault("never-matches", "p, user:5, task, global, view, §r.sub.id == 'user:6', allow"),
     Fault("never-matches", "p, org:3, task, global, view, §r.sub.org == 4, deny"),
-    Fault("never-matches", "p, role:viewer, collaboration, organization, edit, §r.obj.org == 3, allow"),
-    Fault("never-matches", "p, role:viewer, task, organization, edit, §timeMatch('2030-01-01', '2031-01-01') && timeMatch('2032-01-01', '_'), allow"),
+    Fault(
+        "never-matches", "p, role:viewer, collaboration, organization, edit, §r.obj.org == 3, allow"
+    ),
+    Fault(
+        "never-matches",
+        "p, role:viewer, task, organization, edit, §timeMatch('2030-01-01', '2031-01-01') && timeMatch('2032-01-01', '_'), allow",
+    ),
     Fault("empty-scope", "p, role:viewer, collaboration, §own, view, True, allow"),
     Fault("empty-scope", "p, role:viewer, node, §own, view, True, allow"),
     Fault("empty-scope", "p, kind:container, task, §own, view, True, allow"),
     Fault("empty-scope", "p, role:viewer, role, §collaboration, view, True, allow"),
     Fault("empty-scope", "p, role:viewer, policy, §organization, view, True, allow"),
     Fault("fact-never-set", "p, role:viewer, task, own, view, §r.sub.task == 3, allow"),
-    Fault("fact-never-set", "p, kind:node, task, organization, view, §glob(r.sub.image, 'a*'), deny"),
-    Fault("fact-never-set", "p, role:viewer, user, organization, view, §meets(r.sub.changes, ('roles',)), deny"),
-    Fault("unknown-field", "p, user:5, user, global, edit, meets(r.sub.changes, (§'rols',)), deny", meant="roles"),
+    Fault(
+        "fact-never-set", "p, kind:node, task, organization, view, §glob(r.sub.image, 'a*'), deny"
+    ),
+    Fault(
+        "fact-never-set",
+        "p, role:viewer, user, organization, view, §meets(r.sub.changes, ('roles',)), deny",
+    ),
+    Fault(
+        "unknown-field",
+        "p, user:5, user, global, edit, meets(r.sub.changes, (§'rols',)), deny",
+        meant="roles",
+    ),
 ]
 
 OVERLAP = [
-    Fault("shadowed-line", "p, user:5, task, global, view, True, allow\n§p, user:5, task, organization, view, True, allow"),
+    Fault(
+        "shadowed-line",
+        "p, user:5, task, global, view, True, allow\n§p, user:5, task, organization, view, True, allow",
+    ),
     Fault("shadowed-line", "§p, role:root, task, global, view, True, allow"),
     Fault("shadowed-line", "§p, role:researcher, task, organization, view, True, allow"),
-    Fault("shadowed-line", "§p, role:viewer, task, organization, view, glob(r.obj.image, 'a/*'), allow"),
+    Fault(
+        "shadowed-line",
+        "§p, role:viewer, task, organization, view, glob(r.obj.image, 'a/*'), allow",
+    ),
     Fault("shadowed-line", "§p, role:viewer, user, own, view, True, allow"),
-    Fault("shadowed-line", "p, user:5, task, global, view, r.obj.run == 1, allow\n§p, user:5, task, global, view, r.obj.run == 1 && r.obj.image == 'a', allow"),
-    Fault("shadowed-line", "§p, user:5, task, global, view, r.obj.run == 1, allow\np, user:5, task, global, *, r.obj.run == 1 || r.obj.id == 2, allow"),
-    Fault("shadowed-line", "p, user:5, task, global, view, glob(r.obj.image, 'a/*'), allow\n§p, user:5, task, global, view, r.obj.image == 'a/b', allow"),
-    Fault("shadowed-line", "p, user:5, task, global, view, True, deny\n§p, user:5, task, own, view, True, deny"),
-    Fault("shadowed-line", "p, user:5, task, global, view, r.obj.run == 1 && r.obj.id == 2, allow\n§p, user:5, task, global, view, r.obj.id == 2 && r.obj.run == 1, allow"),
-    Fault("denied-line", "p, user:5, task, global, delete, True, deny\n§p, user:5, task, own, delete, True, allow"),
-    Fault("denied-line", "p, org:3, port, global, *, True, deny\ng, user:5, org:3\n§p, user:5, port, own, create, r.obj.run == 1, allow", elsewhere=("inherits-from-person extra.csv:2:12",)),
+    Fault(
+        "shadowed-line",
+        "p, user:5, task, global, view, r.obj.run == 1, allow\n§p, user:5, task, global, view, r.obj.run == 1 && r.obj.image == 'a', allow",
+    ),
+    Fault(
+        "shadowed-line",
+        "§p, user:5, task, global, view, r.obj.run == 1, allow\np, user:5, task, global, *, r.obj.run == 1 || r.obj.id == 2, allow",
+    ),
+    Fault(
+        "shadowed-line",
+        "p, user:5, task, global, view, glob(r.obj.image, 'a/*'), allow\n§p, user:5, task, global, view, r.obj.image == 'a/b', allow",
+    ),
+    Fault(
+        "shadowed-line",
+        "p, user:5, task, global, view, True, deny\n§p, user:5, task, own, view, True, deny",
+    ),
+    Fault(
+        "shadowed-line",
+        "p, user:5, task, global, view, r.obj.run == 1 && r.obj.id == 2, allow\n§p, user:5, task, global, view, r.obj.id == 2 && r.obj.run == 1, allow",
+    ),
+    Fault(
+        "denied-line",
+        "p, user:5, task, global, delete, True, deny\n§p, user:5, task, own, delete, True, allow",
+    ),
+    Fault(
+        "denied-line",
+        "p, org:3, port, global, *, True, deny\ng, user:5, org:3\n§p, user:5, port, own, create, r.obj.run == 1, allow",
+        elsewhere=("inherits-from-person extra.csv:2:12",),
+    ),
 ]
 
 ROLES = [
     Fault("role-without-lines", "g, user:1, §role:rooot", meant="role:root"),
-    Fault("role-without-members", "p, §role:Viewer, task, own, view, True, allow", meant="role:viewer"),
-    Fault("role-without-members", "p, §role:monitor, task, global, view, True, allow\np, role:monitor, node, global, view, True, allow"),
+    Fault(
+        "role-without-members", "p, §role:Viewer, task, own, view, True, allow", meant="role:viewer"
+    ),
+    Fault(
+        "role-without-members",
+        "p, §role:monitor, task, global, view, True, allow\np, role:monitor, node, global, view, True, allow",
+    ),
     Fault("role-without-members", "g, §role:monitor, role:viewer"),
-    Fault("inheritance-cycle inheritance-cycle", "§g, role:a, role:b\n§g, role:b, role:a\ng, user:1, role:a\np, role:b, task, own, view, True, allow"),
+    Fault(
+        "inheritance-cycle inheritance-cycle",
+        "§g, role:a, role:b\n§g, role:b, role:a\ng, user:1, role:a\np, role:b, task, own, view, True, allow",
+    ),
     Fault("inheritance-cycle", "§g, role:node, role:node"),
     Fault(
         "long-chain",
-        "§g, user:1, role:a0\n" + "\n".join(f"g, role:a{i}, role:a{i + 1}" for i in range(9)) + "\np, role:a9, task, own, view, True, allow",
+        "§g, user:1, role:a0\n"
+        + "\n".join(f"g, role:a{i}, role:a{i + 1}" for i in range(9))
+        + "\np, role:a9, task, own, view, True, allow",
     ),
-    Fault("inherits-from-person", "g, role:viewer, §user:5\np, user:5, task, own, view, True, allow", meant="g, user:5, role:viewer"),
+    Fault(
+        "inherits-from-person",
+        "g, role:viewer, §user:5\np, user:5, task, own, view, True, allow",
+        meant="g, user:5, role:viewer",
+    ),
 ]
 
 WHOLE = [
-    Fault("root-locked-out", "§p, kind:user, task, global, view, True, deny", elsewhere=("denied-line default_roles.csv~p, role:viewer, task, ",)),
-    Fault("root-locked-out", "§p, role:root, policy, global, *, r.obj.id == 1 || r.obj.id != 1, deny"),
+    Fault(
+        "root-locked-out",
+        "§p, kind:user, task, global, view, True, deny",
+        elsewhere=("denied-line default_roles.csv~p, role:viewer, task, ",),
+    ),
+    Fault(
+        "root-locked-out", "§p, role:root, policy, global, *, r.obj.id == 1 || r.obj.id != 1, deny"
+    ),
     Fault("root-locked-out", "§p, role:root, *, global, edit, r.sub.kind == 'kind:user', deny"),
     Fault("strangers-let-in", "§p, kind:user, port, global, create, True, allow"),
     Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.sub.account > 0, allow"),
-    Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.obj.run == 1 || r.obj.run != 1, allow"),
-    Fault("strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"),
-    Fault("", "g, kind:user, role:root", elsewhere=("strangers-let-in default_roles.csv~p, role:root, *",), alone=False),
-    Fault("root-locked-out-for-a-time", "§p, role:root, port, global, view, True, deny, valid_from=2030-01-01, valid_until=2031-01-01"),
-    Fault("strangers-for-a-time", "§p, kind:user, port, global, view, True, allow, valid_until=2031-01-01"),
+    Fault(
+        "strangers-let-in",
+        "§p, role:everyone, port, global, create, r.obj.run == 1 || r.obj.run != 1, allow",
+    ),
+    Fault(
+        "strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"
+    ),
+    Fault(
+        "",
+        "g, kind:user, role:root",
+        elsewhere=("strangers-let-in default_roles.csv~p, role:root, *",),
+        alone=False,
+    ),
+    Fault(
+        "root-locked-out-for-a-time",
+        "§p, role:root, port, global, view, True, deny, valid_from=2030-01-01, valid_until=2031-01-01",
+    ),
+    Fault(
+        "strangers-for-a-time",
+        "§p, kind:user, port, global, view, True, allow, valid_until=2031-01-01",
+    ),
 ]
 
 MODEL = [
     Fault("unknown-fact", model=(("r.sub.org == r.obj.id)", "r.sub.org == §r.obj.nothing)"),)),
-    Fault("unknown-fact", model=(('"organization" && r.sub.org in', '"organization" && §r.sub.orgs in'),), meant="org"),
+    Fault(
+        "unknown-fact",
+        model=(('"organization" && r.sub.org in', '"organization" && §r.sub.orgs in'),),
+        meant="org",
+    ),
     Fault("unknown-function", model=(("meets(r.sub", "§touches(r.sub"),)),
     Fault("unknown-name", model=(("eval(p.cond)", "eval(p.cond) && §q"),)),
     Fault("syntax", model=(("eval(p.cond)", "eval§(p.cond"),)),
     Fault("syntax", model=(('p.scope == "own" &&', 'p.scope §= "own" &&'),), meant="=="),
     Fault("wrong-type", model=(("r.sub.org == r.obj.id)", "r.sub.org == §r.obj.type)"),)),
-    Fault("wrong-arguments", model=(("eval(p.cond)", 'eval(§"True")'),), elsewhere=("unused-field model.conf~cond, eft",)),
-    Fault("wrong-arguments", model=(("g(r.sub.kind, p.sub) || g(r.sub.group", "§g(p.sub) || g(r.sub.group"),)),
+    Fault(
+        "wrong-arguments",
+        model=(("eval(p.cond)", 'eval(§"True")'),),
+        elsewhere=("unused-field model.conf~cond, eft",),
+    ),
+    Fault(
+        "wrong-arguments",
+        model=(("g(r.sub.kind, p.sub) || g(r.sub.group", "§g(p.sub) || g(r.sub.group"),),
+    ),
     Fault("unknown-scope", model=(('p.scope == "own"', 'p.scope == §"owned"'),), meant="own"),
-    Fault("unknown-operation", model=(('p.act == "*") && \\\n    (g(r.sub.id', 'p.act == §"**") && \\\n    (g(r.sub.id'),)),
+    Fault(
+        "unknown-operation",
+        model=(('p.act == "*") && \\\n    (g(r.sub.id', 'p.act == §"**") && \\\n    (g(r.sub.id'),),
+    ),
     Fault("invisible-character", model=(('p.scope == "own"', 'p.scope ==§\u00a0"own"'),)),
-    Fault("unsupported-effect", model=(("e = some(where (p.eft == allow)) && !some", "e = §!some"),)),
-    Fault("unsupported-effect", model=(("e = some(where (p.eft == allow)) && !some(where (p.eft == deny))", "e = §priority(p.eft) || deny"),)),
-    Fault("unknown-section", model=(("[policy_effect]", "[§policy_effects]"),), meant="policy_effect", elsewhere=("missing-definition model.conf",)),
+    Fault(
+        "unsupported-effect", model=(("e = some(where (p.eft == allow)) && !some", "e = §!some"),)
+    ),
+    Fault(
+        "unsupported-effect",
+        model=(
+            (
+                "e = some(where (p.eft == allow)) && !some(where (p.eft == deny))",
+                "e = §priority(p.eft) || deny",
+            ),
+        ),
+    ),
+    Fault(
+        "unknown-section",
+        model=(("[policy_effect]", "[§policy_effects]"),),
+        meant="policy_effect",
+        elsewhere=("missing-definition model.conf",),
+    ),
     Fault("model-syntax", model=(("[matchers]", "[matchers§"),)),
     Fault("model-syntax", model=(("[policy_effect]\n", "[policy_effect]\n§allow and deny\n"),)),
     Fault("model-syntax", model=(("g = _, _\n", "g = §_, _, _\n"),)),
     Fault("broken-continuation", model=(('"global" || \\\n', '"global" || §\\ \n'),)),
     Fault("broken-continuation", model=(('"global" || \\\n', '"global" || \\\n    §# for all\n'),)),
     Fault("hidden-by-comment", model=(('"global" || \\\n', '"global" || §# for all \\\n'),)),
-    Fault("hidden-by-comment", model=(("p = sub, res, scope, act, cond, eft", "p = sub, res, scope, act, cond, eft §# fields"),)),
+    Fault(
+        "hidden-by-comment",
+        model=(
+            (
+                "p = sub, res, scope, act, cond, eft",
+                "p = sub, res, scope, act, cond, eft §# fields",
+            ),
+        ),
+    ),
     Fault("unknown-definition", model=(("[matchers]\n", "[matchers]\n§m1 = True\n"),)),
-    Fault("unknown-definition", model=(("e = some", "§E = some"),), meant="e", elsewhere=("missing-definition model.conf~[policy_effect]",)),
+    Fault(
+        "unknown-definition",
+        model=(("e = some", "§E = some"),),
+        meant="e",
+        elsewhere=("missing-definition model.conf~[policy_effect]",),
+    ),
     Fault("repeated-definition", model=(("g = _, _\n", "g = _, _\n§g = _, _\n"),)),
     Fault("missing-definition", model=(("r = sub, obj, act", "r = §sub, obj"),)),
     Fault("missing-definition", model=(("p = sub, res,", "p = §sub, obj,"),)),
@@ -252,8 +410,17 @@ MODEL = [
     Fault("unused-definition", model=(("g2 = _, _\n", "g2 = _, _\n§g3 = _, _\n"),)),
     Fault("unused-definition", model=(("act, cond, eft\n", "act, cond, eft\n§p2 = sub, act\n"),)),
     Fault("unused-definition", model=(("[matchers]\n", "[matchers]\n§m4 = True\n"),)),
-    Fault("unused-field", model=((" && \\\n    eval(p.cond)", ""), ("act, cond, eft", "act, §cond, eft")), alone=False),
-    Fault("denial-without-effect", "p, user:5, task, global, delete, True, §deny", model=((" && !some(where (p.eft == deny))", ""),), alone=False),
+    Fault(
+        "unused-field",
+        model=((" && \\\n    eval(p.cond)", ""), ("act, cond, eft", "act, §cond, eft")),
+        alone=False,
+    ),
+    Fault(
+        "denial-without-effect",
+        "p, user:5, task, global, delete, True, §deny",
+        model=((" && !some(where (p.eft == deny))", ""),),
+        alone=False,
+    ),
 ]
 
 FAULTS = [*FIELDS, *TIMES, *CONDITIONS, *NEVER, *OVERLAP, *ROLES, *WHOLE, *MODEL]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,58 @@ def test_one_error_does_not_hide_the_others(tmp_path: Path) -> None:
     model = (("e = some", "e = §any"), ("r.sub.org ==", "§r.sub.orgs =="))
     *lines, effect, matcher = make(tmp_path, "p, role:viewer, §tsak, own, view, §x, allow", model)
     assert [p.origin for p in found(tmp_path)] == [*lines, effect, matcher]
+
+
+_SCRAPS = (
+    "p",
+    "*",
+    "role:viewer",
+    "user:5",
+    "True",
+    "deny",
+    "r.obj.org",
+    "==",
+    "&&",
+    "!",
+    "(",
+    ")",
+)
+_SCRAPS += (
+    "'",
+    "#",
+    "\\",
+    "\n",
+    ",",
+    "[",
+    "]",
+    "=",
+    "None",
+    "eval(p.cond)",
+    "\u00a0",
+    "m3 = True\n",
+)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_whatever_is_written_lint_and_publication_agree(tmp_path: Path, seed: int) -> None:
+    """Lint never fails; it finds an error exactly where something keeps the policy from going live."""
+    chance = random.Random(seed)
+    make(tmp_path)
+    path = tmp_path / chance.choice(("default_roles.csv", "model.conf"))
+    text = path.read_text()
+    for _ in range(chance.randint(1, 3)):
+        start = chance.randrange(len(text))
+        end = start + chance.choice((0, 0, 1, 5, 30))
+        text = text[:start] + chance.choice(("", *_SCRAPS)) + text[end:]
+    path.write_text(text, encoding="utf-8")
+    errors = {problem for problem in found(tmp_path) if problem.is_error}
+    refused = _refused(tmp_path)
+    assert refused <= errors
+    assert bool(refused) is bool(errors)
+    for problem in errors:
+        rows = (tmp_path / problem.file).read_text().split("\n") if problem.file else []
+        assert problem.line <= len(rows)
+        assert problem.column <= len(rows[problem.line - 1] if problem.line else "") + 1
 
 
 @pytest.mark.parametrize(

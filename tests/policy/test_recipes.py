@@ -30,7 +30,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-recipes = pytest.mark.parametrize("folder", RECIPES, ids=[title for title, *_ in RECIPES], indirect=True)
+recipes = pytest.mark.parametrize(
+    "folder", RECIPES, ids=[title for title, *_ in RECIPES], indirect=True
+)
 
 
 def test_there_are_the_promised_recipes() -> None:

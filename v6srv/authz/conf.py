@@ -213,6 +213,15 @@ class ModelText:
             found.append(name)
         return tuple(found)
 
+    def texts(self, letter: str) -> dict[str, str]:
+        """What Casbin must have read in a section, by name."""
+        entries = {name: self.entries[letter, name].text for name in self.names(letter)}
+        if letter not in "em":
+            return entries
+        return {
+            name: tokens_to_names(text).partition("#")[0].strip() for name, text in entries.items()
+        }
+
 
 def check_model(model: ModelText) -> list[Problem]:
     """All that keeps a model from being used."""

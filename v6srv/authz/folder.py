@@ -82,9 +82,7 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         yield  # what is wrong with the folder is told by whoever reads it
         return
     try:
-        with suppress(
-            OSError
-        ):  # some network file systems know no locks
+        with suppress(OSError):  # some network file systems know no locks
             fcntl.flock(handle, how)
         yield
     finally:

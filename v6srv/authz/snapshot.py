@@ -196,7 +196,8 @@ def read_definition(path: Path) -> Definition:
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"
         raise PolicyError([Problem(path.name, message, codes.UNREADABLE_FILE)]) from error
-    problems = check_model(ModelText(path.name, text))
+    read = ModelText(path.name, text)
+    problems = check_model(read)
     if problems:
         raise PolicyError(problems)
     model = Model()
@@ -204,6 +205,9 @@ def read_definition(path: Path) -> Definition:
         model.load_model_from_text(text)
     except Exception as error:  # Casbin raises bare exceptions of many kinds
         raise PolicyError([Problem(path.name, str(error), codes.MODEL_SYNTAX)]) from error
+    if any(read.texts(letter) != _texts(model, letter) for letter in "rpgem"):
+        message = "Casbin reads this model in another way than it was checked"
+        raise PolicyError([Problem(path.name, message, codes.MODEL_SYNTAX)])
     policy = tuple(model["p"]["p"].tokens)
     return Definition(
         request={name: tuple(a.tokens) for name, a in model["r"].items()},
@@ -213,6 +217,11 @@ def read_definition(path: Path) -> Definition:
         allow_only=model["e"]["e"].value == ALLOW_ONLY and "p_eft" in policy,
         text=text,
     )
+
+
+def _texts(model: Model, letter: str) -> dict[str, str]:
+    """What Casbin has read in a section, by name."""
+    return {name: found.value for name, found in (model.model.get(letter) or {}).items()}
 
 
 def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:

@@ -88,7 +88,7 @@ def _read_definition(path: Path) -> tuple[Definition, list[Problem]]:
     try:
         return read_definition(path), problems
     except PolicyError as error:
-        return _guess(model), problems or list(error.problems)
+        return _guess(model), list(dict.fromkeys([*problems, *error.problems]))
 
 
 def _guess(model: ModelText) -> Definition:
