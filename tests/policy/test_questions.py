@@ -127,6 +127,14 @@ def test_a_row_that_does_not_exist_has_only_what_is_given(opened: World) -> None
     assert encrypted.facts.encrypted is True
 
 
+def test_what_is_so_for_every_real_row_follows_from_what_is_given(opened: World) -> None:
+    node = questions.made_up_row(Resource.NODE, {"id": 30, "org": 3}).facts
+    assert (node.orgs, node.owners, node.collabs) == ({3}, {"node:30"}, frozenset())
+    organization = questions.made_up_row(Resource.NODE, {"id": 3}, Resource.ORGANIZATION).facts
+    assert (organization.type, organization.org, organization.orgs) == ("node", 3, {3})
+    assert questions.made_up_row(Resource.NODE, {"org": 3, "orgs": []}).facts.orgs == frozenset()
+
+
 def test_a_resource_as_a_whole_is_nobodys(opened: World) -> None:
     for thing in (questions.thing("policy"), questions.thing("task", Resource.POLICY)):
         assert (thing.resource, thing.table, thing.id) == (Resource.POLICY, None, None)

@@ -27,6 +27,7 @@ from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Invalid, NotFound
 from v6srv.identity import principals
 from v6srv.model import Member, Role, Rule
+from v6srv.policy.implied import implied
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -223,9 +224,9 @@ def row(asked: Resource, id: int, table: Resource | None = None) -> Thing:
 
 
 def made_up_row(asked: Resource, given: Mapping[str, Any], table: Resource | None = None) -> Thing:
-    """A row that does not exist, with the facts given; others are null, sets are empty.
+    """A row that does not exist, with the facts given and what is so for every row that has them.
 
-    Nothing follows from anything: a task of collaboration 1 is in the organizations that `orgs`
+    Others are null, sets are empty: a task of collaboration 1 is in the organizations that `orgs`
     says.
     """
     of = table or asked
@@ -235,7 +236,8 @@ def made_up_row(asked: Resource, given: Mapping[str, Any], table: Resource | Non
     values: dict[str, Any] = {
         name: None if single else frozenset() for name, (single, _) in types.items()
     }
-    values |= {name: _fact(name, value, types) for name, value in given.items()}
+    known = {name: _fact(name, value, types) for name, value in given.items()}
+    values |= {**implied(of, known), **known}
     return Thing(
         asked,
         f"{of}:{json.dumps(dict(given))}",

@@ -22,6 +22,7 @@ from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import PolicyError, Problem, suggestion
 from v6srv.model import Task
+from v6srv.policy.implied import implied
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 FOLDER = "tests"
@@ -152,24 +153,8 @@ def hypothetical_row(resource: Resource, given: Mapping[str, Any]) -> SimpleName
     facts: dict[str, Any] = dict(WHOLE)
     for name, fact in fact_types(resource).items():
         facts[name] = frozenset() if isinstance(fact, SetOf) else None
-    facts |= _implied(resource, given)
+    facts |= implied(resource, given)
     return SimpleNamespace(type=resource.value, **{**facts, **given})
-
-
-def _implied(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
-    id, org = given.get("id"), given.get("org")
-    if resource is Resource.ORGANIZATION:
-        return {"org": id, "orgs": _set_of(id)}
-    if resource is Resource.COLLABORATION:
-        return {"collabs": _set_of(id)}
-    if resource in (Resource.USER, Resource.NODE):
-        owner = None if id is None else f"{resource.value}:{id}"
-        return {"orgs": _set_of(org), "owners": _set_of(owner)}
-    return {}
-
-
-def _set_of(value: Any) -> frozenset[Any]:
-    return frozenset() if value is None else frozenset({value})
 
 
 class _Bad(Exception):
