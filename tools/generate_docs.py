@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 
 from v6srv.authz.codes import CODES
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import MODELS, TABLES
-from v6srv.authz.principal import SUBJECT_FACTS
+from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.snapshot import declared_grants
+from v6srv.authz.snapshot import build, declared_grants
+from v6srv.authz.source import Line
 from v6srv.cli.audit import audit
 from v6srv.cli.policy import policy
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
@@ -62,6 +64,71 @@ _SUBJECT_MEANING = {
     "roles": "the roles held directly, as lines name them; `g(r.sub.id, 'role:x')` knows the inherited ones, too",
     "changes": "what an edit asks to change",
 }
+
+
+_BELONGS = {
+    Resource.ORGANIZATION: ("nobody's", "itself", "those it takes part in"),
+    Resource.COLLABORATION: ("nobody's", "its members", "itself"),
+    Resource.NODE: ("its own", "its organization", "its collaboration"),
+    Resource.USER: ("its own", "its organization", "those of its organization"),
+    Resource.ROLE: ("the users' who have it", "its organization; of a default role, all", "none"),
+    Resource.TASK: (
+        "the user's who started it",
+        "the members of its collaboration",
+        "its collaboration",
+    ),
+    Resource.RESULT: ("the user's who started its task", "as its task", "as its task"),
+    Resource.PORT: ("the user's who started its task", "as its task", "as its task"),
+    Resource.EVENT: (
+        "of a room nobody's, else as the task or node",
+        "of the room of one organization, that one; of the room of all, none",
+        "the collaboration of the room",
+    ),
+    Resource.POLICY: ("nobody's", "none", "none"),
+}
+"""Whose each row is, its organizations, its collaborations."""
+
+
+def _scopes() -> str:
+    """What the matcher leaves of each scope, and what that means for each resource."""
+    snapshot = build(ROOT / "policies")
+    program = snapshot.program
+    fields = {token.removeprefix("p_"): at for at, token in enumerate(snapshot.definition.policy)}
+    user = Principal(PrincipalKind.USER, 1, 1).facts
+    lines = [
+        "## Scopes",
+        "",
+        "What a scope asks of a row is said by the matcher; compiled, a line of this scope without a condition"
+        " asks:",
+        "",
+        "| scope | asks | of |",
+        "|---|---|---|",
+    ]
+    for scope in Scope:
+        asked: dict[str, list[str]] = {}
+        for resource in Resource:
+            values = ["role:viewer", "", "", "", "True", "allow"]
+            for name, value in (("res", resource), ("scope", scope), ("act", Operation.VIEW)):
+                values[fields[name]] = value.value
+            key = program.key_of(user, SimpleNamespace(type=resource.value), Operation.VIEW.value)
+            rest = program.remainder(Line("p", tuple(values), "docs"), key)
+            text = rest.text.replace("r_sub.", "r.sub.").replace("r_obj.", "r.obj.")
+            asked.setdefault("nothing: every row" if text == "True" else f"`{text}`", []).append(
+                resource
+            )
+        for text, resources in asked.items():
+            everything = (
+                "all resources" if len(resources) == len(Resource) else ", ".join(resources)
+            )
+            lines.append(f"| {scope} | {_cell(text)} | {everything} |")
+    lines += [
+        "",
+        "| resource | own (`owners`) | organization (`orgs`) | collaboration (`collabs`) |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join(
+        [*lines, *(f"| {resource} | {' | '.join(_BELONGS[resource])} |" for resource in Resource)]
+    )
 
 
 def _words() -> str:
@@ -190,7 +257,16 @@ def _group(name: str, group: click.Group) -> Iterable[str]:
 
 def text() -> str:
     """The whole page."""
-    parts = (_HEAD.strip(), _words(), _facts(), _conditions(), _matrix(), _codes(), _commands())
+    parts = (
+        _HEAD.strip(),
+        _words(),
+        _scopes(),
+        _facts(),
+        _conditions(),
+        _matrix(),
+        _codes(),
+        _commands(),
+    )
     return "\n\n".join(parts) + "\n"
 
 

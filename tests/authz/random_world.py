@@ -170,6 +170,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
         "orgs": _maybe(n.organization_id),
         "collabs": _maybe(n.collaboration_id),
         "status": n.status,
+        "encrypted": n.collaboration.encrypted if n.collaboration else None,
     },
     Resource.USER: lambda u, _: {
         "owners": frozenset((f"user:{u.id}",)),
@@ -188,6 +189,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
         "image": t.image,
         "run": t.run_id,
         "parent": t.parent_id,
+        "encrypted": t.collaboration.encrypted if t.collaboration else None,
         **_of_task(t),
     },
     Resource.RESULT: lambda r, _: {
@@ -195,6 +197,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
         "status": r.status,
         "image": r.task.image,
         "run": r.task.run_id,
+        "encrypted": r.task.collaboration.encrypted if r.task.collaboration else None,
         **_of_task(r.task),
     },
     Resource.PORT: lambda p, _: {
@@ -286,14 +289,17 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("r.obj.run != r.sub.run", lambda s, o: o.run != s.run),
         ("!(r.obj.image == 'harbor/a:1')", lambda s, o: o.image != "harbor/a:1"),
         ("r.obj.parent == r.sub.task", lambda s, o: o.parent == s.task),
+        ("r.obj.encrypted != True", lambda s, o: o.encrypted is not True),
     ),
     "result": (
         ("r.obj.status == 'completed'", lambda s, o: o.status == "completed"),
         ("!(r.obj.status == 'completed')", lambda s, o: o.status != "completed"),
         ("r.obj.run == r.sub.run", lambda s, o: o.run == s.run),
         ("!glob(r.obj.image, '*a*')", lambda s, o: "a" not in (o.image or "")),
+        ("!(r.obj.encrypted == False)", lambda s, o: o.encrypted is not False),
     ),
     "collaboration": (("r.obj.encrypted == True", lambda s, o: o.encrypted is True),),
+    "node": (("r.obj.encrypted == True", lambda s, o: o.encrypted is True),),
     "organization": (("!(r.obj.country == 'NL')", lambda s, o: o.country != "NL"),),
 }
 

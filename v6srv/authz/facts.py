@@ -104,6 +104,7 @@ class TableFacts:
 _member = Member.alias("fact_member")
 _permission = Permission.alias("fact_permission")
 _organization = Organization.__table__.alias("fact_organization")
+_collaboration = Collaboration.__table__.alias("fact_collaboration")
 _task = Task.__table__.alias("fact_task")
 _result = Result.__table__.alias("fact_result")
 
@@ -162,6 +163,7 @@ def _task_sets(task: Any) -> dict[str, SetOf]:
 
 # A result belongs to its task, a port to the result that opened it.
 _result_task = (_task.c.id == Result.task_id,)
+_result_collaboration = (*_result_task, _collaboration.c.id == _task.c.collaboration_id)
 _port_result = (_result.c.id == Port.result_id,)
 _port_task = (*_port_result, _task.c.id == _result.c.task_id)
 
@@ -204,6 +206,9 @@ TABLES: dict[type[Base], TableFacts] = {
                 "id": Scalar(Node.id, int, nullable=False),
                 "org": Scalar(Node.organization_id, int),
                 "status": Scalar(Node.status, str),
+                "encrypted": _value(
+                    _collaboration.c.encrypted, bool, _collaboration.c.id == Node.collaboration_id
+                ),
             },
             sets={
                 "owners": _owner("node", Node.id),
@@ -264,6 +269,9 @@ TABLES: dict[type[Base], TableFacts] = {
                 "database": Scalar(Task.database, str),
                 "run": Scalar(Task.run_id, int),
                 "parent": Scalar(Task.parent_id, int),
+                "encrypted": _value(
+                    _collaboration.c.encrypted, bool, _collaboration.c.id == Task.collaboration_id
+                ),
             },
             sets=_task_sets(Task),
         ),
@@ -276,6 +284,7 @@ TABLES: dict[type[Base], TableFacts] = {
                 "status": Scalar(Result.status, str),
                 "image": _value(_task.c.image, str, *_result_task),
                 "run": _value(_task.c.run_id, int, *_result_task),
+                "encrypted": _value(_collaboration.c.encrypted, bool, *_result_collaboration),
             },
             sets={
                 name: _through(fact, *_result_task) for name, fact in _task_sets(_task.c).items()
