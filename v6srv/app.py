@@ -62,11 +62,11 @@ RESOURCES = (
     recover,
     password,
     kill,
-    policy_decision,
-    policy_explain,
-    policy_line,
-    policy_question,
     policy_version,
+    policy_line,
+    policy_explain,
+    policy_question,
+    policy_decision,
 )
 """The modules with endpoints, in the order of the documentation."""
 

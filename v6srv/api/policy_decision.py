@@ -8,7 +8,7 @@ from v6srv.policy import audit
 from v6srv.vocabulary import Resource
 from v6srv.wire.policy_decision import LoggedDecisionOut
 
-blp = Blueprint("policy_decision", __name__, description="Decisions that were made")
+blp = Blueprint("policy decision", __name__, description="Decisions that were made")
 
 
 @blp.route("/policy/decision/<string:id>")

@@ -16,7 +16,7 @@ from v6srv.wire.policy_line import (
     PolicyLineQuery,
 )
 
-blp = Blueprint("policy_line", __name__, description="Lines that are added to the policy")
+blp = Blueprint("policy line", __name__, description="Lines that are added to the policy")
 POLICY, VIEW = Resource.POLICY, Operation.VIEW
 
 

@@ -9,7 +9,7 @@ from v6srv.service import policy_versions
 from v6srv.vocabulary import Resource
 from v6srv.wire.policy_version import PolicyOut, PolicyVersionOut, VersionSummaryOut
 
-blp = Blueprint("policy_version", __name__, description="The live policy and its history")
+blp = Blueprint("policy version", __name__, description="The live policy and its history")
 POLICY = Resource.POLICY
 
 
