@@ -187,6 +187,6 @@ def test_a_running_server_follows_a_publication(
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        eventually(lambda: call("viewer", "GET", "/port").status_code, 403, patience_s=1.5)
+        eventually(lambda: call("viewer", "GET", "/port").status_code, 403)
         versions = call("root", "GET", "/policy/version").json
         assert [version["message"] for version in versions] == ["why", "found at start"]

@@ -145,10 +145,10 @@ def test_a_running_server_begins_and_ends_within_a_second(opened: Opened) -> Non
         files = {name: text for name, text in read_files(folder).items() if "/" not in name}
         write_files(folder / SHADOW, files)
         read = lambda: call("root", "GET", "/policy").json["shadow"] is not None  # noqa: E731
-        eventually(read, True, patience_s=1.5)
+        eventually(read, True)
         for path in (folder / SHADOW).iterdir():
             path.unlink()
-        eventually(read, False, patience_s=1.5)
+        eventually(read, False)
 
 
 def test_changed_lines_of_the_database_reach_the_candidate(opened: Opened) -> None:

@@ -36,7 +36,7 @@ def test_a_change_on_disk_is_live_within_a_second_and_in_the_history(
         before = call("root", "GET", "/policy").json
         assert (before["problems"], before["shadow"]) == ([], None)
         (folder / "local.csv").write_text(DENIAL)
-        eventually(lambda: call("viewer", "GET", "/port").status_code, 403, patience_s=1.0)
+        eventually(lambda: call("viewer", "GET", "/port").status_code, 403)
         eventually(lambda: len(call("root", "GET", "/policy/version").json), 2)
         newest, oldest = call("root", "GET", "/policy/version").json
         assert oldest == first
@@ -58,7 +58,7 @@ def test_what_cannot_go_live_is_told_by_health_and_policy(
         before = call("root", "GET", "/policy").json["version"]
         (folder / "local.csv").write_text(DENIAL.replace("port", "prot"))
         read = lambda: call(None, "GET", "/health").json.get("problems")  # noqa: E731
-        eventually(read, ["policy: local.csv:1:17: unknown-resource"], patience_s=1.5)
+        eventually(read, ["policy: local.csv:1:17: unknown-resource"])
         answer = call(None, "GET", "/health")
         assert answer.status_code == 200
         assert "prot" not in answer.text
@@ -71,7 +71,7 @@ def test_what_cannot_go_live_is_told_by_health_and_policy(
         assert call("viewer", "GET", "/port").status_code == 200
         assert len(call("root", "GET", "/policy/version").json) == 1
         (folder / "local.csv").write_text(DENIAL)
-        eventually(lambda: call(None, "GET", "/health").json, {"database": True}, patience_s=1.5)
+        eventually(lambda: call(None, "GET", "/health").json, {"database": True})
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -7,11 +7,12 @@ from typing import Any
 from flask import Flask
 
 from tests.realtime.conftest import Audience, eventually
-from tests.realtime.test_revocation import SOON_S, hears
+from tests.realtime.ears import PATIENCE_S
+from tests.realtime.test_revocation import hears
 from tests.support import Caller
 from tests.world import World
 
-SHORT = timedelta(seconds=3)
+SHORT = timedelta(seconds=5)
 """Until a limit turns: enough to connect and to hear something before."""
 
 
@@ -30,7 +31,7 @@ def soon() -> datetime:
 
 def patience(moment: datetime) -> float:
     """How long what happens at a moment may take from now on."""
-    return (moment - datetime.now(UTC)).total_seconds() + SOON_S
+    return (moment - datetime.now(UTC)).total_seconds() + PATIENCE_S
 
 
 def test_a_right_that_ends_silences_a_live_socket(
@@ -101,7 +102,7 @@ def test_a_removed_line_silences_a_live_socket(
     user, root = listen("nobody"), listen("root")
     made = call("root", "POST", "/policy/line", json=line(world)).json
     room = f"collaboration_{world.collab.registry}"
-    user.wait("message", f"User <nobody> joined room <{room}>", patience_s=SOON_S)
+    user.wait("message", f"User <nobody> joined room <{room}>")
     assert call("root", "DELETE", f"/policy/line/{made['id']}").status_code == 200
-    root.wait("message", f"nobody left room {room}", patience_s=SOON_S)
+    root.wait("message", f"nobody left room {room}")
     assert not hears(user, call, world)
