@@ -263,12 +263,6 @@ class Authorizer:
             return self._refused(asked, _OUTSIDE)
         return self._allowed(asked)
 
-    def require(self, who: Principal, resource: Resource, operation: Operation, row: Base) -> None:
-        """Raise Denied unless `who` may `operation` this row."""
-        decision = self.decide(who, resource, operation, row)
-        if not decision.allowed:
-            raise Denied(decision=decision)
-
     def decide_facts(
         self,
         who: Principal,
