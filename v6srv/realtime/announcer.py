@@ -65,7 +65,8 @@ class Announcer:
         broadcast.send(self._socketio, event.name, event.payload, event.rooms)
 
     def _clean(self) -> None:
-        while self._sent:
+        """Delete what has been sent; not while other processes could not be told."""
+        while self._sent and not self._socketio.server.manager.behind:
             ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]
             events.delete_sent(ids)
             for id in ids:
