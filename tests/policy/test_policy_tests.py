@@ -277,7 +277,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "row without resource": ("resource: task, ", "", "7:9: resource is missing"),
     "unknown resource": ("resource: task", "resource: taks", "7:20: unknown resource 'taks', did you mean task?"),
     "unknown fact": ("{like: ours, org: 4", "{like: ours, imge: x", "8:24: task has no fact 'imge', did you mean image?"),
-    "a fact of another resource": ("{like: ours, org: 4", "{like: ours, encrypted: true", "8:24: task has no fact 'encrypted'"),
+    "a fact of another resource": ("{like: ours, org: 4", "{like: ours, country: NL", "8:24: task has no fact 'country'"),
     "a fact of the wrong type": ("org: 4", "org: four", "8:29: a number expected"),
     "a set of the wrong type": ("orgs: [4]", "orgs: [x]", "8:39: a number expected"),
     "an owner of the wrong kind": ("org: 4", 'owners: ["node:3"]', "8:33: 'node:3' is not user:<id>"),

@@ -165,7 +165,7 @@ def test_a_room_is_an_event(opened: World) -> None:
         (f"task:{10**30}", NotFound, "is not found!"),
         ("task:{", Invalid, "the row is not valid JSON"),
         ("task:{'image': 1}", Invalid, "the row is not valid JSON"),
-        ('task:{"encrypted": true}', Invalid, "a row of task has no 'encrypted'"),
+        ('task:{"country": "NL"}', Invalid, "a row of task has no 'country'"),
         ('task:{"type": "node"}', Invalid, "a row of task has no 'type'"),
         ('task:{"orgs": 3}', Invalid, "orgs must be a list"),
         ('task:{"owners": [5]}', Invalid, "owners must be a list"),
