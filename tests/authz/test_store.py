@@ -56,6 +56,41 @@ def test_a_bad_file_changes_nothing_and_says_why(
     assert _store(app).problem is None
 
 
+def test_a_file_that_is_still_being_written_is_not_taken_up(
+    app: Flask, world: World, call: Caller, tmp_path: Path
+) -> None:
+    """Editors and `cp` empty a file before they fill it: for a moment its denials are missing."""
+    folder, denial = _folder(app, tmp_path), "p, role:viewer, task, global, view, True, deny\n"
+    local, store = folder / "local.csv", _store(app)
+    local.write_text(denial)
+    assert store.poll_files()
+    local.write_text("")
+    assert not store.watch_files()
+    local.write_text(denial + "# and a remark\n")
+    assert not store.watch_files()
+    assert call("viewer", "GET", "/task").status_code == 403
+    assert store.watch_files()
+    assert not store.watch_files()
+    assert call("viewer", "GET", "/task").status_code == 403
+    local.write_text("")
+    assert not store.watch_files()
+    assert store.watch_files()
+    assert call("viewer", "GET", "/task").status_code == 200
+
+
+def test_a_change_in_the_database_does_not_take_up_files(
+    app: Flask, world: World, call: Caller, tmp_path: Path
+) -> None:
+    folder, denial = _folder(app, tmp_path), "p, role:viewer, task, global, view, True, deny\n"
+    (folder / "local.csv").write_text(denial)
+    assert _store(app).poll_files()
+    (folder / "local.csv").write_text("")
+    with app.app_context():
+        db.session.get_one(PolicyRevision, 1).lines += 1
+        db.session.commit()
+    assert call("viewer", "GET", "/task").status_code == 403
+
+
 @pytest.mark.parametrize(("effect", "status"), [("deny", 403), ("allow", 200)])
 def test_a_line_in_the_database_decides_the_next_request(
     app: Flask, world: World, call: Caller, effect: str, status: int

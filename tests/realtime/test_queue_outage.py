@@ -133,5 +133,6 @@ def test_what_is_committed_while_the_queue_is_away_arrives_in_order(
         line.mend()
         far.wait("new_task", tasks[-1], patience_s=LONG_S)
         tasks.append(start_task(pair))
-        far.wait("new_task", tasks[-1], patience_s=LONG_S)
+        for ear in (near, far):
+            ear.wait("new_task", tasks[-1], patience_s=LONG_S)
         assert told_of(far) == told_of(near) == tasks

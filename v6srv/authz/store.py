@@ -20,8 +20,6 @@ from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
 
 log = logging.getLogger(__name__)
 
-_Make = Callable[[], tuple[Snapshot, tuple[Problem, ...]]]
-
 ADDED = "db:casbin_rule:"
 """Origin of the lines that admins add, followed by the id of the row."""
 
@@ -77,8 +75,6 @@ class PolicyStore:
     def __init__(self, folder: Path) -> None:
         """Load `folder` and the database; raises PolicyError when the policy is not valid."""
         self.folder = folder
-        self.problems: tuple[Problem, ...] = ()
-        """Why the newest version is not live; empty when it is."""
         self.shadow: Snapshot | None = None
         """The candidate in the folder `shadow`: asked beside the live policy, never obeyed."""
         self.shadow_problems: tuple[Problem, ...] = ()
@@ -88,8 +84,18 @@ class PolicyStore:
         self._changing = threading.Lock()
         self._seen = self._stamp(folder)
         self._shadow_seen = self._stamp(folder / SHADOW)
-        self.live: Snapshot = self._build()
+        self._looked: object = None
+        """The files at the last look of `watch_files`."""
+        self._wrong_files: tuple[Problem, ...] = ()
+        self._wrong_rows: tuple[Problem, ...] = ()
+        self.live: Snapshot
+        self.live, self._wrong_rows = self._from_files()
         self._build_shadow()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Why the newest version is not live; empty when it is."""
+        return tuple(dict.fromkeys((*self._wrong_files, *self._wrong_rows)))
 
     @property
     def problem(self) -> str | None:
@@ -104,10 +110,6 @@ class PolicyStore:
             (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size) for path, stat in stats
         )
 
-    def _build(self) -> Snapshot:
-        with reading(self.folder):
-            return build(self.folder, database_lines(), _revision())
-
     def _build_shadow(self) -> None:
         """Build the candidate anew, from its files and the lines of the database."""
         folder = self.folder / SHADOW
@@ -121,24 +123,29 @@ class PolicyStore:
             self.shadow_problems = error.problems
             log.error("the policy in shadow cannot be asked: %s", error)
 
-    def _build_without_bad_rows(self) -> tuple[Snapshot, tuple[Problem, ...]]:
-        """As `_build`, but rows of `casbin_rule` that are wrong by themselves are left out.
+    def _from_files(self) -> tuple[Snapshot, tuple[Problem, ...]]:
+        """The files as they are now, with the lines of the database."""
+        with reading(self.folder):
+            return self._without_bad_rows(lambda lines: build(self.folder, lines, _revision()))
+
+    @staticmethod
+    def _without_bad_rows(
+        make: Callable[[Sequence[Line]], Snapshot],
+    ) -> tuple[Snapshot, tuple[Problem, ...]]:
+        """What `make` makes of the lines of the database, without rows that are wrong themselves.
 
         They have never been live, so nothing is lost; and a bad row must not keep a right alive
-        that is taken away elsewhere. Returns what is wrong with them, too.
+        that is taken away elsewhere. Returns what is wrong with them, too. Raises PolicyError.
         """
         lines = database_lines()
         try:
-            with reading(self.folder):
-                return build(self.folder, lines, _revision()), ()
+            return make(lines), ()
         except PolicyError as error:
             bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)}
-            kept = [line for line in lines if line.origin not in bad]
-            try:
-                with reading(self.folder):
-                    return build(self.folder, kept, _revision()), error.problems
-            except PolicyError:  # the files: what the database says counts all the same
-                return self._with_live_files(kept, _revision()), error.problems
+            if not bad:
+                raise
+            wrong = tuple(p for p in error.problems if p.origin in bad)
+            return make([line for line in lines if line.origin not in bad]), wrong
 
     def _with_live_files(self, lines: Iterable[Line], revision: int) -> Snapshot:
         live = self.live
@@ -170,34 +177,67 @@ class PolicyStore:
         return set()
 
     def reload(self, reason: str) -> bool:
-        """Build a new snapshot and swap it in; False when it is not valid and the old one stays."""
+        """Build a new snapshot of the files and swap it in.
+
+        False when it is not valid, or when the files changed while they were read: the old one
+        stays, and the next look sees them.
+        """
         with self._changing:
             self._seen, self._refused = self._stamp(self.folder), 0
-            return self._swap(reason, lambda: (self._build(), ()))
+            try:
+                snapshot, wrong_rows = self._from_files()
+            except PolicyError as error:
+                self._wrong_files = error.problems
+                log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
+                return False
+            if self._stamp(self.folder) != self._seen:
+                return False
+            self._wrong_files = ()
+            self._swap(reason, snapshot, wrong_rows)
+            return True
 
-    def _swap(self, reason: str, make: _Make) -> bool:
-        try:
-            snapshot, problems = make()
-        except PolicyError as error:
-            self.problems = error.problems
-            log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
-            return False
+    def _swap(self, reason: str, snapshot: Snapshot, wrong_rows: tuple[Problem, ...]) -> None:
         log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
-        self.live, self.problems = snapshot, problems
-        if problems:
-            log.error("policy %s is live without bad rows: %s", snapshot.version, self.problem)
+        self.live, self._wrong_rows = snapshot, wrong_rows
+        if self.problems:
+            log.error(
+                "policy %s is live, without what is wrong: %s", self.live.version, self.problem
+            )
         self._build_shadow()
-        return True
 
     def follow(self, revision: int) -> Snapshot:
-        """The snapshot of at least this revision of the database, loaded now if need be."""
+        """The snapshot of at least this revision of the database, loaded now if need be.
+
+        Of the files it has what is live: they are taken up when nobody is writing them.
+        """
         if revision > max(self.live.revision, self._refused):
             with self._changing:
-                if revision > max(self.live.revision, self._refused) and not self._swap(
-                    f"revision {revision}", self._build_without_bad_rows
-                ):
-                    self._refused = revision
+                if revision > max(self.live.revision, self._refused):
+                    self._follow(revision)
         return self.live
+
+    def _follow(self, revision: int) -> None:
+        reason = f"revision {revision}"
+        try:
+            now = _revision()
+            made = self._without_bad_rows(lambda lines: self._with_live_files(lines, now))
+        except PolicyError as error:
+            self._refused, self._wrong_rows = revision, error.problems
+            log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
+        else:
+            self._swap(reason, *made)
+
+    def watch_files(self) -> bool:
+        """`poll_files`, for a loop: once nothing has changed since the last look.
+
+        Somebody may still be writing, and half of a file can be a valid policy without its denials.
+        """
+        try:
+            looked = self._stamp(self.folder), self._stamp(self.folder / SHADOW)
+        except OSError:
+            return False  # replaced just now
+        settled, self._looked = looked == self._looked, looked
+        return settled and self.poll_files()
 
     def poll_files(self) -> bool:
         """Reload when a file of the folder has changed; True when a new snapshot went live."""

@@ -19,7 +19,7 @@ from v6srv.settings import Settings, jwt_secret
 
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 60
-FILES_POLL_S = 0.5
+FILES_POLL_S = 0.25
 """How often the policy files are looked at: an edit is live within a second."""
 LARGEST_MESSAGE = 256 * 1024
 """Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
@@ -59,7 +59,7 @@ class Realtime:
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""
-        if self._policies.poll_files():
+        if self._policies.watch_files():
             setup.follow_policy_files(self._policies.folder)
 
     def stop(self) -> None:
