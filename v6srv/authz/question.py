@@ -71,6 +71,21 @@ class Question:
         """Whether the row is of another table than the resource's own."""
         return self.table is not None and self.table is not MODELS.get(self.resource)
 
+    @property
+    def about(self) -> str:
+        """What it is about, in words: `task:12`, facts of a room, or the form of the question."""
+        if self.table is not None:
+            return f"{self.table.__name__.lower()}:{self.row}"
+        if self.form is Form.THING:
+            known = {name: value for name, value in self.facts.items() if value}
+            return ", ".join(
+                f"{name} {sorted(value) if isinstance(value, frozenset) else value}"
+                for name, value in known.items()
+            )
+        if self.form is Form.HAND_OUT:
+            return "hand out " + ", ".join(":".join(rule) for rule in self.rules)
+        return self.form.value
+
     def record(self) -> dict[str, Any]:
         """The fields of a record; what says nothing is left out."""
         fields: dict[str, Any] = {

@@ -122,14 +122,13 @@ class Shadow:
         form, who, resource = question.form, question.who, question.resource
         if form is Form.ROW:
             would = _allows_row(candidate, question)
-            return None if would == allowed else (_about_row(question), would)
+            return None if would == allowed else (question.about, would)
         if form is Form.HAND_OUT:
             would = all(
                 candidate.may_hand_out(who.facts, SimpleNamespace(res=res, scope=scope, act=act))
                 for res, scope, act in question.rules
             )
-            about = ", ".join(":".join(rule) for rule in question.rules)
-            return None if would == allowed else (f"hand out {about}", would)
+            return None if would == allowed else (question.about, would)
         plan = candidate.plan(who.facts, resource, question.operation, question.scopes)
         if form in (Form.ROWS, Form.ANY):
             if plan.never is allowed:
@@ -138,7 +137,8 @@ class Shadow:
         facts = WHOLE if form is Form.WHOLE else question.facts
         thing = SimpleNamespace(type=resource.value, **facts)
         would = not plan.never and plan.decide(who.facts, thing, question.operation.value) is True
-        return None if would == allowed else (_about_facts(facts), would)
+        about = "the whole" if form is Form.WHOLE else question.about
+        return None if would == allowed else (about, would)
 
     def _first_other_row(self, candidate: Snapshot, question: Question) -> tuple[str, bool] | None:
         """The first row of a list that only one of both policies allows."""
@@ -153,20 +153,6 @@ class Shadow:
         )
         row = session.execute(query, {**parameters, **more}).first()
         return row and (f"list with {table.model.__name__.lower()}:{row[0]}", bool(row[1]))
-
-
-def _about_row(question: Question) -> str:
-    assert question.table is not None
-    return f"{question.table.__name__.lower()}:{question.row}"
-
-
-def _about_facts(facts: Mapping[str, Any]) -> str:
-    known = {name: value for name, value in facts.items() if value}
-    shown = (
-        f"{name} {sorted(value) if isinstance(value, frozenset) else value}"
-        for name, value in known.items()
-    )
-    return ", ".join(shown) or "the whole"
 
 
 def _allows_row(policy: Snapshot, question: Question) -> bool:

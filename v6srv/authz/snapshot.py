@@ -85,7 +85,8 @@ class Snapshot:
         """When something changes by itself because a time limit begins or ends, in order."""
 
     def _moments(self) -> tuple[datetime, ...]:
-        conditions = {line.values[at] for line in self.program.lines for at in self._conditions()}
+        at = self.definition.fields.index("cond") if "cond" in self.definition.fields else None
+        conditions = set() if at is None else {line.values[at] for line in self.program.lines}
         trees = [self.program.tree, *(self.program.condition(text) for text in conditions)]
         texts = {text for tree in trees for text in times_in(tree)}
         moments = set()
@@ -93,10 +94,6 @@ class Snapshot:
             with suppress(ValueError):  # a condition that fails never matches: nothing changes
                 moments.add(clock.read(text))
         return tuple(sorted(moments))
-
-    def _conditions(self) -> list[int]:
-        policy = self.definition.policy
-        return [at for at, name in enumerate(policy) if name == "p_cond"]
 
     def turned_since(self, before: datetime) -> bool:
         """Whether a time limit has begun or ended after `before` and until now."""

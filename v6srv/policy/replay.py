@@ -120,27 +120,13 @@ def _rows(questions: Sequence[Question]) -> dict[RowKey, SimpleNamespace]:
 def _note(
     different: dict[tuple[str, ...], Disagreement], record: Record, question: Question, now: Effect
 ) -> None:
-    words = (question.who.id, question.operation.value, question.resource.value, _about(question))
+    words = (question.who.id, question.operation.value, question.resource.value, question.about)
     found = different.setdefault(
         (*words, now.value), Disagreement(*words, Effect(record["effect"]), now)
     )
     found.count += 1
     if len(found.ids) < _IDS_TOLD:
         found.ids.append(str(record.get("id")))
-
-
-def _about(question: Question) -> str:
-    if question.table is not None:
-        return f"{question.table.__name__.lower()}:{question.row}"
-    if question.form is Form.THING:
-        known = {name: value for name, value in question.facts.items() if value}
-        return ", ".join(
-            f"{name} {sorted(value) if isinstance(value, frozenset) else value}"
-            for name, value in sorted(known.items())
-        )
-    if question.form is Form.HAND_OUT:
-        return "hand out " + ", ".join(":".join(rule) for rule in question.rules)
-    return question.form.value
 
 
 class _Again:
