@@ -1,0 +1,33 @@
+"""All settings: one frozen object from a YAML file and the environment."""
+
+from v6srv.settings.schema import (
+    ENVIRONMENTS,
+    LOG_LEVELS,
+    QUEUES,
+    Settings,
+    SettingsError,
+    VpnServer,
+)
+from v6srv.settings.secret import jwt_secret
+from v6srv.settings.sources import (
+    environments_in,
+    environments_of,
+    load,
+    masked,
+    read_environment,
+)
+
+__all__ = [
+    "ENVIRONMENTS",
+    "LOG_LEVELS",
+    "QUEUES",
+    "Settings",
+    "SettingsError",
+    "VpnServer",
+    "environments_in",
+    "environments_of",
+    "jwt_secret",
+    "load",
+    "masked",
+    "read_environment",
+]

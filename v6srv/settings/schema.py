@@ -1,0 +1,364 @@
+"""Every setting, in one frozen object. Attribute names are the keys of the configuration file."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
+
+from v6srv.errors import Invalid
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_SHORTEST_TOKEN_S = 1800
+_ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
+
+QUEUES = ("amqp", "amqps", "redis", "rediss")
+
+
+class SettingsError(Invalid):
+    """Settings that cannot be used; `problems` has a line for each thing that is wrong."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def _boolean(value: object) -> object:
+    """Booleans as people and the 3.x wizard write them: the text "False" is false (O1)."""
+    if isinstance(value, str):
+        return value.strip()
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_boolean)]
+
+
+def _words(value: object) -> object:
+    """A list, or text with commas between its entries, as in a variable."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+class _Part(BaseModel):
+    """A group of keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class PasswordPolicy(_Part):
+    """When an account is blocked (auth.md 4)."""
+
+    max_failed_attempts: int = Field(5, ge=1)
+    inactivation_minutes: float = Field(15, gt=0)
+
+
+class Smtp(_Part):
+    """How mails leave (operations.md 7)."""
+
+    server: str = "localhost"
+    port: int = Field(1025, ge=1, le=65535)
+    username: str = "support@v6srv.example"
+    password: SecretStr = SecretStr("")
+    MAIL_USE_TLS: Flag = True
+    MAIL_USE_SSL: Flag = False
+    email_token_validity_minutes: float | None = Field(None, gt=0)
+
+
+class VpnServer(_Part):
+    """An eduVPN portal; all keys are needed (operations.md 6)."""
+
+    url: str = Field(min_length=1)
+    redirect_url: str = Field(min_length=1)
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr
+    portal_username: str = Field(min_length=1)
+    portal_userpass: SecretStr
+
+
+class LoggerLevel(_Part):
+    """The level of one logger."""
+
+    name: str
+    level: str
+
+    @field_validator("level")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _level(value)
+
+
+class Logging(_Part):
+    """What is logged, and where."""
+
+    level: str = "INFO"
+    file: str | None = None
+    use_console: Flag = True
+    backup_count: int = Field(5, gt=0)
+    max_size: int = Field(1024, gt=16)
+    """Of one file, in kB."""
+    output: Literal["text", "json"] = "text"
+    """`json`: an object for each line, instead of `format`."""
+    format: str = "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
+    datefmt: str = "%Y-%m-%d %H:%M:%S"
+    loggers: tuple[LoggerLevel, ...] = ()
+
+    @field_validator("level")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _level(value)
+
+    @field_validator("format")
+    @classmethod
+    def _formats(cls, value: str) -> str:
+        try:
+            logging.Formatter(value).format(logging.makeLogRecord({}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError("is no format of Python's logging") from error
+        return value
+
+
+class DecisionLogging(_Part):
+    """The decision log (`v6srv audit`): denials always, allowances as far as they are sampled."""
+
+    enabled: Flag = True
+    sample: float = Field(0.01, ge=0, le=1)
+    """Which part of the allowances is written: 0 none, 1 all. A sample keeps the log small and
+    still shows what a change of the policy would take away; all of them write as much as the
+    access log of a busy server."""
+    max_mb: float = Field(50, gt=0)
+    """Of one file; a longer one is followed by the next."""
+    keep: int = Field(10, ge=2)
+    """How many files stay."""
+
+
+class DatabaseLimits(_Part):
+    """How many connections a process keeps, and how long it waits: beyond, the answer is 503."""
+
+    pool_size: int = Field(20, ge=1)
+    """Connections that stay open."""
+    max_overflow: int = Field(30, ge=0)
+    """Further connections while they are needed."""
+    pool_timeout_s: float = Field(5, gt=0)
+    """For a free connection."""
+    connect_timeout_s: int = Field(3, ge=2)
+    """For PostgreSQL to accept a new connection."""
+    lock_timeout_s: float = Field(10, gt=0)
+    """For a lock that somebody else holds; on SQLite for the one write lock of the file."""
+    statement_timeout_s: float = Field(30, gt=0)
+    """For one statement. PostgreSQL only."""
+    tcp_user_timeout_s: float = Field(10, gt=0)
+    """For the network to confirm what was sent to PostgreSQL."""
+
+
+class Http(_Part):
+    """What a connection may cost before anybody is known."""
+
+    header_timeout_s: float = Field(10, gt=0)
+    """For the head of a request."""
+    body_timeout_s: float = Field(30, gt=0)
+    """For the body of a request, and longer as long as it arrives at `body_min_rate`."""
+    body_min_rate: int = Field(2000, ge=1)
+    """Bytes per second that a body must average once `body_timeout_s` is over."""
+    unfinished_per_address: int = Field(256, ge=1)
+    """Requests of one address that may be on their way in at once; the oldest gives way to a new
+    one. Behind proxies (`trusted_proxies`) the proxy has to see to that."""
+    shutdown_s: float = Field(4, gt=0)
+    """For requests to end when the server is told to stop."""
+
+
+class Debug(_Part):
+    """More than users want to read."""
+
+    socketio: Flag = False
+    flask: Flag = False
+
+
+class Directories(_Part):
+    """Folders instead of those of the operating system."""
+
+    log: Path | None = None
+    data: Path | None = None
+
+
+def _level(value: str) -> str:
+    if value.upper() not in LOG_LEVELS:
+        raise ValueError(f"is not one of {', '.join(LOG_LEVELS)}")
+    return value.upper()
+
+
+class Settings(_Part):
+    """Every setting. Attribute names are the keys of the configuration file."""
+
+    # Where these come from
+    instance: Path
+    """The folder of database, secrets, policies in use and logs."""
+    config_file: Path | None = None
+    name: str = "v6srv"
+    environment: str = "prod"
+    scope: Literal["system", "user"] = "system"
+    """Whose folders the instance belongs to; a part of the name of its log file."""
+
+    # The keys of the contract
+    description: str = ""
+    type: str | None = None
+    ip: str = "127.0.0.1"
+    port: int = Field(5000, ge=1, le=65535)
+    api_path: str = "/api"
+    uri: str = Field("sqlite:///v6srv.sqlite", repr=False)
+    allow_drop_all: Flag = False
+    jwt_secret_key: SecretStr | None = Field(None)
+    token_expires_hours: float | str = _ACCESS_HOURS
+    refresh_token_expires_hours: float | str = _REFRESH_HOURS
+    two_factor_auth: Flag = False
+    password_policy: PasswordPolicy = PasswordPolicy()
+    logging: Logging = Logging()
+    decision_log: DecisionLogging = DecisionLogging()
+    database: DatabaseLimits = DatabaseLimits()
+    http: Http = Http()
+    metrics: Flag = False
+    """Whether `/metrics` is served, to anybody who can reach the server: numbers, no names."""
+    debug: Debug = Debug()
+    smtp: Smtp = Smtp()
+    email_token_validity_minutes: float = Field(60, gt=0)
+    support_email: str = ""
+    vpn_server: VpnServer | None = None
+    rabbitmq_uri: SecretStr | None = None
+    directories: Directories = Directories()
+    images: Any = None
+    image: Any = None
+    ui: Any = None
+
+    # Keys of this server
+    jwt_previous_keys: Words = Field((), repr=False)
+    """Keys that once signed and still verify (auth.md 2.6)."""
+    container_token_expires_days: float = Field(30, gt=0)
+    otp_issuer: str = "v6srv"
+    password_rounds: int = Field(12, ge=4, le=16)
+    """Cost of bcrypt; below 12 only for tests."""
+    hash_threads: int = Field(0, ge=0)
+    """Passwords that are hashed at the same time; 0: one fewer than the cores, at least 1."""
+    hash_queue: int = Field(64, ge=1)
+    """Passwords that may wait to be hashed; beyond, the answer is 503 with `Retry-After`."""
+    login_rate_limit: str = "20 per 15 minutes"
+    """Failed logins of one address for one account; empty: no limit. Lock-out of the account
+    (`password_policy`) is apart from this."""
+    rate_limit_uri: SecretStr | None = None
+    """redis:// URL where failed logins are counted when several processes share them; unset: the
+    message queue if that is Redis, else each process counts for itself."""
+    clock_leeway_s: int = Field(300, ge=0)
+    """How far the clocks of two processes may differ before one refuses the other's tokens."""
+    cors_origins: Words = ("*",)
+    watchdog_s: float = Field(65, gt=0)
+    trusted_proxies: int = Field(0, ge=0)
+    """How many reverse proxies in front may say where a request comes from."""
+    max_per_page: int = Field(1000, ge=1)
+    max_body_mb: int = Field(1024, ge=1)
+    policies: Path = Path("policies")
+    """Folder of model.conf and the CSV files; a relative one is in the instance folder."""
+    root_password: SecretStr | None = None
+    root_email: str = "root@domain.ext"
+
+    @field_validator("api_path")
+    @classmethod
+    def _one_slash(cls, value: str) -> str:
+        path = "/" + value.strip("/")
+        if path == "/":
+            raise ValueError("must not be empty: /socket.io and /apidocs live beside it")
+        return path
+
+    @field_validator(
+        "jwt_secret_key", "root_password", "rabbitmq_uri", "rate_limit_uri", mode="before"
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("rabbitmq_uri")
+    @classmethod
+    def _is_a_queue(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and value.get_secret_value().partition("://")[0] not in QUEUES:
+            raise ValueError(f"must start with one of {', '.join(q + '://' for q in QUEUES)}")
+        return value
+
+    # What follows from them
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.ip
+
+    @property
+    def log_folder(self) -> Path:
+        """Where this instance keeps its log files (operations.md 2.2)."""
+        return (self.directories.log or self.instance / "log") / self.name
+
+    @property
+    def log_suffix(self) -> str:
+        """A part of the names of all log files: instances of several scopes share a folder."""
+        return f"{self.environment}_{self.scope}"
+
+    @property
+    def message_queue(self) -> str | None:
+        """amqp:// or redis:// URL that several server processes share."""
+        return self.rabbitmq_uri.get_secret_value() if self.rabbitmq_uri else None
+
+    @property
+    def token_expires_s(self) -> int:
+        """Life of an access token (auth.md 2.3)."""
+        if self.type == "test":
+            return 24 * 3600
+        return _lifetime(
+            "token_expires_hours", self.token_expires_hours, _SHORTEST_TOKEN_S, _ACCESS_HOURS
+        )
+
+    @property
+    def refresh_token_expires_s(self) -> int:
+        """Life of a refresh token, longer than that of the access token."""
+        return _lifetime(
+            "refresh_token_expires_hours",
+            self.refresh_token_expires_hours,
+            self.token_expires_s + 1,
+            max(_REFRESH_HOURS, 2 * self.token_expires_s / 3600),
+        )
+
+    @property
+    def container_token_expires_s(self) -> int:
+        """Life of a container's token: longer than the longest run (A1)."""
+        return int(self.container_token_expires_days * 24 * 3600)
+
+    @property
+    def email_token_expires_s(self) -> int:
+        """Life of a mailed token; the key may stand at the top level or under smtp."""
+        minutes = self.smtp.email_token_validity_minutes or self.email_token_validity_minutes
+        return int(minutes * 60)
+
+
+def _lifetime(key: str, hours: float | str, least_s: int, default_hours: float) -> int:
+    """Seconds of a number of hours; a useless value is reported and replaced (auth.md 2.3)."""
+    try:
+        seconds = int(float(hours) * 3600)
+    except (ValueError, OverflowError):
+        log.error("%s: %r is no number, %s hours are used", key, hours, default_hours)
+        return int(default_hours * 3600)
+    if seconds < least_s:
+        log.warning(
+            "%s: %s hours are less than %s s, %s hours are used", key, hours, least_s, default_hours
+        )
+        return int(default_hours * 3600)
+    return seconds

@@ -1,0 +1,38 @@
+"""The key that signs tokens."""
+
+import os
+import secrets
+from pathlib import Path
+
+from v6srv.settings.schema import Settings, SettingsError
+
+
+def jwt_secret(settings: Settings) -> str:
+    """The key that signs tokens: the configured one, else one kept in the instance folder.
+
+    The file is made once, with mode 0600, so that restarts and further processes keep tokens valid.
+    """
+    if settings.jwt_secret_key:
+        return settings.jwt_secret_key.get_secret_value()
+    path = settings.instance / "jwt_secret"
+    if path.exists():
+        return _kept_secret(path)
+    settings.instance.mkdir(parents=True, exist_ok=True)
+    fresh = settings.instance / f".jwt_secret.{os.getpid()}.{secrets.token_hex(4)}"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(48))
+    try:
+        os.link(fresh, path)  # fails if another process was first: then its key is the one
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return _kept_secret(path)
+
+
+def _kept_secret(path: Path) -> str:
+    kept = path.read_text(encoding="utf-8").strip()
+    if not kept:  # anybody could sign with no key at all
+        raise SettingsError([f"{path} is empty: remove it, and the next start makes a new key"])
+    return kept
