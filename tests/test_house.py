@@ -69,7 +69,7 @@ def test_casbin_of_the_old_name_is_not_installed() -> None:
         distribution("casbin")
 
 
-def test_the_policy_reference_is_not_stale() -> None:
+def test_the_generated_pages_are_not_stale() -> None:
     checked = subprocess.run(
         [sys.executable, "tools/generate_docs.py", "--check"],
         cwd=ROOT,

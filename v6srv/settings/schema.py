@@ -1,4 +1,7 @@
-"""Every setting, in one frozen object. Attribute names are the keys of the configuration file."""
+"""Every setting, in one frozen object. Attribute names are the keys of the configuration file.
+
+docs/reference/settings.md is made of the docstrings here (`make docs`).
+"""
 
 import logging
 from collections.abc import Iterable
@@ -62,40 +65,57 @@ class _Part(BaseModel):
 
 
 class PasswordPolicy(_Part):
-    """When an account is blocked (auth.md 4)."""
+    """When an account is blocked."""
 
     max_failed_attempts: int = Field(5, ge=1)
+    """Wrong passwords in a row that block the account."""
     inactivation_minutes: float = Field(15, gt=0)
+    """How long it stays blocked, from the last wrong password on."""
 
 
 class Smtp(_Part):
-    """How mails leave (operations.md 7)."""
+    """How mails leave."""
 
     server: str = "localhost"
+    """The host that takes mails. While it is away mails wait, and are sent when it is back."""
     port: int = Field(1025, ge=1, le=65535)
+    """Its port: 587 with `MAIL_USE_TLS`, 465 with `MAIL_USE_SSL`."""
     username: str = "support@v6srv.example"
+    """The name to log in with, and the sender of all mails."""
     password: SecretStr = SecretStr("")
+    """Empty: mails are sent without a login."""
     MAIL_USE_TLS: Flag = True
+    """Begin in clear and change to TLS (STARTTLS)."""
     MAIL_USE_SSL: Flag = False
+    """TLS from the first byte on, instead."""
     email_token_validity_minutes: float | None = Field(None, gt=0)
+    """As the key of that name at the top; this one wins."""
 
 
 class VpnServer(_Part):
-    """An eduVPN portal; all keys are needed (operations.md 6)."""
+    """An eduVPN portal that gives nodes VPN configurations; all keys are needed, or none."""
 
     url: str = Field(min_length=1)
+    """Where the portal is, without a slash at the end."""
     redirect_url: str = Field(min_length=1)
+    """The redirect that is registered with the portal for this client."""
     client_id: str = Field(min_length=1)
+    """The OAuth client of this server."""
     client_secret: SecretStr
+    """Its secret."""
     portal_username: str = Field(min_length=1)
+    """The user of the portal whose configurations the nodes get."""
     portal_userpass: SecretStr
+    """The password of that user."""
 
 
 class LoggerLevel(_Part):
-    """The level of one logger."""
+    """The levels of single loggers, each with both keys. Only in a file."""
 
     name: str
+    """As in the log lines, such as `sqlalchemy.engine`."""
     level: str
+    """One of the levels of `logging.level`."""
 
     @field_validator("level")
     @classmethod
@@ -107,15 +127,22 @@ class Logging(_Part):
     """What is logged, and where."""
 
     level: str = "INFO"
+    """DEBUG, INFO, WARNING, ERROR or CRITICAL: what is less important is not logged."""
     file: str | None = None
+    """Any text: log to a file, too. Its name is not this one: `v6srv files` shows it. Unset: no
+    file."""
     use_console: Flag = True
+    """Log to the standard error output."""
     backup_count: int = Field(5, gt=0)
+    """How many older files stay."""
     max_size: int = Field(1024, gt=16)
     """Of one file, in kB."""
     output: Literal["text", "json"] = "text"
     """`json`: an object for each line, instead of `format`."""
     format: str = "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
+    """A line, in the words of Python's `logging`."""
     datefmt: str = "%Y-%m-%d %H:%M:%S"
+    """The time in a line, as of `strftime`."""
     loggers: tuple[LoggerLevel, ...] = ()
 
     @field_validator("level")
@@ -137,6 +164,7 @@ class DecisionLogging(_Part):
     """The decision log (`v6srv audit`): denials always, allowances as far as they are sampled."""
 
     enabled: Flag = True
+    """Whether it is written at all."""
     sample: float = Field(0.01, ge=0, le=1)
     """Which part of the allowances is written: 0 none, 1 all. A sample keeps the log small and
     still shows what a change of the policy would take away; all of them write as much as the
@@ -186,14 +214,19 @@ class Debug(_Part):
     """More than users want to read."""
 
     socketio: Flag = False
+    """Log what every socket sends and receives."""
     flask: Flag = False
+    """Taken because configurations of 3.x have it; without effect. `v6srv start --debug` is for
+    developers."""
 
 
 class Directories(_Part):
     """Folders instead of those of the operating system."""
 
     log: Path | None = None
+    """Of log files, of all instances."""
     data: Path | None = None
+    """Of a SQLite database with a relative path."""
 
 
 def _level(value: str) -> str:
@@ -209,46 +242,75 @@ class Settings(_Part):
     instance: Path
     """The folder of database, secrets, policies in use and logs."""
     config_file: Path | None = None
+    """The file that was read."""
     name: str = "v6srv"
+    """The name of the instance: that of its configuration file."""
     environment: str = "prod"
+    """Which environment of the configuration file this is."""
     scope: Literal["system", "user"] = "system"
     """Whose folders the instance belongs to; a part of the name of its log file."""
 
     # The keys of the contract
     description: str = ""
+    """A text for people."""
     type: str | None = None
+    """`test`: access tokens live for 24 hours. Anything else has no effect."""
     ip: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0`: all of this machine."""
     port: int = Field(5000, ge=1, le=65535)
+    """The port to listen on."""
     api_path: str = "/api"
+    """What all REST paths begin with. Socket.IO is at `/socket.io`, whatever this is."""
     uri: str = Field("sqlite:///v6srv.sqlite", repr=False)
+    """The database: `postgresql://user:password@host/database` or `sqlite:///file`; a relative file
+    is in the folder of the instance. Several processes need PostgreSQL."""
     allow_drop_all: Flag = False
+    """Whether `v6srv import --drop-all` may delete everything first."""
     jwt_secret_key: SecretStr | None = Field(None)
+    """The key that signs tokens. Unset: one is made at the first start and kept in the file
+    `jwt_secret` of the instance."""
     token_expires_hours: float | str = _ACCESS_HOURS
+    """Life of an access token, at least half an hour; a value that is less or no number is logged,
+    and the default used."""
     refresh_token_expires_hours: float | str = _REFRESH_HOURS
+    """Life of a refresh token, longer than that of an access token; likewise."""
     two_factor_auth: Flag = False
+    """Whether all users need a second factor."""
     password_policy: PasswordPolicy = PasswordPolicy()
     logging: Logging = Logging()
     decision_log: DecisionLogging = DecisionLogging()
     database: DatabaseLimits = DatabaseLimits()
     http: Http = Http()
     metrics: Flag = False
-    """Whether `/metrics` is served, to anybody who can reach the server: numbers, no names."""
+    """Whether `/metrics` is served below `api_path`, to anybody who can reach the server: numbers,
+    no names."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0)
+    """Life of the tokens that are sent by mail, to recover an account."""
     support_email: str = ""
+    """Whom mails name for help; empty: `smtp.username`."""
     vpn_server: VpnServer | None = None
     rabbitmq_uri: SecretStr | None = None
+    """The message queue that several processes share: an `amqp://`, `amqps://`, `redis://` or
+    `rediss://` URL. Unset: there is one process."""
     directories: Directories = Directories()
     images: Any = None
+    """For the program that starts containers; taken, and without effect here."""
     image: Any = None
+    """As `images`."""
     ui: Any = None
+    """As `images`."""
 
     # Keys of this server
     jwt_previous_keys: Words = Field((), repr=False)
-    """Keys that once signed and still verify (auth.md 2.6)."""
+    """Keys that once signed and still verify: put the old `jwt_secret_key` here when you change it,
+    for as long as a refresh token lives. In a variable with commas between them."""
     container_token_expires_days: float = Field(30, gt=0)
+    """Life of the token of a running algorithm, unless its task ends before: longer than the
+    longest run."""
     otp_issuer: str = "v6srv"
+    """What authenticator apps show as the name of this server."""
     password_rounds: int = Field(12, ge=4, le=16)
     """Cost of bcrypt; below 12 only for tests."""
     hash_threads: int = Field(0, ge=0)
@@ -264,15 +326,24 @@ class Settings(_Part):
     clock_leeway_s: int = Field(300, ge=0)
     """How far the clocks of two processes may differ before one refuses the other's tokens."""
     cors_origins: Words = ("*",)
+    """Web pages that may call this server, such as `https://ui.example`; `*`: all. In a variable
+    with commas between them."""
     watchdog_s: float = Field(65, gt=0)
+    """After how many silent seconds a node counts as offline. Nodes report every 60 seconds."""
     trusted_proxies: int = Field(0, ge=0)
     """How many reverse proxies in front may say where a request comes from."""
     max_per_page: int = Field(1000, ge=1)
+    """The largest `per_page` of a list."""
     max_body_mb: int = Field(1024, ge=1)
+    """The largest body of a request; a reverse proxy in front must let through as much. Results and
+    inputs of tasks travel in bodies."""
     policies: Path = Path("policies")
     """Folder of model.conf and the CSV files; a relative one is in the instance folder."""
     root_password: SecretStr | None = None
+    """The password of `root` when that account is made, at the first start. Unset: one is made up
+    and shown once."""
     root_email: str = "root@domain.ext"
+    """Its address: to recover the password by mail."""
 
     @field_validator("api_path")
     @classmethod
