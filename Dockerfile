@@ -1,7 +1,7 @@
 # The server in production form. Policies, secrets and the SQLite database are in /instance.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md ./
+COPY requirements.lock pyproject.toml README.md LICENSE ./
 RUN python -m venv /opt/v6srv && /opt/v6srv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY v6srv ./v6srv
 COPY policies ./policies
@@ -14,6 +14,6 @@ USER v6srv
 ENV V6SRV_INSTANCE=/instance HOST=0.0.0.0 PORT=5000
 EXPOSE 5000
 VOLUME /instance
-HEALTHCHECK CMD ["/opt/v6srv/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:5000/api/health')"]
+HEALTHCHECK CMD ["/opt/v6srv/bin/python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/api/health')"]
 ENTRYPOINT ["/opt/v6srv/bin/v6srv"]
 CMD ["serve"]
