@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Flask:
     links.configure(settings.api_path)
     CORS(app, origins=settings.cors_origins, methods=_METHODS)
     tokens.init_app(app, settings)
-    passwords.configure(rounds=settings.password_rounds)
+    passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["mailer"] = Mailer(settings)
     store = PolicyStore(settings.policies)
     db.session.remove()

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 class V6srvError(Exception):
     """The base of all domain errors; its text is meant for the caller."""
 
+    retry_after_s: int | None = None
+    """When to come back, where that can be told."""
+
 
 class Invalid(V6srvError):
     """The request cannot be understood or breaks a rule of the domain.
@@ -77,4 +80,8 @@ class Upstream(V6srvError):
 
 
 class Unavailable(V6srvError):
-    """A system this server depends on cannot be reached now."""
+    """This server, or a system that it depends on, cannot do that now."""
+
+    def __init__(self, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -4,15 +4,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import TypeVar
+from typing import Any
 
 import bcrypt
-from gevent import get_hub, monkey
 
 from v6srv.errors import Invalid
-
-Answer = TypeVar("Answer")
+from v6srv.identity.hash_pool import HashPool
 
 MAX_BYTES = 72
 """bcrypt looks no further; 3.x stored longer passwords cut off here."""
@@ -22,7 +19,10 @@ DIGESTED = "sha256:"
 
 _HASH = re.compile(r"(sha256:)?\$2[aby]\$\d\d\$.{53}")
 
-_cost = {"rounds": 12}
+_NOBODY = "$2b${:02}$" + "." * 53
+"""The form of a hash that no password is known for."""
+
+_how: dict[str, Any] = {"rounds": 12, "pool": HashPool()}
 
 _RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
     (
@@ -50,17 +50,21 @@ _RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
 )
 
 
-def configure(rounds: int = 12) -> None:
-    """Set the bcrypt cost of new hashes (12 is the contract's); only tests ask for less."""
-    _cost["rounds"] = rounds
+def configure(rounds: int = 12, threads: int = 0, queue: int = 64) -> None:
+    """Set the bcrypt cost of new hashes (12 is the contract's; only tests ask for less).
+
+    `threads` (0: one fewer than the cores) hash at a time, and `queue` passwords wait for them.
+    """
+    _how.update(rounds=rounds, pool=HashPool(threads, queue))
 
 
 def hash_password(text: str) -> str:
     """A new bcrypt hash (`$2b$`, salted). Slow on purpose: never call it inside a transaction.
 
-    Every character counts, however long the text is.
+    Every character counts, however long the text is. Raises Unavailable when too many wait.
     """
-    return _off_the_loop(_hash, text, _cost["rounds"])
+    stored: str = _how["pool"].run(_hash, text, _how["rounds"])
+    return stored
 
 
 def check_password(text: str, stored: str | None) -> bool:
@@ -68,11 +72,12 @@ def check_password(text: str, stored: str | None) -> bool:
 
     Against a hash of a 3.x server only the first 72 bytes of `text` count. Without a usable hash
     the same work is done in vain, so that the time of the answer does not tell whether an account
-    exists (A9).
+    exists (A9). Raises Unavailable when too many wait.
     """
     known = stored is not None and _HASH.fullmatch(stored) is not None
-    against = stored if known and stored is not None else _dummy(_cost["rounds"])
-    return _off_the_loop(_matches, text, against) and known
+    against = stored if known else _NOBODY.format(_how["rounds"])
+    fits: bool = _how["pool"].run(_matches, text, against)
+    return fits and known
 
 
 def key_digest(api_key: str) -> str:
@@ -118,19 +123,3 @@ def _matches(text: str, stored: str) -> bool:
 def _digest(secret: bytes) -> bytes:
     """44 bytes, without the zero bytes at which bcrypt would stop."""
     return base64.b64encode(hashlib.sha256(b"v6srv password\x00" + secret).digest())
-
-
-@lru_cache(maxsize=4)
-def _dummy(rounds: int) -> str:
-    return _off_the_loop(_hash, "nobody has this password", rounds)
-
-
-def _off_the_loop(work: Callable[..., Answer], *args: object) -> Answer:
-    """Run CPU-bound work; under gevent in a real thread, or it would stall every socket.
-
-    bcrypt releases the interpreter lock, so plain threads need nothing of the kind.
-    """
-    if not monkey.is_module_patched("socket"):
-        return work(*args)
-    answer: Answer = get_hub().threadpool.apply(work, args)
-    return answer

@@ -90,7 +90,7 @@ def _domain_error(error: domain.V6srvError) -> Response:
     )
     refusal = _refusal(getattr(error, "decision", None))
     answer = _answer(str(error), code, status, getattr(error, "errors", {}), refusal)
-    if isinstance(error, domain.TooManyRequests):
+    if error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(error.retry_after_s)
     if status is HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -1,0 +1,80 @@
+"""Where passwords are hashed: a few threads, a bounded queue, and never on the event loop.
+
+A hash is a quarter of a second of computing that anybody may ask for. So no more than a few are
+computed at a time, at a lower priority than everything else, and who would have to wait too long
+is told to come back.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from gevent import monkey
+from gevent.threadpool import ThreadPool
+
+from v6srv.errors import Unavailable
+
+Answer = TypeVar("Answer")
+
+RETRY_AFTER_S = 5
+NICENESS = 10
+
+
+class HashPool:
+    """At most `threads` hashes at a time; `queue` more may wait for their turn, in order.
+
+    Under gevent the threads are the pool's own: the hub's also look up names, and must not wait
+    for a hash. Elsewhere the caller's thread does the work when its turn has come.
+    """
+
+    def __init__(self, threads: int = 0, queue: int = 64) -> None:
+        self._threads = threads or max(1, _cores() - 1)
+        self._room = self._threads + queue
+        self._turn = threading.Semaphore(self._threads)
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._own: ThreadPool | None = None
+
+    def run(self, work: Callable[..., Answer], *args: object) -> Answer:
+        """The answer of `work`; raises Unavailable at once when the queue is full."""
+        with self._place(), self._turn:
+            if not monkey.is_module_patched("socket"):
+                return work(*args)
+            if self._own is None:
+                self._own = ThreadPool(self._threads)
+            answer: Answer = self._own.apply(_politely, (work, *args))
+            return answer
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        with self._lock:
+            if self._inside >= self._room:
+                raise Unavailable(
+                    "Too many passwords are being checked at this moment, try again in a few"
+                    " seconds",
+                    RETRY_AFTER_S,
+                )
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _politely(work: Callable[..., Answer], *args: object) -> Answer:
+    """Run `work` in a thread of the pool, which gives way to all others of this machine."""
+    if sys.platform == "linux":  # elsewhere threads have no priority of their own
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    return work(*args)
