@@ -15,9 +15,11 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Float,
     MetaData,
     create_engine,
     event,
+    literal,
     make_url,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -102,6 +104,35 @@ def _json_rows_sqlite(element: json_rows, compiler: SQLCompiler, **kw: Any) -> s
 def _json_rows_postgresql(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
     columns = compiler.process(element.clauses, **kw)
     return f"json_agg({columns if len(element.clauses) == 1 else f'json_build_array({columns})'})"
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - it is written like a SQL function
+    """The time of the database, `ago_s` seconds before now.
+
+    The one clock that all processes share: what one of them writes and another judges by its age
+    must be written and judged by it. The time at which the statement began.
+    """
+
+    name = "database_now"
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, ago_s: float = 0.0) -> None:
+        super().__init__(literal(-ago_s, Float()))
+
+
+@compiles(database_now, "sqlite")
+def _database_now_sqlite(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    later = f"strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%.3f seconds', {seconds}))"
+    return f"({later} || '000')"  # microseconds, as SQLAlchemy writes and reads them
+
+
+@compiles(database_now, "postgresql")
+def _database_now_postgresql(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    utc = "(statement_timestamp() AT TIME ZONE 'UTC')"
+    return f"({utc} + make_interval(secs => {seconds}))"
 
 
 session = scoped_session(sessionmaker(expire_on_commit=False))

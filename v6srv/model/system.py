@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, String, Text, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
-from v6srv.db import Base, session, utcnow
+from v6srv.db import Base, database_now, session, utcnow
 
 
 class PolicyRevision(Base):
@@ -41,7 +41,7 @@ class Outbox(Base):
     __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
     process: Mapped[str] = mapped_column(String(100), index=True)
     """The server process that wrote it and sends it first."""
     event: Mapped[str] = mapped_column(String(100))

@@ -9,20 +9,19 @@ import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import delete, event, inspect, select
 from sqlalchemy.orm import Session
 
-from v6srv.db import session, utcnow, writing
+from v6srv.db import database_now, session, writing
 from v6srv.model import Outbox
 
 log = logging.getLogger(__name__)
 
 TAKE_OVER_AFTER_S = 10.0
-"""Age at which a row counts as left behind. The clocks of the processes must agree better."""
+"""Age at which a row counts as left behind."""
 DROP_AFTER_S = 3600.0
 """Age at which an event does harm rather than good: a late "kill all" would hit new tasks."""
 CLAIM_AT_MOST = 500
@@ -152,20 +151,20 @@ def take_over(
     this process are left out while their id is `in_hand`. An event for which `send` raises stays;
     one older than `DROP_AFTER_S` is deleted unsent.
     """
-    now = utcnow()
+    too_old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
     query = (
-        select(Outbox)
-        .where(Outbox.created_at < now - timedelta(seconds=TAKE_OVER_AFTER_S))
+        select(Outbox, too_old)
+        .where(Outbox.created_at < database_now(ago_s=TAKE_OVER_AFTER_S))
         .order_by(Outbox.id)
         .limit(CLAIM_AT_MOST)
         .with_for_update(skip_locked=True)
     )
     sent, dropped = [], []
     with _own_session() as own:
-        for row in own.scalars(query).all():
+        for row, is_too_old in own.execute(query).all():
             if row.process == process_id() and row.id in in_hand:
                 continue
-            if row.created_at < now - timedelta(seconds=DROP_AFTER_S):
+            if is_too_old:
                 dropped.append(row.id)
             elif _try(send, Event(row.id, row.event, row.payload, tuple(row.rooms))):
                 sent.append(row.id)

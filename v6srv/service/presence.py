@@ -7,12 +7,11 @@ its own and ends the session.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, exists, insert, or_, select, update
 
-from v6srv.db import session, utcnow, writing
+from v6srv.db import database_now, session, writing
 from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
 from v6srv.service.events import collaboration_room, organization_room, process_id
@@ -119,7 +118,7 @@ def heartbeat(
     with _transaction():
         mine = SocketConnection.process == process_id()
         stored = set(session.scalars(select(SocketConnection.sid).where(mine)))
-        session.execute(update(SocketConnection).where(mine).values(seen_at=utcnow()))
+        session.execute(update(SocketConnection).where(mine).values(seen_at=database_now()))
         alive = live()
         known = alive.keys() | set(connecting())
         # Once more: some came since the first look.
@@ -133,7 +132,7 @@ def heartbeat(
 
 def stale_sockets(unseen_s: float) -> list[str]:
     """The sids whose process has not confirmed them for `unseen_s` seconds."""
-    limit = utcnow() - timedelta(seconds=unseen_s)
+    limit = database_now(ago_s=unseen_s)
     try:
         return list(
             session.scalars(select(SocketConnection.sid).where(SocketConnection.seen_at < limit))
@@ -147,7 +146,7 @@ def time_out_nodes(silent_s: float) -> list[NodeCard]:
 
     Returns their cards. Of several processes that do this at once only one gets each card.
     """
-    limit = utcnow() - timedelta(seconds=silent_s)
+    limit = database_now(ago_s=silent_s)
     with _transaction():
         silent = list(
             session.scalars(
@@ -167,13 +166,15 @@ def time_out_nodes(silent_s: float) -> list[NodeCard]:
 
 
 def _socket(sid: str, account_id: int) -> SocketConnection:
-    return SocketConnection(sid=sid, account_id=account_id, process=process_id(), seen_at=utcnow())
+    return SocketConnection(
+        sid=sid, account_id=account_id, process=process_id(), seen_at=database_now()
+    )
 
 
 def _set_online(account_id: int, seen: bool = True) -> bool:
     values: dict[str, Any] = {"status": ONLINE}
     if seen:
-        values["last_seen"] = utcnow()
+        values["last_seen"] = database_now()
     return bool(_rows(update(Account).where(Account.id == account_id).values(**values)))
 
 
