@@ -1,7 +1,10 @@
 """What /collaboration stores (rest.md 3.5)."""
 
+import pytest
+
 from tests.api.shared import ids, names
 from tests.api.test_collaboration import new
+from tests.world import PASSWORD
 
 
 def test_a_new_collaboration(call, world):
@@ -39,14 +42,54 @@ def test_organizations_that_are_replaced_lose_their_node(call, world):
     assert call("root", "GET", f"/node/{world.node.south_trial}").json["collaboration"] is None
 
 
-def test_a_collaboration_with_tasks_or_nodes_stays(call, world):
+def test_a_collaboration_with_tasks_or_nodes_stays_and_says_how_many(call, world):
     """Q-17"""
     path = f"/collaboration/{world.collab.trial}"
-    assert call("root", "DELETE", path).status_code == 409
+    assert _refused(call, "root", path) == "still has 2 tasks and 2 nodes"
     for node in (world.node.south_trial, world.node.west_trial):
         call("root", "DELETE", f"/node/{node}")
-    assert call("root", "DELETE", path).status_code == 409  # its tasks
-    assert call("root", "GET", path).status_code == 200
+    assert _refused(call, "root", path) == "still has 2 tasks"
+    call("root", "DELETE", f"/task/{world.task.killed}")
+    assert _refused(call, "root", path) == "still has 1 task"
+    call("root", "DELETE", f"/task/{world.task.waiting}")
+    assert call("root", "DELETE", path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("also", "counted"),
+    [
+        ((), "tasks that you may not view and nodes that you may not view"),
+        (("node", "GLOBAL"), "tasks that you may not view and 2 nodes"),
+        (
+            ("node", "ORGANIZATION"),
+            "tasks that you may not view and 1 node (and others that you may not view)",
+        ),
+        (("task", "GLOBAL"), "2 tasks and nodes that you may not view"),
+    ],
+    ids=str,
+)
+def test_only_what_the_caller_may_view_is_counted(call, world, also, counted):
+    rights = [("collaboration", "GLOBAL", "DELETE"), *([(*also, "VIEW")] if also else [])]
+    rules = [_rule(call, *right) for right in rights]
+    person = {"username": "cleaner", "firstname": "C", "lastname": "C", "email": "c@x.example"}
+    body = {**person, "password": PASSWORD, "organization_id": world.org.west, "rules": rules}
+    assert call("root", "POST", "/user", json=body).status_code == 201
+    path = f"/collaboration/{world.collab.trial}"
+    assert _refused(call, "cleaner", path) == f"still has {counted}"
+
+
+def _refused(call, who, path):
+    """What a collaboration that cannot be deleted still has."""
+    answer = call(who, "DELETE", path)
+    assert answer.status_code == 409, answer.json
+    said = answer.json["msg"]
+    return said[said.index("still has") :]
+
+
+def _rule(call, name, scope, operation):
+    query = {"name": name, "scope": scope, "operation": operation}
+    [found] = call("root", "GET", "/rule", query=query).json
+    return found["id"]
 
 
 def test_an_empty_collaboration_goes(call, world):

@@ -54,8 +54,8 @@ def test_the_members_of_a_collaboration(call, world):
     assert names(call("viewer", "GET", "/organization", query=query)) == ["south"]
 
 
-@pytest.mark.parametrize("bad", ["x", "0", "-1", "1.5", "99999999999", ""])
-def test_a_collaboration_that_is_no_id_is_refused(call, world, bad):
+@pytest.mark.parametrize("bad", ["x", "1.5", ""])
+def test_a_collaboration_that_is_no_number_is_refused(call, world, bad):
     answer = call("root", "GET", "/organization", query={"collaboration_id": bad})
     assert answer.status_code == 400
     assert answer.json["msg"].startswith("collaboration_id: ")

@@ -1,5 +1,7 @@
 """What /organization stores (rest.md 3.4)."""
 
+from base64 import b64encode
+
 import pytest
 
 
@@ -68,3 +70,29 @@ def test_a_node_changes_the_key_of_its_organization_and_nothing_else(call, world
     assert refused.status_code == 403
     kept = call("root", "GET", own).json
     assert (kept["name"], kept["public_key"]) == ("north", "bm9kZQ==")
+
+
+PEM = "-----BEGIN PUBLIC KEY-----\nTUlJQ0lq\n-----END PUBLIC KEY-----\n"
+PRIVATE = "-----BEGIN RSA PRIVATE KEY-----\nc2VjcmV0\n-----END RSA PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (PEM, "base64-encoded once more"),
+        (f"\n  {PEM}", "base64-encoded once more"),
+        (PRIVATE, "private key"),
+        (b64encode(PRIVATE.encode()).decode(), "private key"),
+    ],
+    ids=["PEM", "PEM after blanks", "private PEM", "private PEM in base64"],
+)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_key_in_another_form_is_told_how_to_be_sent(call, world, method, key, said):
+    path = f"/organization/{world.org.north}" if method == "PATCH" else "/organization"
+    answer = call("root", method, path, json={"name": "changed", "public_key": key})
+    assert answer.status_code == 400
+    assert said in answer.json["msg"]
+    assert "c2VjcmV0" not in answer.text
+    sent = b64encode(PEM.encode()).decode()
+    answer = call("root", method, path, json={"public_key": sent})
+    assert answer.json["public_key"] == sent

@@ -83,8 +83,8 @@ def test_filters_by_relation(call, world):
     "name",
     ["initiator_id", "init_user_id", "collaboration_id", "parent_id", "run_id", "result_id"],
 )
-@pytest.mark.parametrize("bad", ["x", "1.5", "-1", "99999999999999999999", ""])
-def test_what_is_no_id_is_refused(call, world, name, bad):
+@pytest.mark.parametrize("bad", ["x", "1.5", ""])
+def test_what_is_no_number_is_refused(call, world, name, bad):
     answer = call("root", "GET", "/task", query={name: bad})
     assert answer.status_code == 400
     assert answer.json["msg"].startswith(f"{name}: ")

@@ -1,16 +1,19 @@
 """/collaboration: GET list, POST, GET, PATCH, DELETE by id, its members, nodes and tasks."""
 
+from contextlib import suppress
+
 from flask.views import MethodView
 from sqlalchemy import select
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
+from v6srv.errors import NotFound
 from v6srv.model import Collaboration as Row
 from v6srv.model import Member, Organization, Task
 from v6srv.service import collaborations, lists
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.base import MessageOut, Named
+from v6srv.wire.base import NOBODY, MessageOut, Named
 from v6srv.wire.collaboration import (
     CollaborationIn,
     CollaborationOut,
@@ -48,8 +51,9 @@ class Collaborations(MethodView):
 
         With `organization_id`, only if you may view the collaborations of that organization.
         """
-        if "organization_id" in query:
-            authz.fetch(who, COLLABORATION, VIEW, query["organization_id"], Organization)
+        if query.get("organization_id", NOBODY) != NOBODY:
+            with suppress(NotFound):  # then nothing is of it, as with any other filter
+                authz.fetch(who, COLLABORATION, VIEW, query["organization_id"], Organization)
         return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
 
     @guard.creates(COLLABORATION, callers=guard.USERS)
@@ -77,9 +81,9 @@ class Collaboration(MethodView):
 
     @guard.deletes(COLLABORATION, callers=guard.USERS)
     @blp.response(200, MessageOut)
-    def delete(self, authz, row, remove):
+    def delete(self, who, authz, row, remove):
         """Remove a collaboration that has no tasks and no nodes any more."""
-        collaborations.delete(authz, row, remove)
+        collaborations.delete(who, authz, row, remove)
         return {"msg": f"collaboration id={row.id} successfully deleted"}
 
 

@@ -4,6 +4,9 @@ from werkzeug.routing import IntegerConverter
 
 
 class Digits(IntegerConverter):
-    """`<int:id>`, as ASCII digits only: one row has one address, whatever scripts there are."""
+    """`<int:id>`, as ASCII digits only: one row has one address, whatever scripts there are.
 
-    regex = "[0-9]+"
+    So many digits at most that Python, which refuses to read thousands, reads them.
+    """
+
+    regex = "[0-9]{1,100}"

@@ -14,6 +14,7 @@ A view gets, of what its guard offers, the keyword arguments that its signature 
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -349,15 +350,13 @@ def _remove(row: Base) -> None:
 
 
 def _named(key: str, location: str, missing: str) -> int:
-    value: object
     if location == "query":
-        text = request.args.get(key, "")
-        value = int(text) if text.isascii() and text.isdecimal() else None
+        value: object = request.args.get(key, "")
     else:
         body = request.get_json(silent=True)
         value = body.get(key) if isinstance(body, dict) else None
-        if isinstance(value, str) and value.isascii() and value.isdecimal():
-            value = int(value)
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,100}", value):
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise Invalid(missing, {key: [missing]})
     return value

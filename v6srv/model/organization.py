@@ -59,17 +59,13 @@ class Organization(Queries, Base):
     def public_key(self) -> str:
         """The base64 text as it was uploaded (clients.md 8); empty when there is none.
 
-        Assigning None or "" removes the key; text that is not base64 raises Invalid.
+        Assigning None or "" removes the key; other text is checked by `decoded_key`.
         """
         return b64encode(self._public_key or b"").decode()
 
     @public_key.setter
     def public_key(self, text: str | None) -> None:
-        try:
-            self._public_key = b64decode(text or "", validate=True) or None
-        except (binascii.Error, ValueError) as error:
-            problem = "not valid base64"
-            raise Invalid(f"public_key: {problem}", {"public_key": [problem]}) from error
+        self._public_key = decoded_key(text or "") or None
 
     @classmethod
     def get_by_name(cls, name: str) -> Organization | None:
@@ -81,3 +77,29 @@ class Organization(Queries, Base):
         """The ids of the results that the organization computes or computed, in order."""
         query = select(Result.id).where(Result.organization_id == self.id).order_by(Result.id)
         return list(session.scalars(query))
+
+
+def decoded_key(text: str) -> bytes:
+    """The public key that clients and nodes send as base64 of its PEM text (clients.md 8).
+
+    Raises Invalid, which says how to send it, for anything else; it never repeats what was sent.
+    """
+    try:
+        # Whoever has the PEM text in hand is told what is missing, not that "-" is no base64.
+        key = text.encode() if _PEM in text else b64decode(text, validate=True)
+        problem = _NOT_BASE64 if _PEM in text else None
+    except (binascii.Error, ValueError):
+        key, problem = b"", "not valid base64"
+    if _PRIVATE in key:
+        problem = "this is a private key, which must stay secret: send the public key"
+    if problem is not None:
+        raise Invalid(f"public_key: {problem}", {"public_key": [problem]})
+    return key
+
+
+_PEM = "-----BEGIN "
+_PRIVATE = b"PRIVATE KEY-----"
+_NOT_BASE64 = (
+    "this is PEM text: send it base64-encoded once more, on one line, as clients do"
+    " (base64 -w0 public_key.pem)"
+)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Select, exists, select, update
+from sqlalchemy import Select, func, select, update
 
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
 from v6srv.model.derived import with_wire
-from v6srv.service import nodes
+from v6srv.service import lists, nodes
+from v6srv.vocabulary import Resource
 
 Admit = Callable[[Collaboration], Collaboration]
 
@@ -51,18 +53,36 @@ def change(
 
 
 def delete(
-    authz: Authorizer, collaboration: Collaboration, remove: Callable[[Collaboration], None]
+    who: Principal,
+    authz: Authorizer,
+    collaboration: Collaboration,
+    remove: Callable[[Collaboration], None],
 ) -> None:
-    """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17)."""
+    """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17).
+
+    The Conflict counts those that the caller may view.
+    """
     # Asked again, now that the row is locked: its wire columns may be older.
-    has_nodes = exists().where(Node.__table__.c.collaboration_id == collaboration.id)
-    has_tasks = exists().where(Task.collaboration_id == collaboration.id)
-    found = session.execute(select(has_nodes, has_tasks)).one()
-    for present, what in zip(found, ("nodes", "tasks"), strict=True):
-        if present:
-            raise Conflict(f"Collaboration id={collaboration.id} still has {what}")
+    left = [
+        _told(resource, total, lists.count(who, authz, resource, is_here))
+        for resource, is_here in (
+            (Resource.TASK, Task.collaboration_id == collaboration.id),
+            (Resource.NODE, Node.collaboration_id == collaboration.id),
+        )
+        if (total := session.scalar(select(func.count()).where(is_here)))
+    ]
+    if left:
+        raise Conflict(f"Collaboration id={collaboration.id} still has {' and '.join(left)}")
     remove(collaboration)
     authz.note_members_changed()
+
+
+def _told(resource: Resource, total: int, viewable: int) -> str:
+    """How many there are, for somebody who may view so many of them."""
+    if not viewable:
+        return f"{resource}s that you may not view"
+    counted = f"{viewable} {resource}{'s' if viewable > 1 else ''}"
+    return counted if viewable == total else f"{counted} (and others that you may not view)"
 
 
 # --- members

@@ -6,7 +6,7 @@ view, and a result with its task only if the caller may view that.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, false, true
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, false, func, true
 from sqlalchemy.orm import InstrumentedAttribute, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
@@ -29,6 +29,19 @@ def whole(rows: AllowedRows | Select[Any]) -> list[Any]:
     if isinstance(rows, AllowedRows):
         return list(session.scalars(rows.select, rows.parameters))
     return list(session.scalars(rows))
+
+
+def count(
+    who: Principal, authz: Authorizer, resource: Resource, condition: ColumnElement[bool]
+) -> int:
+    """How many rows of `resource` there are with this condition that the caller may view."""
+    rows = _rows(who, authz, resource)
+    if rows is None:
+        return 0
+    counted = rows.where(condition).select.with_only_columns(
+        func.count(), maintain_column_froms=True
+    )
+    return session.scalar(counted.order_by(None), rows.parameters) or 0
 
 
 def results_in_tasks(who: Principal, authz: Authorizer) -> ORMOption:

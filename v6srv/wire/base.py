@@ -8,6 +8,9 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, vali
 MAX_ID = 2**31 - 1
 """Ids beyond this cannot exist; the databases would refuse to compare with them."""
 
+NOBODY = 0
+"""The id of no row."""
+
 
 class Input(Schema):
     """A request body or query: fields that are not declared have no effect (rest.md 1.1)."""
@@ -44,6 +47,19 @@ class Whole(fields.Integer):
 def id_field(**kwargs: Any) -> Whole:
     """The id of a row: 1 to MAX_ID."""
     return Whole(validate=validate.Range(1, MAX_ID), **kwargs)
+
+
+class NumberFilter(Whole):
+    """A number that the rows of a list must have, such as the id of a related row.
+
+    One that no row can have (0, -1, 2**31) is no mistake of the caller: nothing has it. The web
+    interface of 3.x asks for such ids on every page. It is loaded as NOBODY, which every database
+    can compare with.
+    """
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number: int = super()._deserialize(value, attr, data, **kwargs)
+        return number if 0 < number <= MAX_ID else NOBODY
 
 
 class Text(fields.String):

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, Output, Text, id_field
+from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text
 from v6srv.wire.links import ToMany
 from v6srv.wire.user import Ids
 
@@ -31,7 +31,7 @@ class CollaborationQuery(Input):
 
     name = Text()
     encrypted = Flag()
-    organization_id = id_field()
+    organization_id = NumberFilter()
 
 
 class CollaborationOut(Output):

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, Output, Text, Timestamp, id_field
+from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, Timestamp, id_field
 from v6srv.wire.links import ToOne
 
 
@@ -30,8 +30,8 @@ class NodeQuery(Input):
     """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
 
     name = Text()
-    organization_id = id_field()
-    collaboration_id = id_field()
+    organization_id = NumberFilter()
+    collaboration_id = NumberFilter()
     status = Text()
     ip = Text()
     last_seen_from = Timestamp()

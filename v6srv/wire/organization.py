@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, Output, Text, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text
 from v6srv.wire.links import ToMany
 
 
@@ -35,7 +35,7 @@ class OrganizationQuery(Input):
 
     name = Text()
     country = Text()
-    collaboration_id = id_field()
+    collaboration_id = NumberFilter()
 
 
 class OrganizationOut(Output):

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Input, Output, Text, Whole, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Whole, id_field
 
 MAX_PORT = 65535
 
@@ -24,9 +24,9 @@ class PortsOfResult(Input):
 class PortQuery(Input):
     """Filters of the list."""
 
-    result_id = id_field()
-    task_id = id_field()
-    run_id = id_field()
+    result_id = NumberFilter()
+    task_id = NumberFilter()
+    run_id = NumberFilter()
 
 
 class PortOut(Output):

@@ -5,9 +5,8 @@ from typing import Any
 from marshmallow import fields, validate
 
 from v6srv.vocabulary import ResultStatus
-from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, Whole, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp
 from v6srv.wire.links import ToOne, link
-from v6srv.wire.port import MAX_PORT
 from v6srv.wire.task import TaskInResultOut
 
 REPORTED_STATUSES = tuple(one.value for one in ResultStatus if one is not ResultStatus.PENDING)
@@ -45,11 +44,11 @@ class ResultInclude(Input):
 class ResultQuery(ResultInclude):
     """Filters of the list. `state=open`: not finished. `port`: has opened it."""
 
-    task_id = id_field()
-    organization_id = id_field()
-    node_id = id_field()
+    task_id = NumberFilter()
+    organization_id = NumberFilter()
+    node_id = NumberFilter()
     state = Text()
-    port = Whole(validate=validate.Range(1, MAX_PORT))
+    port = NumberFilter()
     assigned_from = Timestamp()
     assigned_till = Timestamp()
     started_from = Timestamp()

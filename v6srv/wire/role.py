@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import MAX_ID, Changes, Flag, Input, Output, Text, id_field
+from v6srv.wire.base import MAX_ID, Changes, Flag, Input, NumberFilter, Output, Text
 from v6srv.wire.links import ToMany, ToOne
 from v6srv.wire.user import Ids
 
@@ -31,11 +31,11 @@ class RoleQuery(Input):
 
     name = fields.List(Text())
     description = fields.List(Text())
-    organization_id = fields.List(id_field())
+    organization_id = fields.List(NumberFilter())
     include_root = Flag(load_default=False)
     """With `organization_id`: server-wide roles as well."""
-    rule_id = id_field()
-    user_id = id_field()
+    rule_id = NumberFilter()
+    user_id = NumberFilter()
 
 
 class RoleOut(Output):

@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from v6srv.vocabulary import Operation, Scope
-from v6srv.wire.base import Input, Output, Text, id_field
+from v6srv.wire.base import Input, NumberFilter, Output, Text
 from v6srv.wire.links import ToMany
 
 
@@ -13,7 +13,7 @@ class RuleQuery(Input):
     name = Text()
     operation = Text()
     scope = Text()
-    role_id = id_field()
+    role_id = NumberFilter()
 
 
 class RuleOut(Output):

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
 from v6srv.wire.links import ToMany, ToOne
 
 MAX_ORGANIZATIONS = 10_000
@@ -51,12 +51,12 @@ class TaskInclude(Input):
 class TaskQuery(TaskInclude):
     """Filters of the list; texts but `status` are matched with the wildcards `%` and `_`."""
 
-    initiator_id = id_field()
-    init_user_id = id_field()
-    collaboration_id = id_field()
-    parent_id = id_field()
-    run_id = id_field()
-    result_id = id_field()
+    initiator_id = NumberFilter()
+    init_user_id = NumberFilter()
+    collaboration_id = NumberFilter()
+    parent_id = NumberFilter()
+    run_id = NumberFilter()
+    result_id = NumberFilter()
     name = Text()
     image = Text()
     description = Text()

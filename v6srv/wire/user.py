@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from v6srv.wire.base import Changes, Input, Output, Text, Timestamp, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
 from v6srv.wire.credentials import Credential
 from v6srv.wire.links import ToMany, ToOne
 
@@ -73,9 +73,9 @@ class UserQuery(Input):
     firstname = Text()
     lastname = Text()
     email = Text()
-    organization_id = id_field()
-    role_id = id_field()
-    rule_id = id_field()
+    organization_id = NumberFilter()
+    role_id = NumberFilter()
+    rule_id = NumberFilter()
     last_seen_from = Timestamp()
     last_seen_till = Timestamp()
 
