@@ -39,9 +39,10 @@ def open_app(
     databases.drop(uri)
 
 
-def without_decision_id(answer: TestResponse) -> Any:
-    """The body of an answer without what names the decision, whatever it was about."""
-    return {name: value for name, value in answer.json.items() if name != "decision_id"}
+def without_ids(answer: TestResponse) -> Any:
+    """The body of an answer without what is its own, whatever it was about: the ids."""
+    own = ("decision_id", "request_id")
+    return {name: value for name, value in answer.json.items() if name not in own}
 
 
 class Caller:

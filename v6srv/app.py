@@ -8,7 +8,7 @@ from flask_cors import CORS
 from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from v6srv import db
+from v6srv import db, request_id
 from v6srv.api import (
     authzen,
     collaboration,
@@ -44,6 +44,7 @@ from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
 from v6srv.wire import errors, links
 from v6srv.wire.json import OrjsonProvider
+from v6srv.wire.request_ids import RequestIds
 from v6srv.wire.version import VERSION
 
 RESOURCES = (
@@ -96,7 +97,12 @@ def create_app(settings: Settings) -> Flask:
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
     links.configure(settings.api_path)
-    CORS(app, origins=settings.cors_origins, methods=_METHODS)
+    CORS(
+        app,
+        origins=settings.cors_origins,
+        methods=_METHODS,
+        expose_headers=[request_id.HEADER, "Retry-After"],
+    )
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["mailer"] = Mailer(settings)
@@ -108,6 +114,7 @@ def create_app(settings: Settings) -> Flask:
     _register_endpoints(app, settings.api_path, settings.metrics)
     errors.register(app)
     realtime.init_app(app, settings)
+    app.wsgi_app = RequestIds(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -394,7 +394,8 @@ def test_only_who_may_view_the_policy_asks(world: World, pdp: Pdp, path: str, bo
 def test_an_answer_bears_the_id_of_its_request(world: World, pdp: Pdp) -> None:
     with_id = pdp("evaluation", GOOD, headers={"X-Request-ID": "bfe9eb29 ÿ"})
     assert with_id.headers["X-Request-ID"] == "bfe9eb29 ÿ"
-    assert "X-Request-ID" not in pdp("evaluation", GOOD).headers
+    made_up = [pdp("evaluation", GOOD).headers["X-Request-ID"] for _ in range(2)]
+    assert len(set(made_up)) == 2
 
 
 @SQLITE

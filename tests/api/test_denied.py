@@ -67,7 +67,8 @@ def test_a_row_out_of_scope_and_no_row_at_all_look_the_same(
     there = _body(call("researcher", method, f"/task/{world.task.waiting}"))
     for missing in (999_999, 2**31 + 1, 10**30):
         nothing = _body(call("researcher", method, f"/task/{missing}"))
-        assert nothing.pop("decision_id") != there["decision_id"]
+        for own in ("decision_id", "request_id"):
+            assert nothing.pop(own) != there[own]
         assert nothing == {name: there[name] for name in nothing}
 
 
@@ -147,6 +148,7 @@ def test_the_decision_can_be_looked_up(call: Caller, world: World) -> None:
         "lines": [],
         "reason": "outside what is granted",
         "policy": call.app.extensions["authz"].policy.version,
+        "request_id": body["request_id"],
     }
 
 

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from tests.contract.routes import BY_KIND, ROUTES, Route
 from tests.databases import Databases
-from tests.support import Caller, database_digest, open_app, without_decision_id
+from tests.support import Caller, database_digest, open_app, without_ids
 from tests.world import World
 
 HUGE = (2**31, 2**63, 10**30)
@@ -126,7 +126,7 @@ def test_ids_do_not_tell_the_unpermitted_what_exists(unchanged: House, route: Ro
     path = route.path.replace("{rule_id}", "21").replace("{id}", "999999")
     gone = unchanged.call("nobody", route.method, path, json={})
     assert gone.status_code == there.status_code
-    assert without_decision_id(gone) == without_decision_id(there)
+    assert without_ids(gone) == without_ids(there)
 
 
 # --- what: ids and pages

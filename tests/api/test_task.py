@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.shared import names, opened_once
-from tests.support import database_digest, without_decision_id
+from tests.support import database_digest, without_ids
 from tests.world import IMAGE
 
 _opened = opened_once
@@ -265,7 +265,7 @@ def test_a_task_that_cannot_be_is_not_stored(call, world, sent, who, orgs, chang
 def test_an_unknown_collaboration_looks_like_a_foreign_one(call, world):
     foreign = call("researcher", "POST", "/task", json=order(world, "north", collab="trial"))
     unknown = call("researcher", "POST", "/task", json=order(world, "north", collab=9999))
-    assert without_decision_id(foreign) == without_decision_id(unknown)
+    assert without_ids(foreign) == without_ids(unknown)
 
 
 @pytest.mark.parametrize(

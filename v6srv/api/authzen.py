@@ -6,6 +6,7 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.policy import authzen
+from v6srv.request_id import HEADER
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.authzen import (
     ActionSearchIn,
@@ -22,16 +23,15 @@ from v6srv.wire.authzen import (
 
 blp = Blueprint("authzen", __name__, description="OpenID AuthZEN Authorization API 1.0")
 POLICY, VIEW = Resource.POLICY, Operation.VIEW
-REQUEST_ID = "X-Request-ID"
 PREFIXES = ("/access/", "/.well-known/")
 """How all paths of this module begin."""
 
 
 @blp.after_request
 def _echo(response):
-    """Answers bear the id of their request."""
-    if REQUEST_ID in request.headers:
-        response.headers[REQUEST_ID] = request.headers[REQUEST_ID]
+    """An id that the caller sent comes back as it is, whatever it is: the standard wants it."""
+    if HEADER in request.headers:
+        response.headers[HEADER] = request.headers[HEADER]
     return response
 
 

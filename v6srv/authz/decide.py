@@ -15,6 +15,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Select, bindparam, false, literal, select
 from sqlalchemy.orm.interfaces import ORMOption
 
+from v6srv import request_id
 from v6srv.authz import clock
 from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.expression import ExpressionError
@@ -456,6 +457,8 @@ class Authorizer:
                 "policy": asked.snapshot.version,
                 "latency_us": latency_us,
             }
+            if request := request_id.current():
+                record["request_id"] = request
             self.decisions.write(record)
         return id
 

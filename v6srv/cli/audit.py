@@ -84,6 +84,7 @@ def verify(files: tuple[Path, ...], known: str | None, **options: Any) -> None:
 @click.option("--since", type=_Moment(), help="From this time on; UTC unless it says otherwise.")
 @click.option("--until", type=_Moment(end=True), help="Before this time; a day is included.")
 @click.option("--id", metavar="DECISION", help="The id of one decision.")
+@click.option("--request-id", metavar="ID", help="All decisions of one request or socket.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def query(
@@ -96,6 +97,7 @@ def query(
     since: datetime | None,
     until: datetime | None,
     id: str | None,
+    request_id: str | None,
     limit: int | None,
     form: str,
     **options: Any,
@@ -106,7 +108,9 @@ def query(
     """
     from v6srv.policy import audit as looking
 
-    wanted = looking.Wanted(principal, resource, operation, effect, row, id, since, until)
+    wanted = looking.Wanted(
+        principal, resource, operation, effect, row, id, request_id, since, until
+    )
     with _unusable():
         records = looking.query(_files(files, options), wanted)
         with suppress(BrokenPipeError):  # `| head` has seen enough
@@ -215,7 +219,8 @@ def _line(record: dict[str, Any]) -> str:
     lines = f" [{', '.join(record['lines'])}]" if record["lines"] else ""
     colour = "red" if record["effect"] == Effect.DENY else "green"
     effect = click.style(f"{record['effect']:5}", fg=colour)
+    request = f" request_id={record['request_id']}" if "request_id" in record else ""
     return (
         f"{record['time']} {effect} {record['principal']['id']} {what}: {record['reason']}{lines} "
-        f"policy={record['policy']} id={record['id']}"
+        f"policy={record['policy']} id={record['id']}{request}"
     )

@@ -4,7 +4,9 @@ import logging
 import logging.config
 from pathlib import Path
 
+from v6srv.cli.log_lines import Json, Text
 from v6srv.settings import Settings
+from v6srv.settings.schema import Logging
 
 # Chatty libraries say what the product's own log says better.
 _QUIET = ("werkzeug", "socketio.server", "engineio.server", "urllib3", "alembic", "casbin")
@@ -40,7 +42,7 @@ def configure(settings: Settings) -> None:
     configuration = {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": wanted.format, "datefmt": wanted.datefmt}},
+        "formatters": {"line": _formatter(wanted)},
         "handlers": handlers,
         "root": {"level": wanted.level, "handlers": list(handlers)},
         "loggers": {**quiet, **chosen},
@@ -51,3 +53,9 @@ def configure(settings: Settings) -> None:
         if isinstance(error.__cause__, OSError):  # logging wraps what the file system said
             raise error.__cause__ from error
         raise
+
+
+def _formatter(wanted: Logging) -> dict[str, object]:
+    if wanted.output == "json":
+        return {"()": Json}
+    return {"()": Text, "fmt": wanted.format, "datefmt": wanted.datefmt}

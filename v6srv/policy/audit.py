@@ -239,6 +239,7 @@ class Wanted:
     effect: str | None = None
     row: int | None = None
     id: str | None = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     """From the first moment on, until just before the other."""
@@ -247,7 +248,7 @@ class Wanted:
         """One test for each thing that is asked."""
         given = {
             name: value
-            for name in ("resource", "operation", "effect", "row", "id")
+            for name in ("resource", "operation", "effect", "row", "id", "request_id")
             if (value := getattr(self, name)) is not None
         }
         tests: list[Callable[[Record], bool]] = [_has(*one) for one in given.items()]

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
+from v6srv import request_id
 from v6srv.authz.decide import Authorizer
 from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
@@ -57,7 +58,14 @@ class TasksNamespace(Namespace):
         }
 
     def trigger_event(self, event: Any, sid: str, *args: Any) -> None:
-        """Dispatch. Extra arguments are ignored; an error is logged and ends only this event."""
+        """Dispatch. Extra arguments are ignored; an error is logged and ends only this event.
+
+        All log lines and decisions of one socket have its id for the id of the request.
+        """
+        with request_id.using(sid):
+            self._dispatch(event, sid, args)
+
+    def _dispatch(self, event: Any, sid: str, args: tuple[Any, ...]) -> None:
         manager = self._io.server.manager
         if event == "connect" and manager.is_pre_connected(sid, NAMESPACE):
             environ, auth = args[0], args[1] if len(args) > 1 else None

@@ -138,12 +138,15 @@ class Logging(_Part):
     max_size: int = Field(1024, gt=16)
     """Of one file, in kB."""
     output: Literal["text", "json"] = "text"
-    """`json`: an object for each line, instead of `format`."""
+    """`json`: an object for each line (`time`, `level`, `logger`, `message`, `request_id`,
+    `exception`), instead of `format`."""
     format: str = "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
-    """A line, in the words of Python's `logging`."""
+    """A line, in the words of Python's `logging`. `%(request_id)s` is the id of the request, or of
+    the socket; a format without it gets it at the end of the lines that have one."""
     datefmt: str = "%Y-%m-%d %H:%M:%S"
     """The time in a line, as of `strftime`."""
     loggers: tuple[LoggerLevel, ...] = ()
+    """Levels of single loggers; `v6srv.access` has a line for each request at DEBUG."""
 
     @field_validator("level")
     @classmethod
@@ -154,7 +157,7 @@ class Logging(_Part):
     @classmethod
     def _formats(cls, value: str) -> str:
         try:
-            logging.Formatter(value).format(logging.makeLogRecord({}))
+            logging.Formatter(value).format(logging.makeLogRecord({"request_id": "-"}))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("is no format of Python's logging") from error
         return value

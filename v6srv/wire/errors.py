@@ -14,6 +14,7 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from v6srv import errors as domain
+from v6srv import request_id
 from v6srv.wire.base import Output
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class ErrorOut(Output):
     )
     message = fields.Raw(
         required=True, metadata={"description": "The same for readers of 3.x validation errors"}
+    )
+    request_id = fields.String(
+        metadata={"description": "Finds the request in the server's log; also a header"}
     )
     decision_id = fields.String(
         metadata={
@@ -134,6 +138,7 @@ def _answer(
     errors: Mapping[str, Any] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Response:
+    id = request_id.current()
     answer = jsonify(
         {
             "msg": msg,
@@ -141,6 +146,7 @@ def _answer(
             "status": int(status),
             "errors": dict(errors or {}),
             "message": _as_3x(errors) if errors else msg,
+            **({"request_id": id} if id else {}),
             **(more or {}),
         }
     )

@@ -60,4 +60,7 @@ class LoggedDecisionOut(Output):
     )
     reason = fields.String(required=True)
     policy = fields.String(required=True, metadata={"description": "Version of the policy"})
+    request_id = fields.String(
+        metadata={"description": "The request, or the socket, that it was made for"}
+    )
     latency_us = fields.Integer(required=True, metadata={"description": "Microseconds it took"})
