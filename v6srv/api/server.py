@@ -1,4 +1,4 @@
-"""/version and /health: what monitoring and clients ask first."""
+"""/version and /health: what monitoring and clients ask first, all of it below the API's path."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.service import health
-from v6srv.wire.server import HealthOut, VersionOut
+from v6srv.wire.server import HealthOut, LiveOut, ReadyOut, VersionOut
 from v6srv.wire.version import CONTRACT_VERSION
 
 blp = Blueprint("server", __name__, description="The server itself")
@@ -32,3 +32,24 @@ class Health(MethodView):
         found = health.look(guard.authorizer())
         status = HTTPStatus.OK if found["database"] else HTTPStatus.SERVICE_UNAVAILABLE
         return found, status.value
+
+
+@blp.route("/health/ready")
+class Ready(MethodView):
+    @guard.anyone("load balancers have no account")
+    @blp.response(200, ReadyOut)
+    @blp.alt_response(503, schema=ReadyOut)
+    def get(self):
+        """Whether requests should be sent here; 503, with the reasons, when they should not."""
+        reasons = health.not_ready()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return {"ready": not reasons, "reasons": reasons}, status.value
+
+
+@blp.route("/health/live")
+class Live(MethodView):
+    @guard.anyone("container platforms have no account")
+    @blp.response(200, LiveOut)
+    def get(self):
+        """Whether the process answers at all; it does not ask the database."""
+        return {"live": True}

@@ -1,10 +1,15 @@
-"""Whether the server can do its work."""
+"""Whether the server can do its work.
+
+Three questions: is the process alive (`/health/live`, no code here: it answers), should it get
+requests (`ready`), and what should an admin look at (`look`).
+"""
 
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from v6srv import problems as registry
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.source import Problem
 from v6srv.db import session
@@ -13,12 +18,35 @@ from v6srv.db import session
 def look(authz: Authorizer) -> dict[str, Any]:
     """`database`, and `problems` if there are any: texts that anybody may read."""
     store = authz.store
-    problems = [f"policy: {_place(problem)}" for problem in store.problems]
+    problems = registry.standing()
+    problems += [f"policy: {_place(problem)}" for problem in store.problems]
     problems += [f"policy in shadow: {_place(problem)}" for problem in store.shadow_problems]
     if authz.decisions is not None and authz.decisions.problem is not None:
         problems.append("decision log: cannot be written")
     found: dict[str, Any] = {"database": database_answers()}
     return found | {"problems": problems} if problems else found
+
+
+_stopping = False
+
+
+def stopping(now: bool = True) -> None:
+    """Say that this process is about to end; it answers what it has, and wants nothing new."""
+    global _stopping
+    _stopping = now
+
+
+def not_ready() -> list[str]:
+    """Why no requests should be sent here now; empty when they should.
+
+    A policy is live in every process that answers. That a newer version could not go live is a
+    problem to look at, but no reason to take all servers away.
+    """
+    reasons = {
+        "the server is stopping": _stopping,
+        "the database cannot be used": not database_answers(),
+    }
+    return [reason for reason, holds in reasons.items() if holds]
 
 
 def database_answers() -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from v6srv import problems
 from v6srv.authz.decide import Authorizer
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -14,6 +15,7 @@ def exposition(authz: Authorizer) -> str:
     """All metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Policy(authz))
+    registry.register(_Problems())
     return generate_latest(registry).decode()
 
 
@@ -62,3 +64,18 @@ class _Policy:
         for effect, number in self._authz.counts.items():
             decisions.add_metric((effect.value,), number)
         yield decisions
+
+
+class _Problems:
+    """What an admin should look at."""
+
+    def collect(self) -> Iterator[Metric]:
+        """One line for each standing problem; none when there is none."""
+        standing = GaugeMetricFamily(
+            "v6srv_problem",
+            "A problem of this process, 1 for as long as it lasts",
+            labels=("problem",),
+        )
+        for problem in problems.standing():
+            standing.add_metric((problem,), 1)
+        yield standing

@@ -1,4 +1,4 @@
-"""Answers of `/version` and `/health` (rest.md 3.1)."""
+"""Answers of `/version` and `/health` (rest.md 3.1), and of what is below `/health`."""
 
 from marshmallow import fields
 
@@ -23,3 +23,18 @@ class HealthOut(Output):
             " the log and in `/policy`. Absent when there is nothing."
         },
     )
+
+
+class ReadyOut(Output):
+    """Whether requests should be sent to this process."""
+
+    ready = fields.Boolean(required=True)
+    reasons = fields.List(
+        fields.String(), required=True, metadata={"description": "Why not; empty when ready"}
+    )
+
+
+class LiveOut(Output):
+    """That the process answers."""
+
+    live = fields.Boolean(required=True)
