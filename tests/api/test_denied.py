@@ -113,9 +113,37 @@ def test_who_hands_out_too_much_gets_the_message_alone(call: Caller, world: Worl
     assert (found["question"], found["rules"]) == ("hand_out", [["task", "global", "delete"]])
 
 
-def test_a_refusal_that_no_policy_made_has_no_decision(call: Caller, world: World) -> None:
-    body = _body(call("north_registry", "GET", "/user"))
-    assert not {"decision_id", "reason"} & body.keys()
+@pytest.mark.parametrize(
+    ("who", "method", "path", "asked", "open_to"),
+    [
+        ("north_registry", "GET", "/user", ("user", "view"), ["user"]),
+        ("root", "PATCH", "/result/1", ("result", "edit"), ["node"]),
+        ("root", "POST", "/vpn/update", ("node", "edit"), ["node"]),
+        ("container", "POST", "/node", ("node", "create"), ["user"]),
+        ("container", "GET", "/rule", ("role", "view"), ["user"]),
+        ("north_registry", "PATCH", "/password/change", ("user", "edit"), ["user"]),
+        ("root", "POST", "/token/container", ("task", "view"), ["node"]),
+        ("north_registry", "GET", "/task/1/result", ("result", "view"), ["container", "user"]),
+    ],
+)
+def test_a_refusal_by_kind_of_caller_is_a_decision_like_all_others(
+    call: Caller,
+    world: World,
+    who: str,
+    method: str,
+    path: str,
+    asked: tuple[str, str],
+    open_to: list[str],
+) -> None:
+    body = _body(call(who, method, path, json={} if method != "GET" else None))
+    kinds = {"root": "user", "north_registry": "node"}
+    assert body["msg"] == f"This is not open to a {kinds.get(who, who)}"
+    told = " and ".join(f"{kind}s" for kind in sorted(open_to, reverse=True))
+    assert body["reason"] == f"this is open to {told} only"
+    found = call("second_root", "GET", f"/policy/decision/{body['decision_id']}").json
+    assert (found["question"], found["effect"], found["lines"]) == ("caller", "deny", [])
+    assert (found["resource"], found["operation"]) == asked
+    assert found["callers"] == open_to
 
 
 # --- looking it up

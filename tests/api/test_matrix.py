@@ -108,6 +108,7 @@ def test_the_wrong_kind_of_principal_is_403(unchanged: House, route: Route, kind
     answer = unchanged.call(BY_KIND[kind], route.method, route.url(unchanged.world), json={})
     assert answer.status_code == 403
     assert message(answer)
+    assert len(answer.json["decision_id"]) == 20
 
 
 @routes(lambda route: "U" in route.callers and not route.free)

@@ -297,7 +297,7 @@ def test_the_same_policy_answers_the_same(logged: tuple[Flask, World, Series]) -
     _use(app, world)
     records = list(audit.forwards(series.files()))
     forms = {record["question"] for record in records}
-    assert forms == {"row", "rows", "any", "whole", "hand_out"}
+    assert forms == {"row", "rows", "any", "whole", "hand_out", "caller"}
     assert {record["effect"] for record in records} == {"allow", "deny"}
     with app.app_context():
         found = replay(records, app.extensions["authz"].policy)
@@ -352,6 +352,21 @@ def test_a_row_that_is_gone_cannot_be_decided_again(logged: tuple[Flask, World, 
         db.session.execute(delete(Task).where(Task.id == world.task.killed))
         found = replay(audit.forwards(series.files()), app.extensions["authz"].policy)
     assert (found.asked, found.gone) == (1, 1)
+
+
+def test_a_kind_of_caller_that_is_refused_is_so_by_every_policy(
+    logged: tuple[Flask, World, Series],
+) -> None:
+    app, _, series = logged
+    for who, path in (("north_registry", "/user"), ("container", "/rule"), ("root", "/vpn")):
+        assert Caller(app)(who, "GET", path).status_code == 403
+    records = list(audit.forwards(series.files()))
+    changed = [{**record, "callers": ["user", "node", "container"]} for record in records]
+    with app.app_context():
+        same = replay(records, app.extensions["authz"].policy)
+        other = replay(changed, app.extensions["authz"].policy)
+    assert (same.asked, same.disagreements, same.unknown) == (3, [], 0)
+    assert len(other.disagreements) == 3
 
 
 def test_lines_limited_in_time_count_as_they_did_then(

@@ -31,7 +31,7 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, writing
-from v6srv.errors import Conflict, Denied, Invalid, Unavailable
+from v6srv.errors import Conflict, Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
@@ -209,9 +209,15 @@ def whole(
     return _guard(Rule(callers, resource, operation), supply, reads=reads)
 
 
-def own_check(reason: str, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
-    """Hand only `who`. For what needs no policy, or a use case that asks the Authorizer itself."""
-    return _guard(Rule(callers, reason=reason), lambda _authz, _who, _url: {})
+def own_check(
+    reason: str, *, callers: frozenset[PrincipalKind], refused_as: tuple[Resource, Operation]
+) -> Callable[[View], View]:
+    """Hand only `who`. For what needs no policy, or a use case that asks the Authorizer itself.
+
+    `refused_as` is what the decision log says that other kinds of callers were denied.
+    """
+    rule = Rule(callers, reason=reason)
+    return _guard(rule, lambda _authz, _who, _url: {}, refused_as=refused_as)
 
 
 def anyone(reason: str) -> Callable[[View], View]:
@@ -231,7 +237,15 @@ def anyone(reason: str) -> Callable[[View], View]:
 # --- parts
 
 
-def _guard(rule: Rule, supply: Supply, *, reads: bool = False) -> Callable[[View], View]:
+def _guard(
+    rule: Rule,
+    supply: Supply,
+    *,
+    reads: bool = False,
+    refused_as: tuple[Resource, Operation] | None = None,
+) -> Callable[[View], View]:
+    asked_for = refused_as or (rule.resource, rule.operation)
+
     def decorate(view: View) -> View:
         wanted = frozenset(inspect.signature(view).parameters)
 
@@ -241,8 +255,7 @@ def _guard(rule: Rule, supply: Supply, *, reads: bool = False) -> Callable[[View
             with _transaction(reads=reads or request.method in _READS):
                 authz = authorizer()
                 who = authenticate(authz.store)
-                if who.kind not in rule.callers:
-                    raise Denied(f"This is not open to a {who.kind}")
+                authz.require_kind(who, rule.callers, *asked_for)
                 offered = {"who": who, "authz": authz, **url, **supply(authz, who, url)}
                 return view(
                     self, *args, **{name: offered[name] for name in offered if name in wanted}

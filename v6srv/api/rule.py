@@ -10,16 +10,21 @@ from v6srv.authz.rules import OWN_RULES
 from v6srv.model import RoleRule
 from v6srv.model import Rule as Row
 from v6srv.service import roles
-from v6srv.vocabulary import Operation, Scope
+from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.rule import RuleOut, RuleQuery
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
-_REASON = "every user may read what can be granted"
+
+_open_to_users = guard.own_check(
+    "every user may read what can be granted",
+    callers=guard.USERS,
+    refused_as=(Resource.ROLE, Operation.VIEW),  # rules are what roles are made of
+)
 
 
 @blp.route("/rule")
 class Rules(MethodView):
-    @guard.own_check(_REASON, callers=guard.USERS)
+    @_open_to_users
     @blp.arguments(RuleQuery, location="query")
     @paged(RuleOut)
     def get(self, query):
@@ -44,7 +49,7 @@ class Rules(MethodView):
 
 @blp.route("/rule/<int:id>")
 class Rule(MethodView):
-    @guard.own_check(_REASON, callers=guard.USERS)
+    @_open_to_users
     @blp.response(200, RuleOut)
     def get(self, id):
         """One rule."""

@@ -7,6 +7,7 @@ from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.identity import login
 from v6srv.identity.login import Tokens
+from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.token import (
     ContainerTokenOut,
     ContainerTokenRequest,
@@ -47,7 +48,9 @@ class NodeToken(MethodView):
 @blp.route("/token/container")
 class ContainerToken(MethodView):
     @guard.own_check(
-        "a node gets tokens for the unfinished tasks of its collaboration", callers=guard.NODES
+        "a node gets tokens for the unfinished tasks of its collaboration",
+        callers=guard.NODES,
+        refused_as=(Resource.TASK, Operation.VIEW),
     )
     @blp.arguments(ContainerTokenRequest)
     @blp.response(200, ContainerTokenOut)

@@ -21,7 +21,7 @@ def _portal():
 
 @blp.route("/vpn")
 class Vpn(MethodView):
-    @guard.own_check(_REASON, callers=guard.NODES)
+    @guard.own_check(_REASON, callers=guard.NODES, refused_as=(Resource.NODE, Operation.VIEW))
     @blp.response(200, VpnConfigOut)
     @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")
     @blp.alt_response(501, schema=ErrorOut, description="This server has no VPN")
@@ -32,7 +32,7 @@ class Vpn(MethodView):
 
 @blp.route("/vpn/update")
 class VpnUpdates(MethodView):
-    @guard.own_check(_REASON, callers=guard.NODES)
+    @guard.own_check(_REASON, callers=guard.NODES, refused_as=(Resource.NODE, Operation.EDIT))
     @blp.arguments(VpnUpdate)
     @blp.response(200, VpnConfigOut)
     @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")

@@ -33,7 +33,7 @@ from v6srv.db import LARGEST_ID, Base, session
 from v6srv.errors import Denied, NotFound
 from v6srv.model import Rule
 from v6srv.model.derived import with_wire
-from v6srv.vocabulary import Effect, Operation, Resource, Scope
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +168,25 @@ class Authorizer:
         if not self._decided(asked, WHOLE):
             raise self._denied(asked, f"{_NOTHING} as a whole")
         self._allowed(asked)
+
+    def require_kind(
+        self,
+        who: Principal,
+        callers: frozenset[PrincipalKind],
+        resource: Resource,
+        operation: Operation,
+    ) -> None:
+        """Raise Denied unless `who` is of one of these kinds. Only the denial is a decision.
+
+        An allowance decides nothing: another question follows.
+        """
+        if who.kind in callers:
+            return
+        question = Question(Form.CALLER, who, resource, operation, callers=callers)
+        asked = _Asked(question, _NO_PLAN, self.store.live, time.perf_counter_ns())
+        raise Denied(
+            f"This is not open to a {who.kind}", self._refused(asked, "not open to this kind")
+        )
 
     def refusal(self, who: Principal, resource: Resource, operation: Operation) -> Denied:
         """The answer for a row that is outside of what is granted, to raise where there is none.
@@ -481,7 +500,7 @@ class Authorizer:
 
 
 _NO_PLAN = Plan((), {}, {}, lambda *_: False)
-"""Of questions that are not about a resource: handing out rules."""
+"""Of questions that no line answers: handing out rules, and kinds of callers."""
 
 
 def _rule_facts(rule: Rule) -> dict[str, str]:

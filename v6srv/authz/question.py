@@ -28,6 +28,8 @@ class Form(StrEnum):
     """With something that is no row, by its facts?"""
     HAND_OUT = "hand_out"
     """May I give these rules to somebody?"""
+    CALLER = "caller"
+    """Is this open to my kind at all? Of an endpoint; no line is asked."""
 
 
 _TABLES: Mapping[str, type[Base]] = {model.__name__: model for model in TABLES}
@@ -57,6 +59,8 @@ class Question:
     changes: frozenset[str] = frozenset()
     rules: tuple[RuleKey, ...] = ()
     """Of `HAND_OUT`: the rules that were asked for."""
+    callers: frozenset[PrincipalKind] = frozenset()
+    """Of `CALLER`: the kinds that it is open to."""
 
     @property
     def scopes(self) -> frozenset[str] | None:
@@ -104,6 +108,8 @@ class Question:
             fields["changes"] = sorted(self.changes)
         if self.rules:
             fields["rules"] = [list(rule) for rule in self.rules]
+        if self.callers:
+            fields["callers"] = sorted(self.callers)
         for flag in ("prospective", "lenient"):
             if getattr(self, flag):
                 fields[flag] = True
@@ -127,6 +133,7 @@ class Question:
                 record.get("lenient") is True,
                 frozenset(record.get("changes", ())),
                 tuple((res, scope, act) for res, scope, act in record.get("rules", ())),
+                frozenset(PrincipalKind(kind) for kind in record.get("callers", ())),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise Invalid(f"record {record.get('seq')}: {error!r}") from error

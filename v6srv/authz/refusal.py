@@ -6,13 +6,16 @@ tell whether a row exists, what its facts are, or that a line denies just this o
 
 from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.question import Form, Question
-from v6srv.vocabulary import Effect, Scope
+from v6srv.vocabulary import Effect, PrincipalKind, Scope
 
 
 def told(question: Question, plan: Plan, program: Program) -> str:
     """The reason of a denial, for the caller; empty when the message of the error has it all."""
     if question.form is Form.HAND_OUT:
         return ""
+    if question.form is Form.CALLER:
+        kinds = " and ".join(f"{kind}s" for kind in PrincipalKind if kind in question.callers)
+        return f"this is open to {kinds} only"
     asked = f"{question.resource}:{question.operation}"
     if not plan.allow:
         wide = f" with scope {question.min_scope} or wider" if question.min_scope else ""

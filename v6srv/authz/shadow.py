@@ -120,6 +120,8 @@ class Shadow:
     ) -> tuple[str, bool] | None:
         """What they disagree about, and what the candidate says; None when they agree."""
         form, who, resource = question.form, question.who, question.resource
+        if form is Form.CALLER:
+            return None  # no policy says anything about that
         if form is Form.ROW:
             would = _allows_row(candidate, question)
             return None if would == allowed else (question.about, would)

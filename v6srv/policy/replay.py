@@ -151,6 +151,8 @@ class _Again:
 
     def _allowed(self) -> bool | None:
         question = self.question
+        if question.form is Form.CALLER:
+            return question.who.kind in question.callers
         if question.form is Form.HAND_OUT:
             return all(
                 self.snapshot.may_hand_out(

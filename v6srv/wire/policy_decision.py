@@ -27,7 +27,10 @@ class LoggedDecisionOut(Output):
     time = fields.String(required=True, metadata={"description": "ISO 8601, UTC, milliseconds"})
     question = fields.String(
         required=True,
-        metadata={"description": "row, rows (a list), any, whole, thing (a room) or hand_out"},
+        metadata={
+            "description": "row, rows (a list), any, whole, thing (a room), hand_out or caller"
+            " (whether this is open to such callers at all)"
+        },
     )
     principal = fields.Nested(PrincipalThenOut, required=True)
     resource = fields.String(required=True)
@@ -48,6 +51,9 @@ class LoggedDecisionOut(Output):
     rules = fields.List(
         fields.List(fields.String()),
         metadata={"description": "Of hand_out: resource, scope and operation of each rule"},
+    )
+    callers = fields.List(
+        fields.String(), metadata={"description": "Of caller: the kinds that it is open to"}
     )
     effect = fields.String(required=True, metadata={"description": "allow or deny"})
     lines = fields.List(
