@@ -12,6 +12,7 @@ from v6srv import db, request_id
 from v6srv.api import (
     authzen,
     collaboration,
+    front,
     kill,
     metrics,
     node,
@@ -87,7 +88,7 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,
         MAX_PER_PAGE=settings.max_per_page,
         PROPAGATE_EXCEPTIONS=False,
-        **_documentation(),
+        **_documentation(settings.api_path),
     )
     db.connect(settings.uri)
     app.teardown_appcontext(_end_session)
@@ -112,6 +113,7 @@ def create_app(settings: Settings) -> Flask:
         store, DecisionLog.of(settings), Shadow(store, settings.log_folder)
     )
     _register_endpoints(app, settings.api_path, settings.metrics)
+    front.register(app, settings.api_path)
     errors.register(app)
     realtime.init_app(app, settings)
     app.wsgi_app = RequestIds(app.wsgi_app)  # type: ignore[method-assign]
@@ -125,25 +127,38 @@ def _end_session(_error: BaseException | None) -> None:
     db.session.remove()
 
 
-def _documentation() -> dict[str, Any]:
+def _documentation(api_path: str) -> dict[str, Any]:
     """OpenAPI at /apispec_1.json, and its page at /apidocs, without anything from outside."""
     return {
         "API_TITLE": "v6srv",
         "API_VERSION": VERSION,
         "OPENAPI_VERSION": "3.0.3",
         "OPENAPI_URL_PREFIX": "/",
-        "OPENAPI_JSON_PATH": "apispec_1.json",
-        "OPENAPI_SWAGGER_UI_PATH": "/apidocs",
+        "OPENAPI_JSON_PATH": front.OPENAPI,
+        "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
         "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
         "OPENAPI_SWAGGER_UI_CONFIG": {"showExtensions": True},  # x-required-rule is one
         "API_SPEC_OPTIONS": {
             "info": {
-                "description": "Every operation says in `x-required-rule` what the policies must"
-                " grant its caller."
+                "description": f"Log in with `POST {api_path}/token/user` (nodes:"
+                f" `{api_path}/token/node`) and send the `access_token` of the answer with every"
+                " other request: `Authorization: Bearer <access_token>`. Before it expires,"
+                f" `POST {api_path}/token/refresh` with the `refresh_token` gives a new one.\n\n"
+                "Every operation says in `x-required-rule` what the policies must grant its caller."
             },
+            # The host of this document: a proxy in front has another name than this process knows.
+            "servers": [
+                {"url": "/", "description": f"This server; its REST paths begin with {api_path}"}
+            ],
             "components": {
                 "securitySchemes": {
-                    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": f"The `access_token` that `POST {api_path}/token/user`"
+                        " answers with",
+                    }
                 }
             },
         },

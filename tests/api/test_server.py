@@ -1,8 +1,12 @@
 """/version and /health (rest.md 3.1), and what is common to all bodies."""
 
+import re
+
 import pytest
+import schemathesis
 from sqlalchemy.exc import OperationalError
 
+from tests.world import PASSWORD
 from v6srv import db
 
 
@@ -85,3 +89,46 @@ def test_the_documentation_names_filters_paging_and_refusals(call):
         "errors",
         "message",
     }
+
+
+def test_the_documentation_is_valid_and_names_every_operation(call):
+    document = call.app.test_client().get("/apispec_1.json").json
+    schemathesis.openapi.from_dict(document).validate()
+    ids = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict)
+    ]
+    assert len(ids) == len(set(ids)) > 80
+    assert {"getTasks", "postTasks", "getTask", "deleteTask", "postUserToken"} <= set(ids)
+    assert all(name.isascii() and name.isidentifier() for name in ids)
+
+
+def test_the_documentation_says_where_it_is_and_where_a_token_comes_from(call):
+    """What it says works as it stands."""
+    client = call.app.test_client()
+    document = client.get("/apispec_1.json").json
+    assert [server["url"] for server in document["servers"]] == ["/"]
+    described = document["components"]["securitySchemes"]["bearer"]["description"]
+    [path] = re.findall(r"`POST (\S+)`", described)
+    assert path in document["info"]["description"]
+    body = {"username": "root", "password": PASSWORD}
+    token = client.post(path, json=body).json["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/api/user/1", headers=headers).status_code == 200
+
+
+def test_the_address_alone_leads_somewhere(call):
+    client = call.app.test_client()
+    for accept in (None, "*/*", "application/json"):
+        places = client.get("/", headers={"Accept": accept} if accept else {}).json
+        for name in ("health", "documentation", "openapi"):
+            assert client.get(places[name], follow_redirects=True).status_code == 200
+        assert places["api"] == "/api"
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    answer = client.get("/", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "apidocs")
+    assert client.post("/").status_code == 405
+    robots = client.get("/robots.txt")
+    assert robots.text.splitlines() == ["User-agent: *", "Disallow: /"]

@@ -194,7 +194,9 @@ def test_db_goes_up_is_checked_and_comes_down(run: Callable[..., Result], tmp_pa
 
 
 def test_version_and_completion(run: Callable[..., Result]) -> None:
-    assert run("version").output.strip()
+    alone = run("version").output.strip()
+    assert alone
+    assert run("--version").output.startswith(f"v6srv {alone} ")
     for shell in ("bash", "zsh", "fish"):
         assert "COMPLETE" in run("completion", shell).output
     for command in ("v6srv", "vserver-local"):

@@ -270,7 +270,11 @@ def _state(guarded: Any, rule: Rule) -> Any:
     """Remember the rule, for the check at start and for the documentation."""
     guarded.rule = rule
     documented = deepcopy(getattr(guarded, "_apidoc", {}))
-    shown: dict[str, Any] = {"x-required-rule": rule.document()}
+    resource = guarded.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    shown: dict[str, Any] = {
+        "operationId": f"{guarded.__name__}{resource}",
+        "x-required-rule": rule.document(),
+    }
     if rule.callers:
         shown["security"] = [{"bearer": []}]
     documented["manual_doc"] = deepupdate(documented.get("manual_doc", {}), shown)

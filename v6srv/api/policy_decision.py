@@ -12,7 +12,7 @@ blp = Blueprint("policy decision", __name__, description="Decisions that were ma
 
 
 @blp.route("/policy/decision/<string:id>")
-class Decision(MethodView):
+class PolicyDecision(MethodView):
     @guard.whole(Resource.POLICY, callers=guard.USERS)
     @blp.response(200, LoggedDecisionOut)
     def get(self, id, authz):

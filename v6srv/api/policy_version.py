@@ -23,7 +23,7 @@ class Policy(MethodView):
 
 
 @blp.route("/policy/version")
-class Versions(MethodView):
+class PolicyVersions(MethodView):
     @guard.whole(POLICY, callers=guard.USERS)
     @paged(VersionSummaryOut)
     def get(self):
@@ -32,7 +32,7 @@ class Versions(MethodView):
 
 
 @blp.route("/policy/version/<int:id>")
-class Version(MethodView):
+class PolicyVersion(MethodView):
     @guard.whole(POLICY, callers=guard.USERS)
     @blp.response(200, PolicyVersionOut)
     def get(self, id):

@@ -14,7 +14,23 @@ from v6srv.cli.serving import serve, start
 from v6srv.cli.takeover import import_v3
 
 
+def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from v6srv.wire.version import CONTRACT_VERSION, VERSION
+
+        click.echo(f"v6srv {VERSION} (for vantage6 {CONTRACT_VERSION} clients and nodes)")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Run and manage a v6srv server."""
 
