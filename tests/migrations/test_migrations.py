@@ -1,13 +1,13 @@
 """Migrations lead to the tables of the models, in both directions, and once per database."""
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import run
 from sys import executable
 
 import pytest
-from alembic.util import CommandError
 from sqlalchemy import create_engine, inspect, make_url, text
 
 from v6srv import migrations
@@ -126,16 +126,70 @@ def test_drop_all_leaves_tables_of_others(database_uri: str) -> None:
     assert migrations.current(database_uri) == migrations.head()
 
 
-def test_a_database_of_a_newer_server_is_refused(database_uri: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("9999", f"revision 9999, and this release knows no further than {migrations.head()}"),
+        ("ae1027a6acf", "'ae1027a6acf', which is of no release of this server"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        migrations.upgrade,
+        migrations.current,
+        migrations.require_current,
+        migrations.drop_all,
+        lambda uri: migrations.downgrade(uri, "base"),
+    ],
+    ids=["upgrade", "current", "require_current", "drop_all", "downgrade"],
+)
+def test_a_database_of_a_newer_server_is_refused(
+    database_uri: str, revision: str, said: str, use: Callable[[str], object]
+) -> None:
     """It is not touched."""
     migrations.upgrade(database_uri)
-    engine = make_engine(database_uri)
+    _pretend(database_uri, revision)
+    before = _tables(database_uri)
+    with pytest.raises(Invalid, match=said):
+        use(database_uri)
+    assert _tables(database_uri) == before
+    with make_engine(database_uri).connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == revision
+
+
+def _pretend(uri: str, revision: str) -> None:
+    """The database says that it is at this revision."""
+    engine = make_engine(uri)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
     engine.dispose()
-    with pytest.raises(CommandError, match="9999"):
-        migrations.upgrade(database_uri)
-    assert migrations.current(database_uri) == "9999"
+
+
+def test_an_upgrade_says_what_it_does(database_uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each step, and nothing when there is nothing to do."""
+    caplog.set_level("INFO", logger="v6srv.migrations")
+
+    def said() -> list[str]:
+        lines = [
+            record.getMessage() for record in caplog.records if record.name == "v6srv.migrations"
+        ]
+        caplog.clear()
+        return lines
+
+    migrations.upgrade(database_uri)
+    fresh = said()
+    assert fresh[0] == "The schema went from revision none to 0001: The first tables."
+    assert len(fresh) == int(migrations.head())  # nobody needs a backup of nothing
+    migrations.upgrade(database_uri)
+    assert said() == []
+    migrations.downgrade(database_uri, "0001")
+    caplog.clear()
+    migrations.upgrade(database_uri)
+    assert said() == [
+        *fresh[1:],
+        "The way back is a backup that was made before this (v6srv backup)",
+    ]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

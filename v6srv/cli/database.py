@@ -3,6 +3,8 @@
 import code
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def upgrade(revision: str, **options: Any) -> None:
         file = file_of(settings.uri)
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
-        migrations.upgrade(settings.uri, revision)
+        migrations.upgrade(settings.uri, revision, say=info)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
 
@@ -49,7 +51,7 @@ def downgrade(revision: str, **options: Any) -> None:
     with readable_errors():
         settings = choose(**options)
         must_exist(settings.uri)
-        migrations.downgrade(settings.uri, revision)
+        migrations.downgrade(settings.uri, revision, say=info)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
 
@@ -62,17 +64,31 @@ def check_database(**options: Any) -> None:
     with readable_errors():
         settings = choose(**options)
         must_exist(settings.uri)
-        at, head = migrations.current(settings.uri), migrations.head()
-        if at != head:
-            error(f"The schema is at {at}, this release needs {head}: run v6srv db upgrade")
-            raise SystemExit(1)
-        info(f"The schema is at {at}, as needed")
+        migrations.require_current(settings.uri)
+        info(f"The schema is at {migrations.head()}, as needed")
 
 
 def file_of(uri: str) -> Path | None:
     """The file of a SQLite database; None for one on a server."""
     url = make_url(uri)
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+@contextmanager
+def connected(uri: str) -> Iterator[None]:
+    """The session is that of this database, whose schema must be the one of this release.
+
+    Nothing is prepared or changed. Raises Invalid, which says what to do, for another schema.
+    """
+    from v6srv import db, migrations
+
+    migrations.require_current(uri)
+    engine = db.connect(uri)
+    try:
+        yield
+    finally:
+        db.session.remove()
+        engine.dispose()
 
 
 def must_exist(uri: str) -> None:

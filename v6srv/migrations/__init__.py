@@ -5,8 +5,9 @@ once, and a migration that fails leaves nothing behind. Revisions never import `
 say what the tables were, the models say what they are.
 """
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, make_url, text
 
 import v6srv.model  # noqa: F401 - it fills Base.metadata
 from v6srv.db import Base, UtcDateTime, make_engine, writing
 from v6srv.errors import Invalid
+
+log = logging.getLogger(__name__)
 
 VERSIONS = Path(__file__).parent / "versions"
 """Where the revisions are."""
@@ -33,26 +36,48 @@ _VERSION_TABLE = "alembic_version"
 _one_at_a_time = threading.Lock()  # alembic keeps its environment in globals of the process
 
 
-def upgrade(uri: str, revision: str = "head") -> None:
-    """Bring the database to a revision; nothing happens when it is there already.
+def upgrade(uri: str, revision: str = "head", say: Callable[[str], None] = log.info) -> None:
+    """Bring the database to a revision; nothing happens, or is said, when it is there already.
 
-    The database must exist; a SQLite file is created. Raises alembic's CommandError when the
-    database was made by a newer server.
+    The database must exist; a SQLite file is created. `say` is told each step once it is made.
+    Raises Invalid when the database is of a newer release, alembic's CommandError for a revision
+    that there is not.
     """
     with _locked(uri) as connection:
-        command.upgrade(_config(connection), revision)
+        before = _at(connection)
+        command.upgrade(_config(connection, say), revision)
+        if before not in (None, _at(connection)):
+            say("The way back is a backup that was made before this (v6srv backup)")
 
 
-def downgrade(uri: str, revision: str) -> None:
+def downgrade(uri: str, revision: str, say: Callable[[str], None] = log.info) -> None:
     """Take the database back to a revision; `base` is a database without tables."""
     with _locked(uri) as connection:
-        command.downgrade(_config(connection), revision)
+        _at(connection)
+        command.downgrade(_config(connection, say), revision)
 
 
 def current(uri: str) -> str | None:
-    """The revision of the database; None when it was never migrated."""
-    with _locked(uri) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """The revision of the database; None when it was never migrated.
+
+    Waits for nobody. Raises Invalid when the database is of a newer release.
+    """
+    engine = make_engine(uri)
+    try:
+        with engine.connect() as connection:
+            return _at(connection)
+    finally:
+        engine.dispose()
+
+
+def require_current(uri: str) -> None:
+    """Raise Invalid, which says what to do, unless the schema is what this release works with."""
+    at = current(uri)
+    if at != head():
+        raise Invalid(
+            f"The schema is at {at}, this release needs {head()}. Make a backup (v6srv backup),"
+            " then run v6srv db upgrade"
+        )
 
 
 def head() -> str:
@@ -63,6 +88,7 @@ def head() -> str:
 def drop_all(uri: str) -> None:
     """Drop every table of this server, with its data. Tables of others are left alone."""
     with _locked(uri) as connection:
+        _at(connection)
         Base.metadata.drop_all(connection)
         Table(_VERSION_TABLE, MetaData()).drop(connection, checkfirst=True)
 
@@ -114,11 +140,45 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in Base.metadata.tables
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _at(connection: Connection) -> str | None:
+    """The revision of the database; Invalid when it is one that this release does not know."""
+    at = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if at is None or at in known:
+        return at
+    if at.isdecimal() and int(at) > int(head()):
+        raise Invalid(
+            f"The database is of a newer release: its schema is at revision {at}, and this release"
+            f" knows no further than {head()}. Nothing was changed. Use the newer release (its"
+            f" v6srv db downgrade {head()} makes the database fit this one), or restore a backup"
+            " that was made before the upgrade"
+        )
+    raise Invalid(
+        f"The database is at revision {at!r}, which is of no release of this server: it belongs to"
+        " another program. Nothing was changed. Give this server a database of its own (`uri`)"
+    )
+
+
+def _telling(say: Callable[[str], None]) -> Callable[..., None]:
+    """What alembic calls after each step."""
+
+    def tell(*, step: MigrationInfo, **_: object) -> None:
+        before, after = (
+            " and ".join(revisions) or "none"
+            for revisions in (step.source_revision_ids, step.destination_revision_ids)
+        )
+        what = step.up_revision.doc if step.up_revision else ""
+        say(f"The schema went from revision {before} to {after}: {what}")
+
+    return tell
+
+
+def _config(connection: Connection | None = None, say: Callable[[str], None] = log.info) -> Config:
     config = Config()
     config.set_main_option("script_location", "v6srv:migrations")
     config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
+    config.attributes["on_version_apply"] = _telling(say)
     return config
 
 

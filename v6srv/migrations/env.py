@@ -4,5 +4,5 @@ from alembic import context
 
 from v6srv.migrations import autogenerate_options
 
-context.configure(connection=context.config.attributes["connection"], **autogenerate_options())
+context.configure(**context.config.attributes, **autogenerate_options())
 context.run_migrations()

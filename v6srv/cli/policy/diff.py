@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from v6srv.cli.database import file_of
+from v6srv.cli.database import connected, file_of
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, warn
 from v6srv.errors import V6srvError
@@ -132,20 +132,14 @@ def _compare(
 @contextmanager
 def _database(uri: str | None) -> Iterator[bool]:
     """Whether there is a database to ask; it is connected then."""
-    from v6srv import db
-
     file = file_of(uri) if uri else None
     if uri is None or (file and not file.exists()):
         if uri is not None:
             warn("There is no database: compared for members of roles, nodes and containers")
         yield False
         return
-    engine = db.connect(uri)
-    try:
+    with connected(uri):
         yield True
-    finally:
-        db.session.remove()
-        engine.dispose()
 
 
 def _show(found: "PolicyDiff", again: "Replay | None") -> None:

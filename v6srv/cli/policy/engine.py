@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from v6srv.cli.database import must_exist
+from v6srv.cli.database import connected, must_exist
 from v6srv.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,18 +15,15 @@ if TYPE_CHECKING:
 def opened(settings: Settings) -> Iterator["Authorizer"]:
     """The Authorizer of an instance with its database connected; nothing is prepared or changed.
 
-    Raises PolicyError when its policies are not valid.
+    Raises PolicyError when its policies are not valid, Invalid when the schema of the database is
+    not that of this release.
     """
     from v6srv import db
     from v6srv.authz.decide import Authorizer
     from v6srv.authz.store import PolicyStore
 
     must_exist(settings.uri)
-    engine = db.connect(settings.uri)
-    try:
+    with connected(settings.uri):
         authz = Authorizer(PolicyStore(settings.policies))
         db.session.remove()
         yield authz
-    finally:
-        db.session.remove()
-        engine.dispose()

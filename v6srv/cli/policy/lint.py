@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from v6srv.cli.database import file_of
+from v6srv.cli.database import connected, file_of
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error
 from v6srv.errors import V6srvError
@@ -81,7 +81,6 @@ def lint(
 
 def _find(folder: Path, uri: str | None) -> "list[Problem]":
     """What is wrong, with the database if there is one. Raises SQLAlchemyError."""
-    from v6srv import db
     from v6srv.policy.lint import lint as find
     from v6srv.policy.lint import lint_stored
 
@@ -90,12 +89,8 @@ def _find(folder: Path, uri: str | None) -> "list[Problem]":
     file = file_of(uri) if uri else None
     if uri is None or (file and not file.exists()):
         return find(folder)
-    engine = db.connect(uri)
-    try:
+    with connected(uri):
         return lint_stored(folder)
-    finally:
-        db.session.remove()
-        engine.dispose()
 
 
 def _nearby(folder: Path) -> Path:
