@@ -133,7 +133,10 @@ def test_a_second_factor_stays_one(
 
 def test_nodes_log_in_with_their_old_key(reference: Reference, call: Caller) -> None:
     for name, key in reference.facts["keys"].items():
-        answer = call(None, "POST", "/token/node", json={"api_key": key})
+        for _ in reference.facts["keys"]:  # it is compared with one node for each request
+            answer = call(None, "POST", "/token/node", json={"api_key": key})
+            if answer.status_code != 503:  # on which a node asks again
+                break
         assert answer.status_code == 200, name
         node = reference.id(f"node {name}")
         assert answer.get_json()["node_url"].endswith(f"/node/{node}")

@@ -63,7 +63,19 @@ def test_every_byte_of_a_new_long_password_counts():
     assert not passwords.check_password(long, plain)
 
 
-@pytest.mark.parametrize("stored", [None, "", "plain text", "$2b$12$tooshort", "$1$" + "x" * 57])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        "",
+        "plain text",
+        "$2b$12$tooshort",
+        "$1$" + "x" * 57,
+        "$2b$99$" + "x" * 53,
+        "$2b$04$" + "é" * 53,
+        "$2b$04$" + "1" * 53,
+    ],
+)
 def test_nothing_fits_what_is_no_hash(stored):
     assert not passwords.check_password(GOOD, stored)
     assert not passwords.check_password("nobody has this password", stored)

@@ -71,6 +71,11 @@ def test_the_only_environment_needs_no_name(tmp_path: Path) -> None:
         ("application: {", "is not YAML"),
         ("application: {logging: {level: LOUD}}", "logging.level: Value error, is not one of"),
         ("application: {uri: mysql://x/y}", "mysql is not supported"),
+        *(
+            (f"application: {{login_rate_limit: {text}}}", "login_rate_limit: Value error, is no")
+            for text in ("often", "20", "0 per minute", "5 per fortnight")
+        ),
+        ("application: {rate_limit_uri: 'amqp://x'}", "rate_limit_uri: Value error, must start"),
         ("application: {api_path: /}", "api_path: Value error, must not be empty"),
         ("application: {vpn_server: {url: x}}", "vpn_server.client_id: Field required"),
         ("application: {uri: 'postgresql://u:hush@h:x/d'}", "uri: is not a database URI"),
@@ -132,6 +137,29 @@ def test_a_key_without_value_is_left_out(tmp_path: Path) -> None:
     settings = load(path, None, {})
     assert settings.smtp.port == 1025
     assert settings.logging.level == "INFO"
+
+
+@pytest.mark.parametrize("text", ["off", "'off'", "''"])
+def test_the_login_limit_can_be_off(tmp_path: Path, text: str) -> None:
+    assert load(_file(tmp_path, f"login_rate_limit: {text}"), environ={}).login_rate_limit == ""
+    assert load(environ={"V6SRV_LOGIN_RATE_LIMIT": "off"}).login_rate_limit == ""
+
+
+@pytest.mark.parametrize(
+    ("keys", "store"),
+    [
+        ("{port: 1}", None),
+        ("{rabbitmq_uri: 'amqp://q'}", None),
+        ("{rabbitmq_uri: 'redis://q/1'}", "redis://q/1"),
+        ("{rabbitmq_uri: 'redis://q/1', rate_limit_uri: 'rediss://own'}", "rediss://own"),
+        ("{rabbitmq_uri: 'amqp://q', rate_limit_uri: 'redis://own'}", "redis://own"),
+    ],
+)
+def test_failures_are_counted_in_redis_if_there_is_one(
+    tmp_path: Path, keys: str, store: str | None
+) -> None:
+    settings = load(_file(tmp_path, f"application: {keys}"), environ={})
+    assert settings.rate_limit_store == store
 
 
 @pytest.mark.parametrize("text", ["'https://a, https://b'", "[https://a, https://b]"])

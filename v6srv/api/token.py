@@ -5,7 +5,7 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.identity import login
+from v6srv.identity import login, node_login
 from v6srv.identity.login import Tokens
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.token import (
@@ -41,7 +41,7 @@ class NodeToken(MethodView):
     @blp.response(200, TokensOut)
     def post(self, body):
         """Log in as a node. 401 means that the key is wrong, and nothing else."""
-        answer = login.log_in_node(body["api_key"], request.remote_addr or "")
+        answer = node_login.log_in_node(body["api_key"], request.remote_addr or "")
         return answer, {"jwt-token": answer.access_token}
 
 

@@ -1,10 +1,11 @@
-"""Logging in: users with password and code, nodes with their key; refreshing; container tokens.
+"""Logging in: users with password and code; refreshing; container tokens.
 
 Hashing takes a quarter of a second, so it never happens inside a transaction: what is needed is
 read, the read ends, the hash is compared, and a short writing transaction draws the conclusions
 from the row as it is by then. These flows commit themselves for that reason.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,19 +16,17 @@ from sqlalchemy import select
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session, utcnow, writing
-from v6srv.errors import Invalid, Unauthenticated
+from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
 from v6srv.identity import passwords, tokens, totp
-from v6srv.identity.throttle import SlidingWindow
+from v6srv.identity.attempts import attempts, failed, locked_out
+from v6srv.identity.totp import Code
 from v6srv.model import Account, User
 from v6srv.service import accounts
-from v6srv.service.accounts import LockOut
 from v6srv.service.mail import BLOCKED, Mailer
 from v6srv.settings import Settings
 from v6srv.vocabulary import PrincipalKind
 
-FAILURES_PER_ADDRESS = 100
-MAILS_PER_ACCOUNT = 5
-WINDOW_S = 15 * 60
+log = logging.getLogger(__name__)
 
 _FAILED = "Failed to login"
 _NOT_CURRENT = "Your current password is not correct!"
@@ -62,22 +61,12 @@ class CodeNeeded:
     msg: str = "Please include your two-factor authentication code"
 
 
-@dataclass(frozen=True, slots=True)
-class _WrongCode:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What one application has been told and has counted."""
-
-    lock_out: LockOut
-    second_factor: bool
-    failures: SlidingWindow
-    """Of users, per source address: the lock per account is one that strangers can cause."""
-    node_failures: SlidingWindow
-    mails: SlidingWindow
-    """Recovery mails, per account and purpose: strangers must not flood its owner."""
+_UNUSABLE_CODES = {
+    Code.WRONG: "Your two-factor authentication code is incorrect!",
+    Code.USED: (
+        "Your two-factor authentication code was already used: wait until your app shows the next"
+    ),
+}
 
 
 def log_in(
@@ -86,16 +75,17 @@ def log_in(
     """Log a user in (auth.md 3.1). `source` is the address the request comes from.
 
     Raises Unauthenticated with one and the same text for unknown names, wrong passwords and locked
-    accounts, and TooManyRequests when this address has failed too often.
+    accounts, and TooManyRequests when this address has failed too often to get into this account.
     """
     with check_user(username, None, password, source) as user:
-        missing = _missing_factor(user, code)
+        missing = _missing_factor(user, code, source)
         if missing is None:
             user.failed_login_attempts = 0
-            return _pair(user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES))
-    if isinstance(missing, _WrongCode):
-        _state().failures.note(source)
-        raise Unauthenticated("Your two-factor authentication code is incorrect!")
+            return token_pair(user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES))
+    if isinstance(missing, Code):
+        attempts().of_users.note(source, username)
+        failed("login", username, source, f"{missing.value} code")
+        raise Unauthenticated(_UNUSABLE_CODES[missing])
     return missing
 
 
@@ -108,50 +98,30 @@ def check_user(
     Wrong passwords count towards the lock-out; the first attempt while locked tells the owner by
     mail. Raises as `log_in` does.
     """
-    failures, lock_out = _state().failures, _state().lock_out
-    failures.check(source)
+    name, lock_out = username or email or "", attempts().lock_out
+    _check_rate(name, source)
     found = accounts.find_user(username, email)
     user_id, stored = (found.id, found.password) if found else (None, None)
     session.rollback()  # ends the read: hashing must not keep a transaction open
     right = passwords.check_password(password, stored)
+    reason = "unknown account"
     with transaction():
         user = None if user_id is None else accounts.lock_user(user_id)
         if user is not None:
             now = utcnow()
             if lock_out.holds(user, now):
+                reason = "locked out"
                 if lock_out.must_tell_owner(user, now):
                     _tell_owner(user, source)
             elif not right:
-                lock_out.count(user, now)
+                reason = "wrong password"
+                _count(user, source)
             elif user.password == stored:
                 yield user
                 return
-    failures.note(source)
+    attempts().of_users.note(source, name)
+    failed("login", name, source, reason)
     raise Unauthenticated(_FAILED)
-
-
-def log_in_node(api_key: str, source: str) -> Tokens:
-    """Log a node in (auth.md 3.2): one look-up by digest, no hashing.
-
-    Nodes that last logged in at a 3.x server are found by their bcrypt hash, once. Raises
-    Unauthenticated only for keys that belong to no node, because a node exits on it.
-    """
-    digest = passwords.key_digest(api_key)
-    node = accounts.find_node(digest)
-    if node is not None:
-        return _pair(node)
-    failures = _state().node_failures
-    failures.check(source)
-    legacy = accounts.legacy_keys()
-    session.rollback()  # as above
-    for node_id, stored in legacy:
-        if passwords.check_password(api_key, stored):
-            with transaction():
-                node = accounts.adopt_key(node_id, stored, digest)
-                if node is not None:
-                    return _pair(node)
-    failures.note(source)
-    raise Unauthenticated("Api key is not recognized!")
 
 
 def refresh(authorization: str | None) -> Tokens:
@@ -172,7 +142,7 @@ def refresh(authorization: str | None) -> Tokens:
         if claims.kind is PrincipalKind.USER
         else []
     )
-    return _pair(account, names, claims.session_id)
+    return token_pair(account, names, claims.session_id)
 
 
 def container_token(who: Principal, task_id: int, image: str) -> str:
@@ -189,6 +159,7 @@ def change_password(who: Principal, current: str, new: str) -> None:
     stored = session.scalar(select(User.password).where(User.id == who.account_id))
     session.rollback()  # as in `check_user`
     if not passwords.check_password(current, stored):
+        log.warning("change of the password of user %d failed: wrong password", who.account_id)
         raise Unauthenticated(_NOT_CURRENT)
     if current == new:
         raise Invalid("New password is the same as current password!")
@@ -209,7 +180,7 @@ def enrol(user: User) -> Enrolment:
 
 def may_mail(key: str) -> bool:
     """Whether one more recovery mail may go to the account and purpose that `key` names."""
-    return _state().mails.admit(key)
+    return attempts().mails.note(key)
 
 
 def mailer() -> Mailer:
@@ -230,24 +201,43 @@ def transaction() -> Iterator[None]:
             raise
 
 
-def _missing_factor(user: User, code: str | None) -> Enrolment | CodeNeeded | _WrongCode | None:
-    """What the right password still lacks; None when nothing. A wrong code counts (A7)."""
-    state = _state()
-    if not state.second_factor:
+def _check_rate(name: str, source: str) -> None:
+    try:
+        attempts().of_users.check(source, name)
+    except TooManyRequests:
+        failed("login", name, source, "too often")
+        raise
+
+
+def _count(user: User, source: str) -> None:
+    """A wrong password or code."""
+    lock_out, now = attempts().lock_out, utcnow()
+    lock_out.count(user, now)
+    if lock_out.holds(user, now):
+        locked_out(user, lock_out.minutes, source)
+
+
+def _missing_factor(
+    user: User, code: str | None, source: str
+) -> Enrolment | CodeNeeded | Code | None:
+    """What the right password still lacks; None when nothing. An unusable code counts (A7)."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not settings.two_factor_auth:
         return None
     if not user.otp_secret:
         return enrol(user)
     if code:
-        if totp.accept_code(user, code):
+        judged = totp.accept_code(user, code)
+        if judged is Code.RIGHT:
             return None
-        state.lock_out.count(user, utcnow())
-        return _WrongCode()
+        _count(user, source)
+        return judged
     pending = None if user.otp_confirmed else totp.secret_of(user)
     return Enrolment(totp.uri(user, pending), pending) if pending else CodeNeeded()
 
 
 def _tell_owner(user: User, source: str) -> None:
-    lock_out, now = _state().lock_out, utcnow()
+    lock_out, now = attempts().lock_out, utcnow()
     mailer().send_later(
         BLOCKED,
         user.email,
@@ -259,25 +249,9 @@ def _tell_owner(user: User, source: str) -> None:
     )
 
 
-def _pair(account: Account, names: Iterable[str] = (), session_id: str | None = None) -> Tokens:
+def token_pair(
+    account: Account, names: Iterable[str] = (), session_id: str | None = None
+) -> Tokens:
+    """Tokens for an account; `names` are those of its roles, `session_id` that of an old pair."""
     access, renewal = tokens.issue_pair(account, names, session_id)
     return Tokens(PrincipalKind(account.type), account.id, access, renewal)
-
-
-def _state() -> _State:
-    """Of this application, made from its settings when it is first needed."""
-    state: _State | None = current_app.extensions.get("v6srv_login")
-    if state is None:
-        settings: Settings = current_app.config["SETTINGS"]
-        policy = settings.password_policy
-        state = current_app.extensions.setdefault(
-            "v6srv_login",
-            _State(
-                lock_out=LockOut(policy.max_failed_attempts, policy.inactivation_minutes),
-                second_factor=settings.two_factor_auth,
-                failures=SlidingWindow(FAILURES_PER_ADDRESS, WINDOW_S),
-                node_failures=SlidingWindow(FAILURES_PER_ADDRESS, WINDOW_S),
-                mails=SlidingWindow(MAILS_PER_ACCOUNT, WINDOW_S),
-            ),
-        )
-    return state

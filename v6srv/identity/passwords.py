@@ -19,8 +19,6 @@ DIGESTED = "sha256:"
 
 _HASH = re.compile(r"(sha256:)?\$2[aby]\$\d\d\$.{53}")
 
-_NOBODY = "$2b${:02}$" + "." * 53
-"""The form of a hash that no password is known for."""
 
 _how: dict[str, Any] = {"rounds": 12, "pool": HashPool()}
 
@@ -75,7 +73,7 @@ def check_password(text: str, stored: str | None) -> bool:
     exists (A9). Raises Unavailable when too many wait.
     """
     known = stored is not None and _HASH.fullmatch(stored) is not None
-    against = stored if known else _NOBODY.format(_how["rounds"])
+    against = stored if known else _nobody()
     fits: bool = _how["pool"].run(_matches, text, against)
     return fits and known
 
@@ -117,7 +115,16 @@ def _hash(text: str, rounds: int) -> str:
 def _matches(text: str, stored: str) -> bool:
     secret = _bytes(text)
     secret = _digest(secret) if stored.startswith(DIGESTED) else secret[:MAX_BYTES]
-    return bcrypt.checkpw(secret, stored.removeprefix(DIGESTED).encode())
+    try:
+        return bcrypt.checkpw(secret, stored.removeprefix(DIGESTED).encode())
+    except ValueError:  # it has the form of a hash only: the work is done in vain
+        bcrypt.checkpw(secret, _nobody().encode())
+        return False
+
+
+def _nobody() -> str:
+    """A hash that no password is known for."""
+    return f"$2b${_how['rounds']:02}${'.' * 53}"
 
 
 def _digest(secret: bytes) -> bytes:

@@ -11,6 +11,7 @@ import hmac
 import io
 import logging
 import time
+from enum import Enum
 
 import pyotp
 import segno
@@ -26,6 +27,15 @@ log = logging.getLogger(__name__)
 STEP_S = 30
 DIGITS = 6
 SECRET_LENGTH = 32
+
+
+class Code(Enum):
+    """What a code that somebody gave turns out to be."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    USED = "used"
+    """Right for a time step that is over, because this code or a later one was accepted."""
 
 
 def start_enrolment(user: User) -> str:
@@ -51,7 +61,7 @@ def secret_of(user: User) -> str | None:
         return None
 
 
-def accept_code(user: User, code: str) -> bool:
+def accept_code(user: User, code: str) -> Code:
     """Whether `code` is right now; if so, remember it so that it is never accepted again (A7).
 
     The steps before and after the current one count as well. The first accepted code confirms a
@@ -59,7 +69,7 @@ def accept_code(user: User, code: str) -> bool:
     """
     secret = secret_of(user)
     if secret is None:
-        return False
+        return Code.WRONG
     text = code.replace(" ", "").zfill(DIGITS)
     now = int(time.time()) // STEP_S
     last = -1 if user.otp_last_step is None else user.otp_last_step
@@ -67,15 +77,16 @@ def accept_code(user: User, code: str) -> bool:
     fits = [
         step
         for step in (now - 1, now, now + 1)
-        if hmac.compare_digest(generator.at(step).encode(), text.encode()) and step > last
+        if hmac.compare_digest(generator.at(step).encode(), text.encode())
     ]
-    if not fits:
-        return False
-    user.otp_last_step = fits[0]
+    unused = [step for step in fits if step > last]
+    if not unused:
+        return Code.USED if fits else Code.WRONG
+    user.otp_last_step = unused[0]
     user.otp_confirmed = True
     if user.otp_secret == secret:
         user.otp_secret = _vault().encrypt(secret.encode()).decode()
-    return True
+    return Code.RIGHT
 
 
 def uri(user: User, secret: str) -> str:

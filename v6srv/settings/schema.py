@@ -28,6 +28,7 @@ _SHORTEST_TOKEN_S = 1800
 _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
 
 QUEUES = ("amqp", "amqps", "redis", "rediss")
+REDIS = ("redis://", "rediss://")
 
 
 class SettingsError(Invalid):
@@ -321,11 +322,14 @@ class Settings(_Part):
     hash_queue: int = Field(64, ge=1)
     """Passwords that may wait to be hashed; beyond, the answer is 503 with `Retry-After`."""
     login_rate_limit: str = "20 per 15 minutes"
-    """Failed logins of one address for one account; empty: no limit. Lock-out of the account
+    """How many logins of one address into one account may fail before further ones are answered
+    with 429: a number, `per`, and a time; several are separated by `;`. Empty or `off`: no limit.
+    The same holds for an address and a wrong key of a node. The lock-out of the account
     (`password_policy`) is apart from this."""
     rate_limit_uri: SecretStr | None = None
-    """redis:// URL where failed logins are counted when several processes share them; unset: the
-    message queue if that is Redis, else each process counts for itself."""
+    """redis:// URL where failed logins and recovery mails are counted when several processes share
+    them; unset: the message queue if that is Redis, else each process counts for itself. Each also
+    does so, from zero, while Redis does not answer."""
     clock_leeway_s: int = Field(300, ge=0)
     """How far the clocks of two processes may differ before one refuses the other's tokens."""
     cors_origins: Words = ("*",)
@@ -363,6 +367,32 @@ class Settings(_Part):
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
 
+    @field_validator("login_rate_limit", mode="before")
+    @classmethod
+    def _off_is_empty(cls, value: object) -> object:
+        text = "" if value is False else str(value).strip()
+        return "" if text.lower() == "off" else text
+
+    @field_validator("login_rate_limit")
+    @classmethod
+    def _is_a_limit(cls, value: str) -> str:
+        from limits import parse_many  # takes a while, and most settings leave this alone
+
+        try:
+            useless = [limit for limit in parse_many(value) if limit.amount < 1] if value else []
+        except ValueError:
+            useless = [value]
+        if useless:
+            raise ValueError("is no limit such as `20 per 15 minutes`; `off` for none")
+        return value
+
+    @field_validator("rate_limit_uri")
+    @classmethod
+    def _is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(REDIS):
+            raise ValueError(f"must start with one of {', '.join(REDIS)}")
+        return value
+
     @field_validator("rabbitmq_uri")
     @classmethod
     def _is_a_queue(cls, value: SecretStr | None) -> SecretStr | None:
@@ -391,6 +421,14 @@ class Settings(_Part):
     def message_queue(self) -> str | None:
         """amqp:// or redis:// URL that several server processes share."""
         return self.rabbitmq_uri.get_secret_value() if self.rabbitmq_uri else None
+
+    @property
+    def rate_limit_store(self) -> str | None:
+        """redis:// URL where several processes count failed logins together."""
+        if self.rate_limit_uri:
+            return self.rate_limit_uri.get_secret_value()
+        queue = self.message_queue
+        return queue if queue and queue.startswith(REDIS) else None
 
     @property
     def token_expires_s(self) -> int:
