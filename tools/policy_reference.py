@@ -27,7 +27,7 @@ Generated from the code and `policies/` by `make docs`; do not edit.
 
 A line of a CSV file grants or denies:
 
-```
+```text
 p, subject, resource, scope, operation, condition, effect
 p, subject, resource, scope, operation, condition, effect, valid_from=2026-06-01, valid_until=2026-06-30T18:00:00+02:00
 g, member, role
@@ -43,7 +43,7 @@ counts from `valid_from` on and until just before `valid_until`. A day without a
 until its end. They become part of the condition, as `timeMatch('<from>', '<until>')`.
 
 Changed files go live by themselves when they are valid, within a second; otherwise the old policy stays, and the log,
-`/health` and `/policy` say what is wrong.
+`/api/health` and `/api/policy` say what is wrong.
 """
 
 _TYPES = {int: "number", str: "text", bool: "true or false"}

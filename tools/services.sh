@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests talk to: PostgreSQL, Redis and RabbitMQ. Installs what is missing (Debian and
+# What the tests talk to: PostgreSQL, Redis, RabbitMQ, and nginx if possible. Installs what is missing (Debian and
 # Ubuntu, as root) and starts what does not answer. Nothing happens when all of it is there.
 #
 # PostgreSQL is only installed: when the standard port answers no test login, tests/postgres.py
@@ -16,6 +16,7 @@ missing=()
 answers 5432 || has_postgres || missing+=(postgresql)
 answers 6379 || command -v redis-server >/dev/null || missing+=(redis-server)
 answers 5672 || command -v rabbitmq-server >/dev/null || missing+=(rabbitmq-server)
+command -v curl >/dev/null || missing+=(curl)
 
 if ((${#missing[@]})); then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -26,6 +27,15 @@ if ((${#missing[@]})); then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq </dev/null
   apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
+fi
+
+# The documented proxy is tried where nginx is there or can be had; elsewhere that test is skipped.
+if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null ||
+    ! RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      nginx-light </dev/null >&2; then
+    say "nginx is not installed: its documented configuration will not be tried"
+  fi
 fi
 
 # start NAME PORT COMMAND...: run the command, then wait until the port answers.

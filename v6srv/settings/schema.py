@@ -264,7 +264,8 @@ class Settings(_Part):
     port: int = Field(5000, ge=1, le=65535)
     """The port to listen on."""
     api_path: str = "/api"
-    """What all REST paths begin with. Socket.IO is at `/socket.io`, whatever this is."""
+    """What all REST paths begin with; the documentation writes `/api`. Socket.IO is at
+    `/socket.io`, whatever this is."""
     uri: str = Field("sqlite:///v6srv.sqlite", repr=False)
     """The database: `postgresql://user:password@host/database` or `sqlite:///file`; a relative file
     is in the folder of the instance. Several processes need PostgreSQL."""
@@ -286,8 +287,7 @@ class Settings(_Part):
     database: DatabaseLimits = DatabaseLimits()
     http: Http = Http()
     metrics: Flag = False
-    """Whether `/metrics` is served below `api_path`, to anybody who can reach the server: numbers,
-    no names."""
+    """Whether `/api/metrics` is served, to anybody who can reach the server: numbers, no names."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0)

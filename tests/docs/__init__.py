@@ -1,0 +1,1 @@
+"""The documentation: its commands are run, its samples checked, its links followed."""

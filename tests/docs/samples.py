@@ -1,0 +1,162 @@
+"""How each kind of sample in the documentation is checked: `CHECKS[kind](block, empty folder)`."""
+
+import ast
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from sqlalchemy import create_engine
+
+from tests.docs import proxy
+from tests.docs.pages import ROOT, Block
+from tests.wire.station import PYTHON as CLIENT_PYTHON
+from v6srv.cli.main import cli
+from v6srv.db import Base
+from v6srv.settings import load
+
+_NODE_CONFIGURATION = """
+import sys, docker, yaml
+docker.from_env = lambda *_args, **_kwargs: None  # the node's packages look for an engine
+from schema import Schema
+from vantage6.cli.configuration_manager import NodeConfiguration
+keys = yaml.safe_load(sys.stdin)["application"]
+Schema(NodeConfiguration.VALIDATORS, ignore_extra_keys=True).validate(keys)
+"""
+
+
+def run(command: list[str], folder: Path, **more: Any) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        **more,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def _needs(program: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if not found:
+        pytest.skip(f"{program} is not installed: this sample is not checked")
+    return found
+
+
+def _shell(block: Block, folder: Path) -> None:
+    """The shell can read it; our own commands, options and files in it exist."""
+    run(["bash", "-n"], folder, input=block.text)
+    for line in block.text.splitlines():
+        words = [word for word in shlex.split(line, comments=True) if "=" not in word]
+        for word in words:
+            if word.startswith(("bench/", "examples/", "docs/", "tests/", "tools/")):
+                assert (ROOT / word).exists(), f"{block}: {word}"
+        if words and Path(words[0]).name == "v6srv":
+            _command(block, words[1:])
+
+
+def _command(block: Block, words: list[str]) -> None:
+    command: click.Command = cli
+    for word in words:
+        known = {
+            option for param in command.params for option in (*param.opts, *param.secondary_opts)
+        }
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            assert word in command.commands, f"{block}: {word}"
+            command = command.commands[word]
+        elif word.startswith("-"):
+            assert word in {*known, "--help"}, f"{block}: {command.name} {word}"
+
+
+def _python(block: Block, _folder: Path) -> None:
+    ast.parse(textwrap.dedent(block.text))
+
+
+def _json(block: Block, _folder: Path) -> None:
+    json.loads(block.text)
+
+
+def _sql(block: Block, _folder: Path) -> None:
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"EXPLAIN {block.text}")
+    engine.dispose()
+
+
+def _configuration(block: Block, folder: Path) -> None:
+    file = folder / "server.yaml"
+    file.write_text(block.text)
+    assert load(file, environ={"V6SRV_INSTANCE": str(folder)}).config_file == file
+
+
+def _import(block: Block, folder: Path) -> None:
+    (folder / "import.yaml").write_text(block.text)
+    environment = {
+        **os.environ,
+        "V6SRV_INSTANCE": str(folder / "instance"),
+        "V6SRV_PASSWORD_ROUNDS": "4",
+    }
+    run([sys.executable, "-m", "v6srv", "import", "import.yaml"], folder, env=environment)
+
+
+def _node(block: Block, folder: Path) -> None:
+    run([str(CLIENT_PYTHON), "-c", _NODE_CONFIGURATION], folder, input=block.text)
+
+
+def _compose(block: Block, folder: Path) -> None:
+    content = yaml.safe_load(block.text)
+    assert {"services"} <= set(content) <= {"services", "volumes", "networks"}, content
+    for service in content["services"].values():
+        for name, value in service.get("environment", {}).items():
+            assert isinstance(value, str), f"{name}: only text is passed on as it stands"
+
+
+def _prometheus(block: Block, _folder: Path) -> None:
+    for group in yaml.safe_load(block.text)["groups"]:
+        for alert in group["rules"]:
+            assert {"alert", "expr"} <= set(alert)
+
+
+def _unit(block: Block, folder: Path) -> None:
+    """As systemd reads it; programs and accounts of the sample exist on no machine of ours."""
+    analyze = _needs("systemd-analyze")
+    text = block.text.replace("/opt/v6srv/bin/v6srv", "/bin/true")
+    (folder / "v6srv.service").write_text(text)
+    printed = run([analyze, "verify", "--man=no", str(folder / "v6srv.service")], folder)
+    ours = [line for line in printed.splitlines() if "v6srv.service" in line]
+    assert ours == []
+
+
+def _nginx(block: Block, folder: Path) -> None:
+    nginx = _needs("nginx")
+    run([nginx, "-t", "-q", "-c", str(proxy.configuration(block.text, folder))], folder)
+
+
+CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
+    "sh elsewhere": _shell,
+    "python fragment": _python,
+    "json": _json,
+    "sql": _sql,
+    "yaml configuration": _configuration,
+    "yaml import": _import,
+    "yaml node": _node,
+    "yaml compose": _compose,
+    "yaml alerts": _prometheus,
+    "ini": _unit,
+    "nginx": _nginx,
+}
+"""Lines and tests of policies are checked together, in test_policies.py."""

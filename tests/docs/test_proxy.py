@@ -1,0 +1,71 @@
+"""The nginx of docs/operations.md, in front of a real server: what nodes and users need passes."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import requests
+import socketio
+
+from tests.docs import proxy
+from tests.docs.pages import ROOT, blocks
+from tests.live import LiveServer, live_server
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
+pytestmark = pytest.mark.skipif(
+    not NGINX, reason="nginx is not installed: its documented configuration is not tried"
+)
+[SAMPLE] = [
+    block.text for block in blocks(ROOT / "docs" / "operations.md") if block.kind == "nginx"
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server("-m", "v6srv", "serve", V6SRV_TRUSTED_PROXIES="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxy.Proxy]:
+    assert NGINX
+    with proxy.running(NGINX, SAMPLE, tmp_path_factory.mktemp("nginx"), server.port) as running:
+        yield running
+
+
+def test_answers_are_not_compressed(front: proxy.Proxy) -> None:
+    answer = requests.get(
+        f"{front.url}/apispec_1.json",
+        headers={"Accept-Encoding": "gzip, br"},
+        verify=str(front.certificate),
+        timeout=10,
+    )
+    assert answer.status_code == 200
+    assert "Content-Encoding" not in answer.headers
+    assert len(answer.content) == int(answer.headers["Content-Length"])
+
+
+def test_large_bodies_pass(server: LiveServer, front: proxy.Proxy) -> None:
+    """A body of 5 MB gets an answer of the server, nginx refuses more than 1 MB by default."""
+    answer = requests.post(
+        f"{front.url}/api/task",
+        json={"name": "x" * 5_000_000},
+        headers=server.login(),
+        verify=str(front.certificate),
+        timeout=30,
+    )
+    assert answer.status_code == 400
+    assert isinstance(answer.json()["msg"], str)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_sockets_pass(server: LiveServer, front: proxy.Proxy, transport: str) -> None:
+    session = requests.Session()
+    session.trust_env = False  # it may name authorities, which this certificate has none of
+    client = socketio.Client(http_session=session, ssl_verify=False)
+    client.connect(front.url, headers=server.login(), namespaces=["/tasks"], transports=[transport])
+    try:
+        assert client.transport() == transport
+        assert client.namespaces.keys() == {"/tasks"}
+    finally:
+        client.disconnect()
