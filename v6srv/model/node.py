@@ -59,8 +59,15 @@ class Node(Account):
         return bool(session.scalar(query))
 
 
+RESTRICTIONS = ("allowed_users", "allowed_orgs")
+"""The keys of what nodes share that say who may send them tasks."""
+
+
 class NodeConfig(Queries, Base):
-    """One value of what a connected node shares of its configuration (realtime.md 6)."""
+    """One value of what a connected node shares of its configuration (realtime.md 6).
+
+    A node that goes leaves its restrictions here: they hold until it tells others (ADR 10).
+    """
 
     __tablename__ = "nodeconfig"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -71,5 +78,7 @@ class NodeConfig(Queries, Base):
     )
     key: Mapped[str | None] = mapped_column(Text)
     value: Mapped[str | None] = mapped_column(Text)
+    live: Mapped[bool] = mapped_column(default=True, server_default="1")
+    """A socket shares it now; otherwise it is what the node said last, and on no wire."""
 
     node: Mapped[Node | None] = relationship(back_populates="config")

@@ -67,9 +67,14 @@ Rule.user_ids = on_wire(
 
 # --- node
 Node.config_rows = on_wire(
-    rows_of(NodeConfig.id, NodeConfig.key, NodeConfig.value, where=NodeConfig.node_id == _node.c.id)
+    rows_of(
+        NodeConfig.id,
+        NodeConfig.key,
+        NodeConfig.value,
+        where=and_(NodeConfig.node_id == _node.c.id, NodeConfig.live),
+    )
 )
-"""`[id, key, value]` of each shared value."""
+"""`[id, key, value]` of each value that is shared now."""
 
 # --- task
 _child = _task.alias("child")
@@ -117,7 +122,9 @@ Task.last_finished_at = on_wire(
 
 # --- result
 _config_ids = (
-    select(json_rows(NodeConfig.id)).where(NodeConfig.node_id == _node.c.id).scalar_subquery()
+    select(json_rows(NodeConfig.id))
+    .where(NodeConfig.node_id == _node.c.id, NodeConfig.live)
+    .scalar_subquery()
 )
 _executing = _task.alias("executing")
 Result.node_rows = on_wire(

@@ -17,7 +17,7 @@ class Departures:
 
     def __init__(self, socketio: SocketIO) -> None:
         self._socketio = socketio
-        self._queue: deque[str] = deque()
+        self._queue: deque[tuple[str, float | None]] = deque()
         self._wake = None
 
     def start(self, background: Background) -> None:
@@ -25,9 +25,9 @@ class Departures:
         self._wake = background.event()
         background.repeat(self.work_off, every_s=1.0, wake=self._wake)
 
-    def add(self, sid: str) -> None:
-        """The socket `sid` is gone."""
-        self._queue.append(sid)
+    def add(self, sid: str, unseen_s: float | None = None) -> None:
+        """The socket `sid` is gone; with `unseen_s`, if nobody confirmed it for so long."""
+        self._queue.append((sid, unseen_s))
         if self._wake is None:
             self.work_off()
         else:
@@ -36,8 +36,8 @@ class Departures:
     def work_off(self) -> None:
         """Take everybody in the queue off the books and announce nodes that went offline."""
         while self._queue:
-            self.depart(self._queue.popleft())
+            self.depart(*self._queue.popleft())
 
-    def depart(self, sid: str) -> None:
+    def depart(self, sid: str, unseen_s: float | None = None) -> None:
         """Take one socket off the books. What fails here is found by the heartbeat."""
-        broadcast.node_offline(self._socketio, presence.disconnected(sid))
+        broadcast.node_offline(self._socketio, presence.disconnected(sid, unseen_s))

@@ -1,6 +1,9 @@
 """The sockets of this process: who each one is, and the rooms it is in."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flask_socketio import SocketIO
@@ -8,6 +11,7 @@ from flask_socketio import SocketIO
 from v6srv.identity.tokens import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.service.presence import Entries
 from v6srv.vocabulary import PrincipalKind
 
 
@@ -23,14 +27,35 @@ class Seat:
     settled: bool = False
     """Its rooms have been decided once; until then its connect handler is at work."""
     gone: bool = False
+    heard_at: float = field(default_factory=time.monotonic)
+    """When it came, or last pinged; monotonic, as the next."""
     pinged_at: float = float("-inf")
-    """Monotonic time of the last ping that was written."""
+    """When the last ping came that was written."""
+    came_at: float = field(default_factory=time.monotonic)
+    tells: bool = True
+    """It may still tell what it shares."""
+    shared: Entries | None = None
+    """What its node shares, as it said last on this socket."""
+    unsaved: frozenset[str] = frozenset()
+    """What the database could not take when it was said: see `presence.Live`."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def saving(self, what: str) -> Iterator[None]:
+        """While `what` is written; if that fails the next heartbeat does it."""
+        self.unsaved |= {what}
+        yield
+        self.unsaved -= {what}
 
     @property
     def account_id(self) -> int:
         """The user or node."""
         return self.claims.account_id
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether this is a node that may still tell what it shares, and did not yet."""
+        return self.is_node and self.tells and self.shared is None
 
     @property
     def is_node(self) -> bool:

@@ -23,6 +23,8 @@ from v6srv.vocabulary import PrincipalKind
 log = logging.getLogger(__name__)
 
 PING_AT_MOST_EVERY_S = 1.0
+SHARES_WITHIN_S = 300.0
+"""A node that has said nothing of its configuration for so long after it came shares nothing."""
 LONGEST_LOGGED = 200
 
 
@@ -143,16 +145,28 @@ class TasksNamespace(Namespace):
             log.exception("%s of account %d failed", event, seat.account_id)
 
     def _ping(self, seat: Seat, _payload: Any) -> None:
-        now = time.monotonic()
+        now = seat.heard_at = time.monotonic()
         if now - seat.pinged_at < PING_AT_MOST_EVERY_S:
             return
-        broadcast.node_online(self._io, presence.pinged(seat.account_id))
+        with seat.saving("ping"):
+            broadcast.node_online(self._io, presence.pinged(seat.account_id))
         seat.pinged_at = now
+        if seat.says_nothing and now - seat.came_at > SHARES_WITHIN_S:
+            presence.forget_restrictions(seat.account_id)
+            seat.tells = False
 
     def _node_info_update(self, seat: Seat, payload: Any) -> None:
         if not seat.is_node:
             raise Invalid("only nodes share their configuration")
-        presence.share(seat.account_id, node_info.entries(payload))
+        try:
+            seat.shared = tuple(node_info.entries(payload))
+        except Invalid:
+            seat.tells = False
+            if unread := node_info.restrictions_in(payload):
+                presence.close_to_everybody(seat.account_id, unread)
+            raise
+        with seat.saving("share"):
+            presence.share(seat.account_id, seat.shared)
 
     def _algorithm_status_change(self, seat: Seat, payload: Any) -> None:
         if not seat.is_node:

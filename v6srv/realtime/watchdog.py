@@ -1,6 +1,7 @@
 """Notices nodes that fell silent and sockets whose server process died (S18, S30)."""
 
 import logging
+import time
 
 from flask_socketio import SocketIO
 
@@ -10,16 +11,22 @@ from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.seats import Seat, Seats
 from v6srv.service import presence
+from v6srv.service.presence import Live
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0
 UNCONFIRMED_S = 60.0
 """A socket whose process missed this many seconds of heartbeats is gone."""
+OUT_OF_TOUCH_S = 30.0
+"""Without a heartbeat for so long this process was cut off, and perhaps others with it."""
 
 
 class Watchdog:
-    """May run in every process: each finding is claimed in the database before it is announced."""
+    """May run in every process: each finding is claimed in the database before it is announced.
+
+    After the database was away nobody is judged until everybody had time to report.
+    """
 
     def __init__(
         self,
@@ -32,6 +39,8 @@ class Watchdog:
         self._seats = seats
         self._departures = departures
         self._silent_s = silent_s
+        self._beaten_at = time.monotonic()
+        self._in_touch_since = float("-inf")
 
     def start(self, background: Background) -> None:
         """Start the loops. Nodes get one period to come back after a restart."""
@@ -40,6 +49,8 @@ class Watchdog:
 
     def look_for_silent_nodes(self) -> None:
         """Nodes that are online and were not heard of for a whole period go offline."""
+        if not self._in_touch_for(self._silent_s):
+            return
         for card in presence.time_out_nodes(self._silent_s):
             log.warning("node %d is silent: marked offline", card.id)
             broadcast.node_offline(self._socketio, card)
@@ -49,13 +60,36 @@ class Watchdog:
         for seat in self._seats.all():
             if seat.settled and not self._alive(seat):
                 self._end(seat)
-        for sid in presence.heartbeat(self._live, self._connecting):
+        beat = presence.heartbeat(self._live, self._connecting)
+        self._note_beat()
+        for sid, told in beat.saved.items():
+            seat = self._seats.get(sid)
+            if seat is not None and seat.shared is told.shared:
+                seat.unsaved -= told.unsaved
+        for card in beat.back:
+            broadcast.node_online(self._socketio, card)
+        for sid in beat.dead:
             self._departures.add(sid)
-        for sid in presence.stale_sockets(UNCONFIRMED_S):
-            self._departures.add(sid)
+        if self._in_touch_for(OUT_OF_TOUCH_S):
+            for sid in presence.stale_sockets(UNCONFIRMED_S):
+                self._departures.add(sid, unseen_s=UNCONFIRMED_S)
 
-    def _live(self) -> dict[str, int]:
-        return {seat.sid: seat.account_id for seat in self._seats.all() if seat.settled}
+    def _note_beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten_at > OUT_OF_TOUCH_S:
+            self._in_touch_since = now
+        self._beaten_at = now
+
+    def _in_touch_for(self, seconds: float) -> bool:
+        return time.monotonic() - self._in_touch_since >= seconds
+
+    def _live(self) -> dict[str, Live]:
+        return {seat.sid: self._report(seat) for seat in self._seats.all() if seat.settled}
+
+    def _report(self, seat: Seat) -> Live:
+        heard_s = time.monotonic() - seat.heard_at
+        silent = seat.is_node and heard_s >= self._silent_s
+        return Live(seat.account_id, heard_s, silent, seat.shared, seat.unsaved)
 
     def _connecting(self) -> set[str]:
         return {seat.sid for seat in self._seats.all() if not seat.settled}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from v6srv.errors import Invalid
+from v6srv.model.node import RESTRICTIONS
 
 MAX_VALUES = 1000
 MAX_KEY = 200
@@ -26,6 +27,11 @@ def entries(info: Any) -> list[tuple[str, str | None]]:
             raise Invalid(f"node info has more than {MAX_VALUES} values")
         rows.append(row)
     return rows
+
+
+def restrictions_in(info: Any) -> list[str]:
+    """The keys of a `node_info_update`, readable or not, that say who may send tasks."""
+    return [key for key in RESTRICTIONS if isinstance(info, dict) and info.get(key)]
 
 
 def _rows(info: dict[Any, Any]) -> Iterator[tuple[str, str | None]]:

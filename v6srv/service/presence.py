@@ -2,6 +2,9 @@
 
 These flows belong to sockets and background tasks, not to a request: each is one transaction of
 its own and ends the session.
+
+What a node shares is on the wire while a socket shares it. Its restrictions, which say who may
+send it tasks, stay in force when it goes, until it tells others (ADR 10).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -9,15 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, exists, insert, or_, select, update
+from sqlalchemy import CursorResult, case, delete, exists, insert, or_, select, update
 
 from v6srv.db import database_now, session, writing
 from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
+from v6srv.model.node import RESTRICTIONS
 from v6srv.service.events import collaboration_room, organization_room, process_id
 
 ONLINE = "online"
 OFFLINE = "offline"
+LATE_S = 30.0
+"""A process that has not confirmed its sockets for so long may be cut off from the database, and
+cannot write down that its nodes are well."""
+
+RENEW_AT_ONCE = 100
+"""Sockets that are written in one transaction."""
+
+Entries = tuple[tuple[str, str | None], ...]
+"""Keys and values of what a node shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,33 @@ class NodeCard:
         return rooms
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live socket as its process knows it, for when the database does not."""
+
+    account_id: int
+    heard_s: float = 0.0
+    """Seconds since its node was last heard."""
+    silent: bool = False
+    """It has not been heard for so long that its node does not count as online."""
+    shared: Entries | None = None
+    """What it shares; None: it has not said."""
+    unsaved: frozenset[str] = frozenset()
+    """What could not be written when it was said: `ping`, `share`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat found."""
+
+    dead: tuple[str, ...]
+    """Sockets that this process is said to have and has not."""
+    back: tuple[NodeCard, ...]
+    """Nodes that are online again."""
+    saved: Mapping[str, Live]
+    """The sockets of which the database knows everything again."""
+
+
 def connected(sid: str, account_id: int) -> NodeCard | None:
     """A socket of a user or node is there. Returns the card of a node, None for a user.
 
@@ -58,11 +98,15 @@ def connected(sid: str, account_id: int) -> NodeCard | None:
         return _card(account_id)
 
 
-def disconnected(sid: str) -> NodeCard | None:
+def disconnected(sid: str, unseen_s: float | None = None) -> NodeCard | None:
     """A socket is gone. With its last one an account goes offline, and a node's info with it.
 
-    Returns the card of a node that was online until now, otherwise None.
+    With `unseen_s`, only if its process has not confirmed it for so many seconds. Returns the card
+    of a node that was online until now, otherwise None.
     """
+    ended = SocketConnection.sid == sid
+    if unseen_s is not None:
+        ended &= SocketConnection.seen_at < database_now(ago_s=unseen_s)
     with _transaction():
         account_id = session.scalar(
             select(SocketConnection.account_id).where(SocketConnection.sid == sid)
@@ -70,11 +114,11 @@ def disconnected(sid: str) -> NodeCard | None:
         if account_id is None:
             return None
         session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
-        if not _rows(delete(SocketConnection).where(SocketConnection.sid == sid)):
-            return None  # another process was quicker
+        if not _rows(delete(SocketConnection).where(ended)):
+            return None  # another process was quicker, or it was confirmed after all
         if session.scalar(select(exists().where(SocketConnection.account_id == account_id))):
             return None
-        session.execute(delete(NodeConfig).where(NodeConfig.node_id == account_id))
+        _stop_sharing(account_id)
         was_online = _rows(
             update(Account)
             .where(Account.id == account_id, Account.status == ONLINE)
@@ -86,48 +130,67 @@ def disconnected(sid: str) -> NodeCard | None:
 def pinged(account_id: int) -> NodeCard | None:
     """The account is alive. Returns the card of a node that was not online until now."""
     with _transaction():
-        before = session.scalar(
-            select(Account.status).where(Account.id == account_id).with_for_update()
-        )
-        found = _set_online(account_id)
-        return _card(account_id) if found and before != ONLINE else None
+        before = _locked(account_id)
+        if before is None:
+            return None
+        _set_online(account_id)
+        return _card(account_id) if before.status != ONLINE else None
 
 
 def share(node_id: int, entries: Iterable[tuple[str, str | None]]) -> bool:
     """Replace what a node shares of its configuration. False when there is no such node."""
     with _transaction():
-        locked = select(Account.id).where(Account.id == node_id).with_for_update()
-        if session.scalar(locked) is None:
+        if _locked(node_id) is None:
             return False
-        session.execute(delete(NodeConfig).where(NodeConfig.node_id == node_id))
-        rows = [{"node_id": node_id, "key": key, "value": value} for key, value in entries]
-        if rows:
-            session.execute(insert(NodeConfig), rows)
+        _share(node_id, entries)
         return True
 
 
-def heartbeat(
-    live: Callable[[], Mapping[str, int]], connecting: Callable[[], Collection[str]]
-) -> list[str]:
-    """Tell the other processes which sockets of this one are alive.
+def close_to_everybody(node_id: int, restrictions: Iterable[str]) -> None:
+    """A node told who may send it tasks, under these keys, and nobody can read it.
 
-    `live` gives sid -> account id; a row of theirs that was lost meanwhile is written again.
-    `connecting` are sids that may or may not have a row yet. Both are asked after the rows were
-    read. Returns the sids this process is said to have and has not.
+    What it said before stays in force; a node of which nothing is known takes no tasks of users
+    until it says something else.
     """
     with _transaction():
-        mine = SocketConnection.process == process_id()
+        if _locked(node_id) is None or session.scalar(select(_restricts(node_id))):
+            return
+        session.add_all(NodeConfig(node_id=node_id, key=key, live=False) for key in restrictions)
+
+
+def forget_restrictions(node_id: int) -> None:
+    """A connected node shares nothing: what it said before it went holds no more."""
+    with _transaction():
+        _rows(delete(NodeConfig).where(NodeConfig.node_id == node_id, ~NodeConfig.live))
+
+
+def heartbeat(
+    live: Callable[[], Mapping[str, Live]], connecting: Callable[[], Collection[str]]
+) -> Beat:
+    """Tell the other processes which sockets of this one are alive.
+
+    `live` gives sid -> socket; what the database has lost or missed of it is written again.
+    `connecting` are sids that may or may not have a row yet. Both are asked after the rows were
+    read.
+    """
+    mine = SocketConnection.process == process_id()
+    with _transaction():
         stored = set(session.scalars(select(SocketConnection.sid).where(mine)))
         session.execute(update(SocketConnection).where(mine).values(seen_at=database_now()))
         alive = live()
-        known = alive.keys() | set(connecting())
+        dead = stored - alive.keys() - set(connecting())
         # Once more: some came since the first look.
-        missing = alive.keys() - stored
-        missing -= set(session.scalars(select(SocketConnection.sid).where(mine)))
-        for sid in missing:
-            if _set_online(alive[sid], seen=False):
-                session.add(_socket(sid, alive[sid]))
-        return sorted(stored - known)
+        stored |= set(session.scalars(select(SocketConnection.sid).where(mine)))
+    back: list[NodeCard | None] = []
+    lost = {sid: one for sid, one in alive.items() if sid not in stored or one.unsaved}
+    in_order = sorted(lost, key=lambda sid: (lost[sid].account_id, sid))  # of locks
+    for start in range(0, len(in_order), RENEW_AT_ONCE):
+        with _transaction():
+            back += [
+                _renew(sid, lost[sid], sid in stored)
+                for sid in in_order[start : start + RENEW_AT_ONCE]
+            ]
+    return Beat(tuple(sorted(dead)), tuple(card for card in back if card), lost)
 
 
 def stale_sockets(unseen_s: float) -> list[str]:
@@ -144,9 +207,14 @@ def stale_sockets(unseen_s: float) -> list[str]:
 def time_out_nodes(silent_s: float) -> list[NodeCard]:
     """Mark nodes offline that nothing was heard of for `silent_s` seconds, or ever.
 
+    A node stays as it is while a process that may have heard it is late (`LATE_S`).
     Returns their cards. Of several processes that do this at once only one gets each card.
     """
     limit = database_now(ago_s=silent_s)
+    unsure = exists().where(
+        SocketConnection.account_id == Account.id,
+        SocketConnection.seen_at < database_now(ago_s=LATE_S),
+    )
     with _transaction():
         silent = list(
             session.scalars(
@@ -155,6 +223,7 @@ def time_out_nodes(silent_s: float) -> list[NodeCard]:
                     Account.type == "node",
                     Account.status == ONLINE,
                     or_(Account.last_seen.is_(None), Account.last_seen < limit),
+                    ~unsure,
                 )
                 .values(status=OFFLINE)
                 .returning(Account.id)
@@ -171,11 +240,55 @@ def _socket(sid: str, account_id: int) -> SocketConnection:
     )
 
 
-def _set_online(account_id: int, seen: bool = True) -> bool:
-    values: dict[str, Any] = {"status": ONLINE}
-    if seen:
-        values["last_seen"] = database_now()
-    return bool(_rows(update(Account).where(Account.id == account_id).values(**values)))
+def _set_online(account_id: int, heard_s: float = 0.0) -> bool:
+    heard: Any = database_now(ago_s=heard_s)
+    if heard_s:  # it may have been seen since, by another process
+        heard = case((Account.last_seen > heard, Account.last_seen), else_=heard)
+    online = update(Account).where(Account.id == account_id)
+    return bool(_rows(online.values(status=ONLINE, last_seen=heard)))
+
+
+def _locked(account_id: int) -> Any:
+    """The id and status of an account, its row locked; None when there is no such account."""
+    query = select(Account.id, Account.status).where(Account.id == account_id)
+    return session.execute(query.with_for_update()).one_or_none()
+
+
+def _renew(sid: str, socket: Live, has_row: bool) -> NodeCard | None:
+    """Write what the database does not know of a live socket; the card of a node that is back."""
+    account = _locked(socket.account_id)
+    if account is None:
+        return None
+    if not has_row:
+        session.add(_socket(sid, account.id))
+    if socket.shared is not None and ("share" in socket.unsaved or not _shares(account.id)):
+        _share(account.id, socket.shared)
+    if socket.silent:
+        return None
+    _set_online(account.id, socket.heard_s)
+    return _card(account.id) if account.status != ONLINE else None
+
+
+def _share(node_id: int, entries: Iterable[tuple[str, str | None]]) -> None:
+    session.execute(delete(NodeConfig).where(NodeConfig.node_id == node_id))
+    rows = [{"node_id": node_id, "key": key, "value": value} for key, value in entries]
+    if rows:
+        session.execute(insert(NodeConfig), rows)
+
+
+def _stop_sharing(node_id: int) -> None:
+    of_node = NodeConfig.node_id == node_id
+    _rows(delete(NodeConfig).where(of_node, NodeConfig.key.not_in(RESTRICTIONS)))
+    _rows(update(NodeConfig).where(of_node).values(live=False))
+
+
+def _shares(node_id: int) -> bool:
+    live = exists().where(NodeConfig.node_id == node_id, NodeConfig.live)
+    return bool(session.scalar(select(live)))
+
+
+def _restricts(node_id: int) -> Any:
+    return exists().where(NodeConfig.node_id == node_id, NodeConfig.key.in_(RESTRICTIONS))
 
 
 def _card(account_id: int) -> NodeCard | None:

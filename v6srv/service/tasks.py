@@ -11,6 +11,7 @@ from v6srv.authz.principal import Principal
 from v6srv.db import json_rows, session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
+from v6srv.model.node import RESTRICTIONS
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
@@ -19,7 +20,6 @@ KILLED = ResultStatus.KILLED.value
 PENDING = ResultStatus.PENDING.value
 
 _node = Node.__table__.c
-_ALLOWED = ("allowed_users", "allowed_orgs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Organization:
     is_member: bool
     node_id: int | None
     policy: Sequence[tuple[int, str, str | None]]
-    """`[id, key, value]` of what the node shares on who may start tasks; empty: no limits."""
+    """`[id, key, value]` of what the node said last on who may start tasks; empty: no limits."""
 
 
 # --- start
@@ -86,7 +86,7 @@ def _organizations(collaboration_id: int, ids: Collection[int | None]) -> dict[i
     """The organizations with these ids, members or not, in one query."""
     shared = (
         select(json_rows(NodeConfig.id, NodeConfig.key, NodeConfig.value))
-        .where(NodeConfig.node_id == _node.id, NodeConfig.key.in_(_ALLOWED))
+        .where(NodeConfig.node_id == _node.id, NodeConfig.key.in_(RESTRICTIONS))
         .scalar_subquery()
     )
     query = (
