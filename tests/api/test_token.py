@@ -1,5 +1,6 @@
 """/token: logging in, locking out, refreshing, tokens for algorithms (auth.md 2 to 5, 3.3)."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -303,6 +304,23 @@ def test_a_deleted_or_revoked_account_does_not_refresh(call, world, app, stored)
         401,
         f"Error loading the user {world.user.viewer}",
     )
+
+
+@pytest.mark.parametrize(("ahead_s", "status"), [(299, 200), (400, 401)])
+def test_a_token_of_a_clock_that_is_ahead_is_good_or_unauthenticated(
+    call, world, app, ahead_s, status
+):
+    """401, on which clients get a new token, and not 422: nothing is wrong with the token."""
+    pair = call(None, "POST", "/token/user", json=LOGIN).json
+
+    def ahead(token):
+        issued = int(time.time()) + ahead_s
+        said = {**claims(token), "iat": issued, "nbf": issued}
+        return jwt.encode(said, app.config["JWT_SECRET_KEY"], "HS256")
+
+    headers = {"Authorization": f"Bearer {ahead(pair['access_token'])}"}
+    assert call(None, "GET", "/role", headers=headers).status_code == status
+    assert refresh(call, ahead(pair["refresh_token"])).status_code == status
 
 
 # --- containers

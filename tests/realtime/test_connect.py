@@ -1,9 +1,11 @@
 """Sockets come and go: who is let in, into which rooms, and who is told (realtime.md 1, 2, 4)."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 import requests
 import socketio
@@ -37,6 +39,23 @@ def count(model: Any, *where: Any) -> int:
         return session.scalar(select(func.count()).select_from(model).where(*where)) or 0
     finally:
         session.remove()
+
+
+def test_a_token_of_a_clock_that_is_ahead_opens_a_socket_up_to_the_leeway(
+    app: Flask, url: str, call: Caller
+):
+    for ahead_s, accepted in ((299, True), (400, False)):
+        key, issued = app.config["JWT_SECRET_KEY"], int(time.time()) + ahead_s
+        said = jwt.decode(call.token("viewer"), options={"verify_signature": False})
+        token = jwt.encode({**said, "iat": issued, "nbf": issued}, key, "HS256")
+        with socketio.SimpleClient() as client:
+            headers = {"Authorization": f"Bearer {token}"}
+            try:
+                client.connect(url, headers=headers, namespace="/tasks", transports=["websocket"])
+            except socketio.exceptions.ConnectionError:
+                assert not accepted
+            else:
+                assert accepted
 
 
 # --- rooms

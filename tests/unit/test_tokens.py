@@ -10,7 +10,7 @@ from flask import Flask
 
 from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.identity import tokens
-from v6srv.identity.tokens import Expired
+from v6srv.identity.tokens import Expired, TooEarly
 from v6srv.model import Node, User
 from v6srv.settings import Settings
 from v6srv.vocabulary import PrincipalKind
@@ -214,7 +214,6 @@ def test_access_and_refresh_tokens_are_not_mixed_up():
         {"sub": {"id": "5"}},
         {"sub": True},
         {"ver": "2"},
-        {"nbf": int(time.time()) + 600},
         {"client_type": "container"},
         {"client_type": "container", "sub": {"id": "5"}},
         {"client_type": "container", "sub": {**CONTAINER, "task_id": "9"}},
@@ -224,6 +223,47 @@ def test_access_and_refresh_tokens_are_not_mixed_up():
 def test_a_signed_token_with_unusable_claims_is_a_bad_token(claims):
     with pytest.raises(BadToken):
         bearer(signed(**claims))
+
+
+OLD_KEY = "an older key of these tests, long enough too"
+
+
+@pytest.mark.parametrize("key", [KEY, OLD_KEY])
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_tokens_of_a_clock_that_is_a_little_ahead_are_good(key, claim):
+    """Two processes, or one whose clock was set back by five minutes."""
+    with application(jwt_previous_keys=[OLD_KEY]).app_context():
+        assert bearer(signed(key, **{claim: int(time.time()) + 299})).account_id == 5
+        with pytest.raises(TooEarly, match="the clocks of the servers differ too much"):
+            bearer(signed(key, **{claim: int(time.time()) + 400}))
+    assert issubclass(TooEarly, Unauthenticated)
+
+
+def test_the_leeway_is_a_setting():
+    ahead = int(time.time()) + 50
+    with application(clock_leeway_s=0).app_context(), pytest.raises(TooEarly):
+        bearer(signed(iat=ahead))
+    with application(clock_leeway_s=100).app_context():
+        assert bearer(signed(iat=ahead))
+
+
+@pytest.mark.parametrize("key", [KEY, OLD_KEY])
+def test_no_token_lives_longer_for_the_leeway(key):
+    with application(jwt_previous_keys=[OLD_KEY]).app_context(), pytest.raises(Expired):
+        bearer(signed(key, exp=int(time.time())))
+
+
+def test_the_leeway_holds_for_mailed_tokens_too():
+    claims = read(tokens.issue_purpose_token(user(), tokens.PASSWORD))
+
+    def mailed(ahead_s):
+        ahead = int(time.time()) + ahead_s
+        token = signed(**{**claims, "iat": ahead, "nbf": ahead})
+        return tokens.read_purpose_token(token, tokens.PASSWORD)
+
+    assert mailed(299).account_id == 5
+    with pytest.raises(TooEarly):
+        mailed(400)
 
 
 def test_a_previous_key_still_verifies_but_signs_nothing():

@@ -7,6 +7,7 @@ pairs refreshed from it share: together they decide whether a signed token is st
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,7 @@ from uuid import uuid4
 
 import jwt
 from flask import Flask, current_app
-from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
 from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.model import Account, User
@@ -44,6 +44,13 @@ class Expired(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__(_EXPIRED)
+
+
+class TooEarly(Unauthenticated):
+    """The token is good, and comes from a clock that is further ahead than `clock_leeway_s`."""
+
+    def __init__(self) -> None:
+        super().__init__("Token is not valid yet: the clocks of the servers differ too much")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         "previous": tuple(settings.jwt_previous_keys),
         "container_s": settings.container_token_expires_s,
         "mail_s": settings.email_token_expires_s,
+        "leeway_s": settings.clock_leeway_s,
     }
     JWTManager(app)
 
@@ -164,13 +172,11 @@ def issue_purpose_token(user: User, purpose: str) -> str:
 def read_purpose_token(text: str, purpose: str) -> Recovery:
     """The claims of a mailed token. The caller must still ask `Recovery.fits`.
 
-    Raises Expired, or Invalid for everything else that is wrong with it (A4).
+    Raises Expired, TooEarly, or Invalid for everything else that is wrong with it (A4).
     """
     try:
         claims = _verified(text)
-    except jwt.ExpiredSignatureError as error:
-        raise Expired from error
-    except (jwt.PyJWTError, JWTExtendedException) as error:
+    except jwt.PyJWTError as error:
         raise Invalid(_UNUSABLE) from error
     sub, fingerprint = claims.get("sub"), claims.get("for")
     number = sub.get("id") if isinstance(sub, dict) else None
@@ -189,7 +195,8 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
     """The verified claims of an `Authorization` header (auth.md 2.4).
 
     `refresh` asks for a refresh token instead of an access token. Whether the account still exists
-    and honours the token is for the caller to see. Raises Unauthenticated, Expired or BadToken.
+    and honours the token is for the caller to see. Raises Unauthenticated (also as Expired or
+    TooEarly) or BadToken.
     """
     if not header:
         raise Unauthenticated(_MISSING)
@@ -200,9 +207,7 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
         raise BadToken(f"Bad Authorization header. {_EXPECTED}")
     try:
         claims = _verified(rest[0])
-    except jwt.ExpiredSignatureError as error:
-        raise Expired from error
-    except (jwt.PyJWTError, JWTExtendedException) as error:
+    except jwt.PyJWTError as error:
         raise BadToken(str(error)) from error
     if claims.get("type") != ("refresh" if refresh else "access"):
         raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
@@ -210,7 +215,7 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
 
 
 def _claims(claims: Mapping[str, Any]) -> Claims:
-    sub, expires, version = claims["sub"], claims.get("exp"), claims.get("ver", 0)
+    sub, expires, version = claims.get("sub"), claims.get("exp"), claims.get("ver", 0)
     if claims.get("client_type") not in list(PrincipalKind):
         raise BadToken("Missing claim: client_type")
     if expires is None:  # containers of a 3.x server: valid for ever
@@ -235,15 +240,26 @@ def _claims(claims: Mapping[str, Any]) -> Claims:
 
 
 def _verified(text: str) -> dict[str, Any]:
-    try:
-        return decode_token(text)
-    except jwt.InvalidSignatureError:
-        for key in _config()["previous"]:
-            try:
-                return jwt.decode(text, key, [ALGORITHM], options={"verify_sub": False})
-            except jwt.InvalidSignatureError:
-                continue
-        raise
+    """The claims of a token that one of our keys signed, and that is valid now."""
+    leeway_s, now = _config()["leeway_s"], time.time()
+    for key in (keys := secrets()):
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                text, key, [ALGORITHM], leeway=leeway_s, options={"verify_sub": False}
+            )
+        except jwt.InvalidSignatureError:
+            if key == keys[-1]:
+                raise
+        except jwt.ExpiredSignatureError as error:
+            raise Expired from error
+        except jwt.ImmatureSignatureError as error:
+            raise TooEarly from error
+        else:
+            # A token that ends is not needed any longer, whoever's clock is right.
+            if "exp" in claims and int(claims["exp"]) <= now:
+                raise Expired
+            return claims
+    raise AssertionError("there is always a key")
 
 
 def _fingerprint(user: User, purpose: str) -> str:

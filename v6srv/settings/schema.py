@@ -331,7 +331,9 @@ class Settings(_Part):
     them; unset: the message queue if that is Redis, else each process counts for itself. Each also
     does so, from zero, while Redis does not answer."""
     clock_leeway_s: int = Field(300, ge=0)
-    """How far the clocks of two processes may differ before one refuses the other's tokens."""
+    """How far the clocks of two processes may differ, or one clock be set back, before fresh tokens
+    are refused (401). A token never lives longer for it: its end is compared with the clock of
+    whoever is asked."""
     cors_origins: Words = ("*",)
     """Web pages that may call this server, such as `https://ui.example`; `*`: all. In a variable
     with commas between them."""
