@@ -4,6 +4,7 @@ import logging
 import logging.config
 from pathlib import Path
 
+from v6srv.cli.log_file import SharedFile
 from v6srv.cli.log_lines import Json, Text
 from v6srv.settings import Settings
 from v6srv.settings.schema import Logging
@@ -28,24 +29,26 @@ def configure(settings: Settings) -> None:
         handlers["console"] = {"class": "logging.StreamHandler", "formatter": "line"}
     if wanted.file:
         path = log_file(settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         handlers["file"] = {
-            "class": "logging.handlers.RotatingFileHandler",
+            "()": SharedFile,
             "formatter": "line",
             "filename": str(path),
-            "maxBytes": wanted.max_size * 1024,
-            "backupCount": wanted.backup_count,
-            "encoding": "utf-8",
+            "max_bytes": wanted.max_size * 1024,
+            "backup_count": wanted.backup_count,
         }
-    quiet = {name: {"level": "WARNING"} for name in _QUIET}
-    chosen = {entry.name: {"level": entry.level} for entry in wanted.loggers}
+    loggers: dict[str, dict[str, object]] = {name: {"level": "WARNING"} for name in _QUIET}
+    # gunicorn logs to handlers of its own, in a format of its own, unless it is told otherwise.
+    loggers["gunicorn.error"] = {"handlers": [], "propagate": True}
+    for entry in wanted.loggers:
+        loggers.setdefault(entry.name, {})["level"] = entry.level
     configuration = {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": _formatter(wanted)},
         "handlers": handlers,
         "root": {"level": wanted.level, "handlers": list(handlers)},
-        "loggers": {**quiet, **chosen},
+        "loggers": loggers,
     }
     try:
         logging.config.dictConfig(configuration)
