@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from v6srv.cli.audit import audit
+from v6srv.cli.backup import backup
 from v6srv.cli.configuration import config, files, list_, new
 from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
@@ -64,6 +65,7 @@ for command in (
     start,
     serve,
     shell,
+    backup,
     import_,
     import_v3,
     version,
