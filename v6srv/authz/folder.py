@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,6 +58,8 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh[path] = path.with_name(f"{path.name}.{os.getpid()}.new")
             fresh[path].write_bytes(text.encode())
+            # Whoever publishes, the server goes on reading: not the umask of a shell decides.
+            fresh[path].chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o640)
         with _locked(folder, fcntl.LOCK_EX):
             for path in set(policy_files(folder)) - fresh.keys():
                 path.unlink()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import make_url
 
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
@@ -33,9 +32,6 @@ def upgrade(revision: str, **options: Any) -> None:
 
     with readable_errors():
         settings = choose(**options)
-        file = file_of(settings.uri)
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
         migrations.upgrade(settings.uri, revision, say=info)
         info(f"The schema is at {migrations.current(settings.uri)}")
 
@@ -68,12 +64,6 @@ def check_database(**options: Any) -> None:
         info(f"The schema is at {migrations.head()}, as needed")
 
 
-def file_of(uri: str) -> Path | None:
-    """The file of a SQLite database; None for one on a server."""
-    url = make_url(uri)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
 @contextmanager
 def connected(uri: str) -> Iterator[None]:
     """The session is that of this database, whose schema must be the one of this release.
@@ -93,7 +83,9 @@ def connected(uri: str) -> Iterator[None]:
 
 def must_exist(uri: str) -> None:
     """Looking at a SQLite database that is not there would make an empty one."""
-    file = file_of(uri)
+    from v6srv.db import sqlite_file
+
+    file = sqlite_file(uri)
     if file and not file.exists():
         error(f"There is no database at {file} yet: run v6srv db upgrade")
         raise SystemExit(1)

@@ -4,6 +4,7 @@ import logging
 import logging.config
 from pathlib import Path
 
+from v6srv import private_files
 from v6srv.cli.log_file import SharedFile
 from v6srv.cli.log_lines import Json, Text
 from v6srv.settings import Settings
@@ -21,8 +22,10 @@ def log_file(settings: Settings) -> Path:
 def configure(settings: Settings) -> None:
     """Log to the console and to a rotating file, as the settings say.
 
-    Without `logging.file` there is no file. Raises OSError when the file cannot be made.
+    Without `logging.file` there is no file. Raises OSError when the file cannot be made. Nothing
+    that this process makes from now on, logs first of all, can be read by others.
     """
+    private_files.keep_to_ourselves()
     wanted = settings.logging
     handlers: dict[str, dict[str, object]] = {}
     if wanted.use_console:
@@ -56,6 +59,8 @@ def configure(settings: Settings) -> None:
         if isinstance(error.__cause__, OSError):  # logging wraps what the file system said
             raise error.__cause__ from error
         raise
+    if settings.log_folder.is_dir():
+        private_files.close(settings.log_folder.iterdir())
 
 
 def _formatter(wanted: Logging) -> dict[str, object]:

@@ -20,7 +20,8 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table, make_url, text
 
 import v6srv.model  # noqa: F401 - it fills Base.metadata
-from v6srv.db import Base, UtcDateTime, make_engine, writing
+from v6srv import private_files
+from v6srv.db import Base, UtcDateTime, make_engine, sqlite_file, writing
 from v6srv.errors import Invalid
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ VERSIONS = Path(__file__).parent / "versions"
 _LOCK = 0x7636_7372
 """Key of the PostgreSQL advisory lock: a constant that no other program uses."""
 
+_PARTS = ("wal", "shm", "journal")
+"""Of a SQLite database, beside the file itself; new ones get the mode of the file."""
+
 _VERSION_TABLE = "alembic_version"
 
 _one_at_a_time = threading.Lock()  # alembic keeps its environment in globals of the process
@@ -39,10 +43,14 @@ _one_at_a_time = threading.Lock()  # alembic keeps its environment in globals of
 def upgrade(uri: str, revision: str = "head", say: Callable[[str], None] = log.info) -> None:
     """Bring the database to a revision; nothing happens, or is said, when it is there already.
 
-    The database must exist; a SQLite file is created. `say` is told each step once it is made.
-    Raises Invalid when the database is of a newer release, alembic's CommandError for a revision
-    that there is not.
+    The database must exist; a SQLite file is created, and closed to others. `say` is told each
+    step once it is made. Raises Invalid when the database is of a newer release, alembic's
+    CommandError for a revision that there is not.
     """
+    file = sqlite_file(uri)
+    if file is not None:
+        private_files.make(file)
+        private_files.close([file, *(file.with_name(f"{file.name}-{part}") for part in _PARTS)])
     with _locked(uri) as connection:
         before = _at(connection)
         command.upgrade(_config(connection, say), revision)
@@ -185,9 +193,8 @@ def _config(connection: Connection | None = None, say: Callable[[str], None] = l
 @contextmanager
 def _locked(uri: str) -> Iterator[Connection]:
     """A connection in a transaction that no other process shares, committed at the end."""
-    url = make_url(uri)
-    is_sqlite = url.get_backend_name() == "sqlite"
-    if is_sqlite and url.database in (None, "", ":memory:"):
+    is_sqlite = make_url(uri).get_backend_name() == "sqlite"
+    if is_sqlite and sqlite_file(uri) is None:
         raise Invalid("A database in memory ends with its connection: it cannot be migrated")
     engine = make_engine(uri)
     try:

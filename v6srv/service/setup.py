@@ -14,10 +14,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import delete, exists, insert, make_url, select, text, update
+from sqlalchemy import delete, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from v6srv import migrations
+from v6srv import migrations, private_files
 from v6srv.authz.folder import read_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.snapshot import build, declared_grants
@@ -59,10 +59,10 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     Returns the password of the user `root` if it was generated now: show it once, only its hash is
     stored. Raises PolicyError, before the database is touched, when the policies are not valid.
     """
-    settings.instance.mkdir(parents=True, exist_ok=True)
-    _make_folder_of_database(settings.uri)
+    settings.instance.mkdir(mode=0o750, parents=True, exist_ok=True)
     with _alone(settings.instance / ".setup.lock"):
         install_policies(settings.policies)
+        private_files.warn_of_writable([settings.policies, *settings.policies.rglob("*")])
         build(settings.policies)  # what could not go live must not leave a database behind
         grants, policy = declared_grants(settings.policies), read_files(settings.policies)
         migrations.upgrade(settings.uri)
@@ -83,7 +83,12 @@ def install_policies(folder: Path) -> None:
     if any(folder.glob("*.conf")) or any(folder.glob("*.csv")):
         return
     with as_file(files("v6srv") / "_policies") as packaged:
-        shutil.copytree(packaged, folder, dirs_exist_ok=True)
+        for source in packaged.rglob("*"):
+            if source.is_file():
+                target = folder / source.relative_to(packaged)
+                target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+                target.chmod(0o640)
     log.info("the default policies were copied to %s", folder)
 
 
@@ -243,15 +248,10 @@ def _first_password(settings: Settings, passwords: Passwords) -> tuple[str, bool
             return password, True
 
 
-def _make_folder_of_database(uri: str) -> None:
-    url = make_url(uri)
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-
-
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process of this machine is between these two lines for this file."""
     with path.open("a") as file:
+        private_files.close([path])
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+from v6srv import private_files
 from v6srv.settings.schema import Settings, SettingsError
 
 
@@ -17,7 +18,7 @@ def jwt_secret(settings: Settings) -> str:
     path = settings.instance / "jwt_secret"
     if path.exists():
         return _kept_secret(path)
-    settings.instance.mkdir(parents=True, exist_ok=True)
+    settings.instance.mkdir(mode=0o750, parents=True, exist_ok=True)
     fresh = settings.instance / f".jwt_secret.{os.getpid()}.{secrets.token_hex(4)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -32,6 +33,7 @@ def jwt_secret(settings: Settings) -> str:
 
 
 def _kept_secret(path: Path) -> str:
+    private_files.close([path])
     kept = path.read_text(encoding="utf-8").strip()
     if not kept:  # anybody could sign with no key at all
         raise SettingsError([f"{path} is empty: remove it, and the next start makes a new key"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from v6srv.cli.database import connected, file_of
+from v6srv.cli.database import connected
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, warn
 from v6srv.errors import V6srvError
@@ -132,7 +132,9 @@ def _compare(
 @contextmanager
 def _database(uri: str | None) -> Iterator[bool]:
     """Whether there is a database to ask; it is connected then."""
-    file = file_of(uri) if uri else None
+    from v6srv.db import sqlite_file
+
+    file = sqlite_file(uri) if uri else None
     if uri is None or (file and not file.exists()):
         if uri is not None:
             warn("There is no database: compared for members of roles, nodes and containers")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from v6srv.cli.database import connected, file_of
+from v6srv.cli.database import connected
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error
 from v6srv.errors import V6srvError
@@ -81,12 +81,13 @@ def lint(
 
 def _find(folder: Path, uri: str | None) -> "list[Problem]":
     """What is wrong, with the database if there is one. Raises SQLAlchemyError."""
+    from v6srv.db import sqlite_file
     from v6srv.policy.lint import lint as find
     from v6srv.policy.lint import lint_stored
 
     if not folder.is_dir():
         raise V6srvError(f"There is no folder {folder}")
-    file = file_of(uri) if uri else None
+    file = sqlite_file(uri) if uri else None
     if uri is None or (file and not file.exists()):
         return find(folder)
     with connected(uri):
