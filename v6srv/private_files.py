@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,17 @@ def close(files: Iterable[Path]) -> None:
     Those that belong to somebody else are named in the log.
     """
     for file in files:
-        try:
+        with suppress(FileNotFoundError):
             mode = stat.S_IMODE(file.stat().st_mode)
             if mode & 0o007:
-                file.chmod(mode & ~0o007)
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            log.warning("others may use %s (mode %04o): chmod o-rwx it", file, mode)
+                _close(file, mode)
+
+
+def _close(file: Path, mode: int) -> None:
+    try:
+        file.chmod(mode & ~0o007)
+    except OSError as error:
+        log.warning("others may use %s (mode %04o), which cannot be mended: %s", file, mode, error)
 
 
 def warn_of_writable(paths: Iterable[Path]) -> None:
