@@ -14,6 +14,6 @@ USER v6srv
 ENV V6SRV_INSTANCE=/instance HOST=0.0.0.0 PORT=5000
 EXPOSE 5000
 VOLUME /instance
-HEALTHCHECK CMD ["/opt/v6srv/bin/python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/api/health')"]
+HEALTHCHECK CMD ["/opt/v6srv/bin/python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/api/health/live')"]
 ENTRYPOINT ["/opt/v6srv/bin/v6srv"]
 CMD ["serve"]
