@@ -111,5 +111,9 @@ def _end_all(group: int) -> None:
 
 
 def _prints(answer: str, block: Block) -> None:
+    """The lines of the block are in the answer, in this order."""
+    at = 0
     for line in block.text.splitlines():
-        assert line in answer, f"{block}: {line!r} is not in:\n{answer}"
+        found = answer.find(line, at)
+        assert found >= 0, f"{block}: {line!r} is not in this, or not there:\n{answer}"
+        at = found + len(line)
