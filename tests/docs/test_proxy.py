@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 import socketio
+from requests.adapters import HTTPAdapter
 
 from tests.docs import proxy
 from tests.docs.pages import ROOT, blocks
@@ -20,9 +22,22 @@ pytestmark = pytest.mark.skipif(
 ]
 
 
+class _From(HTTPAdapter):
+    """Calls from another address of this machine."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> Any:
+        """The connections of this session."""
+        return super().init_poolmanager(*args, **more, source_address=(self._address, 0))
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server("-m", "v6srv", "serve", V6SRV_TRUSTED_PROXIES="1") as running:
+    settings = {"V6SRV_TRUSTED_PROXIES": "1", "V6SRV_METRICS": "true"}
+    with live_server("-m", "v6srv", "serve", **settings) as running:
         yield running
 
 
@@ -58,6 +73,33 @@ def test_large_bodies_pass(server: LiveServer, front: proxy.Proxy) -> None:
     assert isinstance(answer.json()["msg"], str)
 
 
+def test_the_server_knows_who_asks(server: LiveServer, front: proxy.Proxy) -> None:
+    """Not the address of the proxy, nor one that the caller makes up."""
+    with requests.Session() as elsewhere:
+        elsewhere.mount("https://", _From("127.0.0.2"))
+        answer = elsewhere.post(
+            f"{front.url}/api/token/user",
+            json={"username": "root", "password": "wrong"},
+            headers={"X-Forwarded-For": "192.0.2.1"},
+            verify=str(front.certificate),
+            timeout=30,
+        )
+    assert answer.status_code == 401
+    assert "127.0.0.2" in server.tail()
+    assert "192.0.2.1" not in server.tail()
+
+
+def test_numbers_are_for_monitoring_only(front: proxy.Proxy) -> None:
+    statuses = {}
+    for address in ("127.0.0.1", "127.0.0.2"):
+        with requests.Session() as session:
+            session.mount("https://", _From(address))
+            path = f"{front.url}/api/metrics"
+            statuses[address] = session.get(path, verify=str(front.certificate)).status_code
+    assert statuses == {"127.0.0.1": 200, "127.0.0.2": 403}
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 def test_sockets_pass(server: LiveServer, front: proxy.Proxy, transport: str) -> None:
     session = requests.Session()
