@@ -13,8 +13,10 @@ _standing: dict[str, str] = {}
 _lock = Lock()
 
 
-def begin(key: str, text: str, cause: object = None) -> None:
+def begin(key: str, text: str, cause: object = None) -> bool:
     """There is a problem; saying so again is free, and silent unless `text` has changed.
+
+    True when it was not known before.
 
     `text` is shown to anybody who asks `/health`: no names, addresses or secrets. `cause`, an
     exception or a text, goes to the log only, in one line.
@@ -24,6 +26,7 @@ def begin(key: str, text: str, cause: object = None) -> None:
     if before != text:
         told = " ".join(str(cause).split()) if cause is not None else ""
         log.error("%s%s", text, f" ({told})" if told else "")
+    return before != text
 
 
 def end(key: str) -> None:

@@ -88,6 +88,22 @@ def test_what_it_would_deny_and_allow_is_told_once_and_not_obeyed(opened: Opened
     assert shown["version"] != call("root", "GET", "/policy").json["version"]
 
 
+def test_a_file_that_cannot_be_written_is_a_problem_and_breaks_no_request(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, world, call, folder = opened
+    _try_out(app, folder, "p, role:viewer, task, global, view, True, deny\n")
+    path = app.config["SETTINGS"].log_folder / FILE
+    path.mkdir(parents=True)
+    for task in (world.task.running, world.task.finished):
+        assert call("viewer", "GET", f"/task/{task}").status_code == 200
+    assert call(None, "GET", "/health").json["problems"] == [f"{FILE} cannot be written"]
+    assert "Traceback" not in caplog.text
+    path.rmdir()
+    assert call("viewer", "GET", f"/task/{world.task.failed}").status_code == 200
+    assert "problems" not in call(None, "GET", "/health").json
+
+
 def test_writing_and_handing_out_are_compared_too(opened: Opened) -> None:
     app, world, call, folder = opened
     _try_out(

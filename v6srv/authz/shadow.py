@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, func, literal, not_, or_, select
 
+from v6srv import problems
 from v6srv.authz import clock
 from v6srv.authz.decision_log import stamp
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
@@ -90,8 +91,10 @@ class Disagreements:
                 os.write(handle, line.encode())  # one write: lines of processes do not mix
             finally:
                 os.close(handle)
-        except OSError:
-            log.exception("a disagreement of the policy in shadow could not be written")
+        except OSError as error:
+            problems.begin(FILE, f"{FILE} cannot be written", error)
+        else:
+            problems.end(FILE)
 
 
 class Shadow:

@@ -1,19 +1,33 @@
 """The loops of a serving process."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 from flask_socketio import SocketIO
+from sqlalchemy.exc import SQLAlchemyError
+
+from v6srv import problems
+from v6srv.errors import V6srvError
 
 log = logging.getLogger(__name__)
+
+CAUSES = (V6srvError, SQLAlchemyError, OSError)
+"""What is not a mistake of this program, so that its text says enough."""
+
+
+def reason(error: Exception) -> str:
+    """Its text in one line; of an error of the database what the driver said, without the SQL."""
+    text = str(getattr(error, "orig", None) or error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 class Background:
     """Steps that are repeated until `stop`, each in a thread or greenlet of its own.
 
-    An error in a step is logged and the step is tried again at its next turn.
+    A step that fails is tried again at its next turn, and is a standing problem until it succeeds.
     """
 
     def __init__(self, app: Flask, socketio: SocketIO) -> None:
@@ -54,13 +68,21 @@ class Background:
         self._tasks.append(self._socketio.start_background_task(loop))
 
     def attempt(self, step: Callable[[], object]) -> bool:
-        """Run `step` once in an application context; False, and a log entry, when it fails."""
+        """Run `step` once in an application context; False, and a problem, when it fails.
+
+        A mistake of this program leaves a traceback, once.
+        """
+        name = " ".join(re.findall("[A-Za-z]+", getattr(step, "__qualname__", "step")))
+        key = f"background {name}"
         try:
             with self._app.app_context():
                 step()
-        except Exception:  # the outermost handler of a loop: it must go on
-            log.exception("%s failed", getattr(step, "__qualname__", step))
+        except Exception as error:  # the outermost handler of a loop: it must go on
+            news = problems.begin(key, f"background work fails: {name}", reason(error))
+            if news and not isinstance(error, CAUSES):
+                log.exception("%s failed", name)
             return False
+        problems.end(key)
         return True
 
     def stop(self, within_s: float = 5.0) -> None:

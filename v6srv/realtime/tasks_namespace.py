@@ -13,6 +13,7 @@ from v6srv.authz.decide import Authorizer
 from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
 from v6srv.realtime import broadcast, rooms
+from v6srv.realtime.background import CAUSES, reason
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.revocation import Revocation
@@ -88,7 +89,7 @@ class TasksNamespace(Namespace):
         except (Unauthenticated, BadToken) as error:
             raise ConnectionRefusedError(str(error)) from error
         except Exception as error:  # a client must get an answer, or it waits for ever (S1)
-            log.exception("socket %s could not be connected", sid)
+            _tell(error, "a socket could not be connected")
             raise ConnectionRefusedError("The server cannot accept sockets now") from error
 
     def _claims(self, sid: str, environ: Mapping[str, Any], auth: Any) -> tokens.Claims:
@@ -141,8 +142,8 @@ class TasksNamespace(Namespace):
                 handler(seat, payload)
         except (Invalid, Unauthenticated) as error:
             log.warning("%s of account %d ignored: %s", event, seat.account_id, error)
-        except Exception:  # the outermost handler: a socket outlives a failed event
-            log.exception("%s of account %d failed", event, seat.account_id)
+        except Exception as error:  # the outermost handler: a socket outlives a failed event
+            _tell(error, f"{event} of account {seat.account_id} failed")
 
     def _ping(self, seat: Seat, _payload: Any) -> None:
         now = seat.heard_at = time.monotonic()
@@ -181,6 +182,14 @@ class TasksNamespace(Namespace):
 
     def _error(self, seat: Seat, payload: Any) -> None:
         log.error("error from account %d: %s", seat.account_id, _short(payload))
+
+
+def _tell(error: Exception, what: str) -> None:
+    """One line for what can happen to anybody; a mistake of this program leaves its traceback."""
+    if isinstance(error, CAUSES):
+        log.error("%s: %s", what, reason(error))
+    else:
+        log.error("%s", what, exc_info=error)
 
 
 def _short(payload: Any) -> str:
