@@ -1,22 +1,35 @@
 """Where the live policy is: files and database in, one snapshot out, swapped in one assignment.
 
 A change is built and validated beside the live snapshot. Readers never lock and never see half a
-policy; what is invalid leaves the old snapshot live and is kept in `problem`.
+policy. What is live holds no grant but those of the last valid files and of the database as it is
+now: files that are not valid leave the files before them in force, and lines of the database that
+cannot go live are held back, but what was taken away there is gone. `problem` says what is wrong.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select
 
 from v6srv.authz.folder import SHADOW, reading
-from v6srv.authz.snapshot import Snapshot, assemble, build
+from v6srv.authz.snapshot import (
+    Definition,
+    Snapshot,
+    assemble,
+    build,
+    examine,
+    read_folder,
+    with_limits,
+)
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
+from v6srv.authz.validate import origins
 from v6srv.db import session
 from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
+from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +82,29 @@ def _revision() -> int:
     return session.scalar(select(PolicyRevision.lines).where(PolicyRevision.id == 1)) or 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The policy files of one moment, read and with what is wrong with them by themselves."""
+
+    definition: Definition
+    lines: tuple[Line, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def examine(self, rows: Iterable[Line], revision: int) -> tuple[Snapshot | None, list[Problem]]:
+        """With these lines of the database, as `snapshot.examine`."""
+        return examine(self.definition, self.lines, rows, revision, self.problems)
+
+    def assemble(self, rows: Iterable[Line], revision: int) -> Snapshot:
+        """With these lines of the database. Raises PolicyError."""
+        return assemble(self.definition, self.lines, rows, revision, self.problems)
+
+    def is_denial(self, line: Line) -> bool:
+        """Whether a line takes something away."""
+        fields = self.definition.fields
+        at = fields.index("eft") if "eft" in fields else len(line.values)
+        return line.ptype == "p" and line.values[at : at + 1] == (Effect.DENY,)
+
+
 class PolicyStore:
     """The live policy of this process."""
 
@@ -80,16 +116,21 @@ class PolicyStore:
         self.shadow_problems: tuple[Problem, ...] = ()
         """Why there is no candidate although its folder has files."""
         self._refused = 0
-        """The last revision that could not go live: it is not tried at every request."""
+        """The last revision that could not go live whole: it is not tried at every request."""
         self._changing = threading.Lock()
         self._seen = self._stamp(folder)
-        self._shadow_seen = self._stamp(folder / SHADOW)
+        self._shadow_seen: object = None
+        """The candidate's files as they were when it was built last."""
         self._looked: object = None
         """The files at the last look of `watch_files`."""
         self._wrong_files: tuple[Problem, ...] = ()
         self._wrong_rows: tuple[Problem, ...] = ()
+        self._rows: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
+        """The lines of the database that are live."""
+        self._files: _Files
         self.live: Snapshot
-        self.live, self._wrong_rows = self._from_files()
+        self._files, self.live, self._wrong_rows = self._from_files()
+        self._rows = _of_database(self.live)
         self._build_shadow()
 
     @property
@@ -113,44 +154,57 @@ class PolicyStore:
     def _build_shadow(self) -> None:
         """Build the candidate anew, from its files and the lines of the database."""
         folder = self.folder / SHADOW
-        self.shadow, self.shadow_problems = None, ()
-        if not self._shadow_seen:
-            return
+        self.shadow, self.shadow_problems, self._shadow_seen = None, (), None
+        seen = self._stamp(folder)
         try:
-            with reading(folder):
-                self.shadow = build(folder, database_lines(), self.live.revision)
+            if seen:
+                with reading(folder):
+                    self.shadow = build(folder, database_lines(), self.live.revision)
         except PolicyError as error:
             self.shadow_problems = error.problems
             log.error("the policy in shadow cannot be asked: %s", error)
+        self._shadow_seen = seen  # last: what the database interrupts is tried again
 
-    def _from_files(self) -> tuple[Snapshot, tuple[Problem, ...]]:
-        """The files as they are now, with the lines of the database."""
+    def _from_files(self) -> tuple[_Files, Snapshot, tuple[Problem, ...]]:
+        """The files as they are now, with the lines of the database. Raises PolicyError."""
         with reading(self.folder):
-            return self._without_bad_rows(lambda lines: build(self.folder, lines, _revision()))
+            definition, lines, problems = read_folder(self.folder)
+        files = _Files(definition, tuple(lines), tuple(problems))
+        return files, *self._with_database(files)
 
-    @staticmethod
-    def _without_bad_rows(
-        make: Callable[[Sequence[Line]], Snapshot],
-    ) -> tuple[Snapshot, tuple[Problem, ...]]:
-        """What `make` makes of the lines of the database, without rows that are wrong themselves.
+    def _with_database(self, files: _Files) -> tuple[Snapshot, tuple[Problem, ...]]:
+        """A version of these files with as much of the database as may go live.
 
-        They have never been live, so nothing is lost; and a bad row must not keep a right alive
-        that is taken away elsewhere. Returns what is wrong with them, too. Raises PolicyError.
+        Returns what is wrong with the rest, too. Raises PolicyError when the files themselves are
+        wrong, or no part of the database fits them.
         """
-        lines = database_lines()
-        try:
-            return make(lines), ()
-        except PolicyError as error:
-            bad = {p.origin for p in error.problems if p.origin.startswith(ADDED)}
-            if not bad:
-                raise
-            wrong = tuple(p for p in error.problems if p.origin in bad)
-            return make([line for line in lines if line.origin not in bad]), wrong
+        # The revision first: what is committed in between is read again, not passed over.
+        revision, rows = _revision(), database_lines()
+        snapshot, found = files.examine(rows, revision)
+        if found:
+            bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
+            sound = [row for row in rows if row.origin not in bad]
+            snapshot, again = files.examine(sound, revision) if bad else (None, found)
+            if again:
+                snapshot, again = files.examine(self._held_back(files, rows, found), revision)
+            if again or snapshot is None:
+                raise PolicyError(found)
+        assert snapshot is not None
+        return snapshot, tuple(found)
 
-    def _with_live_files(self, lines: Iterable[Line], revision: int) -> Snapshot:
-        live = self.live
-        from_files = [line for line in live.lines if not line.origin.startswith(DATABASE)]
-        return assemble(live.definition, from_files, lines, revision)
+    def _held_back(
+        self, files: _Files, rows: Iterable[Line], problems: Sequence[Problem]
+    ) -> list[Line]:
+        """Of the lines of the database now: those that are live already, and sound denials."""
+        rows = list(rows)
+        wrong = origins(problems, rows)
+        return [
+            row
+            for row in rows
+            for line in with_limits(files.definition, [row])[0]
+            if (line.ptype, line.values) in self._rows
+            or (row.origin not in wrong and files.is_denial(line))
+        ]
 
     def candidate(
         self, lines: Sequence[Line], before: Sequence[Line], changed: str | None = None
@@ -161,17 +215,17 @@ class PolicyStore:
         but for the one whose origin is `changed`. Raises PolicyError.
         """
         try:
-            return self._with_live_files(lines, self.live.revision)
+            return self._files.assemble(lines, self.live.revision)
         except PolicyError:
             bad = self._bad_rows(before) - {changed}
             if not bad:
                 raise
             kept = [line for line in lines if line.origin not in bad]
-            return self._with_live_files(kept, self.live.revision)
+            return self._files.assemble(kept, self.live.revision)
 
     def _bad_rows(self, lines: Sequence[Line]) -> set[str]:
         try:
-            self._with_live_files(lines, self.live.revision)
+            self._files.assemble(lines, self.live.revision)
         except PolicyError as error:
             return {p.origin for p in error.problems if p.origin.startswith(ADDED)}
         return set()
@@ -183,22 +237,25 @@ class PolicyStore:
         stays, and the next look sees them.
         """
         with self._changing:
-            self._seen, self._refused = self._stamp(self.folder), 0
+            seen = self._stamp(self.folder)
             try:
-                snapshot, wrong_rows = self._from_files()
+                files, snapshot, wrong_rows = self._from_files()
             except PolicyError as error:
-                self._wrong_files = error.problems
+                self._seen, self._refused, self._wrong_files = seen, 0, error.problems
                 log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
                 return False
-            if self._stamp(self.folder) != self._seen:
+            if self._stamp(self.folder) != seen:
                 return False
-            self._wrong_files = ()
-            self._swap(reason, snapshot, wrong_rows)
+            self._seen, self._refused, self._wrong_files = seen, 0, ()
+            self._swap(reason, files, snapshot, wrong_rows)
             return True
 
-    def _swap(self, reason: str, snapshot: Snapshot, wrong_rows: tuple[Problem, ...]) -> None:
+    def _swap(
+        self, reason: str, files: _Files, snapshot: Snapshot, wrong_rows: tuple[Problem, ...]
+    ) -> None:
         log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
-        self.live, self._wrong_rows = snapshot, wrong_rows
+        self._files, self.live, self._wrong_rows = files, snapshot, wrong_rows
+        self._rows = _of_database(snapshot)
         if self.problems:
             log.error(
                 "policy %s is live, without what is wrong: %s", self.live.version, self.problem
@@ -219,13 +276,23 @@ class PolicyStore:
     def _follow(self, revision: int) -> None:
         reason = f"revision {revision}"
         try:
-            now = _revision()
-            made = self._without_bad_rows(lambda lines: self._with_live_files(lines, now))
+            made, wrong = self._with_database(self._files)
         except PolicyError as error:
-            self._refused, self._wrong_rows = revision, error.problems
-            log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
+            # Valid or not, what was taken away is gone: a part of what is live is still live.
+            rows = with_limits(
+                self._files.definition,
+                self._held_back(self._files, database_lines(), error.problems),
+            )[0]
+            lines = [*self._files.lines, *rows]
+            made = Snapshot(self._files.definition, lines, self.live.revision)
+            wrong = error.problems
+        if wrong:
+            self._refused = revision
+        if wrong and made.version == self.live.version:
+            self._wrong_rows = wrong
+            log.error("policy %s stays live (%s): %s", made.version, reason, self.problem)
         else:
-            self._swap(reason, *made)
+            self._swap(reason, self._files, made, wrong)
 
     def watch_files(self) -> bool:
         """`poll_files`, for a loop: once nothing has changed since the last look.
@@ -248,9 +315,14 @@ class PolicyStore:
             return False  # replaced just now; the next poll sees it
         if candidate != self._shadow_seen:
             with self._changing:
-                self._shadow_seen = candidate
                 self._build_shadow()
         return changed and self.reload("files changed")
+
+
+def _of_database(snapshot: Snapshot) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """The lines of a version that no file holds, whatever row they come from."""
+    lines = (line for line in snapshot.lines if line.origin.startswith(DATABASE))
+    return frozenset((line.ptype, line.values) for line in lines)
 
 
 def note_lines_changed() -> None:
