@@ -266,6 +266,11 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ),
         ("r.obj.id != r.sub.account", lambda s, o: o.id != s.account),
         ("r.obj.id in (1, 2, 3)", lambda s, o: o.id in (1, 2, 3)),
+        ("r.obj.org in (r.sub.org, 1)", lambda s, o: o.org in (s.org, 1)),
+        ("!(r.obj.org in (None, 2))", lambda s, o: o.org not in (None, 2)),
+        ("r.obj.org not in (r.sub.org, None)", lambda s, o: o.org not in (s.org, None)),
+        ("'user:01' in r.obj.owners", lambda s, o: "user:01" in o.owners),
+        ("!('user:99999999999999999999' in r.obj.owners)", lambda s, o: True),
         (
             "timeMatch('2000-01-01 00:00:00', '2001-01-01 00:00:00')",
             lambda s, o: False,
@@ -290,6 +295,8 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("!(r.obj.image == 'harbor/a:1')", lambda s, o: o.image != "harbor/a:1"),
         ("r.obj.parent == r.sub.task", lambda s, o: o.parent == s.task),
         ("r.obj.encrypted != True", lambda s, o: o.encrypted is not True),
+        ("r.obj.parent in (None, 2)", lambda s, o: o.parent in (None, 2)),
+        ("!(r.obj.image in (r.sub.image, 'x'))", lambda s, o: o.image not in (s.image, "x")),
     ),
     "result": (
         ("r.obj.status == 'completed'", lambda s, o: o.status == "completed"),

@@ -407,14 +407,14 @@ def test_a_line_of_the_database_is_named_by_its_row(
 
 @SQLITE
 def test_a_condition_that_fails_denies_and_says_so(opened: World, policy: Snapshot) -> None:
-    line = "p, kind:user, task, global, view, r.sub.run > 3, allow"
+    line = "p, kind:user, task, global, view, timeMatch('never', 'ever'), allow"
     failing = changed(policy, line, ())
     who, row = f"user:{opened.user.viewer}", f"task:{opened.task.running}"
     found = ask(failing, who, "view", row)
     assert not found.allowed
     assert found.reason == "a condition fails, and what fails denies: added"
     [one] = [line for line in found.lines if line.failure]
-    assert "TypeError" in (one.failure or "")
+    assert "ValueError" in (one.failure or "")
     assert found.fix is not None
     assert found.fix.denials == ("added",)
 

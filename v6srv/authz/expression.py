@@ -304,33 +304,69 @@ class Substitute(ast.NodeTransformer):
         return ast.Constant(self.known[node.id]) if node.id in self.known else node
 
 
+class OnlyOfWhatIsThere(ast.NodeTransformer):
+    """An order with an absent value is false, where Python would raise."""
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """`a < b` where both are there."""
+        if not isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
+            return node
+        there: list[ast.expr] = [
+            ast.Compare(side, [ast.IsNot()], [ast.Constant(None)])
+            for side in (node.left, node.comparators[0])
+            if not isinstance(side, ast.Constant)
+        ]
+        return ast.BoolOp(ast.And(), [*there, node])
+
+
 def fold(tree: ast.expr) -> ast.expr:
     """Do what can be done without the request: constants compared, AND and OR shortened.
 
-    Calls are never folded: `timeMatch` depends on the clock.
+    Calls are never folded: `timeMatch` depends on the clock. A value is `in` a list where it equals
+    a member, also one that is absent: that is written out, as a database would take it differently.
     """
     if isinstance(tree, ast.BoolOp):
-        return _fold_terms(tree)
+        return _shortened(ast.BoolOp(tree.op, [fold(value) for value in tree.values]))
     if isinstance(tree, ast.UnaryOp):
         operand = fold(tree.operand)
         if isinstance(operand, ast.Constant):
             return ast.Constant(not operand.value)
         return ast.UnaryOp(ast.Not(), operand)
     if isinstance(tree, ast.Compare):
-        left, [op], [right] = tree.left, tree.ops, tree.comparators
-        if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
-            if isinstance(op, ast.Eq):
-                return ast.Constant(left.value == right.value)
-            if isinstance(op, ast.NotEq):
-                return ast.Constant(left.value != right.value)
+        return _fold_comparison(tree, tree.left, tree.ops[0], tree.comparators[0])
     return tree
 
 
-def _fold_terms(tree: ast.BoolOp) -> ast.expr:
+def _fold_comparison(tree: ast.Compare, left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr:
+    if isinstance(op, (ast.In, ast.NotIn)) and isinstance(right, (ast.Tuple, ast.List)):
+        found = _member_of(left, right.elts)
+        return found if isinstance(op, ast.In) else fold(ast.UnaryOp(ast.Not(), found))
+    if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
+        if isinstance(op, ast.Eq):
+            return ast.Constant(left.value == right.value)
+        if isinstance(op, ast.NotEq):
+            return ast.Constant(left.value != right.value)
+    return tree
+
+
+def _member_of(value: ast.expr, members: list[ast.expr]) -> ast.expr:
+    """`value` is one of a list: a list of constants that are there, or equal to one of the rest."""
+    plain = [m for m in members if isinstance(m, ast.Constant) and m.value is not None]
+    if isinstance(value, ast.Constant):
+        plain = []
+    ways: list[ast.expr] = [
+        fold(ast.Compare(value, [ast.Eq()], [member])) for member in members if member not in plain
+    ]
+    if plain:
+        ways.append(ast.Compare(value, [ast.In()], [ast.Tuple(list(plain), ast.Load())]))
+    return _shortened(ast.BoolOp(ast.Or(), ways))
+
+
+def _shortened(tree: ast.BoolOp) -> ast.expr:
+    """An AND or OR of terms that are folded, without the constants among them."""
     deciding = isinstance(tree.op, ast.Or)  # the constant that decides: True in OR, False in AND
     terms: list[ast.expr] = []
-    for value in tree.values:
-        term = fold(value)
+    for term in tree.values:
         if isinstance(term, ast.Constant):
             if bool(term.value) is deciding:
                 return ast.Constant(deciding)

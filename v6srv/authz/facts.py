@@ -6,6 +6,7 @@ second one. Facts are declared per table; a resource is normally decided on rows
 and sometimes on rows of another (`node`, view, on an organization: may I see its nodes?).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import BindParameter
 
-from v6srv.db import Base
+from v6srv.db import LARGEST_ID, Base
 from v6srv.model import (
     CasbinRule,
     Collaboration,
@@ -54,19 +55,18 @@ class Scalar:
 
 
 def _numbers(values: Iterable[Any]) -> list[int]:
-    return [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
+    """Those that a column can hold; drivers refuse others."""
+    whole = (v for v in values if isinstance(v, int) and not isinstance(v, bool))
+    return [v for v in whole if abs(v) <= LARGEST_ID]
 
 
 def _owners(kind: str) -> Callable[[Iterable[Any]], list[int]]:
-    """`user:5` -> 5, of this kind only."""
-    prefix = f"{kind}:"
+    """`user:5` -> 5, of this kind only, and only as this server writes it."""
+    name = re.compile(rf"{kind}:([1-9][0-9]{{0,9}})")
 
     def ids(values: Iterable[Any]) -> list[int]:
-        return [
-            int(v[len(prefix) :])
-            for v in values
-            if isinstance(v, str) and v.startswith(prefix) and v[len(prefix) :].isdecimal()
-        ]
+        found = (name.fullmatch(v) for v in values if isinstance(v, str))
+        return _numbers(int(match[1]) for match in found if match)
 
     return ids
 

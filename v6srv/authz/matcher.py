@@ -20,6 +20,7 @@ from typing import Any
 from v6srv.authz.expression import (
     FUNCTIONS,
     TRUE,
+    OnlyOfWhatIsThere,
     Substitute,
     all_of,
     check_boolean,
@@ -30,6 +31,7 @@ from v6srv.authz.expression import (
     fold,
     names_in,
     parse,
+    syntax_tree,
     tokens_to_names,
 )
 from v6srv.authz.source import Line
@@ -317,7 +319,8 @@ class Program:
         # The text is unparsed from a tree that was checked against a whitelist (expression.parse).
         # No graph holds the principal's own roles; no text in it can look like this call.
         asked = re.sub(rf"\bg\({self.subject}\.id, ", f"{_OWN_ROLES}({self.subject}, ", text)
-        source = f"lambda {arguments}: {asked}"
+        tree = OnlyOfWhatIsThere().visit(syntax_tree(f"lambda {arguments}: {asked}"))
+        source = ast.unparse(tree)
         function: Callable[..., Any] = eval(  # noqa: S307
             compile(source, "<policy>", "eval"), self._environment
         )
