@@ -251,11 +251,11 @@ def test_a_condition_that_fails_fails_the_test(folder: Path) -> None:
 
 BAD: dict[str, tuple[str, str, str]] = {
     # what is replaced, by what, problem
-    "not yaml": ("suite: Tasks", "suite: [", "3:11: no YAML"),
-    "a tab": ("suite: Tasks", "\tsuite: Tasks", "1:1: no YAML"),
+    "not yaml": ("suite: Tasks", "suite: [", "3:11: is not YAML"),
+    "a tab": ("suite: Tasks", "\tsuite: Tasks", "1:1: is not YAML"),
     "a list": (GOOD, "- a\n", "1:1: names with values expected"),
     "nothing": (GOOD, "# nothing\n", "1:1: the file is empty"),
-    "two documents": ("rows:", "---\nrows:", "6:1: no YAML"),
+    "two documents": ("rows:", "---\nrows:", "6:1: is not YAML: one document expected"),
     "no name": ("suite: Tasks\n", "", "1:1: suite is missing"),
     "unknown part": ("rows:", "rowz:", "6:1: a suite has no 'rowz', did you mean rows?"),
     "given twice": ("  viewer:", "  researcher:", "5:3: 'researcher' is given twice"),

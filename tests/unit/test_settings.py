@@ -80,7 +80,7 @@ def test_the_only_environment_needs_no_name(tmp_path: Path) -> None:
         ("application: {vpn_server: {url: x}}", "vpn_server.client_id: Field required"),
         ("application: {uri: 'postgresql://u:hush@h:x/d'}", "uri: is not a database URI"),
         ("application: {name: x}", "study.yaml: name: cannot be set in a file"),
-        ("application: {1: 2}", "study.yaml: 1: Keys should be strings"),
+        ("application: {1: 2}", "study.yaml: 1: unknown key"),
         ("application: {rabbitmq_uri: 'http://mq'}", "rabbitmq_uri: Value error, must start with"),
         (
             "application: {logging: {format: '%(asctime'}}",
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_what_is_said_about_broken_yaml_does_not_quote_it(tmp_path: Path) -> None:
     path = _file(tmp_path, "application:\n  smtp: {password: hush, server: [}")
-    with pytest.raises(SettingsError, match=r"study\.yaml: is not YAML, line 2, column") as refused:
+    with pytest.raises(SettingsError, match=r"study\.yaml:2:35: is not YAML") as refused:
         load(path, None, {})
     assert "hush" not in str(refused.value)
 
@@ -181,6 +181,111 @@ def test_misspelt_variables_come_with_the_nearest(wrong: str, right: str) -> Non
         load(environ={wrong: "1"})
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("V6SRV_SERVICE_HOST", "10.0.0.7"),
+        ("V6SRV_SERVICE_PORT", "5000"),
+        ("V6SRV_SERVICE_PORT_HTTP", "5000"),
+        ("V6SRV_PORT", "tcp://10.0.0.7:5000"),
+        ("V6SRV_PORT_5000_TCP", "tcp://10.0.0.7:5000"),
+        ("V6SRV_PORT_5000_TCP_PROTO", "tcp"),
+        ("V6SRV_PORT_5000_TCP_PORT", "5000"),
+        ("V6SRV_PORT_5000_TCP_ADDR", "10.0.0.7"),
+        ("V6SRV_REDIS_SERVICE_HOST", "10.0.0.8"),  # a service v6srv-redis
+        ("V6SRV_REDIS_PORT", "tcp://10.0.0.8:6379"),
+        ("V6SRV_REDIS_PORT_6379_TCP_ADDR", "10.0.0.8"),
+        ("V6SRV_NAME", "/proxy/v6srv"),  # docker run --link
+        ("V6SRV_ENV_PYTHON_VERSION", "3.12"),
+    ],
+)
+def test_variables_of_container_platforms_are_no_settings(variable: str, value: str) -> None:
+    settings = load(environ={variable: value})
+    assert (settings.port, settings.name) == (5000, "v6srv")
+    assert load(environ={variable: value, "PORT": "7000"}).port == 7000
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("V6SRV_PORT", "tcp:/10.0.0.7", "port: Input should be a valid integer"),
+        ("V6SRV_SERVICE", "x", "V6SRV_SERVICE: unknown variable"),
+        ("V6SRV_PORT_5000", "x", "V6SRV_PORT_5000: unknown variable"),
+        ("V6SRV_REDIS_PORT", "6379", "V6SRV_REDIS_PORT: unknown variable"),
+        ("V6SRV_SMTP__PORT", "tcp://10.0.0.7:25", "smtp.port: Input should be a valid integer"),
+        ("V6SRV_SERVER_URL", "https://x", "V6SRV_SERVER_URL: a setting of the 4.x server"),
+    ],
+)
+def test_what_only_looks_like_them_is_refused(variable: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(environ={variable: value})
+
+
+def test_a_number_in_the_variable_sets_the_port() -> None:
+    assert load(environ={"V6SRV_PORT": "7000"}).port == 7000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("server_url: https://x", "server_url: a setting of the 4.x server, it has no effect here"),
+        ("rabbitmq: {uri: x}", "rabbitmq: a setting of the 4.x server, here it is rabbitmq_uri"),
+        ("cors_allowed_origins: [x]", "cors_allowed_origins: a setting of the 4.x server, here it"),
+        ("smtp: {email_from: x}", "smtp.email_from: a setting of the 4.x server, here it is"),
+        ("password_policy: {between_user_emails_minutes: 1}", "minutes: a setting of the 4.x"),
+    ],
+)
+def test_settings_of_the_4x_server_are_called_that(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(_file(tmp_path, text), None, {})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("two_factor_auth: true\nport: 1\ntwo_factor_auth: false", ["study.yaml:3:1"]),
+        ("smtp: {port: 1, port: 2}\nsmtp: {}", ["study.yaml:1:17", "study.yaml:2:1"]),
+        ("application: {port: 1}\napplication: {port: 2}", ["study.yaml:2:1"]),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused_with_its_place(
+    tmp_path: Path, text: str, places: list[str]
+) -> None:
+    for look in (load, environments_of):
+        with pytest.raises(SettingsError) as refused:
+            look(_file(tmp_path, text))
+        assert [line.partition(": ")[0] for line in refused.value.problems] == places
+        assert all("is given twice" in line for line in refused.value.problems)
+
+
+def test_text_is_what_is_written(tmp_path: Path) -> None:
+    """YAML alone would read an octal number, a date and a boolean."""
+    text = "smtp: {password: 01234567, username: 2024-02-30}\ndescription: no\nport: '6001'"
+    settings = load(_file(tmp_path, text), None, {})
+    assert settings.smtp.password.get_secret_value() == "01234567"
+    assert (settings.smtp.username, settings.description) == ("2024-02-30", "no")
+    assert settings.port == 6001
+
+
+SHORT = "0123456789012345678901234567890"
+
+
+def test_a_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"jwt_secret_key: .*shorter than 32 bytes") as refused:
+        load(environ={"V6SRV_JWT_SECRET": SHORT})
+    assert SHORT not in str(refused.value)
+    assert load(environ={"V6SRV_JWT_SECRET": SHORT + "x"}).jwt_secret_key
+    settings = load(environ={"V6SRV_JWT_PREVIOUS_KEYS": f"{SHORT},{SHORT}x"})
+    assert settings.verifying_keys == (f"{SHORT}x",)
+    [remark] = settings.remarks
+    assert "verifies no token" in remark
+    assert SHORT not in remark
+    (tmp_path / "jwt_secret").write_text(SHORT)
+    with pytest.raises(SettingsError, match=r"jwt_secret: .*shorter than 32 bytes"):
+        jwt_secret(load(environ={"V6SRV_INSTANCE": str(tmp_path)}))
+
+
 def test_unknown_variables_are_refused() -> None:
     with pytest.raises(
         SettingsError, match="V6SRV_PORTT: unknown variable, did you mean V6SRV_PORT"
@@ -206,10 +311,11 @@ def test_the_text_false_is_false(text: str, value: bool) -> None:
 @pytest.mark.parametrize(
     ("access", "refresh", "seconds"),
     [
-        ("6", "48", (21600, 172800)),
         ("0.1", "48", (21600, 172800)),  # shorter than half an hour
         ("0.5", "0.2", (1800, 172800)),  # refresh shorter than access
         ("never", "48", (21600, 172800)),
+        ("nan", "48", (21600, 172800)),
+        ("inf", "48", (21600, 172800)),
         ("100", "48", (360000, 720000)),  # the default refresh would be shorter than access
     ],
 )
@@ -220,6 +326,7 @@ def test_lifetimes_that_cannot_be_used_are_replaced(
         environ={"V6SRV_TOKEN_EXPIRES_HOURS": access, "V6SRV_REFRESH_TOKEN_EXPIRES_HOURS": refresh}
     )
     assert (settings.token_expires_s, settings.refresh_token_expires_s) == seconds
+    assert len(settings.replaced) == 1
 
 
 def test_the_type_test_has_tokens_of_a_day() -> None:
@@ -252,7 +359,7 @@ def _with_secrets(tmp_path: Path) -> Settings:
         environ={
             "V6SRV_INSTANCE": str(tmp_path),
             "V6SRV_DATABASE_URL": "postgresql://v6:hush1@h/d",
-            "V6SRV_JWT_SECRET": "hush2",
+            "V6SRV_JWT_SECRET": "hush2-and-what-makes-it-long-enough",
             "V6SRV_JWT_PREVIOUS_KEYS": "hush3,hush4",
             "V6SRV_SMTP__PASSWORD": "hush5",
             "V6SRV_RABBITMQ_URI": "amqp://v6:hush6@h/v",

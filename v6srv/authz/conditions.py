@@ -30,7 +30,8 @@ from v6srv.authz.expression import (
 )
 from v6srv.authz.facts import COMMON, MODELS, TABLES
 from v6srv.authz.principal import SUBJECT_FACTS, SUBJECT_SETS
-from v6srv.authz.source import nearest, odd_characters
+from v6srv.authz.source import odd_characters
+from v6srv.suggestions import nearest
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 

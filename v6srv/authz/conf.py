@@ -8,7 +8,8 @@ from v6srv.authz import codes
 from v6srv.authz.codes import Code
 from v6srv.authz.conditions import SUBJECT_TYPES, Language, faults, object_types
 from v6srv.authz.expression import ExpressionError, names_in, parse, tokens_to_names
-from v6srv.authz.source import Problem, nearest, odd_characters
+from v6srv.authz.source import Problem, odd_characters
+from v6srv.suggestions import nearest
 
 SECTIONS: Mapping[str, str] = {
     "request_definition": "r",

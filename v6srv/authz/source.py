@@ -1,6 +1,5 @@
 """Policy lines with their origin, from files and from the database, and what is wrong with them."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -218,16 +217,3 @@ def _take_limits(fields: list[tuple[str, int]]) -> dict[str, datetime]:
             message = f"{name}: {moment!r} is no date or time"
             raise _Misread(column, message, codes.BAD_TIME) from error
     return limits
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant; empty when none is near."""
-    by_case = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), list(by_case), n=1, cutoff=0.6)
-    return by_case[near[0]] if near else ""
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`, did you mean organization?` or nothing."""
-    near = nearest(word, known)
-    return f", did you mean {near}?" if near else ""

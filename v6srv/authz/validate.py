@@ -15,7 +15,8 @@ from v6srv.authz.conditions import (
     object_types,
 )
 from v6srv.authz.rules import DEFAULT_ROLES
-from v6srv.authz.source import DATABASE, Line, Problem, nearest
+from v6srv.authz.source import DATABASE, Line, Problem
+from v6srv.suggestions import nearest
 from v6srv.vocabulary import PrincipalKind, Resource, Scope
 
 if TYPE_CHECKING:

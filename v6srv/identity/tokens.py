@@ -104,6 +104,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     app.extensions["v6srv_tokens"] = {
         "previous": tuple(settings.jwt_previous_keys),
+        "verifying": settings.verifying_keys,
         "container_s": settings.container_token_expires_s,
         "mail_s": settings.email_token_expires_s,
         "leeway_s": settings.clock_leeway_s,
@@ -242,7 +243,8 @@ def _claims(claims: Mapping[str, Any]) -> Claims:
 def _verified(text: str) -> dict[str, Any]:
     """The claims of a token that one of our keys signed, and that is valid now."""
     leeway_s, now = _config()["leeway_s"], time.time()
-    for key in (keys := secrets()):
+    keys = (current_app.config["JWT_SECRET_KEY"], *_config()["verifying"])
+    for key in keys:
         try:
             claims: dict[str, Any] = jwt.decode(
                 text, key, [ALGORITHM], leeway=leeway_s, options={"verify_sub": False}

@@ -16,13 +16,13 @@ from v6srv.authz import clock
 from v6srv.authz.matcher import closure
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.authz.snapshot import Snapshot
-from v6srv.authz.source import suggestion
 from v6srv.errors import Invalid
 from v6srv.policy import questions
 from v6srv.policy.considered import Considered, Inquiry, distance
 from v6srv.policy.questions import Thing
 from v6srv.policy.remedy import Fix, remedy
 from v6srv.policy.terms import ordered
+from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Effect, Operation, Resource
 
 NEAR = 10

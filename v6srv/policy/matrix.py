@@ -8,10 +8,11 @@ from sqlalchemy import select
 from v6srv.authz.matcher import Remainder, closure
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.snapshot import Snapshot
-from v6srv.authz.source import Line, suggestion
+from v6srv.authz.source import Line
 from v6srv.db import session
 from v6srv.errors import Invalid
 from v6srv.model import Role
+from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 _WIDENING = tuple(Scope)

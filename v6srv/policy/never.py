@@ -18,8 +18,9 @@ from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
 from v6srv.authz.logic import Known, satisfiable
 from v6srv.authz.matcher import Program, Remainder
 from v6srv.authz.snapshot import Snapshot
-from v6srv.authz.source import Line, Problem, nearest
+from v6srv.authz.source import Line, Problem
 from v6srv.policy.people import Reach
+from v6srv.suggestions import nearest
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 Case = tuple[PrincipalKind, Resource, Operation]

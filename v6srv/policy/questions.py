@@ -22,12 +22,12 @@ from v6srv.authz import clock
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts, room_facts
 from v6srv.authz.principal import Principal
 from v6srv.authz.row_facts import row_facts
-from v6srv.authz.source import suggestion
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Invalid, NotFound
 from v6srv.identity import principals
 from v6srv.model import Member, Role, Rule
 from v6srv.policy.implied import implied
+from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 Word = TypeVar("Word", bound=StrEnum)

@@ -16,14 +16,17 @@ from typing import Any, TypeVar
 
 import yaml
 
+from v6srv import yaml_files
 from v6srv.authz import clock
 from v6srv.authz.facts import COMMON, MODELS, TABLES, WHOLE, Scalar, SetOf, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.snapshot import Snapshot
-from v6srv.authz.source import PolicyError, Problem, suggestion
+from v6srv.authz.source import PolicyError, Problem
 from v6srv.model import Task
 from v6srv.policy.implied import implied
+from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
+from v6srv.yaml_files import BadYaml, is_null, place
 
 FOLDER = "tests"
 """Where the tests of a folder of policies are."""
@@ -120,15 +123,9 @@ def read_suite(path: Path, snapshot: Snapshot) -> Suite:
     """The suite in a file. Raises PolicyError with everything that is wrong with it."""
     name = f"{FOLDER}/{path.name}"
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError([Problem(name, f"cannot be read: {error}")]) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise PolicyError([Problem(place, f"no YAML: {error.problem}")]) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise PolicyError([Problem(name, f"no YAML: {error}")]) from error
+        root = yaml_files.read(path, name)
+    except BadYaml as error:
+        raise PolicyError(Problem(fault.place, fault.message) for fault in error.faults) from error
     return _Reader(name, snapshot.roles).suite(root)
 
 
@@ -338,7 +335,7 @@ class _Reader:
                 return self.flag(node)
             if fact.type is int:
                 return self.number(node, none=True)
-            return None if _is_null(node) else self.text(node)
+            return None if is_null(node) else self.text(node)
         if fact.type is int:
             members: list[Any] = self.numbers(node)
         else:
@@ -366,7 +363,7 @@ class _Reader:
         expected = self.word(self.needed(parts, "effect", node), Effect, "effect")
         because = None
         if "because" in parts:
-            because = "" if _is_null(parts["because"]) else self.text(parts["because"])
+            because = "" if is_null(parts["because"]) else self.text(parts["because"])
         name = self.text(parts["name"]) if "name" in parts else None
         self.add(node, asked, expected, name, because)
 
@@ -481,7 +478,7 @@ class _Reader:
 
     def place(self, node: yaml.Node) -> str:
         """`file:line:column`."""
-        return f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        return place(self.file, node.start_mark)
 
     def bad(self, node: yaml.Node, message: str) -> _Bad:
         """A problem at this node, to raise."""
@@ -501,16 +498,9 @@ class _Reader:
             self.problems.append(bad.problem)
 
     def entries(self, node: yaml.Node) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
-        """The keys and values of a mapping; a key that is there twice is noted."""
+        """The keys and values of a mapping."""
         if not isinstance(node, yaml.MappingNode):
             raise self.bad(node, "names with values expected")
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise self.bad(key, "a name expected")
-            if key.value in seen:
-                self.note(self.bad(key, f"{key.value!r} is given twice"))
-            seen.add(key.value)
         entries: list[tuple[yaml.ScalarNode, yaml.Node]] = node.value
         return entries
 
@@ -545,7 +535,7 @@ class _Reader:
 
     def number(self, node: yaml.Node | None, *, none: bool = False) -> int | None:
         """A whole number from 1."""
-        if node is None or (none and _is_null(node)):
+        if node is None or (none and is_null(node)):
             return None
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
         if not re.fullmatch(r"[1-9][0-9]{0,18}", text):
@@ -558,7 +548,7 @@ class _Reader:
 
     def flag(self, node: yaml.Node) -> bool | None:
         """`true`, `false` or null."""
-        if _is_null(node):
+        if is_null(node):
             return None
         if not isinstance(node, yaml.ScalarNode) or node.value not in ("true", "false"):
             raise self.bad(node, "true or false expected")
@@ -601,10 +591,6 @@ class _Reader:
 
 def _columns(axis: str) -> str:
     return _AXES.get(axis, "rules")
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
 __all__ = [

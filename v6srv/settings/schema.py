@@ -4,7 +4,8 @@ docs/reference/settings.md is made of the docstrings here (`make docs`).
 """
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,8 +20,6 @@ from pydantic import (
 
 from v6srv.errors import Invalid
 
-log = logging.getLogger(__name__)
-
 ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -29,6 +28,21 @@ _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
 
 QUEUES = ("amqp", "amqps", "redis", "rediss")
 REDIS = ("redis://", "rediss://")
+
+SHORTEST_KEY = 32
+"""Bytes of a key that signs tokens: what is shorter can be guessed from any token (RFC 7518)."""
+
+
+TOO_SHORT = (
+    f"is shorter than {SHORTEST_KEY} bytes: whoever has a token can guess it and sign others. Make"
+    " a new one (openssl rand -hex 32) and put the old one into jwt_previous_keys, for second"
+    " factors are encrypted with it. Everybody has to log in again"
+)
+
+
+def is_short(key: str) -> bool:
+    """Whether a key can be guessed."""
+    return len(key.encode()) < SHORTEST_KEY
 
 
 class SettingsError(Invalid):
@@ -272,8 +286,8 @@ class Settings(_Part):
     allow_drop_all: Flag = False
     """Whether `v6srv import --drop-all` may delete everything first."""
     jwt_secret_key: SecretStr | None = Field(None)
-    """The key that signs tokens. Unset: one is made at the first start and kept in the file
-    `jwt_secret` of the instance."""
+    """The key that signs tokens, of at least 32 bytes, the same in all processes of a database.
+    Unset: one is made at the first start and kept in the file `jwt_secret` of the instance."""
     token_expires_hours: float | str = _ACCESS_HOURS
     """Life of an access token, at least half an hour; a value that is less or no number is logged,
     and the default used."""
@@ -309,7 +323,8 @@ class Settings(_Part):
     # Keys of this server
     jwt_previous_keys: Words = Field((), repr=False)
     """Keys that once signed and still verify: put the old `jwt_secret_key` here when you change it,
-    for as long as a refresh token lives. In a variable with commas between them."""
+    for as long as a refresh token lives (longer where second factors are encrypted with it). In a
+    variable with commas between them. What is shorter than 32 bytes verifies no token."""
     container_token_expires_days: float = Field(30, gt=0)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""
@@ -395,6 +410,13 @@ class Settings(_Part):
             raise ValueError(f"must start with one of {', '.join(REDIS)}")
         return value
 
+    @field_validator("jwt_secret_key")
+    @classmethod
+    def _cannot_be_guessed(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and is_short(value.get_secret_value()):
+            raise ValueError(TOO_SHORT)
+        return value
+
     @field_validator("rabbitmq_uri")
     @classmethod
     def _is_a_queue(cls, value: SecretStr | None) -> SecretStr | None:
@@ -435,21 +457,50 @@ class Settings(_Part):
     @property
     def token_expires_s(self) -> int:
         """Life of an access token (auth.md 2.3)."""
+        return self._access_life[0]
+
+    @property
+    def refresh_token_expires_s(self) -> int:
+        """Life of a refresh token, longer than that of the access token."""
+        return self._refresh_life[0]
+
+    @property
+    def _access_life(self) -> tuple[int, str | None]:
         if self.type == "test":
-            return 24 * 3600
+            return 24 * 3600, None
         return _lifetime(
             "token_expires_hours", self.token_expires_hours, _SHORTEST_TOKEN_S, _ACCESS_HOURS
         )
 
     @property
-    def refresh_token_expires_s(self) -> int:
-        """Life of a refresh token, longer than that of the access token."""
+    def _refresh_life(self) -> tuple[int, str | None]:
         return _lifetime(
             "refresh_token_expires_hours",
             self.refresh_token_expires_hours,
             self.token_expires_s + 1,
             max(_REFRESH_HOURS, 2 * self.token_expires_s / 3600),
         )
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """A line for each value that is not used because it cannot be: a default stands in."""
+        lines = (self._access_life[1], self._refresh_life[1])
+        return tuple(line for line in lines if line)
+
+    @property
+    def remarks(self) -> Iterator[str]:
+        """What an admin should know of these settings. Said once, at the start."""
+        yield from self.replaced
+        if len(self.verifying_keys) < len(self.jwt_previous_keys):
+            yield (
+                f"jwt_previous_keys: one of less than {SHORTEST_KEY} bytes verifies no token;"
+                " second factors that are encrypted with it can still be read"
+            )
+
+    @property
+    def verifying_keys(self) -> tuple[str, ...]:
+        """The previous keys whose tokens are still good: a short one can be guessed."""
+        return tuple(key for key in self.jwt_previous_keys if not is_short(key))
 
     @property
     def container_token_expires_s(self) -> int:
@@ -463,16 +514,18 @@ class Settings(_Part):
         return int(minutes * 60)
 
 
-def _lifetime(key: str, hours: float | str, least_s: int, default_hours: float) -> int:
-    """Seconds of a number of hours; a useless value is reported and replaced (auth.md 2.3)."""
+def _lifetime(
+    key: str, hours: float | str, least_s: float, default_hours: float
+) -> tuple[int, str | None]:
+    """Seconds of a number of hours; a useless value is replaced (auth.md 2.3), and why."""
+    default_s = int(default_hours * 3600)
     try:
-        seconds = int(float(hours) * 3600)
-    except (ValueError, OverflowError):
-        log.error("%s: %r is no number, %s hours are used", key, hours, default_hours)
-        return int(default_hours * 3600)
+        seconds = float(hours) * 3600
+    except ValueError:
+        return default_s, f"{key}: {hours!r} is no number, {default_hours:g} hours are used"
+    if not math.isfinite(seconds):
+        return default_s, f"{key}: {hours!r} is no time, {default_hours:g} hours are used"
     if seconds < least_s:
-        log.warning(
-            "%s: %s hours are less than %s s, %s hours are used", key, hours, least_s, default_hours
-        )
-        return int(default_hours * 3600)
-    return seconds
+        short = f"{key}: {hours} hours are less than {least_s:g} s"
+        return default_s, f"{short}, {default_hours:g} hours are used"
+    return int(seconds), None

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from v6srv import private_files
-from v6srv.settings.schema import Settings, SettingsError
+from v6srv.settings.schema import TOO_SHORT, Settings, SettingsError, is_short
 
 
 def jwt_secret(settings: Settings) -> str:
@@ -37,4 +37,6 @@ def _kept_secret(path: Path) -> str:
     kept = path.read_text(encoding="utf-8").strip()
     if not kept:  # anybody could sign with no key at all
         raise SettingsError([f"{path} is empty: remove it, and the next start makes a new key"])
+    if is_short(kept):
+        raise SettingsError([f"{path}: {TOO_SHORT}"])
     return kept

@@ -5,18 +5,20 @@ Unknown keys are refused with a suggestion: a setting that is misspelt has no ef
 would notice.
 """
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from v6srv import yaml_files
 from v6srv.settings.schema import ENVIRONMENTS, Settings, SettingsError
+from v6srv.suggestions import nearest, suggestion
+from v6srv.yaml_files import BadYaml
 
 PREFIX = "V6SRV_"
 
@@ -35,6 +37,32 @@ _ELSEWHERE = frozenset({"V6SRV_CONFIG", "V6SRV_ENVIRONMENT", "V6SRV_INSTANCE"})
 
 _NOT_IN_FILES = frozenset({"instance", "config_file", "name", "environment", "scope"})
 """What is known before a file is read; in a file it would have no effect."""
+
+_OF_4X: Mapping[tuple[str, ...], str] = {
+    ("algorithm_stores",): "",
+    ("cors_allowed_origins",): "cors_origins",
+    ("dev",): "",
+    ("large_result_store",): "",
+    ("password_policy", "between_user_emails_minutes"): "",
+    ("prometheus",): "metrics",
+    ("rabbitmq",): "rabbitmq_uri",
+    ("runs_data_cleanup_days",): "",
+    ("runs_data_cleanup_include_input",): "",
+    ("server_name",): "otp_issuer",
+    ("server_url",): "",
+    ("smtp", "email_from"): "smtp.username",
+}
+"""Settings of the 4.x server that this one does not know, and what they are called here."""
+
+_INJECTED = re.compile(
+    r"V6SRV_(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)"
+    r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR|START|END))?)"
+    r"|V6SRV_ENV_\w+"
+)
+"""Variables that container platforms make for a service of the name v6srv (or v6srv-...)."""
+_INJECTED_PORT = re.compile(r"(?:tcp|udp|sctp)://")
+_INJECTED_NAME = re.compile(r"/\S*/")
+"""Values of V6SRV_PORT and V6SRV_NAME that such platforms make."""
 
 
 def load(
@@ -106,28 +134,19 @@ def environments_in(file: Path) -> dict[str, dict[str, Any]]:
 
     A file that is one environment itself is `application`. Raises SettingsError.
     """
-    document = _document(file)
+    document = _document(file, typed=True)
     found = {"application": document} if _is_flat(document) else _environments(file, document)
     return {name: dict(found.get(name, {})) for name in ENVIRONMENTS}
 
 
-def _document(file: Path) -> dict[Any, Any]:
+def _document(file: Path, *, typed: bool = False) -> dict[Any, Any]:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{file.name}: cannot be read: {error.__class__.__name__}"]) from error
-    except yaml.YAMLError as error:
-        raise SettingsError([f"{file.name}: is not YAML{_place(error)}"]) from error
+        document = yaml_files.values(yaml_files.read(file), typed=typed)
+    except BadYaml as error:
+        raise SettingsError(map(str, error.faults)) from error
     if not isinstance(document, dict):
         raise SettingsError([f"{file.name}: is not a mapping of keys"])
     return document
-
-
-def _place(error: yaml.YAMLError) -> str:
-    """Where and what, without the line itself: it may hold a password."""
-    mark = getattr(error, "problem_mark", None)
-    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"{where}: {getattr(error, 'problem', None) or type(error).__name__}"
 
 
 def _is_flat(document: Mapping[Any, Any]) -> bool:
@@ -137,7 +156,7 @@ def _is_flat(document: Mapping[Any, Any]) -> bool:
 def _environments(file: Path, document: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """Environments that are not empty, by name."""
     problems = [
-        f"{file.name}: {key}: unknown key{_suggest(str(key), ('application', 'environments'))}"
+        f"{file.name}: {key}: unknown key{suggestion(str(key), ('application', 'environments'))}"
         for key in document
         if key not in ("application", "environments")
     ]
@@ -146,7 +165,7 @@ def _environments(file: Path, document: Mapping[Any, Any]) -> dict[str, dict[str
         raise SettingsError([*problems, f"{file.name}: environments: is not a mapping of keys"])
     problems += [
         f"{file.name}: environments.{name}: unknown environment"
-        f"{_suggest(str(name), ENVIRONMENTS[1:])}"
+        f"{suggestion(str(name), ENVIRONMENTS[1:])}"
         for name in named
         if name not in ENVIRONMENTS[1:]
     ]
@@ -192,13 +211,42 @@ def _apply_environment(values: dict[str, Any], env: Mapping[str, str]) -> list[s
             continue
         if variable.startswith(f"{PREFIX}TEST_"):
             continue
+        if _is_injected(variable, text):
+            continue
         path = _path_of(variable)
         if path is None:
             known = [*_ALIASES, *_ELSEWHERE, *_variables(Settings, PREFIX)]
-            problems.append(f"{variable}: unknown variable{_suggest(variable, known)}")
+            words = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+            problems.append(f"{variable}: {_unknown('variable', words, _near(variable, known))}")
         elif text:
             _put(values, path, text)
     return problems
+
+
+def _is_injected(variable: str, value: str) -> bool:
+    """Whether a container platform made this variable, and nobody meant a setting."""
+    if variable == f"{PREFIX}NAME":
+        return _INJECTED_NAME.match(value) is not None
+    if variable != f"{PREFIX}PORT" and _path_of(variable) is not None:
+        return False
+    if variable.endswith("_PORT") and _INJECTED_PORT.match(value):
+        return True
+    return _INJECTED.fullmatch(variable) is not None
+
+
+def _near(variable: str, known: Iterable[str]) -> str:
+    """The variable that was meant: what all begin with makes no two of them alike."""
+    short = {name.removeprefix(PREFIX): name for name in known}
+    return short.get(nearest(variable.removeprefix(PREFIX), short), "")
+
+
+def _unknown(kind: str, path: Sequence[str], near: str) -> str:
+    """What is said of a key or variable that sets nothing."""
+    for known, here in _OF_4X.items():
+        if tuple(path[: len(known)]) == known:
+            instead = f"here it is {here}" if here else "it has no effect here"
+            return f"a setting of the 4.x server, {instead}"
+    return f"unknown {kind}" + (f", did you mean {near}?" if near else "")
 
 
 def _path_of(variable: str) -> tuple[str, ...] | None:
@@ -249,13 +297,9 @@ def _describe(where: str, error: Any) -> str:
             if model and part in model.model_fields:  # a number is a place in a list
                 model = _group(model.model_fields[part].annotation)
         known = model.model_fields if model else {}
-        return f"{where}: {location}: unknown key{_suggest(str(error['loc'][-1]), known)}"
+        path = [str(part) for part in error["loc"]]
+        return f"{where}: {location}: {_unknown('key', path, nearest(path[-1], known))}"
     return f"{where}: {location}: {error['msg']}"
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def _resolved(settings: Settings) -> Settings:
