@@ -4,17 +4,21 @@ import json
 import os
 import pty
 import select
+import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.realtime.test_processes import redis_server
 from v6srv.cli.main import cli
 from v6srv.settings import load
 
@@ -157,6 +161,84 @@ def test_config_check_refuses_files_without_content(
     result = run("config", "check", str(_write(tmp_path, "bad", text)))
     assert result.exit_code == 1
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("token_expires_hours: abc", "token_expires_hours: 'abc' is no number"),
+        ("refresh_token_expires_hours: 1", "refresh_token_expires_hours: 1 hours are less than"),
+        ("policies: /nowhere/policies", "policies: there is no folder /nowhere/policies"),
+        ("jwt_secret_key: abc", "jwt_secret_key: Value error, is shorter than 32 bytes"),
+        (
+            "two_factor_auth: true\ntwo_factor_auth: false",
+            "bad.yaml:2:1: 'two_factor_auth' is given",
+        ),
+        ("server_url: https://x", "server_url: a setting of the 4.x server"),
+    ],
+)
+def test_config_check_finds_what_has_no_effect_or_a_bad_one(
+    tmp_path: Path, run: Callable[..., Result], text: str, said: str
+) -> None:
+    result = run("config", "check", str(_write(tmp_path, "bad", text)))
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+@contextmanager
+def _a_port_that(answers: bytes | None) -> Iterator[int]:
+    """A port on which somebody says `answers` to everybody; None: nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if answers is not None:
+            listener.listen()
+
+            def greet() -> None:
+                with suppress(OSError):
+                    while True:
+                        with listener.accept()[0] as one:
+                            one.sendall(answers)
+                            while one.recv(100):
+                                one.sendall(answers)
+
+            Thread(target=greet, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def test_config_check_can_ask_what_the_server_needs(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    (tmp_path / "no.sqlite").write_text("this is no database, but long enough to look like one" * 9)
+    text = """
+uri: {uri}
+rabbitmq_uri: {queue}
+smtp: {{server: 127.0.0.1, port: {mail}}}
+"""
+    with _a_port_that(None) as nobody, _a_port_that(b"220 hello\r\n") as mail:
+        with redis_server() as queue:
+            good = _write(
+                tmp_path,
+                "good",
+                text.format(uri="sqlite:///new.sqlite", queue=queue, mail=mail),
+            )
+            answered = run("config", "check", "--connect", str(good))
+        assert answered.exit_code == 0, answered.output
+        assert not list(tmp_path.rglob("new.sqlite"))
+        for uri, queue_uri in (
+            (f"postgresql://v6:hush@127.0.0.1:{nobody}/x", f"redis://:hush@127.0.0.1:{nobody}"),
+            (f"sqlite:///{tmp_path}/no.sqlite", f"amqp://v6:hush@127.0.0.1:{nobody}/v"),
+        ):
+            bad = _write(tmp_path, "bad", text.format(uri=uri, queue=queue_uri, mail=nobody))
+            assert run("config", "check", str(bad)).exit_code == 0
+            refused = run("config", "check", "--connect", str(bad))
+            assert refused.exit_code == 1
+            for said in (
+                "application: uri: the database does not answer: ",
+                "application: rabbitmq_uri: the message queue does not answer: ",
+                "application: smtp: the mail server does not answer: ",
+            ):
+                assert said in refused.output
+            assert "hush" not in refused.output
 
 
 def test_a_log_file_that_cannot_be_made_ends_with_1(

@@ -152,6 +152,14 @@ def test_bad_settings_are_said_in_lines_and_nothing_starts() -> None:
         pass
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_that_is_not_used_is_said_once(form: str) -> None:
+    with live_server(*FORMS[form], V6SRV_TOKEN_EXPIRES_HOURS="abc") as server:
+        server.login()
+        server.login()
+        assert server.log.read_text().count("token_expires_hours: 'abc' is no number") == 1
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

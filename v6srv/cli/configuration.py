@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from v6srv.settings import (
     ENVIRONMENTS,
     LOG_LEVELS,
     QUEUES,
+    Settings,
     SettingsError,
     environments_in,
     environments_of,
@@ -102,26 +104,48 @@ def config() -> None:
     "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False
 )
 @click.option("-e", "--environment", type=click.Choice(ENVIRONMENTS))
+@click.option(
+    "--connect", is_flag=True, help="Also ask the database, the queue and the mail server."
+)
 @click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
-def check(file: Path | None, environment: str | None, format_: str) -> None:
+def check(file: Path | None, environment: str | None, connect: bool, format_: str) -> None:
     """Say whether FILE, or what the environment variables select, is a usable configuration.
 
-    Prints the settings without secrets. Exit code 1 when something is wrong.
+    Prints the settings without secrets. Exit code 1 when something is wrong, also when it would not
+    stop a start: a value that is no number, a policy folder that does not exist.
     """
+    from v6srv.service import connections
+
     with readable_errors():
         wanted = [environment] if environment or file is None else environments_of(file)
         if not wanted:
             raise SettingsError([f"{file and file.name}: all environments are empty"])
-        checked = {}
+        checked, faults = {}, []
         for one in wanted:
             settings = load(file, one)
             checked[settings.environment] = masked(settings)
+            found = [*_useless(settings), *(connections.failures(settings) if connect else ())]
+            faults += [f"environment {settings.environment}: {fault}" for fault in found]
+            for remark in set(settings.remarks) - set(settings.replaced):
+                warn(remark)
+        if faults:
+            raise SettingsError(faults)
     if format_ == "json":
         click.echo(json.dumps(checked))
         return
     for one, values in checked.items():
         info(f"environment {one} is usable")
         click.echo(yaml.safe_dump(values, sort_keys=False).rstrip())
+
+
+def _useless(settings: Settings) -> Iterator[str]:
+    """What has no effect, or another one than somebody meant."""
+    yield from settings.replaced
+    if settings.policies != settings.instance / "policies" and not settings.policies.is_dir():
+        yield (
+            f"policies: there is no folder {settings.policies}: a start would make one, with the"
+            " policies that come with the server"
+        )
 
 
 @click.command()

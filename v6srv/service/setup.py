@@ -59,6 +59,8 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     Returns the password of the user `root` if it was generated now: show it once, only its hash is
     stored. Raises PolicyError, before the database is touched, when the policies are not valid.
     """
+    for remark in settings.remarks:
+        log.warning("%s", remark)
     settings.instance.mkdir(mode=0o750, parents=True, exist_ok=True)
     with _alone(settings.instance / ".setup.lock"):
         install_policies(settings.policies)
