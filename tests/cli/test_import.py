@@ -8,9 +8,11 @@ import pytest
 import requests
 import yaml
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from tests.live import live_server
 from v6srv.cli.main import cli
+from v6srv.db import make_engine
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "study.yaml"
 
@@ -56,9 +58,79 @@ def test_the_example_is_ready_for_work(tmp_path: Path, run: Callable[..., Result
         assert study["encrypted"] is False
         key = {"api_key": "0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01"}
         assert requests.post(f"{server.api}/token/node", json=key, timeout=5).status_code == 200
-        roles = requests.get(f"{server.api}/role", headers=nora, timeout=5).json()
-        [super_] = [role for role in roles if role["name"] == "super"][:1]
+        me = requests.get(f"{server.api}/user/2", headers=nora, timeout=5).json()
+        names = {
+            requests.get(f"{server.url}{role['link']}", headers=nora, timeout=5).json()["name"]
+            for role in me["roles"]
+        }
+        assert names == {"Organization Admin", "Researcher"}
+
+
+# What 3.11.1's generator of demo networks, its tests and old exports write.
+IN_USE = """
+nodes: []
+organizations:
+  - {id: 2, name: Northwind Hospital, domain: northwind.example, address1: a, address2: , zipcode: 1,
+     country: DE, public_key: ""}
+  - id: 3
+    name: Southgate Clinic
+    users:
+      - {id: 9, username: soren, password: Str0ng-Pass!}
+collaborations:
+  - id: 1
+    name: demo
+    domain: northwind.example
+    address1: a
+    address2:
+    zipcode: 1
+    country: DE
+    encrypted: false
+    participants:
+      - {name: Northwind Hospital, api_key: 0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01}
+      - {id: 4, name: Southgate Clinic, api_key: 0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e02}
+    tasks: ["hello-world"]
+"""
+
+
+def test_a_file_of_3x_is_taken_and_what_it_does_not_mean_is_said(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    path = tmp_path / "in-use.yaml"
+    path.write_text(IN_USE)
+    result = run("import", str(path))
+    assert result.exit_code == 0, result.output
+    for said in (
+        "in-use.yaml: nodes has no meaning here",
+        "organizations[0]: id has no meaning here",
+        "organizations[1].users[0]: id has no meaning here",
+        "collaborations[0]: domain has no meaning here",
+        "collaborations[0].participants[1]: id has no meaning here",
+        "users whose roles the file does not name: 1. Each has the role super, which holds every",
+        "added: 2 x organization, 1 x user, 1 x collaboration, 2 x node, 1 x task",
+    ):
+        assert said in result.output
+    assert "Str0ng-Pass!" not in result.output
+    assert "0d3f3a1c9e01" not in result.output
+    with live_server(instance=tmp_path / "instance") as server:
+        soren = server.login("soren", "Str0ng-Pass!")
+        roles = requests.get(f"{server.api}/role", headers=soren, timeout=5).json()
+        [super_] = [role for role in roles if role["name"] == "super"]
         assert len(super_["rules"]) == 53
+
+
+def _roles(*names: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        document["organizations"][0]["users"][0]["roles"] = names[0] if len(names) == 1 else names
+
+    return change
+
+
+def test_no_roles_are_none(tmp_path: Path, run: Callable[..., Result]) -> None:
+    path = _changed(tmp_path, _roles([]))
+    assert run("import", str(path)).exit_code == 0
+    with live_server(instance=tmp_path / "instance") as server:
+        nora = server.login("nora", "Str0ng-Pass!")
+        assert requests.get(f"{server.api}/task", headers=nora, timeout=5).status_code == 403
 
 
 def test_a_repeated_import_adds_nothing(run: Callable[..., Result]) -> None:
@@ -101,6 +173,24 @@ def _same_participant(document: dict[str, Any]) -> None:
     document["collaborations"][0]["participants"][1]["name"] = "Northwind Hospital"
 
 
+def _old_key(document: dict[str, Any]) -> None:
+    one = document["collaborations"][0]["participants"][0]
+    one["api-key"] = one.pop("api_key")
+
+
+def _same_organization(document: dict[str, Any]) -> None:
+    document["organizations"].append({"name": "Northwind Hospital"})
+
+
+def _same_collaboration(document: dict[str, Any]) -> None:
+    document["collaborations"].append({"name": "Registry Study"})
+
+
+def _same_api_key(document: dict[str, Any]) -> None:
+    first, second = document["collaborations"][0]["participants"]
+    second["api_key"] = first["api_key"]
+
+
 def _no_image(document: dict[str, Any]) -> None:
     document["collaborations"][0]["tasks"] = [""]
 
@@ -116,6 +206,14 @@ def _half_encrypted(document: dict[str, Any]) -> None:
         (_stranger, "participant Nobody Known is neither"),
         (_no_name, "participants[1]: name is missing"),
         (_unknown_key, "unknown key colour"),
+        (_old_key, "participants[0]: unknown key api-key, did you mean api_key?"),
+        (_roles("Resarcher"), "user nora: there is no role Resarcher, did you mean Researcher?"),
+        (_roles("admin"), "user nora: there is no role admin"),
+        (_roles(None), "users[0]: roles: a list of names is expected, [] for none"),
+        (_roles(["Viewer", "Viewer"]), "users[0]: role Viewer is named twice"),
+        (_same_organization, "organization Northwind Hospital is named twice"),
+        (_same_collaboration, "collaboration Registry Study is named twice"),
+        (_same_api_key, "participants[1]: has the API key of collaborations[0].participants[0]"),
         (_same_user, "user nora is named twice"),
         (_bad_public_key, "not valid base64"),
         (_same_email, "email nora@northwind.example is named twice"),
@@ -133,16 +231,18 @@ def test_a_bad_file_is_refused_and_nothing_is_stored(
     result = run("import", str(_changed(tmp_path, change)))
     assert result.exit_code == 1
     assert said in result.output
+    assert "Str0ng-Pass!" not in result.output
     assert _names(tmp_path, run) == ["root"]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('organizations: [{name: "\\ud800"}]', "line 1, column 24: "),  # no UTF-8
-        ('organizations: [{name: "a\\0b"}]', "line 1, column 24: "),  # PostgreSQL stores none
+        ('organizations: [{name: "\\ud800"}]', "broken.yaml:1:24: "),  # no UTF-8
+        ('organizations: [{name: "a\\0b"}]', "broken.yaml:1:24: "),  # PostgreSQL stores none
+        ("organizations: []\norganizations: []", "broken.yaml:2:1: 'organizations' is given twice"),
         ("[" * 3000, "nested too deeply"),
-        ("organizations: [\n  password: hush: x", "line 2"),
+        ("organizations: [\n  password: hush: x", "broken.yaml:2:"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_without_quoting_it(
@@ -247,3 +347,48 @@ def test_drop_all_needs_permission(tmp_path: Path, run: Callable[..., Result]) -
     dropped = run("import", str(EXAMPLE), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
     assert dropped.exit_code == 0, dropped.output
     assert "2 x user" in dropped.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "insert"),
+    [
+        ("organization", "Northwind Hospital", "organization (name) VALUES (:name)"),
+        ("role", "Researcher", "role (name, organization_id) VALUES (:name, 2)"),
+    ],
+)
+def test_a_name_that_several_have_is_refused(
+    tmp_path: Path, run: Callable[..., Result], kind: str, name: str, insert: str
+) -> None:
+    """3.x lets organizations have one name: which one would get the users?"""
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    engine = make_engine(f"sqlite:///{tmp_path}/instance/v6srv.sqlite")
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO {insert}"), {"name": name})
+        connection.execute(text("UPDATE user SET username = 'another' WHERE username = 'nora'"))
+        connection.execute(text("UPDATE user SET email = NULL"))
+    engine.dispose()
+    again = run("import", str(EXAMPLE))
+    assert again.exit_code == 1
+    assert f"there are 2 {kind}s called {name}: the file cannot say which one" in again.output
+
+
+def test_what_the_file_says_otherwise_about_what_exists_is_said(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        first, second = document["organizations"]
+        first["users"], second["users"] = second["users"], first["users"]
+        study = document["collaborations"][0]
+        study["encrypted"] = True
+        study["participants"][0]["api_key"] = "0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e99"
+
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    again = run("import", str(_changed(tmp_path, change)))
+    assert again.exit_code == 0, again.output
+    for said in (
+        "the user nora stays in another organization than Southgate Clinic",
+        "the collaboration Registry Study stays not encrypted",
+        "the node Northwind Hospital - Registry Study Node keeps the API key that it has",
+        "added: nothing",
+    ):
+        assert said in again.output

@@ -25,12 +25,16 @@ def import_(
     system: bool | None,
     drop_all: bool,
 ) -> None:
-    """Import FILE (YAML). What exists already stays as it is; all or nothing is written."""
+    """Import FILE (YAML). What exists already stays as it is; all or nothing is written.
+
+    A user whose `roles` FILE does not name gets the role super of the organization, which holds
+    every rule there is, as from a 3.x server: write `roles: [Researcher]` to give less.
+    """
     from v6srv import db, migrations
     from v6srv.authz.snapshot import build
     from v6srv.cli.serving import prepare
     from v6srv.identity import passwords
-    from v6srv.service import importer, setup
+    from v6srv.service import import_file, importer, setup
 
     with readable_errors():
         settings = choose(name, config, environment, system)
@@ -39,7 +43,7 @@ def import_(
             error("Dropping everything is not allowed: the setting allow_drop_all is false")
             raise SystemExit(1)
         info("Reading yaml file.")
-        document = importer.load(file)
+        document = import_file.load(file)
         if drop_all:
             # Whatever would stop the import later must stop it before the data is gone.
             importer.require_complete(document, settings.root_email)

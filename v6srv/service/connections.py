@@ -4,8 +4,8 @@ import smtplib
 from collections.abc import Iterator
 from pathlib import Path
 
-import kombu
 import redis
+from kombu.connection import Connection
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -63,7 +63,7 @@ def _queue(key: str, uri: str) -> Iterator[str]:
 
 
 def _ask_broker(uri: str) -> None:
-    with kombu.Connection(uri, connect_timeout=TIMEOUT_S) as connection:
+    with Connection(uri, connect_timeout=TIMEOUT_S) as connection:  # type: ignore[no-untyped-call]
         try:
             connection.connect()
         except (*connection.connection_errors, *connection.channel_errors) as error:

@@ -1,44 +1,30 @@
 """Import files: organizations, users, collaborations, nodes and tasks (operations.md 5).
 
 The whole file is checked before anything is written, and it is written in one transaction. What
-exists already is left as it is and reported, so an import can be repeated.
+exists already is left as it is and reported, so an import can be repeated. Names are how a file and
+the database know things: where several have one name, nothing is guessed.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-import yaml
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
-from v6srv.authz.rules import OWN_RULES
+from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
 from v6srv.authz.store import note_lines_changed, note_members_changed
 from v6srv.db import session, writing
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
+from v6srv.service.import_file import Document
 from v6srv.service.setup import ROOT
+from v6srv.suggestions import suggestion
 from v6srv.vocabulary import ResultStatus
 
 SUPER = "super"
-"""The role of all imported users of an organization; it holds every rule there is."""
+"""The role of users whose roles a file does not name, as in 3.x: it holds every rule there is."""
 
-_TEXTS = ("name", "domain", "address1", "address2", "zipcode", "country")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_KNOWN: Mapping[str, frozenset[str]] = {
-    "file": frozenset({"organizations", "collaborations"}),
-    "organization": frozenset({*_TEXTS, "public_key", "users"}),
-    "user": frozenset({"username", "firstname", "lastname", "password", "email"}),
-    "collaboration": frozenset({"name", "encrypted", "participants", "tasks"}),
-    "participant": frozenset({"name", "api_key"}),
-}
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True} | {
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
+_Named = TypeVar("_Named")
 
 Progress = Callable[[int, int], None]
 """Called with the number of entities done and in all."""
@@ -57,21 +43,6 @@ class Secrets(Protocol):
         """The digest that a node is found by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file whose content is known to be usable, apart from what the database says."""
-
-    organizations: list[dict[str, Any]]
-    collaborations: list[dict[str, Any]]
-
-    @property
-    def size(self) -> int:
-        """How many entities it names."""
-        users = sum(len(o["users"]) for o in self.organizations)
-        parts = sum(len(c["participants"]) + len(c["tasks"]) for c in self.collaborations)
-        return len(self.organizations) + users + len(self.collaborations) + parts
-
-
 @dataclass(slots=True)
 class Summary:
     """How many of each kind were added, and what was there already, by kind and name."""
@@ -79,7 +50,7 @@ class Summary:
     added: dict[str, int] = field(default_factory=dict)
     existing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """What was stored as it is, and should not stay so."""
+    """What was stored as it is and should not stay so, or was not stored."""
 
     def add(self, kind: str) -> None:
         """Count one."""
@@ -88,169 +59,6 @@ class Summary:
     def skip(self, kind: str, name: object) -> None:
         """Note one that exists."""
         self.existing.append(f"{kind} {name}")
-
-
-# --- reading
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads scalars as the text that is written; only null has a meaning.
-
-    YAML takes the zip code 01067 for the number 567, and the country NO for false.
-    """
-
-    yaml_implicit_resolvers = {
-        first: [pair for pair in pairs if pair[0].endswith((":null", ":merge"))]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_scalar(self, node: Any) -> Any:
-        """The text of a scalar; refuses what no database stores: NUL and lone surrogates."""
-        text = super().construct_scalar(node)
-        if any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text):
-            problem = "characters that cannot be stored"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return text
-
-
-def load(path: Path) -> Document:
-    """Read and check a file. Raises Invalid with a line for each problem."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path.name} cannot be read: {error.__class__.__name__}") from error
-    except yaml.YAMLError as error:
-        raise Invalid(f"{path.name} is not YAML{_place(error)}") from error
-    except RecursionError as error:
-        raise Invalid(f"{path.name} is nested too deeply") from error
-    problems: list[str] = []
-    root = _mapping(content, path.name, "file", problems)
-    document = Document(
-        [
-            _organization(one, f"organizations[{index}]", problems)
-            for index, one in enumerate(_list(root, "organizations", path.name, problems))
-        ],
-        [
-            _collaboration(one, f"collaborations[{index}]", problems)
-            for index, one in enumerate(_list(root, "collaborations", path.name, problems))
-        ],
-    )
-    problems += _repeated(
-        "user", (u["username"] for o in document.organizations for u in o["users"])
-    )
-    problems += _repeated("email", (u["email"] for o in document.organizations for u in o["users"]))
-    keys = (p["api_key"] for c in document.collaborations for p in c["participants"])
-    problems += _repeated("API key", keys)
-    if problems:
-        raise Invalid("\n".join(problems))
-    return document
-
-
-def _place(error: yaml.YAMLError) -> str:
-    """Where and what, without the line itself: it may hold a password."""
-    mark = getattr(error, "problem_mark", None)
-    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"{where}: {getattr(error, 'problem', None) or type(error).__name__}"
-
-
-def _mapping(value: Any, where: str, kind: str, problems: list[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        problems.append(f"{where}: a mapping of keys is expected")
-        return {}
-    problems += [
-        f"{where}: unknown key {key}" for key in sorted(set(map(str, value)) - _KNOWN[kind])
-    ]
-    return value
-
-
-def _list(parent: Mapping[str, Any], key: str, where: str, problems: list[str]) -> list[Any]:
-    value = parent.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        problems.append(f"{where}: {key}: a list is expected")
-        return []
-    return value
-
-
-def _text(
-    parent: Mapping[str, Any], key: str, where: str, problems: list[str], *, needed: bool = False
-) -> str | None:
-    value = parent.get(key)
-    if value is None or value == "":
-        if needed:
-            problems.append(f"{where}: {key} is missing")
-        return value
-    if not isinstance(value, str):
-        problems.append(f"{where}: {key}: text is expected")
-        return None
-    return value
-
-
-def _organization(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
-    given = _mapping(value, where, "organization", problems)
-    texts = {key: _text(given, key, where, problems, needed=key == "name") for key in _TEXTS}
-    key = _text(given, "public_key", where, problems)
-    try:
-        Organization(public_key=key)
-    except Invalid as error:
-        problems.append(f"{where}: {error}")
-    users = [
-        _user(one, f"{where}.users[{index}]", problems)
-        for index, one in enumerate(_list(given, "users", where, problems))
-    ]
-    return {**texts, "public_key": key, "users": users}
-
-
-def _user(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
-    given = _mapping(value, where, "user", problems)
-    needed = ("username", "password")
-    return {
-        key: _text(given, key, where, problems, needed=key in needed)
-        for key in sorted(_KNOWN["user"])
-    }
-
-
-def _collaboration(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
-    given = _mapping(value, where, "collaboration", problems)
-    encrypted = _BOOLEANS.get((_text(given, "encrypted", where, problems) or "true").lower())
-    if encrypted is None:
-        problems.append(f"{where}: encrypted: true or false is expected")
-    participants = [
-        _participant(one, f"{where}.participants[{index}]", problems)
-        for index, one in enumerate(_list(given, "participants", where, problems))
-    ]
-    tasks = _list(given, "tasks", where, problems)
-    problems += [
-        f"{where}: tasks[{index}]: an image is missing"
-        for index, image in enumerate(tasks)
-        if not isinstance(image, str) or not image.strip()
-    ]
-    problems += _repeated("participant", (one["name"] for one in participants))
-    if tasks and not participants:
-        problems.append(f"{where}: tasks need participants")
-    return {
-        "name": _text(given, "name", where, problems, needed=True),
-        "encrypted": encrypted,
-        "participants": participants,
-        "tasks": tasks,
-    }
-
-
-def _participant(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
-    given = _mapping(value, where, "participant", problems)
-    key = _text(given, "api_key", where, problems, needed=True)
-    if key and not _UUID.fullmatch(key):
-        problems.append(f"{where}: API key '{key}' is not a valid UUID!")
-    return {"name": _text(given, "name", where, problems, needed=True), "api_key": key}
-
-
-def _repeated(kind: str, names: Iterable[str | None]) -> Iterator[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name and name in seen:
-            yield f"{kind} {name} is named twice"
-        seen.add(name or "")
 
 
 def require_complete(document: Document, root_email: str) -> None:
@@ -271,8 +79,30 @@ def require_complete(document: Document, root_email: str) -> None:
         for user in one["users"]
         if user["email"] == root_email and user["username"] != ROOT
     ]
+    roles = [role.name for role in DEFAULT_ROLES]
+    problems += [
+        _no_role(user["username"], name, roles)
+        for one in document.organizations
+        for user in one["users"]
+        for name in user["roles"] or ()
+        if name not in roles
+    ]
     if problems:
         raise Invalid("\n".join(problems))
+
+
+def _the_one(kind: str, name: str, found: Sequence[_Named]) -> _Named | None:
+    """The only one of this name, if there is one. Raises Invalid when there are several."""
+    if len(found) > 1:
+        raise Invalid(
+            f"there are {len(found)} {kind}s called {name}: the file cannot say which one it means,"
+            " rename the others"
+        )
+    return found[0] if found else None
+
+
+def _no_role(username: str, name: str, known: Iterable[str]) -> str:
+    return f"user {username}: there is no role {name}{suggestion(name, known)}"
 
 
 def _stranger(collaboration: Mapping[str, Any], name: str) -> str:
@@ -295,7 +125,8 @@ def run(
     """Add what the document names to the database, in one transaction.
 
     The database must be seeded. Raises Invalid, and changes nothing, when a participant is no
-    organization of the file or the database, or when an email or the key of a node is taken.
+    organization of the file or the database, when a role is unknown, when an email or the key of a
+    node is taken, or when several have a name that the file uses.
     """
     # Hashing takes its time: not inside the transaction that locks out all other writers.
     hashes = {}
@@ -323,7 +154,8 @@ class _Run:
         done: int,
     ) -> None:
         self.document, self.hashes, self.secrets = document, hashes, secrets
-        self.summary = Summary()
+        self.summary = Summary(warnings=list(document.warnings))
+        self._with_all_rules = 0
         self._progress, self._done = progress, done
         self._total = document.size + done
         # All rules of the contract, as 3.x gives them; the policy itself stays with root.
@@ -338,7 +170,16 @@ class _Run:
             self._collaboration(one)
         note_lines_changed()
         note_members_changed()
+        if self._with_all_rules:
+            self._warn(
+                f"users whose roles the file does not name: {self._with_all_rules}. Each has the"
+                f" role {SUPER}, which holds every rule there is; write roles: [Researcher] to"
+                " give less"
+            )
         return self.summary
+
+    def _warn(self, text: str) -> None:
+        self.summary.warnings.append(text)
 
     def _step(self, kind: str) -> None:
         self._done += 1
@@ -353,7 +194,7 @@ class _Run:
     def _known_organization(self, name: str) -> Organization | None:
         if name not in self._organizations:
             query = select(Organization).where(Organization.name == name)
-            found = session.scalars(query.order_by(Organization.id).limit(1)).first()
+            found = _the_one("organization", name, session.scalars(query).all())
             if found is None:
                 return None
             self._organizations[name] = found
@@ -370,14 +211,28 @@ class _Run:
             self._step("organization")
         else:
             self._skip("organization", given["name"])
-        role = None
         for user in given["users"]:
-            role = role or self._super_role(organization)
-            self._user(user, organization, role)
+            self._user(user, organization)
+
+    def _roles(self, given: Mapping[str, Any], organization: Organization) -> list[Role]:
+        """The roles of a user: those that the file names, else the one with every rule."""
+        if given["roles"] is None:
+            self._with_all_rules += 1
+            return [self._super_role(organization)]
+        return [self._role(given["username"], name, organization) for name in given["roles"]]
+
+    def _role(self, username: str, name: str, organization: Organization) -> Role:
+        usable = or_(Role.organization_id.is_(None), Role.organization_id == organization.id)
+        query = select(Role).where(Role.name == name, usable)
+        role = _the_one("role", name, session.scalars(query).all())
+        if role is None:
+            known = session.scalars(select(Role.name).where(usable).order_by(Role.id))
+            raise Invalid(_no_role(username, name, [one for one in known if one]))
+        return role
 
     def _super_role(self, organization: Organization) -> Role:
         query = select(Role).where(Role.organization_id == organization.id, Role.name == SUPER)
-        role = session.scalars(query.order_by(Role.id).limit(1)).first()
+        role = _the_one("role", SUPER, session.scalars(query).all())
         if role is None:
             role = Role(
                 name=SUPER,
@@ -389,28 +244,32 @@ class _Run:
             session.flush()
         return role
 
-    def _user(self, given: Mapping[str, Any], organization: Organization, role: Role) -> None:
+    def _user(self, given: Mapping[str, Any], organization: Organization) -> None:
         name = given["username"]
-        if session.scalar(select(User.id).where(User.username == name)) is not None:
+        known = session.scalars(select(User).where(User.username == name)).one_or_none()
+        if known is not None:
             self._skip("user", name)
+            if known.organization_id != organization.id:
+                self._warn(
+                    f"the user {name} stays in another organization than {organization.name}"
+                )
             return
         email = given["email"] or None
         if email and session.scalar(select(User.id).where(User.email == email)) is not None:
             raise Invalid(_taken(given))
         values = {**given, "password": self.hashes[name], "email": email}
-        user = User(**values, organization_id=organization.id)
-        session.add(user)
-        user.roles.append(role)
+        values["roles"] = self._roles(given, organization)
+        session.add(User(**values, organization_id=organization.id))
         session.flush()
         problem = self.secrets.password_problem(given["password"])
         if problem is not None:  # old files must stay usable (A19)
-            self.summary.warnings.append(f"the password of user {name} is weak: {problem}")
+            self._warn(f"the password of user {name} is weak: {problem}")
         self._step("user")
 
     def _collaboration(self, given: Mapping[str, Any]) -> None:
         members = [self._participating(given, one) for one in given["participants"]]
         query = select(Collaboration).where(Collaboration.name == given["name"])
-        collaboration = session.scalars(query).first()
+        collaboration = session.scalars(query).one_or_none()  # the name is unique
         fresh = collaboration is None
         if collaboration is None:
             collaboration = Collaboration(name=given["name"], encrypted=given["encrypted"])
@@ -418,6 +277,9 @@ class _Run:
             self._step("collaboration")
         else:
             self._skip("collaboration", given["name"])
+            if collaboration.encrypted != given["encrypted"]:
+                now = "encrypted" if collaboration.encrypted else "not encrypted"
+                self._warn(f"the collaboration {given['name']} stays {now}")
         for organization in members:
             if organization not in collaboration.organizations:
                 collaboration.organizations.append(organization)
@@ -451,6 +313,8 @@ class _Run:
             raise Invalid(f"the API key of {name} belongs to the node {owner.name}")
         if there is not None:
             self._skip("node", there.name)
+            if there.key_digest not in (None, digest):  # None: it still has the hash of 3.x
+                self._warn(f"the node {there.name} keeps the API key that it has")
             return
         session.add(
             Node(
