@@ -145,6 +145,9 @@ def _documentation(api_path: str) -> dict[str, Any]:
                 " other request: `Authorization: Bearer <access_token>`. Before it expires,"
                 f" `POST {api_path}/token/refresh` with the `refresh_token` gives a new one.\n\n"
                 "Every operation says in `x-required-rule` what the policies must grant its caller."
+                f"\n\nEvery answer has an `{request_id.HEADER}`: the one that was sent, if it is at"
+                " most 128 letters, digits and `._~:/+=@-`, or a new one. It finds the request in"
+                " the server's log."
             },
             # The host of this document: a proxy in front has another name than this process knows.
             "servers": [

@@ -166,6 +166,47 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_counted(
     assert _faults(series) == ["lost: 3 records could not be written then"]
 
 
+STOPPED = """
+from gevent import monkey
+monkey.patch_all()
+import fcntl, gevent, sys
+from pathlib import Path
+from v6srv.authz.decision_log import DecisionLog, Series
+series = Series(Path(sys.argv[1]))
+record = {"kind": "decision", "time": "2026-03-01T12:00:00.000Z", "id": "x"}
+log = DecisionLog(series)
+log.write(record)
+order = []
+with series.head.open("rb") as another:
+    fcntl.flock(another, fcntl.LOCK_EX)
+    waiting = gevent.spawn(log.write, record)
+    waiting.link(lambda _: order.append("given up"))
+    gevent.sleep(0)
+    order.append("a request is answered meanwhile")
+    waiting.get()
+    log.write(record)
+    print(*order, log.problem, sep=chr(10))
+log.write(record)
+print(log.problem)
+"""
+
+
+def test_a_process_that_stopped_in_the_middle_of_a_record_holds_up_nobody(series: Series) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(series.folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        "a request is answered meanwhile",
+        "given up",
+        "OSError: another process holds it",
+        "None",
+    ], done.stderr
+    assert _faults(series) == ["lost: 2 records could not be written then"]
+
+
 def test_a_full_disk_leaves_no_half_record(series: Series) -> None:
     """The limit of a file's size stands for the disk: both end a write half way."""
     program = """

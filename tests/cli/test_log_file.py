@@ -4,11 +4,13 @@ import fcntl
 import json
 import logging
 import os
+import re
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,32 @@ def test_a_full_disk_is_one_line_and_a_problem_until_it_is_over(tmp_path: Path) 
     whole = path.read_text().splitlines()
     assert whole[:3] == ["line 00", "line 01", "line 02"]
     assert whole[-2:] == ["again", "over: the log file cannot be written"]
+
+
+def test_the_lines_of_requests_that_run_beside_each_other_are_not_mixed_up(tmp_path: Path) -> None:
+    """Each waits for its password to be hashed, and then says whose login failed."""
+    logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
+    with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
+
+        def fail(number: int) -> str:
+            answer = requests.post(
+                f"{server.api}/token/user",
+                json={"username": f"nobody-{number}", "password": "Wrong-1-password"},
+                headers={"X-Request-ID": f"id-of-{number}"},
+                timeout=20,
+            )
+            return str(answer.json()["request_id"])
+
+        with ThreadPoolExecutor(12) as pool:
+            ids = list(pool.map(fail, range(12)))
+        [path] = tmp_path.rglob("*.log")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert ids == [f"id-of-{number}" for number in range(12)]
+    failed = [line for line in lines if "nobody-" in line["message"]]
+    assert len(failed) == 12
+    for line in failed:
+        number = line["request_id"].removeprefix("id-of-")
+        assert re.search(rf"nobody-{number}\b", line["message"])
 
 
 def test_what_gunicorn_says_is_a_line_like_all_others(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import os
 import random
 import re
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
 _HEAD_SIZE = 256
 """Bytes of the head: always the same, so that it is replaced in one write."""
 _LARGEST_JSON = 2**53
+_MOST_TRIES, _FEW_TRIES, _BETWEEN_TRIES_S = 1000, 20, 0.001
+"""How long another process may hold the log before records are lost: a second and more; less when
+they are lost already."""
 
 
 def stamp(moment: datetime) -> str:
@@ -223,7 +227,7 @@ class DecisionLog:
         if not self._head.is_there():
             self.series.folder.mkdir(parents=True, exist_ok=True)
             self._head.open(self.series.head, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._head.descriptor, fcntl.LOCK_EX)
+        self._wait_for_turn()
         try:
             chain = _Chain(*self._end())
             if chain.head.size >= self.max_bytes:
@@ -237,6 +241,20 @@ class DecisionLog:
         finally:
             fcntl.flock(self._head.descriptor, fcntl.LOCK_UN)
         self._started, self._lost = os.getpid(), 0
+
+    def _wait_for_turn(self) -> None:
+        """Lock the head. Raises OSError when another process has stopped with the lock.
+
+        A process has it for less than a millisecond. What waits here lets other greenlets go on.
+        """
+        for _ in range(_FEW_TRIES if self.problem else _MOST_TRIES):
+            try:
+                fcntl.flock(self._head.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_BETWEEN_TRIES_S)
+            else:
+                return
+        raise OSError("another process holds it")
 
     def _end(self) -> tuple[Head, list[dict[str, Any]], bytes]:
         """Where to go on, what to say about it first, and bytes that end a torn line."""
