@@ -15,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-READY_WITHIN_S = 40.0
+READY_WITHIN_S = 90.0
 ROOT_PASSWORD = "root"
 
 

@@ -15,7 +15,7 @@ from tests.world import World
 from v6srv import db
 from v6srv.app import create_app
 from v6srv.db import Base
-from v6srv.identity import tokens
+from v6srv.identity import mail_delivery, tokens
 from v6srv.model import Account, Node, Task, User
 from v6srv.settings import Settings
 
@@ -109,6 +109,12 @@ def _issue(who: str) -> str:
 
 def _node(name: str) -> Account:
     return db.session.scalars(select(Node).where(Node.name == name)).one()
+
+
+def send_mails(app: Flask) -> None:
+    """Send the mails that are due, as a loop of the server does."""
+    with app.app_context():
+        mail_delivery.send_due()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from tests.api.test_token import LOGIN, WRONG, Outbox
+from tests.api.test_token import LOGIN, WRONG
 from tests.live import free_port
 from tests.realtime.test_processes import redis_server
 from tests.support import Caller, open_app
@@ -42,7 +42,6 @@ def limited(backend, databases):
 
         def start(**settings):
             app, world = stack.enter_context(open_app(databases, backend, True, **settings))
-            app.extensions["mailer"] = Outbox()
             return Caller(app), world
 
         yield start

@@ -23,8 +23,7 @@ LOST_2FA = (
 
 @pytest.fixture
 def outbox(app):
-    app.extensions["mailer"] = Outbox()
-    return app.extensions["mailer"].sent
+    return Outbox(app)
 
 
 def mailed(outbox, kind):
@@ -181,8 +180,7 @@ def test_incomplete_bodies_are_400(call, world, path, body, msg):
 
 def test_a_lost_second_factor_is_replaced_with_a_mailed_token(backend, databases):
     with open_app(databases, backend, True, two_factor_auth=True) as (app, _world):
-        app.extensions["mailer"] = Outbox()
-        call, outbox = Caller(app), app.extensions["mailer"].sent
+        call, outbox = Caller(app), Outbox(app)
         old = call(None, "POST", "/token/user", json=LOGIN).json["otp_secret"]
         code = pyotp.TOTP(old).now()
         session = call(None, "POST", "/token/user", json={**LOGIN, "mfa_code": code}).json

@@ -1,6 +1,7 @@
 """/token: logging in, locking out, refreshing, tokens for algorithms (auth.md 2 to 5, 3.3)."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -11,27 +12,42 @@ import pytest
 from tests.support import Caller, open_app
 from tests.world import IMAGE, PASSWORD, api_key
 from v6srv import db
-from v6srv.identity import passwords
+from v6srv.identity import mail_delivery, passwords
 from v6srv.model import Node, Result, User
 
 LOGIN = {"username": "viewer", "password": PASSWORD}
 WRONG = {"username": "viewer", "password": "Wr0ng-Pass!"}
 
 
-class Outbox:
-    """Takes the place of the mailer and keeps what it was asked to send."""
+class Outbox(Sequence):
+    """Takes the place of the mailer: the mails that were to be sent until now, in their order."""
 
-    def __init__(self):
-        self.sent = []
+    def __init__(self, app):
+        self._app = app
+        self._sent = []
+        app.extensions["mailer"] = self
 
-    def send_later(self, kind, to, **values):
-        self.sent.append((kind, to, values))
+    def send(self, kind, to, values):
+        self._sent.append((kind, to, values))
+
+    def __getitem__(self, index):
+        return self._all()[index]
+
+    def __len__(self):
+        return len(self._all())
+
+    def __eq__(self, other):
+        return self._all() == other
+
+    def _all(self):
+        with self._app.app_context():
+            mail_delivery.send_due()
+        return self._sent
 
 
 @pytest.fixture
 def outbox(app):
-    app.extensions["mailer"] = Outbox()
-    return app.extensions["mailer"].sent
+    return Outbox(app)
 
 
 @pytest.fixture
@@ -160,7 +176,7 @@ def test_a_lock_ends_and_a_wrong_password_then_starts_counting_anew(call, world,
 @pytest.fixture
 def with_codes(backend, databases):
     with open_app(databases, backend, True, two_factor_auth=True) as (app, world):
-        app.extensions["mailer"] = Outbox()
+        Outbox(app)
         yield Caller(app), world
 
 

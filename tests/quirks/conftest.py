@@ -1,6 +1,6 @@
 """What the tests of quirks share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,11 +15,9 @@ __all__ = ["listen", "sent", "stored", "url"]
 
 
 @pytest.fixture
-def mails(app: Flask) -> list[Any]:
+def mails(app: Flask) -> Sequence[Any]:
     """The mails the application wants to send: kind, address and values."""
-    app.extensions["mailer"] = Outbox()
-    found: list[Any] = app.extensions["mailer"].sent
-    return found
+    return Outbox(app)
 
 
 @pytest.fixture

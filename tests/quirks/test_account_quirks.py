@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from tests.api.test_token import LOGIN, Outbox, claims, refresh
 from tests.quirks.test_rest_quirks import ids, order, refused, told
 from tests.realtime.conftest import eventually, serving
-from tests.support import Caller, database_digest, open_app
+from tests.support import Caller, database_digest, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.world import IMAGE, PASSWORD, World
 from v6srv import db
@@ -45,7 +45,7 @@ def bearer(token):
 def with_codes(backend, databases):
     """A caller of a server that asks for second factors."""
     with open_app(databases, backend, True, two_factor_auth=True) as (app, _world):
-        app.extensions["mailer"] = Outbox()
+        Outbox(app)
         yield Caller(app)
 
 
@@ -160,7 +160,7 @@ def test_q_34_mails_come_from_the_configured_sender(backend, databases, smtp):
     with open_app(databases, backend, True, smtp=mail) as (app, _world):
         answer = Caller(app)(None, "POST", "/recover/lost", json={"username": "viewer"})
         assert answer.status_code == 200
-        assert app.extensions["mailer"].wait(10)
+        send_mails(app)
     [(envelope, message)] = inbox.mails
     assert message["From"] == envelope.mail_from == "help@registry.example"
     assert envelope.rcpt_tos == ["viewer@north.example"]
@@ -184,7 +184,7 @@ def test_q_35_mails_are_part_of_the_server_and_never_change_an_answer(backend, d
     inbox = Inbox()
     with open_app(databases, backend, True, smtp=mail(smtp(inbox))) as (app, _world):
         working = ask(Caller(app))
-        assert app.extensions["mailer"].wait(10)
+        send_mails(app)
     assert len(inbox.mails) == 2
     nobody_listens = 1
     with open_app(databases, backend, True, smtp=mail(nobody_listens)) as (app, _world):
@@ -249,12 +249,12 @@ def test_q_39_a_mailed_token_is_for_one_purpose_and_works_once(call, world, mail
     refused(call(None, "POST", "/recover/reset", json={**reset, "password": "0ther-Pass!"}), 400)
     # A token that was mailed before the password changed is void as well.
     call(None, "POST", "/recover/lost", json={"username": "viewer"})
+    late = {"reset_token": mails[-1][2]["token"], "password": "0ther-Pass!"}
     session = log_in(call, {**LOGIN, "password": NEW}).json["access_token"]
     change = {"current_password": NEW, "new_password": "Th1rd-Password!"}
     assert (
         call(None, "PATCH", "/password/change", json=change, **bearer(session)).status_code == 200
     )
-    late = {"reset_token": mails[-1][2]["token"], "password": "0ther-Pass!"}
     refused(call(None, "POST", "/recover/reset", json=late), 400)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from tests.api.test_token import LOGIN, Outbox, claims, refresh
 from tests.quirks.test_account_quirks import NEW, WRONG, bearer, log_in, wrong_code
 from tests.quirks.test_rest_quirks import refused, told
-from tests.support import Caller, open_app
+from tests.support import Caller, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.world import IMAGE, PASSWORD, api_key
 from v6srv import db
@@ -36,7 +36,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "study.yaml"
 def with_codes(backend, databases):
     """A caller of a server that asks for second factors."""
     with open_app(databases, backend, True, two_factor_auth=True) as (app, _world):
-        app.extensions["mailer"] = Outbox()
+        Outbox(app)
         yield Caller(app)
 
 
@@ -72,7 +72,7 @@ def test_a_02_a_mailed_token_is_no_bearer_token(call, world, mails):
 
 
 def test_a_03_a_mailed_token_does_its_own_work_once(with_codes):
-    call, mails = with_codes, with_codes.app.extensions["mailer"].sent
+    call, mails = with_codes, with_codes.app.extensions["mailer"]
     call(None, "POST", "/recover/lost", json={"username": "viewer"})
     call(None, "POST", "/recover/2fa/lost", json=LOGIN)
     password, factor = (mail[2]["token"] for mail in mails)
@@ -283,7 +283,7 @@ def test_a_18_sender_and_validity_of_mails_are_configured(backend, databases, sm
     more = {"smtp": {**mail, **validity}} if place == "smtp" else {"smtp": mail, **validity}
     with open_app(databases, backend, True, **more) as (app, _world):
         Caller(app)(None, "POST", "/recover/lost", json={"username": "viewer"})
-        assert app.extensions["mailer"].wait(10)
+        send_mails(app)
     [(_, message)] = inbox.mails
     assert message["From"] == "access@registry.example"
     text = message.get_body(("plain",)).get_content()

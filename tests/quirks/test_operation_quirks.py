@@ -23,7 +23,7 @@ from tests.quirks.test_account_quirks import bearer
 from tests.quirks.test_realtime_quirks import expired
 from tests.quirks.test_rest_quirks import ids, order, refused
 from tests.realtime.conftest import eventually
-from tests.support import Caller, database_digest, open_app
+from tests.support import Caller, database_digest, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.unit.test_vpn import Portal
 from tests.world import IMAGE, api_key
@@ -315,7 +315,7 @@ def test_c_08_a_plain_installation_has_everything_that_is_no_code(backend, datab
     mail = {"server": "127.0.0.1", "port": smtp(inbox), "MAIL_USE_TLS": False}
     with open_app(databases, backend, True, smtp=mail) as (app, _world):
         Caller(app)(None, "POST", "/recover/lost", json={"username": "viewer"})
-        assert app.extensions["mailer"].wait(10)
+        send_mails(app)
     [(_, message)] = inbox.mails
     assert "Viewer" in message.get_body(("plain",)).get_content()
 

@@ -2,11 +2,9 @@
 
 import email
 import email.policy
-import logging
 import socket
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from v6srv.service import mail
-from v6srv.service.mail import Mailer
+from v6srv.service.mail import Mailer, NotSent
 from v6srv.settings import Settings
 
 TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + "x" * 400 + ".signature"
@@ -32,16 +30,21 @@ VALUES = {
 
 
 class Inbox:
-    """Keeps what arrives; refuses the first `refusals` mails for a while."""
+    """Keeps what arrives; what it says to some commands may be changed: `Inbox(DATA="451 later")`."""
 
-    def __init__(self, refusals=0):
+    def __init__(self, **replies):
         self.mails = []
-        self.refusals = refusals
+        self.replies = replies
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if "RCPT" in self.replies:
+            return self.replies["RCPT"]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        if self.refusals:
-            self.refusals -= 1
-            return "451 try again"
+        if "DATA" in self.replies:
+            return self.replies["DATA"]
         self.mails.append(
             (envelope, email.message_from_bytes(envelope.content, policy=email.policy.default))
         )
@@ -78,7 +81,7 @@ def mailer(port, **smtp):
         },
         support_email="helpdesk@registry.example",
     )
-    return Mailer(settings, wait_s=0.01)
+    return Mailer(settings)
 
 
 def parts(message):
@@ -89,8 +92,7 @@ def parts(message):
 def test_every_mail_has_a_text_and_an_html_part_with_the_same_facts(smtp, kind):
     inbox = Inbox()
     sender = mailer(smtp(inbox))
-    sender.send_later(kind, "rita@alpha.example", firstname="Rita <3", **VALUES[kind])
-    assert sender.wait(10)
+    sender.send(kind, "rita@alpha.example", {"firstname": "Rita <3", **VALUES[kind]})
     [(envelope, message)] = inbox.mails
     assert envelope.rcpt_tos == ["rita@alpha.example"]
     assert message["From"] == "noreply@registry.example"
@@ -119,8 +121,7 @@ def test_every_mail_has_a_text_and_an_html_part_with_the_same_facts(smtp, kind):
 def test_subjects_and_advice_are_those_of_the_contract(smtp, kind, subject, advice):
     inbox = Inbox()
     sender = mailer(smtp(inbox))
-    sender.send_later(kind, "rita@alpha.example", firstname="Rita", **VALUES[kind])
-    assert sender.wait(10)
+    sender.send(kind, "rita@alpha.example", {"firstname": "Rita", **VALUES[kind]})
     [(_, message)] = inbox.mails
     assert message["Subject"] == subject
     assert advice in " ".join(parts(message)["text/plain"].split())
@@ -130,8 +131,7 @@ def test_subjects_and_advice_are_those_of_the_contract(smtp, kind, subject, advi
 def test_the_token_stands_alone_on_its_line_even_in_the_source(smtp, kind):
     inbox = Inbox()
     sender = mailer(smtp(inbox))
-    sender.send_later(kind, "rita@alpha.example", firstname="Rita", token=TOKEN)
-    assert sender.wait(10)
+    sender.send(kind, "rita@alpha.example", {"firstname": "Rita", "token": TOKEN})
     [(envelope, message)] = inbox.mails
     assert TOKEN in parts(message)["text/plain"].splitlines()
     assert TOKEN.encode() in envelope.content.splitlines()
@@ -140,51 +140,48 @@ def test_the_token_stands_alone_on_its_line_even_in_the_source(smtp, kind):
 def test_names_in_other_scripts_arrive(smtp):
     inbox = Inbox()
     sender = mailer(smtp(inbox))
-    sender.send_later(mail.PASSWORD_CHANGED, "rita@alpha.example", firstname="Рита")
-    assert sender.wait(10)
+    sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Рита"})
     assert "Рита" in parts(inbox.mails[0][1])["text/plain"]
 
 
-def test_without_an_address_nothing_is_sent(smtp):
-    inbox = Inbox()
-    sender = mailer(smtp(inbox))
-    for nobody in (None, ""):
-        sender.send_later(mail.PASSWORD_CHANGED, nobody, firstname="Rita")
-    sender.send_later(mail.PASSWORD_CHANGED, "cody@beta.example", firstname="Cody")
-    assert sender.wait(10)
-    assert [envelope.rcpt_tos for envelope, _ in inbox.mails] == [["cody@beta.example"]]
-
-
-def test_a_mail_that_is_refused_for_now_is_sent_again(smtp):
-    inbox = Inbox(refusals=mail.ATTEMPTS - 1)
-    sender = mailer(smtp(inbox))
-    sender.send_later(mail.PASSWORD_CHANGED, "rita@alpha.example", firstname="Rita")
-    assert sender.wait(10)
-    assert len(inbox.mails) == 1
-
-
-def test_a_failing_server_is_logged_given_up_and_holds_up_nobody(smtp, caplog):
-    inbox = Inbox(refusals=mail.ATTEMPTS)
-    sender = mailer(smtp(inbox))
-    with caplog.at_level(logging.ERROR):
-        begun = time.monotonic()
-        sender.send_later(mail.PASSWORD_CHANGED, "rita@alpha.example", firstname="Rita")
-        assert time.monotonic() - begun < 1
-        sender.send_later(mail.PASSWORD_CHANGED, "cody@beta.example", firstname="Cody")
-        assert sender.wait(10)
-    assert caplog.text.count("Mailserver error!") == mail.ATTEMPTS
-    assert [envelope.rcpt_tos for envelope, _ in inbox.mails] == [["cody@beta.example"]]
-
-
-def test_an_address_that_would_forge_headers_is_not_mailed_to(smtp, caplog):
-    inbox = Inbox()
-    sender = mailer(smtp(inbox))
-    sender.send_later(
-        mail.PASSWORD_CHANGED, "rita@alpha.example\nBcc: all@beta.example", firstname="Rita"
-    )
-    assert sender.wait(10)
+@pytest.mark.parametrize(
+    ("replies", "for_good"),
+    [
+        ({"RCPT": "550 unknown"}, True),
+        ({"RCPT": "450 later"}, False),
+        ({"DATA": "451 later"}, False),
+    ],
+)
+def test_what_is_refused_is_said_without_the_address(smtp, replies, for_good):
+    inbox = Inbox(**replies)
+    with pytest.raises(NotSent, match="refused") as refused:
+        mailer(smtp(inbox)).send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert (refused.value.for_good, refused.value.away) == (for_good, False)
+    assert "rita" not in str(refused.value)
     assert inbox.mails == []
-    assert "Mailserver error!" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "to", "values"),
+    [
+        (mail.PASSWORD_CHANGED, "rita@alpha.example\nBcc: all@beta.example", {"firstname": "Rita"}),
+        (mail.PASSWORD_RESET, "rita@alpha.example", {"firstname": "Rita"}),  # without a token
+        ("of a newer server", "rita@alpha.example", {}),
+    ],
+)
+def test_a_mail_that_cannot_be_made_never_will_be(smtp, kind, to, values):
+    inbox = Inbox()
+    with pytest.raises(NotSent, match="cannot be made") as refused:
+        mailer(smtp(inbox)).send(kind, to, values)
+    assert refused.value.for_good
+    assert inbox.mails == []
+
+
+def test_a_server_that_is_not_there_is_away(smtp):
+    with pytest.raises(NotSent) as refused:
+        mailer(1).send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert refused.value.away
+    assert not refused.value.for_good
 
 
 def test_with_tls_and_a_password_it_logs_in_over_an_encrypted_connection(
@@ -209,19 +206,18 @@ def test_with_tls_and_a_password_it_logs_in_over_an_encrypted_connection(
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     sender = mailer(port, MAIL_USE_TLS=True, password="hush", server="localhost")
-    sender.send_later(mail.PASSWORD_CHANGED, "rita@alpha.example", firstname="Rita")
-    assert sender.wait(10)
+    sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
     assert seen == [(b"noreply@registry.example", b"hush")]
     assert len(inbox.mails) == 1
 
 
-def test_with_tls_nothing_is_sent_to_a_server_that_cannot_encrypt(smtp, caplog):
+def test_with_tls_nothing_is_sent_to_a_server_that_cannot_encrypt(smtp):
     inbox = Inbox()
     sender = mailer(smtp(inbox), MAIL_USE_TLS=True)
-    sender.send_later(mail.PASSWORD_CHANGED, "rita@alpha.example", firstname="Rita")
-    assert sender.wait(10)
+    with pytest.raises(NotSent, match="STARTTLS") as refused:
+        sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert refused.value.away
     assert inbox.mails == []
-    assert "Mailserver error!" in caplog.text
 
 
 def _certificate(folder):

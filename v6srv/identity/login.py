@@ -21,8 +21,8 @@ from v6srv.identity import passwords, tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
 from v6srv.identity.totp import Code
 from v6srv.model import Account, User
-from v6srv.service import accounts
-from v6srv.service.mail import BLOCKED, Mailer
+from v6srv.service import accounts, mail_queue
+from v6srv.service.mail import BLOCKED
 from v6srv.settings import Settings
 from v6srv.vocabulary import PrincipalKind
 
@@ -178,17 +178,6 @@ def enrol(user: User) -> Enrolment:
     return Enrolment(totp.uri(user, secret), secret)
 
 
-def may_mail(key: str) -> bool:
-    """Whether one more recovery mail may go to the account and purpose that `key` names."""
-    return attempts().mails.note(key)
-
-
-def mailer() -> Mailer:
-    """The application's mailer."""
-    found: Mailer = current_app.extensions["mailer"]
-    return found
-
-
 @contextmanager
 def transaction() -> Iterator[None]:
     """A writing transaction outside the guard's: committed at the end, rolled back on errors."""
@@ -238,10 +227,9 @@ def _missing_factor(
 
 def _tell_owner(user: User, source: str) -> None:
     lock_out, now = attempts().lock_out, utcnow()
-    mailer().send_later(
+    mail_queue.put(
         BLOCKED,
-        user.email,
-        firstname=user.firstname or "",
+        user.id,
         attempts=lock_out.max_attempts,
         address=source,
         time=f"{now:%Y-%m-%d %H:%M}",

@@ -9,10 +9,11 @@ from v6srv.authz.decide import Authorizer
 from v6srv.db import session
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, passwords, tokens
-from v6srv.identity.login import Enrolment, check_user, mailer, transaction
+from v6srv.identity.attempts import attempts
+from v6srv.identity.login import Enrolment, check_user, transaction
 from v6srv.identity.tokens import Recovery
 from v6srv.model import Node, User
-from v6srv.service import accounts
+from v6srv.service import accounts, mail_queue
 from v6srv.service.mail import PASSWORD_CHANGED, PASSWORD_RESET, SECOND_FACTOR_RESET
 
 _UNUSABLE = "Invalid recovery token!"
@@ -21,8 +22,7 @@ _UNUSABLE = "Invalid recovery token!"
 def mail_password_token(username: str | None, email: str | None) -> None:
     """Mail a token for a new password to the owner of this account, if there is one."""
     user = accounts.find_user(username, email)
-    if user is not None:
-        _send(user, PASSWORD_RESET, tokens.PASSWORD)
+    _mail(user.id if user else None, username or email or "", PASSWORD_RESET)
 
 
 def reset_password(token: str, password: str) -> None:
@@ -41,7 +41,7 @@ def reset_password(token: str, password: str) -> None:
         user.failed_login_attempts = 0
         user.end_tokens()
         Authorizer.note_members_changed()
-    mailer().send_later(PASSWORD_CHANGED, user.email, firstname=user.firstname or "")
+        mail_queue.put(PASSWORD_CHANGED, user.id)
 
 
 def mail_second_factor_token(
@@ -53,9 +53,10 @@ def mail_second_factor_token(
     """
     try:
         with check_user(username, email, password, source) as user:
-            _send(user, SECOND_FACTOR_RESET, tokens.SECOND_FACTOR)
+            user_id = user.id
     except Unauthenticated:
         return  # the same answer as for the right password
+    _mail(user_id, "", SECOND_FACTOR_RESET)
 
 
 def reset_second_factor(token: str) -> Enrolment:
@@ -84,11 +85,16 @@ def renew_key(node: Node) -> str:
     return key
 
 
-def _send(user: User, kind: str, purpose: str) -> None:
-    if not user.email or not login.may_mail(f"{purpose}:{user.id}"):
-        return
-    token = tokens.issue_purpose_token(user, purpose)
-    mailer().send_later(kind, user.email, firstname=user.firstname or "", token=token)
+def _mail(user_id: int | None, name: str, kind: str) -> None:
+    """Mail a token to the owner of an account, unless that was asked for too often.
+
+    `name` is how a caller called an account that there is not: it is counted alike.
+    """
+    session.rollback()  # counting must not keep a transaction open
+    account = name if user_id is None else str(user_id)
+    if attempts().mails.note(kind, account):
+        with transaction():
+            mail_queue.put(kind, user_id)
 
 
 def _owner(recovery: Recovery) -> User:

@@ -1,11 +1,11 @@
-"""Tables of the server itself: the policy revision and the events still to be sent."""
+"""Tables of the server itself: the policy, and the events and mails still to be sent."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, String, Text, update
+from sqlalchemy import JSON, ForeignKey, String, Text, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from v6srv.db import Base, database_now, session, utcnow
@@ -47,6 +47,30 @@ class Outbox(Base):
     event: Mapped[str] = mapped_column(String(100))
     payload: Mapped[Any] = mapped_column(JSON)
     rooms: Mapped[list[str]] = mapped_column(JSON)
+
+
+class Mail(Base):
+    """A mail, written in the transaction that causes it and deleted once it is sent or given up.
+
+    It holds no secret: address and name are those of the account, and a token is made, when it is
+    sent.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=database_now())
+    kind: Mapped[str] = mapped_column(String(50))
+    user_id: Mapped[int | None] = mapped_column(
+        ForeignKey("user.id", ondelete="CASCADE"), index=True
+    )
+    """To whom; None: to nobody, see `service.mail_queue.put`."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What it says beside what is known of the account."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
+    """When to try next; while somebody tries, when others may."""
 
 
 class CasbinRule(Base):

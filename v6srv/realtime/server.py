@@ -6,6 +6,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from v6srv.authz.decide import Authorizer
+from v6srv.identity import mail_delivery
 from v6srv.realtime import broadcast, managers
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
@@ -21,6 +22,7 @@ PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 60
 FILES_POLL_S = 0.25
 """How often the policy files are looked at: an edit is live within a second."""
+MAILS_POLL_S = 1.0
 LARGEST_MESSAGE = 256 * 1024
 """Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
 
@@ -56,11 +58,16 @@ class Realtime:
         self.revocation.start(self._background)
         self.watchdog.start(self._background)
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
+        self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""
         if self._policies.watch_files():
             setup.follow_policy_files(self._policies.folder)
+
+    def _send_mails(self) -> None:
+        """Mails that were committed, by this process or by one that is gone."""
+        mail_delivery.send_due(lambda: self._background.stopping)
 
     def stop(self) -> None:
         """End all loops and send what was committed until now."""

@@ -1,20 +1,20 @@
-"""Mails to users: rendered and sent outside the request, failures only logged (auth.md 9)."""
+"""Mails to users: what they say, and how they leave (auth.md 9)."""
 
-import logging
-import queue
 import smtplib
 import ssl
-import threading
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import (
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+    select_autoescape,
+)
 
 from v6srv.settings import Settings
-
-log = logging.getLogger(__name__)
 
 PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
 PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the same
@@ -28,63 +28,62 @@ _SUBJECTS = {
     BLOCKED: "Failed login attempts on your vantage6 account",
 }
 
-ATTEMPTS = 3
-WAIT_S = 5.0
-TIMEOUT_S = 20.0
-MAX_WAITING = 1000
+TIMEOUT_S = 10.0
+"""For each answer of the mail server."""
 MAX_LINE = 990
+PERMANENT = 500
+"""Replies from here on say that it makes no sense to try again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    kind: str
-    to: str
-    values: dict[str, object]
+class NotSent(Exception):
+    """The mail server did not take a mail; the text says why, without the address.
+
+    `for_good`: it never will. `away`: it takes none at all, so others need not be tried now.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False, away: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
+        self.away = away
 
 
 class Mailer:
-    """Sends mails one after the other in a thread of its own, started with the first mail."""
+    """Renders mails and hands them to the mail server."""
 
-    def __init__(self, settings: Settings, wait_s: float = WAIT_S) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._smtp = settings.smtp
         self._support = settings.support_email or settings.smtp.username
-        self._wait_s = wait_s
         self._templates = Environment(
             loader=PackageLoader("v6srv", "templates/mail"),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             keep_trailing_newline=True,
         )
-        self._waiting: queue.Queue[_Mail] = queue.Queue(MAX_WAITING)
-        self._start = threading.Lock()
-        self._thread: threading.Thread | None = None
 
-    def send_later(self, kind: str, to: str | None, **values: object) -> None:
-        """Send a mail of this kind soon, or never: nothing that goes wrong reaches the caller.
+    def send(self, kind: str, to: str, values: Mapping[str, object]) -> None:
+        """Send a mail of this kind; `values` are what its templates show. Raises NotSent.
 
-        `values` are what its templates show. Without an address nothing is sent.
+        Takes as long as the mail server does: never call it inside a transaction.
         """
-        if not to:
-            return
         try:
-            self._waiting.put_nowait(_Mail(kind, to, values))
-        except queue.Full:
-            log.error("Mailserver error! %d mails are waiting, one is dropped", MAX_WAITING)
-            return
-        with self._start:
-            # A forked process has the object but not the thread.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
-                self._thread.start()
+            message = self.message(kind, to, values)
+        except (ValueError, KeyError, TemplateError) as error:  # such as an address that forges
+            raise NotSent(f"it cannot be made: {type(error).__name__}", for_good=True) from error
+        try:
+            self._send(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            codes = [code for code, _ in error.recipients.values()]
+            reason = f"the recipient is refused ({', '.join(map(str, codes))})"
+            raise NotSent(reason, for_good=min(codes) >= PERMANENT) from error
+        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+            raise NotSent(f"it is refused ({error.smtp_code})") from error
+        except smtplib.SMTPNotSupportedError as error:
+            reached = not to.isascii()  # the server is fine, but not with such an address
+            raise NotSent(str(error), for_good=reached, away=not reached) from error
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+            raise NotSent(str(error) or type(error).__name__, away=True) from error
 
-    def wait(self, timeout_s: float = 30.0) -> bool:
-        """Wait until all mails are sent or given up; False when that takes too long."""
-        end = time.monotonic() + timeout_s
-        while self._waiting.unfinished_tasks and time.monotonic() < end:
-            time.sleep(0.02)
-        return not self._waiting.unfinished_tasks
-
-    def message(self, kind: str, to: str, values: dict[str, object]) -> EmailMessage:
+    def message(self, kind: str, to: str, values: Mapping[str, object]) -> EmailMessage:
         """The mail as it goes out: a text part and an HTML part."""
         message = EmailMessage()
         message["Subject"] = _SUBJECTS[kind]
@@ -100,30 +99,6 @@ class Mailer:
         html = self._templates.get_template(f"{kind}.html").render(shown)
         message.add_alternative(html, subtype="html")
         return message
-
-    def _run(self) -> None:
-        while True:
-            mail = self._waiting.get()
-            try:
-                self._deliver(self.message(mail.kind, mail.to, mail.values))
-            except Exception:  # this thread is its own outermost handler
-                log.exception("Mailserver error! A mail (%s) could not be made", mail.kind)
-            finally:
-                self._waiting.task_done()
-
-    def _deliver(self, message: EmailMessage) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                self._send(message)
-            except smtplib.SMTPRecipientsRefused:
-                log.error("Mailserver error! The recipient is refused")
-                return
-            except (OSError, smtplib.SMTPException) as error:
-                log.error("Mailserver error! Attempt %d of %d: %s", attempt, ATTEMPTS, error)
-                if attempt < ATTEMPTS:
-                    time.sleep(self._wait_s * attempt)
-            else:
-                return
 
     def _send(self, message: EmailMessage) -> None:
         smtp, context = self._smtp, ssl.create_default_context()

@@ -1,0 +1,73 @@
+"""Sends the mails that are due, outside any transaction and any request."""
+
+import logging
+from collections.abc import Callable
+
+from flask import current_app
+
+from v6srv import problems
+from v6srv.db import session
+from v6srv.identity import tokens
+from v6srv.model import User
+from v6srv.service import mail_queue
+from v6srv.service.mail import PASSWORD_RESET, SECOND_FACTOR_RESET, Mailer, NotSent
+from v6srv.service.mail_queue import Due
+
+log = logging.getLogger(__name__)
+
+_PURPOSES = {PASSWORD_RESET: tokens.PASSWORD, SECOND_FACTOR_RESET: tokens.SECOND_FACTOR}
+"""Mails with a token. It is made when the mail is sent: a stored one could be read and used."""
+
+_PROBLEM = "mail"
+
+
+def send_due(stopping: Callable[[], bool] = lambda: False) -> None:
+    """Send what is due, one mail after the other, until `stopping` or the mail server is away."""
+    while not stopping():
+        due = mail_queue.take()
+        if due is None:
+            if mail_queue.nothing_waits():  # perhaps another process has sent what this could not
+                problems.end(_PROBLEM)
+            return
+        if not _deliver(due):
+            return
+
+
+def _deliver(due: Due) -> bool:
+    """Send a mail; False when it makes no sense to try the next one now."""
+    user = session.get(User, due.user_id)
+    to, values = (None, {}) if user is None else (user.email, _values(user, due))
+    session.rollback()  # sending must not keep a transaction open
+    if not to:
+        mail_queue.remove(due)
+        return True
+    mailer: Mailer = current_app.extensions["mailer"]
+    try:
+        mailer.send(due.kind, to, values)
+    except NotSent as error:
+        return _not_sent(due, error)
+    mail_queue.remove(due)
+    problems.end(_PROBLEM)
+    return True
+
+
+def _values(user: User, due: Due) -> dict[str, object]:
+    values = {"firstname": user.firstname or "", **due.details}
+    if due.kind in _PURPOSES:
+        values["token"] = tokens.issue_purpose_token(user, _PURPOSES[due.kind])
+    return values
+
+
+def _not_sent(due: Due, error: NotSent) -> bool:
+    if error.away:
+        problems.begin(_PROBLEM, "mails are not sent: the mail server cannot be used", error)
+    else:
+        log.warning("a mail (%s) to user %d was not sent: %s", due.kind, due.user_id, error)
+    if error.for_good:
+        mail_queue.remove(due)
+    elif mail_queue.put_back(due):
+        return not error.away
+    log.error(
+        "a mail (%s) to user %d is given up after %d attempts", due.kind, due.user_id, due.attempts
+    )
+    return not error.away

@@ -1,0 +1,95 @@
+"""Mails that wait to be sent: rows, written in the transaction that causes them.
+
+Every process looks for mails that are due, and takes one for itself for a while before it sends it.
+A mail may arrive twice, if a process dies between sending and deleting it, but is never lost.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from v6srv.db import database_now, session, writing
+from v6srv.model import Mail
+
+TAKEN_FOR_S = 300.0
+"""How long others leave a mail alone that somebody has taken: longer than sending can take."""
+FIRST_WAIT_S = 5.0
+LONGEST_WAIT_S = 900.0
+GIVEN_UP_AFTER_S = 24 * 3600.0
+"""Afterwards a mail is of no use any more: the lock is over, or the token asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A mail that this process has taken."""
+
+    id: int
+    kind: str
+    user_id: int
+    details: dict[str, Any]
+    attempts: int
+    """This one included."""
+
+
+def put(kind: str, user_id: int | None, **details: Any) -> None:
+    """Send a mail of this kind to the user if the current transaction commits.
+
+    Without a user it is written and taken back: what nobody has costs as much as what somebody has,
+    and the time of an answer does not tell which account exists (Q-40).
+    """
+    mail = Mail(kind=kind, user_id=user_id, details=details)
+    session.add(mail)
+    if user_id is None:
+        session.flush()
+        session.delete(mail)
+
+
+def take() -> Due | None:
+    """The mail that has been due for longest, for this process alone; None when none is due."""
+    due = Mail.due_at <= database_now()
+    there = session.scalar(select(Mail.id).where(due).limit(1))
+    session.rollback()  # looking must not keep others from writing
+    if there is None:
+        return None
+    with writing():
+        query = select(Mail).where(due).order_by(Mail.due_at, Mail.id).limit(1)
+        mail = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+        if mail is None or mail.user_id is None:
+            session.rollback()
+            return None
+        taken = Due(mail.id, mail.kind, mail.user_id, mail.details, mail.attempts + 1)
+        mail.attempts = taken.attempts
+        mail.due_at = database_now(ago_s=-TAKEN_FOR_S)
+        session.commit()
+    return taken
+
+
+def nothing_waits() -> bool:
+    """Whether all mails have been sent or given up."""
+    found = session.scalar(select(Mail.id).limit(1))
+    session.rollback()
+    return found is None
+
+
+def remove(mail: Due) -> None:
+    """It is sent, or will never be."""
+    with writing():
+        session.execute(delete(Mail).where(Mail.id == mail.id))
+        session.commit()
+
+
+def put_back(mail: Due) -> bool:
+    """It could not be sent: try again later, and later each time; False when it is given up."""
+    wait_s = min(FIRST_WAIT_S * 3 ** min(mail.attempts - 1, 10), LONGEST_WAIT_S)
+    with writing():
+        given_up = session.execute(
+            delete(Mail).where(
+                Mail.id == mail.id, Mail.created_at < database_now(ago_s=GIVEN_UP_AFTER_S)
+            )
+        )
+        session.execute(
+            update(Mail).where(Mail.id == mail.id).values(due_at=database_now(ago_s=-wait_s))
+        )
+        session.commit()
+    return not given_up.rowcount  # type: ignore[attr-defined]
