@@ -9,7 +9,7 @@ from tests.api.test_task import order
 from tests.support import database_digest
 from tests.world import IMAGE
 from v6srv import db
-from v6srv.model import NodeConfig, Port, Result, Task
+from v6srv.model import NodeConfig, Organization, Port, Result, Task, User
 
 KILLED = "killed by user"
 
@@ -129,6 +129,8 @@ def test_a_subtask_belongs_to_its_run(call, world, sent):
         ([("allowed_orgs", "ORG")], 201),
         ([("allowed_users", "somebody")], 400),
         ([("allowed_orgs", "south")], 400),
+        ([("allowed_users", "OTHER ID")], 400),
+        ([("allowed_orgs", "OTHER ORG")], 400),
         ([("allowed_users", "")], 400),
         ([("allowed_users", None)], 400),
     ],
@@ -136,7 +138,12 @@ def test_a_subtask_belongs_to_its_run(call, world, sent):
 def test_a_node_may_limit_who_starts_tasks(call, world, sent, shared, status):
     with call.app.app_context():
         db.session.execute(delete(NodeConfig))
-        known = {"ID": str(world.user.researcher), "ORG": str(world.org.north)}
+        known = {
+            "ID": str(world.user.researcher),
+            "ORG": str(world.org.north),
+            "OTHER ID": str(world.user.viewer),
+            "OTHER ORG": str(world.org.south),
+        }
         for key, value in shared:
             value = known.get(value, value)
             db.session.add(NodeConfig(node_id=world.node.south_registry, key=key, value=value))
@@ -151,6 +158,42 @@ def test_a_node_may_limit_who_starts_tasks(call, world, sent, shared, status):
     # Other nodes and subtasks are not concerned.
     assert call("researcher", "POST", "/task", json=order(world, "north")).status_code == 201
     assert call("container", "POST", "/task", json=order(world, "south")).status_code == 201
+
+
+def test_a_name_that_several_organizations_have_lets_none_in(call, world, caplog):
+    """Whoever may edit an organization can give it the name of one that a node trusts."""
+    with call.app.app_context():
+        node = world.node.south_registry
+        db.session.add(NodeConfig(node_id=node, key="allowed_orgs", value="north"))
+        db.session.commit()
+    body = order(world, "south")
+    assert call("researcher", "POST", "/task", json=body).status_code == 201
+    assert call("root", "PATCH", f"/organization/{world.org.east}", json={"name": "north"}).json
+    assert call("researcher", "POST", "/task", json=body).status_code == 400
+    assert "by name, which several have" in caplog.text
+    with call.app.app_context():
+        id = str(world.org.north)
+        db.session.add(NodeConfig(node_id=node, key="allowed_orgs", value=id))
+        db.session.commit()
+    assert call("researcher", "POST", "/task", json=body).status_code == 201
+
+
+@pytest.mark.parametrize("kind", ["user", "organization"])
+def test_who_is_called_like_the_id_of_another_is_not_that_one(call, world, kind):
+    key, other = {
+        "user": ("allowed_users", world.user.viewer),
+        "organization": ("allowed_orgs", world.org.east),
+    }[kind]
+    with call.app.app_context():
+        if kind == "user":
+            db.session.get(User, world.user.researcher).username = str(other)
+        else:
+            db.session.get(Organization, world.org.north).name = str(other)
+        node = world.node.south_registry
+        db.session.add(NodeConfig(node_id=node, key=key, value=str(other)))
+        db.session.commit()
+    who = str(other) if kind == "user" else "researcher"
+    assert call(who, "POST", "/task", json=order(world, "south")).status_code == 400
 
 
 def test_an_organization_without_a_node_is_named(call, world):

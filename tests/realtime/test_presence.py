@@ -99,3 +99,9 @@ def test_a_card_is_for_the_own_rooms_only(world: World):
     whole = f"collaboration_{world.collab.trial}"
     assert card.rooms == [whole, f"{whole}_organization_{world.org.south}"]
     assert presence.connected("u", world.user.viewer) is None
+
+
+def test_a_node_without_a_name_is_announced_with_a_text() -> None:
+    """realtime.md 4: `name` is a string; nodes taken over from 3.x may have lost theirs (Q-20)."""
+    card = presence.NodeCard(7, None, 2, 3)
+    assert card.payload == {"id": 7, "name": "", "org_id": 2}

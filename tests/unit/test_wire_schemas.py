@@ -20,6 +20,7 @@ from v6srv.wire.result import (
     TaskWithResultsOut,
 )
 from v6srv.wire.task import TaskIn, TaskInResultOut, TaskOut
+from v6srv.wire.token import UserLogin
 
 NOON = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -398,3 +399,13 @@ def test_what_is_no_port_is_refused(port):
 def test_a_collaboration_is_not_encrypted_unless_told(given, encrypted):
     loaded = CollaborationIn().load({"name": "S", "organization_ids": 2, **given})
     assert loaded == {"name": "S", "organization_ids": [2], "encrypted": encrypted}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(12345, "012345"), (7, "000007"), ("012345", "012345"), (123456, "123456"), (0, None)],
+)
+def test_a_code_that_is_sent_as_a_number_has_its_zeros(sent: object, code: str | None) -> None:
+    """rest.md 3.2: text or a number."""
+    body = {"username": "ada", "password": "x", "mfa_code": sent}
+    assert UserLogin().load(body)["mfa_code"] == code

@@ -30,6 +30,7 @@ class Parser(FlaskParser):
             raise Invalid("The body is not valid JSON") from error
         if not isinstance(body, dict):
             raise Invalid("The body must be a JSON object")
+        _refuse_misplaced(req, schema)
         return body
 
     def handle_error(
@@ -83,6 +84,17 @@ class Blueprint(flask_smorest.Blueprint):
             return shown
 
         return decorate
+
+
+def _refuse_misplaced(req: Request, schema: Schema) -> None:
+    """Raise Invalid for a field of the body that is in the URL, as 3.x took it in places.
+
+    It would have no effect, and the default would count instead. In URLs it is in every log, too.
+    """
+    for name in req.args:
+        if name in schema.fields:
+            problem = "Belongs into the body, not into the URL."
+            raise Invalid(f"{name}: {problem}", {name: [problem]})
 
 
 def _keep_parameters(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from v6srv.db import Base
+from v6srv.errors import Invalid
 from v6srv.model.queries import Queries
 
 
@@ -32,6 +34,19 @@ class Account(Queries, Base):
         """No token issued so far is valid any more, except those of the session `keep`."""
         self.token_version += 1
         self.kept_session = keep
+
+
+def only_a_hash(value: str | None, instead: str) -> str | None:
+    """`value`, unless it is a secret in clear. Raises Invalid, which names what to use instead.
+
+    In the shell of 3.x an assigned password or API key was hashed on the way.
+    """
+    if value is None or _HASH.fullmatch(value):
+        return value
+    raise Invalid(f"This is stored as a hash, and what you assign is none: use {instead}")
+
+
+_HASH = re.compile(r"(sha256:)?\$2[abxy]\$\d\d\$[./0-9A-Za-z]{53}")
 
 
 class SocketConnection(Base):

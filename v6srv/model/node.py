@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, exists, select
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from v6srv.db import Base, session
-from v6srv.model.account import Account
+from v6srv.model.account import Account, only_a_hash
 from v6srv.model.queries import Queries
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Node(Account):
     config: Mapped[list[NodeConfig]] = relationship(
         back_populates="node", cascade="all, delete-orphan", passive_deletes=True
     )
+
+    @validates("api_key")
+    def _hashed(self, _name: str, value: str | None) -> str | None:
+        return only_a_hash(value, "POST /recover/node, which makes a new key")
 
     @classmethod
     def exists(  # type: ignore[override]  # 3.x asks nodes for their place

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ForeignKey, Text, select
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from v6srv.db import session, utcnow
-from v6srv.model.account import Account
+from v6srv.model.account import Account, only_a_hash
 from v6srv.model.association import Permission, UserPermission
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class User(Account):
     created_tasks: Mapped[list[Task]] = relationship(
         back_populates="init_user", passive_deletes=True
     )
+
+    @validates("password")
+    def _hashed(self, _name: str, value: str | None) -> str | None:
+        return only_a_hash(value, "set_password(user, '...')")
 
     @classmethod
     def get_by_username(cls, username: str) -> User:

@@ -45,7 +45,7 @@ class NodeCard:
     @property
     def payload(self) -> dict[str, Any]:
         """The data of `node-online` and `node-offline`."""
-        return {"id": self.id, "name": self.name, "org_id": self.organization_id}
+        return {"id": self.id, "name": self.name or "", "org_id": self.organization_id}
 
     @property
     def rooms(self) -> list[str]:

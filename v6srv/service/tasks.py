@@ -1,5 +1,6 @@
 """Tasks: starting them, stopping them, removing them."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from v6srv.model.node import RESTRICTIONS
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
+
+log = logging.getLogger(__name__)
 
 KILLED = ResultStatus.KILLED.value
 PENDING = ResultStatus.PENDING.value
@@ -145,12 +148,36 @@ def _problem(
 def _lets(
     policy: Sequence[tuple[int, str, str | None]], who: Principal, own: _Organization | None
 ) -> bool:
-    """Whether a node takes tasks of this user. All is compared as text (Q-54)."""
-    welcome: dict[str, set[str | None]] = {
-        "allowed_users": {str(who.account_id), who.name},
-        "allowed_orgs": {str(own.id), own.name} if own else set(),
-    }
-    return not policy or any(value and value in welcome[key] for _, key, value in policy)
+    """Whether a node takes tasks of this user. All is compared as text (Q-54).
+
+    Digits are an id, whatever users and organizations are called. Names of organizations are not
+    unique, and anybody who may edit one can give it the name of another: a name that several
+    organizations have lets none of them in.
+    """
+    if not policy:
+        return True
+    named = {(key, value) for _, key, value in policy if value and not value.isdecimal()}
+    known = {(key, value) for _, key, value in policy if value and value.isdecimal()}
+    if ("allowed_users", str(who.account_id)) in known or ("allowed_users", who.name) in named:
+        return True
+    if own is None:
+        return False
+    if ("allowed_orgs", str(own.id)) in known:
+        return True
+    return ("allowed_orgs", own.name) in named and _has_its_name_alone(own)
+
+
+def _has_its_name_alone(organization: _Organization) -> bool:
+    others = Organization.name == organization.name, Organization.id != organization.id
+    if session.scalar(select(Organization.id).where(*others).limit(1)) is None:
+        return True
+    log.warning(
+        "a node allows tasks of organization %r by name, which several have: it has to name the id"
+        " (of the one that asked: %d)",
+        organization.name,
+        organization.id,
+    )
+    return False
 
 
 def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) -> None:

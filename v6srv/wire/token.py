@@ -9,12 +9,21 @@ from v6srv.wire.base import Input, Output, Text, id_field
 from v6srv.wire.credentials import Credential, need
 
 
+class Code(Text):
+    """Six digits. One that is sent as a number has lost its zeros."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, int) and value and not isinstance(value, bool):
+            value = f"{value:06}"
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class UserLogin(Input):
     """Name and password, and the code of the authenticator app where it is asked for."""
 
     username = Text(load_default=None, allow_none=True)
     password = Credential(load_default=None, allow_none=True)
-    mfa_code = Text(load_default=None, allow_none=True)
+    mfa_code = Code(load_default=None, allow_none=True)
 
     @post_load
     def _complete(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
