@@ -14,7 +14,20 @@ _opened = opened_once
 PAGING = ("page", "per_page")
 NOBODY = ("0", "-1", "-0", "+0", "999999", *(str(n) for n in (2**31 - 1, 2**31, 2**63, -(2**63))))
 FAR = (str(10**30), str(-(10**30)), "9" * 1000)
-NO_NUMBERS = ("", " ", "abc", "1.5", "1e3", "0x1", "None", "True", "1;2", "\x00")
+NO_NUMBERS = (
+    "",
+    " ",
+    "abc",
+    "1.5",
+    "1e3",
+    "0x1",
+    "None",
+    "True",
+    "1_0",
+    "\N{ARABIC-INDIC DIGIT THREE}",
+    "1;2",
+    "\x00",
+)
 LISTS = [route for route in ROUTES if route.method == "GET" and route.paged]
 
 

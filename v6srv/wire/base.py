@@ -1,5 +1,6 @@
 """What all schemas share: unknown fields are ignored, null and times are read as 3.x sends them."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,10 +37,13 @@ class Output(Schema):
 
 
 class Whole(fields.Integer):
-    """A whole number, also as text; 2.5 is an error and not 2."""
+    """A whole number, also as text in ASCII digits; 2.5 is an error and not 2."""
 
     def _validated(self, value: Any) -> int:
         if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        # Python reads more: 1_000, and the digits of every script.
+        if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
 
