@@ -11,6 +11,7 @@ from tests.docs.pages import PAGES, ROOT, name_of, without_blocks
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`\n]*`")
 _TITLE = re.compile(r"^#+ (.*)$", re.M)
+_FILE = re.compile(r"`([\w.-][\w./-]*/[\w.-]+\.(?:py|md|conf|csv|yaml|sh|lock))`")
 _ELSEWHERE = ("http://", "https://")
 
 
@@ -41,6 +42,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not there or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    """From the top, from the package, or from where the page is."""
+    named = _FILE.findall(without_blocks(page))
+    places = (ROOT, ROOT / "v6srv", page.parent)
+    assert [n for n in named if not any((place / n).exists() for place in places)] == []
 
 
 def test_every_page_of_the_documentation_is_linked() -> None:
