@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -125,10 +126,13 @@ def _compose(block: Block, folder: Path) -> None:
             assert isinstance(value, str), f"{name}: only text is passed on as it stands"
 
 
-def _prometheus(block: Block, _folder: Path) -> None:
+def _alerts(block: Block, _folder: Path) -> None:
+    metrics = (ROOT / "v6srv" / "service" / "metrics.py").read_text()
     for group in yaml.safe_load(block.text)["groups"]:
         for alert in group["rules"]:
             assert {"alert", "expr"} <= set(alert)
+            for name in re.findall(r"v6srv_\w+", alert["expr"]):
+                assert f'"{name}"' in metrics, name
 
 
 def _unit(block: Block, folder: Path) -> None:
@@ -155,7 +159,7 @@ CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
     "yaml import": _import,
     "yaml node": _node,
     "yaml compose": _compose,
-    "yaml alerts": _prometheus,
+    "yaml alerts": _alerts,
     "ini": _unit,
     "nginx": _nginx,
 }

@@ -1,35 +1,60 @@
-"""What the documentation quotes as a message of the server is one."""
+"""What the documentation quotes as said by the server is said by it, and all its problems are there."""
 
 import ast
 import re
+from collections.abc import Iterator
 
 from tests.docs.pages import PAGES, ROOT, name_of, without_blocks
 
-_TABLE = re.compile(r"^\| message \|.*\n\|[-|]+\n((?:\|.*\n)+)", re.M)
+_TABLE = r"^\| {title} \|.*\n\|[-|]+\n((?:\|.*\n)+)"
 _PLACE = re.compile(r"<\w+>")
+_OF_LIBRARIES = {"Signature verification failed"}
+_PROBLEMS = ROOT / "docs" / "operations.md"
 
 
-def _texts() -> str:
-    """All texts in the source of the server; what is put into them is a NUL."""
-    found = []
+def _quoted(title: str, text: str) -> list[str]:
+    """The first cells of tables whose first column has this title; what varies is a NUL."""
+    rows = "".join(re.findall(_TABLE.format(title=title), text, re.M))
+    return [_PLACE.sub("\0", said) for said in re.findall(r"^\| `([^`]+)`", rows, re.M)]
+
+
+def _source() -> Iterator[ast.AST]:
     for file in (ROOT / "v6srv").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
-            elif isinstance(node, ast.JoinedStr):
-                parts = (p.value if isinstance(p, ast.Constant) else "\0" for p in node.values)
-                found.append("".join(map(str, parts)))
-    return "\n".join(found)
+        yield from ast.walk(ast.parse(file.read_text()))
+
+
+def _text(node: ast.AST) -> str | None:
+    """A text in the source; what is put into it is a NUL."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "\0" for part in node.values)
+    return None
 
 
 def test_messages_are_those_of_the_server() -> None:
-    known, quoted, wrong = _texts(), 0, []
-    libraries = {"Signature verification failed"}  # of PyJWT, handed on
-    for page in PAGES:
-        for rows in _TABLE.findall(without_blocks(page)):
-            for message in re.findall(r"^\| `([^`]+)`", rows, re.M):
-                quoted += 1
-                if message not in libraries and _PLACE.sub("\0", message) not in known:
-                    wrong.append(f"{name_of(page)}: {message}")
-    assert wrong == []
-    assert quoted > 5
+    known = "\n".join(filter(None, map(_text, _source())))
+    quoted = [(page, said) for page in PAGES for said in _quoted("message", without_blocks(page))]
+    assert len(quoted) > 5
+    wrong = [(page, said) for page, said in quoted if said not in known]
+    assert [(name_of(page), said) for page, said in wrong if said not in _OF_LIBRARIES] == []
+
+
+def test_every_problem_is_explained() -> None:
+    told = {
+        text
+        for node in _source()
+        if isinstance(node, ast.Call)
+        for text in [_problem(node)]
+        if text is not None
+    }
+    told |= {"policy: \0: \0", "policy in shadow: \0: \0", "decision log: cannot be written"}
+    assert set(_quoted("problem", without_blocks(_PROBLEMS))) == told
+
+
+def _problem(call: ast.Call) -> str | None:
+    """The text of a problem that begins here."""
+    called = ast.unparse(call.func)
+    if called in ("problems.begin", "registry.begin"):
+        return _text(call.args[1])
+    return _text(call.args[0]) if called == "Outage" else None
