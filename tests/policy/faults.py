@@ -186,6 +186,30 @@ CONDITIONS = [
     _condition("unknown-operation", "r.act == §'veiw'", "view"),
 ]
 
+CONDITIONS += [
+    _condition("not-a-subject", "§'researcher' in r.sub.roles", meant="'role:researcher'"),
+    _condition(
+        "not-a-subject", "!meets(r.sub.roles, (§'Viewer', 'role:root'))", meant="'role:Viewer'"
+    ),
+    _condition("not-a-subject", "g(r.sub.id, §'viewer')", meant="'role:viewer'"),
+    _condition("wrong-arguments", "g(§'user:1', 'role:viewer')", meant="r.sub.id"),
+    _condition("rewritten-text", "r.obj.database == §'D:\\notes'"),
+    _condition("rewritten-text", "r.obj.database != §'D:\\data'"),
+    _condition("rewritten-text", 'r.obj.image in (§"a\\x41", "b")'),
+    Fault(
+        "unknown-status",
+        "p, role:viewer, result, own, view, r.obj.status == §'complete', deny",
+        meant="completed",
+    ),
+    Fault(
+        "unknown-status",
+        "p, role:viewer, node, own, view, r.obj.status in ('online', §'Offline'), deny",
+        meant="offline",
+    ),
+    Fault("not-a-subject", "p, §user:99999999999, task, own, view, True, deny"),
+    Fault("not-a-subject", "g, §user:2147483648, role:viewer"),
+]
+
 NEVER = [
     _condition("never-matches", "§False"),
     _condition("never-matches", "§r.obj.image == 'a' && r.obj.image == 'b'"),
@@ -411,8 +435,75 @@ MODEL = [
     Fault("unused-definition", model=(("act, cond, eft\n", "act, cond, eft\n§p2 = sub, act\n"),)),
     Fault("unused-definition", model=(("[matchers]\n", "[matchers]\n§m4 = True\n"),)),
     Fault(
-        "unused-field",
-        model=((" && \\\n    eval(p.cond)", ""), ("act, cond, eft", "act, §cond, eft")),
+        "unbound-field",
+        model=((" && \\\n    eval(p.cond)", ""), ("m = (r.obj", "m = §(r.obj")),
+        alone=False,
+    ),
+    Fault(  # the brackets around the scopes are gone
+        "unbound-field unbound-field",
+        model=(
+            ("m = (r.obj", "m = §(r.obj"),
+            ('    (p.scope == "global"', '    p.scope == "global"'),
+            ('     p.scope == "collaboration"', '     §p.scope == "collaboration"'),
+            ("r.sub.id in r.obj.owners) &&", "r.sub.id in r.obj.owners &&"),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field", model=(('p.cond == "True"\n', 'p.cond == "True" || §True\n'),), alone=False
+    ),
+    Fault(
+        "unbound-field",
+        model=(("eval(p.cond)\n", 'eval(p.cond) || §r.act == "view"\n'),),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field",
+        model=(
+            ('m2 = (r2.rule.res == p.res || p.res == "*") && (r2', "m2 = (r2"),
+            ("(p.scope == r2", "(§p.scope == r2"),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field",
+        model=(
+            (
+                '    (p.scope == r2.rule.scope || p.res == "*" && g2(p.scope, r2.rule.scope)) && \\\n',
+                "",
+            ),
+            ("m2 = (", "m2 = §("),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field",
+        model=(
+            (" && r.sub.id in r.obj.owners) &&", ") &&"),
+            ('p.scope == "own"', '§p.scope == "own"'),
+        ),
+    ),
+    Fault(
+        "unbound-field",
+        model=(
+            (
+                "g(r.sub.group, p.sub)) && \\\n    (p.scope ==",
+                'g(r.sub.group, p.sub) || §p.sub == "role:everyone") && \\\n    (p.scope ==',
+            ),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "named-field",
+        model=(
+            ("p = sub, res, scope, act, cond, eft", "p = §sub, res, scope, act, rule, eft"),
+            ("eval(p.cond)", "eval(p.rule)"),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "named-field",
+        model=(("p = sub, res, scope, act, cond, eft", "p = §sub, res, scope, act, eft, cond"),),
         alone=False,
     ),
     Fault(

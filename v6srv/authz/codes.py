@@ -233,6 +233,12 @@ GLOB_PATTERN = _error(
     "Patterns have * and ? only; with [ a list and a single decision would disagree.",
     "Use * and ?, or several patterns joined by ||.",
 )
+UNKNOWN_STATUS = _error(
+    "unknown-status",
+    "A status that no row has",
+    "The comparison is never true: a denial with it denies nothing.",
+    "Use one of the words of the message.",
+)
 NO_LIST_FORM = _error(
     "no-list-form",
     "A condition that cannot select rows",
@@ -304,6 +310,18 @@ MISSING_DEFINITION = _error(
     "A definition or field that the server needs is missing",
     "Without it no question can be put to the policy.",
     "Compare with the model that was installed.",
+)
+UNBOUND_FIELD = _error(
+    "unbound-field",
+    "A matcher that can be true without asking for a field of the line",
+    "Lines would count for others than they name: a lost pair of brackets lets everybody in.",
+    "Join every way to be true, with &&, to terms for sub, res, act, scope and eval(p.cond).",
+)
+NAMED_FIELD = _error(
+    "named-field",
+    "A field of policy lines under another name, or in another place, than this server knows",
+    "Conditions under another name are not watched: time limits would pass unnoticed.",
+    "Call the fields sub, res, scope, act, cond and eft, with eft as the last one.",
 )
 UNSUPPORTED_EFFECT = _error(
     "unsupported-effect",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from v6srv.authz import clock, codes
+from v6srv.authz.binding import unbound
 from v6srv.authz.codes import Code
 from v6srv.authz.expression import (
     FUNCTIONS,
@@ -99,6 +100,9 @@ WORDS: Mapping[str, tuple[Code, str, tuple[str, ...]]] = {
 
 _KINDS = tuple(f"kind:{kind}" for kind in PrincipalKind)
 
+_BOUND = ("sub", "res", "scope", "act", "cond")
+"""The fields that every way of a matcher to be true has to ask for."""
+
 
 @dataclass(frozen=True)
 class Language:
@@ -112,6 +116,8 @@ class Language:
     """Fields of policy lines (`p_sub`), in matchers only."""
     graphs: Sequence[str] = ()
     evaluates: bool = False
+    statuses: tuple[str, ...] = ()
+    """What `status` of a row can be; empty where rows have none, or of any kind."""
 
     @cached_property
     def functions(self) -> dict[str, int]:
@@ -125,6 +131,12 @@ class Language:
         found = {f"{self.request[0]}.kind": (codes.NOT_A_SUBJECT, "kind of principal", _KINDS)}
         if len(self.request) > 1:
             found[f"{self.request[1]}.type"] = WORDS["res"]
+            if self.statuses:
+                found[f"{self.request[1]}.status"] = (
+                    codes.UNKNOWN_STATUS,
+                    "status",
+                    self.statuses,
+                )
         if len(self.request) > 2:
             found[self.request[2]] = WORDS["act"]
         for token in self.fields:
@@ -152,6 +164,11 @@ def faults(text: str, language: Language) -> list[Fault]:
     ]
     found = found or [*_comment(text)]
     return found or sorted(_Checker(text, language).faults(), key=lambda fault: fault.at)
+
+
+def unbound_faults(text: str, language: Language) -> list[Fault]:
+    """Where a matcher without other faults can be true for lines about something else."""
+    return list(_Checker(text, language).unbound())
 
 
 def _comment(text: str) -> Iterator[Fault]:
@@ -195,6 +212,19 @@ class _Checker:
         except ExpressionError as error:
             return [Fault(0, codes.NOT_ALLOWED, str(error))]
         return []
+
+    def unbound(self) -> Iterator[Fault]:
+        tree = syntax_tree(self.python).body[0]
+        assert isinstance(tree, ast.Expr)
+        asked = [f for f in self.language.fields if f.partition("_")[2] in _BOUND]
+        request = self.language.request
+        row = request[1] if len(request) > 2 else None
+        for way, field in unbound(tree.value, asked, request, row):
+            if " " in field:
+                message = "a scope narrower than global has to compare r.sub with r.obj"
+            else:
+                message = f"this can be true without asking for {spoken(field)}"
+            yield self._fault(way, codes.UNBOUND_FIELD, message)
 
     # --- places
 
@@ -391,6 +421,8 @@ class _Checker:
             message = f"{self._source(right)} is neither a set nor a list"
             yield self._fault(right, codes.WRONG_TYPE, message)
             return
+        if self._holds_roles(right):
+            yield from self._role_word(left)
         one = self._type(left)
         if isinstance(one, SetType):
             message = f"{self._source(left)} is {one.spoken}: use meets"
@@ -481,7 +513,7 @@ class _Checker:
             message = f"{self._source(left)} is no set fact: meets takes one, and a set or list"
             yield self._fault(left, codes.WRONG_ARGUMENTS, message)
             return
-        yield from self._listed(kind, right)
+        yield from self._listed(left, kind, right)
 
     def _within(self, members: ast.expr, allowed: ast.expr) -> Iterator[Fault]:
         kind = self._type(members)
@@ -492,12 +524,17 @@ class _Checker:
             message = f"within({self._source(members)}, ...) has no form for lists"
             yield self._fault(members, codes.NO_LIST_FORM, message)
         else:
-            yield from self._listed(kind, allowed)
+            yield from self._listed(members, kind, allowed)
 
-    def _listed(self, kind: SetType, values: ast.expr) -> Iterator[Fault]:
+    def _holds_roles(self, node: ast.expr) -> bool:
+        return ast.unparse(node) == f"{self.language.request[0]}.roles"
+
+    def _listed(self, fact: ast.expr, kind: SetType, values: ast.expr) -> Iterator[Fault]:
         """A set or list whose members can be members of a set of this kind."""
         if isinstance(values, (ast.Tuple, ast.List)):
             for value in values.elts:
+                if self._holds_roles(fact):
+                    yield from self._role_word(value)
                 if self._type(value) not in (kind.of, None):
                     message = f"{self._source(value)} is not of type {kind.of.__name__}"
                     yield self._fault(value, codes.WRONG_TYPE, message)
@@ -517,8 +554,23 @@ class _Checker:
             if self._type(argument) is not str:
                 message = f"{self._source(argument)} is no name of a member or role"
                 yield self._fault(argument, codes.WRONG_ARGUMENTS, message)
+        if isinstance(member, ast.Constant) and not self.language.evaluates:
+            message = f"{self._source(member)} is in its roles whoever asks, did you mean r.sub.id?"
+            yield self._fault(member, codes.WRONG_ARGUMENTS, message, "r.sub.id")
+        if not self.language.evaluates:
+            yield from self._role_word(role)
+
+    def _role_word(self, node: ast.expr) -> Iterator[Fault]:
+        """The name of a role, as lines write it."""
+        word = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(word, str) and not _ROLE.fullmatch(word):
+            meant = f"role:{word}"
+            message = f"{word!r} is no role: role:<name> or role:<id>"
+            near = repr(meant) if _ROLE.fullmatch(meant) else ""
+            yield self._fault(node, codes.NOT_A_SUBJECT, message, near)
 
 
+_ROLE = re.compile(r"role:[A-Za-z0-9_.-]+|rule:[1-9][0-9]*")
 _BITS = {"BitAnd": "&&", "BitOr": "||", "Invert": "!", "Is": "==", "IsNot": "!="}
 _INSTEAD = {
     "regexMatch": "glob",

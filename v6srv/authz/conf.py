@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from v6srv.authz import codes
 from v6srv.authz.codes import Code
-from v6srv.authz.conditions import SUBJECT_TYPES, Language, faults, object_types
+from v6srv.authz.conditions import (
+    SUBJECT_TYPES,
+    Language,
+    faults,
+    object_types,
+    unbound_faults,
+)
 from v6srv.authz.expression import ExpressionError, names_in, parse, tokens_to_names
 from v6srv.authz.source import Problem, odd_characters
 from v6srv.suggestions import nearest
@@ -272,10 +278,23 @@ def _check_policy(model: ModelText) -> None:
             instead = f" (there is {near})" if near else ""
             message = f"the policy definition needs the field {word}{instead}"
             model.problem(entry.places[0], codes.MISSING_DEFINITION, message)
+    _check_places(model, entry, words)
     effect = model.entries.get(("e", "e"))
     if effect and "eft" not in words and "deny" in effect.text:
         message = "denials need eft in the policy definition"
         model.problem(entry.places[0], codes.MISSING_DEFINITION, message)
+
+
+def _check_places(model: ModelText, entry: Entry, words: Sequence[str]) -> None:
+    """The condition goes by its name, and Casbin takes the last field for the effect."""
+    matcher = model.entries.get(("m", "m"))
+    evaluated = re.findall(r"\beval\(\s*p\.(\w+)\s*\)", matcher.text if matcher else "")
+    for word in (word for word in evaluated if word != "cond" and word in words):
+        message = f"the field {word} holds conditions, did you mean cond?"
+        model.problem(entry.places[0], codes.NAMED_FIELD, message)
+    if "eft" in words[:-1]:
+        message = "eft is the last field: stock Casbin would take another one for the effect"
+        model.problem(entry.places[0], codes.NAMED_FIELD, message)
 
 
 def _check_graphs(model: ModelText) -> None:
@@ -314,7 +333,10 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
     if "p" in model.unclear:
         fields = tuple(dict.fromkeys((*fields, *(f"p_{name}" for name in FIELDS))))
     language = Language(tokens, facts, fields, model.graphs, evaluates=True)
-    for fault in faults(text, language):
+    found = faults(text, language)
+    if not found and "p" not in model.unclear:
+        found = unbound_faults(text, language)
+    for fault in found:
         at = entry.places[min(fault.at, len(entry.places) - 1)]
         place = f"{model.name}:{at[0]}:{at[1]}"
         model.problems.append(Problem(place, fault.message, fault.code, fault.suggestion))
@@ -336,9 +358,10 @@ def unused(model: ModelText) -> Iterator[Problem]:
     if fields is None or ("m", "m") not in model.entries or "p" in model.unclear:
         return
     asked, start = _asked(model, ("m",)), 0
+    told = any(problem.code is codes.UNBOUND_FIELD for problem in model.problems)
     for part in fields.text.split(","):
         word = part.strip()
-        if word != "eft" and f"p_{word}" not in asked:
+        if word != "eft" and f"p_{word}" not in asked and not told:
             line, column = fields.places[start + len(part) - len(part.lstrip())]
             message = f"the matcher m does not use {word}: what lines say there has no effect"
             yield Problem(f"{model.name}:{line}:{column}", message, codes.UNUSED_FIELD)

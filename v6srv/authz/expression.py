@@ -53,6 +53,7 @@ _DEEPEST = 40
 
 _literal = re.compile(r"""'[^']*'|"[^"]*\"""")
 _rewritten = re.compile(r"!(?!=)|&&|\|\||\b[rp]2?[._]")
+_escaped = re.compile(r"\\")
 
 
 class ExpressionError(ValueError):
@@ -142,6 +143,9 @@ def unkept_texts(text: str) -> Iterator[tuple[int, str]]:
         if _rewritten.search(literal.group()):
             held = f"the text {literal.group()} holds ! && || r. or p."
             yield literal.start(), f"{held}, which Casbin would rewrite"
+        elif _escaped.search(literal.group()):
+            held = f"the text {literal.group()} holds a backslash"
+            yield literal.start(), f"{held}, which makes it another text"
 
 
 def unallowed(tree: ast.expr) -> Iterator[tuple[ast.expr, str, str]]:

@@ -16,8 +16,9 @@ from v6srv.authz.conditions import (
 )
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import DATABASE, Line, Problem
+from v6srv.db import LARGEST_ID
 from v6srv.suggestions import nearest
-from v6srv.vocabulary import PrincipalKind, Resource, Scope
+from v6srv.vocabulary import PrincipalKind, Resource, ResultStatus, Scope
 
 if TYPE_CHECKING:
     from v6srv.authz.snapshot import Definition
@@ -26,12 +27,14 @@ _KINDS = "|".join(PrincipalKind)
 _SUBJECT = re.compile(rf"(role:[A-Za-z0-9_.-]+|(rule|user|node|org):[1-9][0-9]*|kind:({_KINDS}))")
 _SUBJECT_FORMS = "role:<name>, user:<id>, node:<id>, org:<id> or kind:<user|node|container>"
 _CUSTOM = re.compile(r"role:[1-9][0-9]*")
+_NUMBER = re.compile(r"(?:rule|user|node|org|role):([0-9]+)")
 _LONGEST_CHAIN = 9
 
 
 def is_subject(word: str) -> bool:
     """Whether lines can be about it."""
-    return _SUBJECT.fullmatch(word) is not None
+    number = _NUMBER.fullmatch(word)
+    return _SUBJECT.fullmatch(word) is not None and not (number and int(number[1]) > LARGEST_ID)
 
 
 def near_role(role: str, known: Iterable[str]) -> str:
@@ -40,6 +43,9 @@ def near_role(role: str, known: Iterable[str]) -> str:
     near = nearest(role.removeprefix("role:"), sorted(n for n in names if not n.isdecimal()))
     return f"role:{near}" if near and role.startswith("role:") else ""
 
+
+STATUSES = {Resource.RESULT.value: tuple(ResultStatus), Resource.NODE.value: ("online", "offline")}
+"""What `r.obj.status` can be, by resource."""
 
 Conditions = Callable[[str, str], Sequence[Fault]]
 """What is wrong with a condition, for a resource."""
@@ -74,7 +80,10 @@ def _conditions(definition: "Definition") -> Conditions:
 
     def of(text: str, resource: str) -> Sequence[Fault]:
         facts = dict(zip(request, (SUBJECT_TYPES, object_types(resource)), strict=False))
-        return faults(text, Language(request, facts, graphs=definition.graphs))
+        language = Language(
+            request, facts, graphs=definition.graphs, statuses=STATUSES.get(resource, ())
+        )
+        return faults(text, language)
 
     @cache
     def known(text: str, resource: str) -> Sequence[Fault]:
@@ -126,7 +135,7 @@ def _check_policy(
     for name, (_, _, known) in WORDS.items():
         if name in values and values[name] not in known:
             return _check_fields(line, values, conditions)
-    if values.get("cond", "True") == "True" and _SUBJECT.fullmatch(values["sub"]):
+    if values.get("cond", "True") == "True" and is_subject(values["sub"]):
         return ()  # nearly all lines
     return _check_fields(line, values, conditions)
 
@@ -139,7 +148,7 @@ def _check_fields(
             code, spoken, known = WORDS[name]
             if value not in known:
                 yield _unknown_word(line.at(index), value, code, spoken, known)
-        elif name == "sub" and not _SUBJECT.fullmatch(value):
+        elif name == "sub" and not is_subject(value):
             yield _no_subject(line.at(index), value)
         elif name == "cond":
             yield from _check_condition(line, index, values["res"], conditions)
@@ -193,6 +202,8 @@ def _no_subject(place: str, value: str) -> Problem:
     if comment and _SUBJECT.fullmatch(word.strip()):
         message = f"{value!r} is not a subject: a comment has a line of its own"
         return _problem(place, codes.TRAILING_COMMENT, message, word.strip())
+    if _SUBJECT.fullmatch(value):
+        return Problem(place, f"{value!r}: no row has so large a number", codes.NOT_A_SUBJECT)
     message = f"{value!r} is not a subject: {_SUBJECT_FORMS}"
     return _problem(place, codes.NOT_A_SUBJECT, message, _meant_subject(value))
 
@@ -220,7 +231,7 @@ def _check_edge(line: Line) -> Iterator[Problem]:
         yield Problem(place, f"{len(line.values)} fields, 2 expected", codes.FIELD_COUNT)
         return
     for index, value in enumerate(line.values):
-        if line.ptype == "g" and not _SUBJECT.fullmatch(value):
+        if line.ptype == "g" and not is_subject(value):
             yield _no_subject(line.at(index), value)
         if line.ptype == "g2" and value not in tuple(Scope):
             yield _unknown_word(line.at(index), value, codes.UNKNOWN_SCOPE, "scope", tuple(Scope))
