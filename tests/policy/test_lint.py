@@ -93,7 +93,7 @@ def test_the_corpus_is_large_and_shows_every_code() -> None:
     assert len(FAULTS) >= 60
     shown = {code for fault in FAULTS for code in fault.codes.split()}
     shown |= {place.split()[0] for fault in FAULTS for place in fault.elsewhere}
-    elsewhere = {"unreadable-file", "unknown-subject", "invalid"}
+    elsewhere = {"unreadable-file", "unread-file", "unknown-subject", "invalid"}
     assert shown | elsewhere == set(CODES)
 
 
@@ -205,6 +205,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: 
     assert [(p.code.slug, p.file, p.line) for p in found(tmp_path)] == [
         ("unreadable-file", name, 0)
     ]
+
+
+@pytest.mark.parametrize("name", ["deny.CSV", "deny.csv.txt", "Model.conf", "more/deny.csv"])
+def test_what_looks_like_policy_and_is_not_read_is_told(tmp_path: Path, name: str) -> None:
+    make(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("p, role:viewer, task, global, view, True, deny\n")
+    (tmp_path / ".hidden.csv").write_text("not a policy")
+    assert [(p.code.slug, p.origin) for p in found(tmp_path)] == [("unread-file", name)]
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:

@@ -419,6 +419,12 @@ UNUSED_DEFINITION = _warning(
     "It looks as if it decided something.",
     "Remove it. Decisions are made by r, p, e and m; r2 and m2 say who may hand on rules.",
 )
+UNREAD_FILE = _warning(
+    "unread-file",
+    "A file that looks like policy and is not read",
+    "What it says has no effect; a denial in it denies nothing.",
+    "Lines are in *.csv beside model.conf, in small letters and not in folders.",
+)
 UNUSED_FIELD = _warning(
     "unused-field",
     "A field of policy lines that the matcher does not use",

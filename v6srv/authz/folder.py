@@ -1,14 +1,16 @@
 """The folder of policy files: read and replaced as a whole, so nobody reads half of a version."""
 
+import errno
 import fcntl
 import hashlib
 import os
+import signal
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from v6srv.authz.source import PolicyError, Problem
+from v6srv.authz.source import PolicyError, Problem, found_in, read_text
 
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
@@ -18,7 +20,7 @@ _PATTERNS = ("*.conf", "*.csv", "tests/*.yaml")
 
 def policy_files(folder: Path) -> list[Path]:
     """The files of a policy and its tests, by name."""
-    return sorted(path for pattern in _PATTERNS for path in folder.glob(pattern))
+    return sorted(path for pattern in _PATTERNS for path in found_in(folder, pattern))
 
 
 def read_files(folder: Path) -> dict[str, str]:
@@ -28,10 +30,61 @@ def read_files(folder: Path) -> dict[str, str]:
         for path in policy_files(folder):
             name = path.relative_to(folder).as_posix()
             try:
-                texts[name] = path.read_bytes().decode("utf-8")
+                texts[name] = read_text(path)
             except (OSError, UnicodeDecodeError) as error:
                 raise PolicyError([Problem(name, f"cannot be read: {error}")]) from error
     return texts
+
+
+Stamp = tuple[tuple[str, int, int, int, int], ...]
+"""What tells one state of a folder from another, without reading its files."""
+
+
+def stamp(folder: Path) -> Stamp:
+    """The model and the lines of a folder as they are now; empty without any.
+
+    What cannot be looked at, as a link to nowhere, has a place in it, too.
+    """
+    files = sorted([*found_in(folder, "*.conf"), *found_in(folder, "*.csv")])
+    return tuple((str(path), *_status(path)) for path in files)
+
+
+def _status(path: Path) -> tuple[int, int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0, 0
+    # The time of the last change of any kind: others can be set back, as by `rsync --times`.
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether somebody has a file of the folder open to write, as far as that can be known.
+
+    Half of a file can be a valid policy without its denials.
+    """
+    files = [*found_in(folder, "*.conf"), *found_in(folder, "*.csv")]
+    return any(map(_has_writer, files))
+
+
+def _has_writer(path: Path) -> bool:
+    """Linux gives no lease on a file that is open for writing."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False  # what is wrong with it is told by whoever reads it
+    try:
+        # Whoever opens it meanwhile waits until it is closed here; we are told by a signal, by
+        # default one that ends the process.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN  # else: not ours, or a file system without leases
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def digest(files: Mapping[str, str]) -> str:

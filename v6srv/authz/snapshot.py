@@ -30,7 +30,7 @@ from v6srv.authz.facts import TableFacts
 from v6srv.authz.matcher import Plan, Program, closure
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
-from v6srv.authz.source import Line, PolicyError, Problem, read_file
+from v6srv.authz.source import Line, PolicyError, Problem, found_in, read_file, read_text
 from v6srv.authz.validate import check_line, check_lines, origins
 from v6srv.authz.where import Where, known_facts_only, where
 from v6srv.vocabulary import Operation, Resource, Scope
@@ -189,7 +189,7 @@ def _digest(text: str, lines: Iterable[Line]) -> str:
 def read_definition(path: Path) -> Definition:
     """Read model.conf with Casbin and check that it is one this server can be sure of."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"
         raise PolicyError([Problem(path.name, message, codes.UNREADABLE_FILE)]) from error
@@ -229,7 +229,7 @@ def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
     definition = read_definition(folder / "model.conf")
     lines: list[Line] = []
     problems: list[Problem] = []
-    for path in sorted(folder.glob("*.csv")):
+    for path in found_in(folder, "*.csv"):
         more, wrong = read_file(path)
         lines += more
         problems += wrong

@@ -1,6 +1,8 @@
 """Policy lines with their origin, from files and from the database, and what is wrong with them."""
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +11,9 @@ from pathlib import Path
 from v6srv.authz import clock, codes
 from v6srv.authz.codes import Code, Severity
 from v6srv.errors import Invalid
+
+LARGEST_FILE = 20 * 1024 * 1024
+"""Bytes; a hundred thousand lines are less."""
 
 DATABASE = "db:"
 """How the origin of every line begins that no file holds."""
@@ -145,10 +150,33 @@ def odd_characters(text: str) -> Iterator[tuple[int, Code, str, str]]:
         yield found.start(), codes.TYPOGRAPHIC_QUOTE, message, straight
 
 
+def found_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a policy folder by their ending, by name.
+
+    Names with a dot in front are no policy: editors and mounts leave such files.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of policies; never waits, as for a writer of a pipe.
+
+    Raises OSError, also for what is no file, and UnicodeDecodeError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is no file")
+        if status.st_size > LARGEST_FILE:
+            raise OSError(f"it is larger than {LARGEST_FILE} bytes")
+        return file.read().decode("utf-8")
+
+
 def read_file(path: Path) -> tuple[list[Line], list[Problem]]:
     """All lines of a CSV file of policies; comments and blank lines are passed over."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         return [], [Problem(path.name, f"cannot be read: {error}", codes.UNREADABLE_FILE)]
     return read_lines(path.name, text)

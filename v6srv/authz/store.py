@@ -8,6 +8,7 @@ cannot go live are held back, but what was taken away there is gone. `problem` s
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from v6srv.authz.folder import SHADOW, reading
+from v6srv.authz.folder import SHADOW, is_being_written, reading, stamp
 from v6srv.authz.snapshot import (
     Definition,
     Snapshot,
@@ -32,6 +33,9 @@ from v6srv.model import CasbinRule, PolicyRevision, Role, RoleRule, Rule
 from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
+
+WAIT_FOR_WRITERS_S = 10.0
+"""How long files may change before they are taken up although somebody still writes."""
 
 ADDED = "db:casbin_rule:"
 """Origin of the lines that admins add, followed by the id of the row."""
@@ -118,11 +122,13 @@ class PolicyStore:
         self._refused = 0
         """The last revision that could not go live whole: it is not tried at every request."""
         self._changing = threading.Lock()
-        self._seen = self._stamp(folder)
+        self._seen = stamp(folder)
         self._shadow_seen: object = None
         """The candidate's files as they were when it was built last."""
         self._looked: object = None
         """The files at the last look of `watch_files`."""
+        self._changed_at: float | None = None
+        """Since when they change, on the monotonic clock; None when they are taken up."""
         self._wrong_files: tuple[Problem, ...] = ()
         self._wrong_rows: tuple[Problem, ...] = ()
         self._rows: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
@@ -143,19 +149,11 @@ class PolicyStore:
         """All `problems` in one text; None when the newest version is live."""
         return "\n".join(map(str, self.problems)) or None
 
-    @staticmethod
-    def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
-        files = sorted([*folder.glob("*.conf"), *folder.glob("*.csv")])
-        stats = ((path, path.stat()) for path in files)
-        return tuple(
-            (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size) for path, stat in stats
-        )
-
     def _build_shadow(self) -> None:
         """Build the candidate anew, from its files and the lines of the database."""
         folder = self.folder / SHADOW
         self.shadow, self.shadow_problems, self._shadow_seen = None, (), None
-        seen = self._stamp(folder)
+        seen = stamp(folder)
         try:
             if seen:
                 with reading(folder):
@@ -237,14 +235,14 @@ class PolicyStore:
         stays, and the next look sees them.
         """
         with self._changing:
-            seen = self._stamp(self.folder)
+            seen = stamp(self.folder)
             try:
                 files, snapshot, wrong_rows = self._from_files()
             except PolicyError as error:
                 self._seen, self._refused, self._wrong_files = seen, 0, error.problems
                 log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
                 return False
-            if self._stamp(self.folder) != seen:
+            if stamp(self.folder) != seen:
                 return False
             self._seen, self._refused, self._wrong_files = seen, 0, ()
             self._swap(reason, files, snapshot, wrong_rows)
@@ -298,21 +296,26 @@ class PolicyStore:
         """`poll_files`, for a loop: once nothing has changed since the last look.
 
         Somebody may still be writing, and half of a file can be a valid policy without its denials.
+        Who does not come to an end is not waited for.
         """
-        try:
-            looked = self._stamp(self.folder), self._stamp(self.folder / SHADOW)
-        except OSError:
-            return False  # replaced just now
-        settled, self._looked = looked == self._looked, looked
-        return settled and self.poll_files()
+        looked = stamp(self.folder), stamp(self.folder / SHADOW)
+        now = time.monotonic()
+        if looked != self._looked:
+            self._looked = looked
+            self._changed_at = self._changed_at or now
+            waits = True
+        else:
+            waits = looked[0] != self._seen and is_being_written(self.folder)
+        if waits and now - (self._changed_at or now) < WAIT_FOR_WRITERS_S:
+            self._changed_at = self._changed_at or now
+            return False
+        self._changed_at = None
+        return self.poll_files()
 
     def poll_files(self) -> bool:
         """Reload when a file of the folder has changed; True when a new snapshot went live."""
-        try:
-            changed = self._stamp(self.folder) != self._seen
-            candidate = self._stamp(self.folder / SHADOW)
-        except OSError:
-            return False  # replaced just now; the next poll sees it
+        changed = stamp(self.folder) != self._seen
+        candidate = stamp(self.folder / SHADOW)
         if candidate != self._shadow_seen:
             with self._changing:
                 self._build_shadow()

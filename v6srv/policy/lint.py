@@ -4,6 +4,7 @@ The errors are those of `authz.snapshot.examine`. The warnings are found here, b
 compiled remainder of each line says: an edited matcher changes the findings with it.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -12,9 +13,17 @@ from sqlalchemy import select
 from v6srv.authz import clock, codes
 from v6srv.authz.check import passing_problems
 from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
-from v6srv.authz.folder import reading
+from v6srv.authz.folder import SHADOW, reading
 from v6srv.authz.snapshot import Definition, Snapshot, examine, read_definition, with_limits
-from v6srv.authz.source import DATABASE, Line, PolicyError, Problem, read_file
+from v6srv.authz.source import (
+    DATABASE,
+    Line,
+    PolicyError,
+    Problem,
+    found_in,
+    read_file,
+    read_text,
+)
 from v6srv.authz.store import ADDED, database_lines
 from v6srv.authz.validate import check_lines
 from v6srv.db import session
@@ -40,10 +49,11 @@ def lint(
     with reading(folder):
         definition, problems = _read_definition(folder / MODEL)
         lines: list[Line] = []
-        for path in sorted(folder.glob("*.csv")):
+        for path in found_in(folder, "*.csv"):
             more, wrong = read_file(path)
             lines += more
             problems += wrong
+        problems += _unread(folder)
     added = list(lines_from_database)
     limited, wrong = with_limits(definition, lines)
     if any(problem.is_error and problem.file == MODEL for problem in problems):
@@ -79,7 +89,7 @@ def stored_subjects() -> set[str]:
 def _read_definition(path: Path) -> tuple[Definition, list[Problem]]:
     """The model as it is, or as far as it can be understood to go on with the lines."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"
         return _guess(ModelText("", "")), [Problem(path.name, message, codes.UNREADABLE_FILE)]
@@ -89,6 +99,22 @@ def _read_definition(path: Path) -> tuple[Definition, list[Problem]]:
         return read_definition(path), problems
     except PolicyError as error:
         return _guess(model), list(dict.fromkeys([*problems, *error.problems]))
+
+
+_LIKE_POLICY = re.compile(r".+\.(csv|conf)(\.txt|\.csv|\.conf)?", re.IGNORECASE)
+_FOLDERS = ("tests", SHADOW)
+
+
+def _unread(folder: Path) -> Iterator[Problem]:
+    """What somebody may take for a part of the policy."""
+    read = {MODEL, *(path.name for path in found_in(folder, "*.csv"))}
+    for path in found_in(folder, "*"):
+        if path.name not in read and _LIKE_POLICY.fullmatch(path.name):
+            yield Problem(path.name, "looks like policy and is not read", codes.UNREAD_FILE)
+        elif path.is_dir() and path.name not in _FOLDERS:
+            for inner in found_in(path, "*.csv"):
+                name = f"{path.name}/{inner.name}"
+                yield Problem(name, "looks like policy and is not read", codes.UNREAD_FILE)
 
 
 def _guess(model: ModelText) -> Definition:

@@ -21,7 +21,7 @@ from v6srv.authz import clock
 from v6srv.authz.facts import COMMON, MODELS, TABLES, WHOLE, Scalar, SetOf, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.snapshot import Snapshot
-from v6srv.authz.source import PolicyError, Problem
+from v6srv.authz.source import PolicyError, Problem, found_in
 from v6srv.model import Task
 from v6srv.policy.implied import implied
 from v6srv.suggestions import suggestion
@@ -92,7 +92,7 @@ class Suite:
 
 def test_paths(folder: Path) -> list[Path]:
     """The files of tests of a folder of policies, by name."""
-    return sorted((folder / FOLDER).glob("*.yaml"))
+    return found_in(folder / FOLDER, "*.yaml")
 
 
 def read_tests(folder: Path, snapshot: Snapshot) -> list[Suite]:
