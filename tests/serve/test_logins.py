@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import requests
 
-from tests.live import LiveServer, live_server
+from tests.live import ROOT_PASSWORD, LiveServer, live_server
 
 SERVE = ("-m", "v6srv", "serve")
 LIMITS = {"V6SRV_PASSWORD_ROUNDS": "12", "V6SRV_HASH_THREADS": "1"}
@@ -40,6 +41,12 @@ def looking(server: LiveServer) -> Iterator[Done]:
         thread.join(30)
     assert {status for what, status in done if what == "cheap"} == {200}
     assert "WORKER TIMEOUT" not in server.tail()
+
+
+def workers(server: LiveServer) -> str:
+    """The processes that answer."""
+    pid = server.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
 
 def at_once(
@@ -81,7 +88,7 @@ def test_many_wrong_logins_do_not_keep_others_from_being_answered() -> None:
         assert min(cheap_between(done, 401)) >= 1, done
 
 
-def test_wrong_node_keys_cost_one_hash_each_however_many_nodes_a_3x_server_had() -> None:
+def test_wrong_node_keys_and_ten_nodes_of_a_3x_server_keep_nobody_from_logging_in() -> None:
     with live_server(*SERVE, **LIMITS) as server:
         with sqlite3.connect(server.instance / "v6srv.sqlite") as database:
             for number in range(10):
@@ -95,9 +102,58 @@ def test_wrong_node_keys_cost_one_hash_each_however_many_nodes_a_3x_server_had()
                 body = {"api_key": f"wrong {number}"}
                 return requests.post(f"{server.api}/token/node", json=body, timeout=60)
 
-            answers = at_once(12, done, log_in)
+            def people(_number: int) -> requests.Response:
+                body = {"username": "root", "password": ROOT_PASSWORD}
+                return requests.post(f"{server.api}/token/user", json=body, timeout=60)
+
+            with ThreadPoolExecutor(1) as other:
+                keys = other.submit(lambda: [at_once(12, [], log_in) for _ in range(3)])
+                people_in = [at_once(1, done, people)[0].status_code for _ in range(3)]
+                rounds = keys.result(120)
+            answers = [answer for answers in rounds for answer in answers]
             # Not wrong yet: there are nine more nodes that it could belong to.
             assert {answer.status_code for answer in answers} == {503}
             for answer in answers:
                 assert int(answer.headers["Retry-After"]) > 0
-            assert min(cheap_between(done, 503)) >= 1, done
+            assert people_in == [200] * 3
+            assert min(cheap_between(done, 200)) >= 1, done
+
+
+def test_six_writers_and_eight_wrong_logins_for_one_name() -> None:
+    """The last of them locks the account, and one more sends a mail about it, in a transaction."""
+    with live_server(*SERVE, **LIMITS) as server:
+        headers, before = server.login(), workers(server)
+        over = threading.Event()
+        written: list[int] = []
+
+        def write(number: int) -> None:
+            made = requests.post(
+                f"{server.api}/organization",
+                json={"name": f"organization {number}"},
+                headers=headers,
+                timeout=60,
+            )
+            path = f"{server.api}/organization/{made.json()['id']}"
+            while not over.is_set():
+                body = {"address1": f"street {len(written)}"}
+                answer = requests.patch(path, json=body, headers=headers, timeout=60)
+                written.append(answer.status_code)
+
+        with ThreadPoolExecutor(6) as writers, looking(server) as done:
+            writing = [writers.submit(write, number) for number in range(6)]
+
+            def log_in(number: int) -> requests.Response:
+                body = {"username": "root", "password": f"Wr0ng-Pass!{number}"}
+                return requests.post(f"{server.api}/token/user", json=body, timeout=60)
+
+            try:
+                answers = at_once(8, done, log_in)
+            finally:
+                over.set()
+            for one in writing:
+                one.result(60)
+        assert [answer.status_code for answer in answers] == [401] * 8
+        assert set(written) == {200}
+        assert min(cheap_between(done, 401)) >= 1, done
+        assert "is locked out for" in server.tail()
+        assert workers(server) == before

@@ -72,3 +72,5 @@ def test_a_mail_server_that_never_says_a_word_holds_up_nobody(tmp_path: Path) ->
                     raise AssertionError("it has given up already")
                 except BlockingIOError:
                     pass
+                assert server.stop(signal.SIGTERM) == 0
+    assert waiting(tmp_path) == [("password_reset", 1)]

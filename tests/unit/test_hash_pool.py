@@ -48,6 +48,19 @@ def test_no_more_than_its_threads_work_at_once_and_beyond_the_queue_callers_are_
     assert pool.run(lambda: "room again") == "room again"
 
 
+def test_who_comes_again_by_itself_takes_no_place_in_the_queue():
+    pool, work = HashPool(threads=1, queue=10), Work()
+    with ThreadPoolExecutor(3) as callers:
+        answers = [callers.submit(pool.run, work, patient=False) for _ in range(2)]
+        while pool._inside < 2:
+            threading.Event().wait(0.01)
+        with pytest.raises(Unavailable):
+            pool.run(work, patient=False)
+        answers.append(callers.submit(pool.run, work))
+        work.release.set()
+        assert [answer.result(20) for answer in answers] == ["done"] * 3
+
+
 def test_an_error_gives_the_place_back():
     pool = HashPool(threads=1, queue=1)
     for _ in range(5):

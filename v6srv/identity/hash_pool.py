@@ -38,9 +38,13 @@ class HashPool:
         self._inside = 0
         self._own: ThreadPool | None = None
 
-    def run(self, work: Callable[..., Answer], *args: object) -> Answer:
-        """The answer of `work`; raises Unavailable at once when the queue is full."""
-        with self._place(), self._turn:
+    def run(self, work: Callable[..., Answer], *args: object, patient: bool = True) -> Answer:
+        """The answer of `work`; raises Unavailable at once when the queue is full.
+
+        Who is not `patient` is sent away as soon as every thread has the next one waiting: callers
+        that come again by themselves must not take the places of people.
+        """
+        with self._place(self._room if patient else 2 * self._threads), self._turn:
             if not monkey.is_module_patched("socket"):
                 return work(*args)
             if self._own is None:
@@ -49,13 +53,11 @@ class HashPool:
             return answer
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self, room: int) -> Iterator[None]:
         with self._lock:
-            if self._inside >= self._room:
+            if self._inside >= room:
                 raise Unavailable(
-                    "Too many passwords are being checked at this moment, try again in a few"
-                    " seconds",
-                    RETRY_AFTER_S,
+                    "Too many log in at this moment, try again in a few seconds", RETRY_AFTER_S
                 )
             self._inside += 1
         try:

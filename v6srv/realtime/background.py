@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -85,10 +86,14 @@ class Background:
         problems.end(key)
         return True
 
-    def stop(self, within_s: float = 5.0) -> None:
-        """End all loops and wait for them."""
+    def stop(self, within_s: float = 2.0) -> None:
+        """End all loops and wait for them, not longer than `within_s` for all together.
+
+        What a loop is waiting for then, such as a mail server, ends with the process.
+        """
         self._stopping.set()
         for wake in self._wakes:
             wake.set()
+        end = time.monotonic() + within_s
         for task in self._tasks:
-            task.join(timeout=within_s)
+            task.join(timeout=max(0.0, end - time.monotonic()))
