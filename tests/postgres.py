@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
     elif _answers(STANDARD):
         yield STANDARD
     else:
-        with _private_cluster() as url:
+        with private_cluster() as (url, _):
             yield url
 
 
@@ -48,7 +48,8 @@ def _answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _private_cluster() -> Iterator[str]:
+def private_cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A cluster of its own: its SQLAlchemy URL and its first process. Raises NoPostgres."""
     initdb, postgres = _program("initdb"), _program("postgres")
     folder = Path(tempfile.mkdtemp(prefix="v6srv-postgres-"))
     owner = _owner()
@@ -80,7 +81,7 @@ def _private_cluster() -> Iterator[str]:
         )
         url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
         _wait_for(url, process, folder / "log")
-        yield url
+        yield url, process
     finally:
         if process:
             process.send_signal(signal.SIGINT)  # without waiting for connections to end

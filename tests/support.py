@@ -12,9 +12,10 @@ from werkzeug.test import TestResponse
 
 from tests.databases import Databases
 from tests.world import World
-from v6srv import db
+from v6srv import db, problems
 from v6srv.app import create_app
 from v6srv.db import Base
+from v6srv.engine import outages
 from v6srv.identity import mail_delivery, tokens
 from v6srv.model import Account, Node, Task, User
 from v6srv.settings import Settings
@@ -75,9 +76,12 @@ class Caller:
         if json is not None:
             more["json"] = json
         settings: Settings = self.app.config["SETTINGS"]
-        return self.client.open(
+        answer = self.client.open(
             settings.api_path + path, method=method, query_string=query, headers=sent, **more
         )
+        with self.app.app_context():  # as the loop of a server does, within a second
+            self.app.extensions["seen"].write()
+        return answer
 
     def token(self, who: str) -> str:
         """An access token, made without the work of a login."""
@@ -148,6 +152,27 @@ def counting_commits() -> Iterator[list[None]]:
         yield commits
     finally:
         event.remove(engine, "commit", note)
+
+
+@contextmanager
+def database_away() -> Iterator[None]:
+    """Every statement of the application fails, as when the database has gone."""
+
+    def fail(cursor: Any, *_: Any) -> None:
+        raise engines[0].dialect.loaded_dbapi.OperationalError("gone")
+
+    assert db._probe is not None
+    engines = (db.session.get_bind(), db._probe.engine)
+    assert db.answers()  # it has been connected once: what fails is an ordinary statement
+    for engine in engines:
+        event.listen(engine, "do_execute", fail)
+    try:
+        yield
+    finally:
+        for engine in engines:
+            event.remove(engine, "do_execute", fail)
+        outages._failed_at.clear()  # the next test must not see it
+        problems.end(outages.AWAY.text)
 
 
 def database_digest() -> dict[str, str]:

@@ -40,6 +40,7 @@ from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.store import PolicyStore
 from v6srv.identity import passwords, tokens
+from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
@@ -90,7 +91,7 @@ def create_app(settings: Settings) -> Flask:
         PROPAGATE_EXCEPTIONS=False,
         **_documentation(settings.api_path),
     )
-    db.connect(settings.uri)
+    db.connect(settings.uri, settings.database)
     app.teardown_appcontext(_end_session)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -106,6 +107,7 @@ def create_app(settings: Settings) -> Flask:
     )
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
+    app.extensions["seen"] = Seen()
     app.extensions["mailer"] = Mailer(settings)
     store = PolicyStore(settings.policies)
     db.session.remove()

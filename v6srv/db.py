@@ -1,12 +1,8 @@
-"""Engine, session and the base of all tables.
+"""Session and the base of all tables.
 
 One transaction per request: reads never commit, writes commit once, a refusal rolls back.
 """
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,17 +14,34 @@ from sqlalchemy import (
     Engine,
     Float,
     MetaData,
-    create_engine,
-    event,
     literal,
     make_url,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
-from sqlalchemy.pool import QueuePool, StaticPool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
+
+from v6srv.engine import Probe, make_engine, work_on, writing
+from v6srv.settings import DatabaseLimits
+
+__all__ = [
+    "LARGEST_ID",
+    "Base",
+    "JsonArray",
+    "UtcDateTime",
+    "answers",
+    "connect",
+    "database_now",
+    "json_rows",
+    "make_engine",
+    "session",
+    "sqlite_file",
+    "utcnow",
+    "work_on",
+    "writing",
+]
 
 LARGEST_ID = 2**31 - 1
 """No row has a larger id; drivers refuse what does not fit the column."""
@@ -138,46 +151,27 @@ def _database_now_postgresql(element: database_now, compiler: SQLCompiler, **kw:
 
 session = scoped_session(sessionmaker(expire_on_commit=False))
 
-_writing: ContextVar[bool] = ContextVar("v6srv_writing", default=False)
+_probe: Probe | None = None
 
 
-@contextmanager
-def writing() -> Iterator[None]:
-    """Transactions begun inside take SQLite's write lock at once.
+def connect(uri: str, limits: DatabaseLimits | None = None) -> Engine:
+    """Bind the session to the database of a SQLAlchemy URL and return its engine.
 
-    A SQLite transaction that reads first and writes later fails with "database is locked" when
-    somebody else wrote in between; one that asks for the lock at its start waits its turn.
-    No effect on other databases.
+    `limits` are for servers, as those of `make_engine`.
     """
-    token = _writing.set(True)
-    try:
-        yield
-    finally:
-        _writing.reset(token)
-
-
-def connect(uri: str, **options: Any) -> Engine:
-    """Bind the session to the database of a SQLAlchemy URL and return its engine."""
-    engine = make_engine(uri, **options)
+    global _probe
+    engine = make_engine(uri, limits)
     session.remove()
     session.configure(bind=engine)
+    if _probe is not None:
+        _probe.engine.dispose()
+    _probe = Probe(uri) if limits else None
     return engine
 
 
-def make_engine(uri: str, **options: Any) -> Engine:
-    """An engine with this server's settings for SQLite (WAL, foreign keys) or PostgreSQL."""
-    url = make_url(uri)
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=20, max_overflow=30, **options)
-    in_memory = url.database in (None, "", ":memory:")
-    options.setdefault("poolclass", StaticPool if in_memory else QueuePool)
-    if not in_memory:
-        options.setdefault("pool_size", 20)
-        options.setdefault("max_overflow", 30)
-    engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
+def answers() -> bool:
+    """Whether the database of the server answers; known within a second, whatever is wrong."""
+    return _probe is not None and _probe.answers()
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -186,18 +180,3 @@ def sqlite_file(uri: str) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
     return Path(url.database)
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see _begin_sqlite
-    for pragma in (
-        "journal_mode=WAL",
-        "foreign_keys=ON",
-        "busy_timeout=20000",
-        "synchronous=NORMAL",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writing.get() else "BEGIN")

@@ -85,3 +85,7 @@ class Unavailable(V6srvError):
     def __init__(self, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be used now; why is a standing problem already (`v6srv.problems`)."""

@@ -15,7 +15,6 @@ import pytest
 import requests
 import yaml
 from click.testing import CliRunner, Result
-from sqlalchemy.exc import OperationalError
 
 from tests.api.test_token import claims, refresh
 from tests.cli.test_commands import _in_terminal
@@ -23,7 +22,7 @@ from tests.quirks.test_account_quirks import bearer
 from tests.quirks.test_realtime_quirks import expired
 from tests.quirks.test_rest_quirks import ids, order, refused
 from tests.realtime.conftest import eventually
-from tests.support import Caller, database_digest, open_app, send_mails
+from tests.support import Caller, database_away, database_digest, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.unit.test_vpn import Portal
 from tests.world import IMAGE, api_key
@@ -219,11 +218,7 @@ def test_n_10_a_node_is_told_401_only_for_a_wrong_key(call, world, monkeypatch):
     for body in ({}, {"api_key": None}, {"api_key": 5}, []):
         refused(log_in(body), 400)
 
-    def fail(*_args, **_kwargs):
-        raise OperationalError("SELECT 1", {}, Exception("gone"))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(db.session, "scalars", fail)
+    with database_away():
         refused(log_in(good), 503)
     for _ in range(20):
         refused(log_in({"api_key": "wrong"}), 401)
@@ -494,13 +489,10 @@ def test_o_08_an_internal_error_reveals_nothing_and_health_tells_the_truth(
     assert "patient" not in caplog.text  # nor does the log hold what was sent
     assert database_digest() == before
 
-    def gone(*_args, **_kwargs):
-        raise OperationalError("SELECT 1", {}, Exception("gone"))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(db.session, "scalar", gone)
+    with database_away():
         health = call(None, "GET", "/health")
-    assert (health.status_code, health.json) == (503, {"database": False})
+    assert health.status_code == 503
+    assert health.json == {"database": False, "problems": ["the database cannot be reached"]}
 
 
 def test_o_09_the_shell_warns_and_leaves_a_trace(run, caplog):

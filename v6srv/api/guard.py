@@ -25,13 +25,13 @@ from typing import Any, TypeVar
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
 from sqlalchemy import inspect as inspect_model
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
-from v6srv.db import Base, session, writing
-from v6srv.errors import Conflict, Invalid, Unavailable
+from v6srv.db import Base, session, work_on, writing
+from v6srv.errors import Conflict, Invalid
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
@@ -308,16 +308,14 @@ def _transaction(*, reads: bool) -> Iterator[None]:
 @contextmanager
 def _database_errors() -> Iterator[None]:
     try:
-        yield
+        with work_on(request.blueprint):
+            yield
     except IntegrityError as error:
         session.rollback()
         raise Conflict("This contradicts what is stored, or what it refers to is gone") from error
     except DataError as error:
         session.rollback()
         raise Invalid("A value is too large or of the wrong type") from error
-    except OperationalError as error:
-        session.rollback()
-        raise Unavailable("The database cannot be used right now") from error
     except BaseException:
         session.rollback()
         raise

@@ -1,10 +1,11 @@
 """The principal of the current request."""
 
-from flask import g, request
+from flask import current_app, g, request
 
 from v6srv.authz.principal import Principal
 from v6srv.authz.store import PolicyStore
-from v6srv.identity.principals import load, note_seen
+from v6srv.identity.principals import load
+from v6srv.identity.seen import Seen
 from v6srv.identity.tokens import Claims, read_bearer
 
 
@@ -16,6 +17,12 @@ def claims() -> Claims:
     return found
 
 
+def seen() -> Seen:
+    """Whom this application has seen."""
+    found: Seen = current_app.extensions["seen"]
+    return found
+
+
 def authenticate(store: PolicyStore) -> Principal:
     """Who asks, loaded once per request; the live policy follows the database.
 
@@ -23,5 +30,5 @@ def authenticate(store: PolicyStore) -> Principal:
     """
     known = load(claims())
     store.follow(known.policy_revision)
-    note_seen(known)
+    seen().note(known)
     return known.principal

@@ -6,13 +6,13 @@ the transaction it is made in, on any process.
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, select, update
+from sqlalchemy import Select, exists, select
 
 from v6srv.authz.principal import Principal
-from v6srv.db import LARGEST_ID, json_rows, session, utcnow, writing
+from v6srv.db import LARGEST_ID, json_rows, session
 from v6srv.errors import Invalid, NotFound, Unauthenticated
 from v6srv.identity.tokens import Claims
 from v6srv.model import (
@@ -28,9 +28,6 @@ from v6srv.model import (
     UserPermission,
 )
 from v6srv.vocabulary import PrincipalKind
-
-SEEN_EVERY = timedelta(minutes=1)
-"""`last_seen` is written at most this often (Q-43)."""
 
 _revision = select(PolicyRevision.lines).where(PolicyRevision.id == 1).scalar_subquery()
 
@@ -254,24 +251,3 @@ def _known_container(node_id: int, task_id: int, row: Any) -> Known:
         image=row.image,
     )
     return Known(principal, row.revision or 0, None)
-
-
-def note_seen(known: Known) -> None:
-    """Write `last_seen` of a user or node if it was not written within the last minute.
-
-    Ends the current transaction: call it before anything else is read or written.
-    """
-    if known.principal.kind is PrincipalKind.CONTAINER:
-        return
-    now = utcnow()
-    if known.last_seen is not None and now - known.last_seen < SEEN_EVERY:
-        return
-    session.rollback()
-    with writing():
-        session.execute(
-            update(Account)
-            .where(Account.id == known.principal.account_id)
-            .values(last_seen=now)
-            .execution_options(synchronize_session=False)
-        )
-        session.commit()

@@ -16,7 +16,7 @@ from sqlalchemy import Column, exists, inspect, select
 from sqlalchemy.exc import OperationalError
 
 from v6srv.db import LARGEST_ID, session, writing
-from v6srv.errors import Invalid
+from v6srv.errors import DatabaseUnavailable, Invalid
 from v6srv.model.system import PolicyRevision
 
 
@@ -94,7 +94,7 @@ def _begin_writing() -> None:
     with session.no_autoflush:
         try:
             PolicyRevision.raise_(*columns)
-        except OperationalError:
+        except (OperationalError, DatabaseUnavailable):
             if session.get_bind().dialect.name != "sqlite":
                 raise
             connection = session.connection()

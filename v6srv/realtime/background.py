@@ -11,7 +11,7 @@ from flask_socketio import SocketIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv import problems
-from v6srv.errors import V6srvError
+from v6srv.errors import DatabaseUnavailable, V6srvError
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class Background:
         try:
             with self._app.app_context():
                 step()
+        except DatabaseUnavailable:  # a problem already, once for all loops
+            return False
         except Exception as error:  # the outermost handler of a loop: it must go on
             news = problems.begin(key, f"background work fails: {name}", reason(error))
             if news and not isinstance(error, CAUSES):

@@ -6,7 +6,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from v6srv.authz.decide import Authorizer
-from v6srv.identity import mail_delivery
+from v6srv.identity import mail_delivery, seen
 from v6srv.realtime import broadcast, managers
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
@@ -35,6 +35,7 @@ class Realtime:
     def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
         authz: Authorizer = app.extensions["authz"]
         self._policies = authz.store
+        self._seen: seen.Seen = app.extensions["seen"]
         self._background = Background(app, socketio)
         self._started = False
         self.seats = Seats(socketio)
@@ -59,6 +60,7 @@ class Realtime:
         self.watchdog.start(self._background)
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
+        self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""
@@ -75,6 +77,7 @@ class Realtime:
             self._started = False
             events.unsubscribe(self.announcer.committed, self.revocation.changed)
             self._background.stop()
+            self._background.attempt(self._seen.write)
             self.announcer.flush()
 
 

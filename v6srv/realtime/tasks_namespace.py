@@ -10,7 +10,7 @@ from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
 from v6srv import request_id
 from v6srv.authz.decide import Authorizer
-from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.errors import BadToken, DatabaseUnavailable, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
 from v6srv.realtime import broadcast, rooms
 from v6srv.realtime.background import CAUSES, reason
@@ -88,6 +88,8 @@ class TasksNamespace(Namespace):
             raise
         except (Unauthenticated, BadToken) as error:
             raise ConnectionRefusedError(str(error)) from error
+        except DatabaseUnavailable as error:  # a problem already
+            raise ConnectionRefusedError(str(error)) from error
         except Exception as error:  # a client must get an answer, or it waits for ever (S1)
             _tell(error, "a socket could not be connected")
             raise ConnectionRefusedError("The server cannot accept sockets now") from error
@@ -142,6 +144,8 @@ class TasksNamespace(Namespace):
                 handler(seat, payload)
         except (Invalid, Unauthenticated) as error:
             log.warning("%s of account %d ignored: %s", event, seat.account_id, error)
+        except DatabaseUnavailable as error:  # a problem already
+            log.debug("%s of account %d failed: %s", event, seat.account_id, error)
         except Exception as error:  # the outermost handler: a socket outlives a failed event
             _tell(error, f"{event} of account {seat.account_id} failed")
 

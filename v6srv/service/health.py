@@ -6,24 +6,21 @@ requests (`ready`), and what should an admin look at (`look`).
 
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-
+from v6srv import db
 from v6srv import problems as registry
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.source import Problem
-from v6srv.db import session
 
 
 def look(authz: Authorizer) -> dict[str, Any]:
     """`database`, and `problems` if there are any: texts that anybody may read."""
     store = authz.store
+    found: dict[str, Any] = {"database": db.answers()}
     problems = registry.standing()
     problems += [f"policy: {_place(problem)}" for problem in store.problems]
     problems += [f"policy in shadow: {_place(problem)}" for problem in store.shadow_problems]
     if authz.decisions is not None and authz.decisions.problem is not None:
         problems.append("decision log: cannot be written")
-    found: dict[str, Any] = {"database": database_answers()}
     return found | {"problems": problems} if problems else found
 
 
@@ -44,18 +41,9 @@ def not_ready() -> list[str]:
     """
     reasons = {
         "the server is stopping": _stopping,
-        "the database cannot be used": not database_answers(),
+        "the database cannot be used": not db.answers(),
     }
     return [reason for reason, holds in reasons.items() if holds]
-
-
-def database_answers() -> bool:
-    """Whether a trivial query succeeds now."""
-    try:
-        return session.scalar(select(1)) == 1
-    except SQLAlchemyError:
-        session.rollback()
-        return False
 
 
 def _place(problem: Problem) -> str:

@@ -1,0 +1,75 @@
+"""Engines, as `settings.database` wants them."""
+
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.pool import StaticPool
+
+from v6srv.engine import outages, postgresql, sqlite
+from v6srv.engine.gates import GatedPool, Gates, is_writing, let_out
+from v6srv.settings import DatabaseLimits
+
+PATIENT = DatabaseLimits(lock_timeout_s=60, pool_timeout_s=60)
+"""For commands: somebody waits for their end and would rather wait longer."""
+
+
+def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) -> Engine:
+    """An engine for SQLite (WAL, foreign keys) or PostgreSQL.
+
+    With `limits`, for servers: nothing takes longer than they say, and what cannot be done because
+    of the state of the database raises Unavailable. Without, for commands: statements take the time
+    that they take, and errors are those of SQLAlchemy.
+    """
+    url, kept = make_url(uri), limits or PATIENT
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite:
+        options["connect_args"] = {
+            "check_same_thread": False,
+            "timeout": 0,
+            "factory": sqlite.Connection,
+        }
+    else:
+        given = postgresql.parameters(kept).items()
+        options["connect_args"] = {name: value for name, value in given if name not in url.query}
+        options.setdefault("pool_pre_ping", True)
+    if is_sqlite and url.database in (None, "", ":memory:"):
+        engine = create_engine(url, poolclass=StaticPool, **options)
+    else:
+        engine = create_engine(url, **_pool(kept, is_sqlite=is_sqlite), **options)
+        event.listen(engine, "checkin", let_out)
+        event.listen(engine, "checkin", outages.came_back)
+    if is_sqlite:
+        event.listen(engine, "connect", partial(_prepare_sqlite, kept))
+        event.listen(engine, "begin", _begin_sqlite)
+    elif limits:
+        event.listen(engine, "do_connect", partial(_connect_postgresql, limits))
+    if limits:
+        event.listen(engine, "handle_error", outages.translate)
+    return engine
+
+
+def _pool(limits: DatabaseLimits, *, is_sqlite: bool) -> dict[str, Any]:
+    most = limits.pool_size + limits.max_overflow
+    writer_s = limits.lock_timeout_s if is_sqlite else None
+    return {
+        "poolclass": GatedPool,
+        "pool_size": limits.pool_size,
+        "max_overflow": limits.max_overflow,
+        "pool_timeout": limits.pool_timeout_s,
+        "gates": Gates(max(1, most // 3), limits.pool_timeout_s, writer_s),
+    }
+
+
+def _prepare_sqlite(limits: DatabaseLimits, connection: Any, _record: object) -> None:
+    sqlite.prepare(connection, limits.lock_timeout_s)
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing() else "BEGIN")
+
+
+def _connect_postgresql(
+    limits: DatabaseLimits, _dialect: object, _record: object, arguments: Any, parameters: Any
+) -> Any:
+    return postgresql.connect(limits, *arguments, **parameters)

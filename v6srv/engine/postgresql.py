@@ -1,0 +1,82 @@
+"""PostgreSQL without waiting for ever: the server may be frozen, or the network may be cut.
+
+Then neither the time-outs of the server help, which does not run, nor that of libpq, which is for
+connecting. So each wait for an answer has a deadline here, too. At its end the connection is
+closed, and the server rolls the transaction back whenever it comes back.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from v6srv.engine import outages
+from v6srv.settings import DatabaseLimits
+
+GRACE_S = 2.0
+"""What the server gets to say itself that a statement took too long."""
+
+
+class Connection(psycopg.Connection[Any]):
+    """Closes itself, and raises OperationalError, when the server does not answer in time."""
+
+    idle_s: float | None = None
+    """For the first word of a transaction, to which a server that works answers at once."""
+    busy_s: float | None = None
+    """For each statement inside of one."""
+
+    def wait(
+        self, gen: Generator[Any, Any, Any], interval: float = 0.1, timeout: float | None = None
+    ) -> Any:
+        """As in psycopg, with a deadline."""
+        if timeout is None:
+            idle = self.pgconn.transaction_status == TransactionStatus.IDLE
+            timeout = self.idle_s if idle else self.busy_s
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()
+            raise psycopg.OperationalError(f"no answer within {timeout:g} s") from error
+
+    def commit(self) -> None:
+        """As in psycopg."""
+        super().commit()
+        outages.worked(wrote=True)
+
+
+def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Connection:
+    """A connection that ends what takes longer than its limits."""
+    made = Connection.connect(*arguments, **parameters)
+    made.idle_s = limits.connect_timeout_s
+    made.busy_s = limits.statement_timeout_s + GRACE_S
+    milliseconds = {
+        "lock_timeout": limits.lock_timeout_s,
+        "statement_timeout": limits.statement_timeout_s,
+        # Who was cut off from us, in the middle of something, must not keep its locks.
+        "idle_in_transaction_session_timeout": 2 * limits.statement_timeout_s,
+    }
+    try:
+        made.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[])"
+            " AS wanted(name, value)",
+            (list(milliseconds), [f"{int(s * 1000)}ms" for s in milliseconds.values()]),
+        )
+        made.commit()
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def parameters(limits: DatabaseLimits) -> dict[str, Any]:
+    """Of libpq: how long the network may be silent."""
+    silent_s = limits.tcp_user_timeout_s
+    return {
+        "connect_timeout": limits.connect_timeout_s,
+        "tcp_user_timeout": int(silent_s * 1000),
+        "keepalives": 1,
+        "keepalives_idle": max(1, round(silent_s / 2)),
+        "keepalives_interval": max(1, round(silent_s / 6)),
+        "keepalives_count": 3,
+    }
