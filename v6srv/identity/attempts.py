@@ -28,7 +28,19 @@ class Attempts:
     """Per source address and key. Each process for itself: anybody can make up any number of keys,
     and a wrong one costs no more than looking it up."""
     mails: RateLimit
-    """Recovery mails, per account and purpose: strangers must not flood its owner."""
+    """Recovery mails, per account and kind: strangers must not flood its owner."""
+    mails_to_nobody: RateLimit
+    """Those for accounts that there are not, each process for itself: see `may_mail`."""
+
+    def may_mail(self, kind: str, user_id: int | None, name: str) -> bool:
+        """Whether one more recovery mail may be written; `user_id` is None for an unknown `name`.
+
+        For a name that somebody made up the same work is done, but shared counters do not keep it.
+        """
+        if user_id is not None:
+            return self.mails.note(kind, str(user_id))
+        self.mails.check(kind, name)
+        return self.mails_to_nobody.note(kind, name)
 
 
 def attempts() -> Attempts:
@@ -71,4 +83,5 @@ def _of(settings: Settings) -> Attempts:
         of_users=RateLimit("user", settings.login_rate_limit, shared),
         of_nodes=RateLimit("node", settings.login_rate_limit, own),
         mails=RateLimit("mail", MAILS_PER_ACCOUNT, shared),
+        mails_to_nobody=RateLimit("mail", MAILS_PER_ACCOUNT, own),
     )

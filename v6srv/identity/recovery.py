@@ -91,8 +91,7 @@ def _mail(user_id: int | None, name: str, kind: str) -> None:
     `name` is how a caller called an account that there is not: it is counted alike.
     """
     session.rollback()  # counting must not keep a transaction open
-    account = name if user_id is None else str(user_id)
-    if attempts().mails.note(kind, account):
+    if attempts().may_mail(kind, user_id, name):
         with transaction():
             mail_queue.put(kind, user_id)
 
