@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     with readable_errors():
         settings = settings or load()
         logs.configure(settings)
-        prepare(settings)
+        prepare(settings, to_serve=True)
         app = build(settings)
     start_background(app)
     return app

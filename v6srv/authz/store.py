@@ -6,6 +6,7 @@ now: files that are not valid leave the files before them in force, and lines of
 cannot go live are held back, but what was taken away there is gone. `problem` says what is wrong.
 """
 
+import hashlib
 import logging
 import threading
 import time
@@ -148,6 +149,14 @@ class PolicyStore:
     def problem(self) -> str | None:
         """All `problems` in one text; None when the newest version is live."""
         return "\n".join(map(str, self.problems)) or None
+
+    @property
+    def files_digest(self) -> str:
+        """SHA-256 of the model and the lines of the files that are live, without those of the
+        database: the same in all processes that decide by the same files."""
+        limits = ((line, line.valid_from, line.valid_until) for line in self._files.lines)
+        texts = (self._files.definition.text, *(" ".join(map(str, one)) for one in limits))
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def _build_shadow(self) -> None:
         """Build the candidate anew, from its files and the lines of the database."""

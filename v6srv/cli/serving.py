@@ -34,7 +34,7 @@ def start(
         settings = _listening(settings, ip, port)
         logs.configure(settings)
         info("Starting server.")
-        prepare(settings)
+        prepare(settings, to_serve=True)
         _run(settings, debug)
 
 
@@ -55,7 +55,7 @@ def serve(
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
         logs.configure(settings)
-        prepare(settings)
+        prepare(settings, to_serve=True)
     # The worker reads the same settings again: gevent must patch it before anything is imported.
     environ = {
         **os.environ,
@@ -86,15 +86,25 @@ def _listening(settings: Settings, ip: str | None, port: int | None) -> Settings
     return settings.model_copy(update=changes)
 
 
-def prepare(settings: Settings) -> None:
-    """Database, seeds and root; a password that was generated now is shown this once."""
+def prepare(settings: Settings, *, to_serve: bool = False) -> None:
+    """Database, seeds and root; a password that was generated now is shown this once.
+
+    Who is going to serve must agree with the processes that do so already.
+    """
+    from v6srv.db import make_engine
     from v6srv.identity import passwords
-    from v6srv.service import setup
+    from v6srv.service import agreement, setup
 
     passwords.configure(rounds=settings.password_rounds)
     generated = setup.prepare(settings, passwords)
     if generated:
         show_root_password(generated)
+    if to_serve:
+        engine = make_engine(settings.uri)
+        try:
+            agreement.require_known_keys(engine, settings)
+        finally:
+            engine.dispose()
 
 
 def show_root_password(generated: str) -> None:

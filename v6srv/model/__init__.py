@@ -9,7 +9,14 @@ from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
 from v6srv.model.role import Role
 from v6srv.model.rule import Rule
-from v6srv.model.system import CasbinRule, Mail, Outbox, PolicyRevision, PolicyVersion
+from v6srv.model.system import (
+    CasbinRule,
+    Mail,
+    Outbox,
+    PolicyRevision,
+    PolicyVersion,
+    ServerProcess,
+)
 from v6srv.model.task import Run, Task
 from v6srv.model.user import User
 
@@ -32,6 +39,7 @@ __all__ = [
     "RoleRule",
     "Rule",
     "Run",
+    "ServerProcess",
     "SocketConnection",
     "Task",
     "User",

@@ -1,4 +1,4 @@
-"""Tables of the server itself: the policy, and the events and mails still to be sent."""
+"""Tables of the server itself: policy, processes, and what is still to be sent."""
 
 from __future__ import annotations
 
@@ -118,3 +118,17 @@ class PolicyVersion(Base):
     """SHA-256 over the names and texts of the files."""
     files: Mapped[dict[str, str]] = mapped_column(JSON)
     """Text of each file by its path below the policy folder."""
+
+
+class ServerProcess(Base):
+    """A process that serves this database now (`service.agreement`)."""
+
+    __tablename__ = "server_process"
+
+    process: Mapped[str] = mapped_column(String(100), primary_key=True)
+    key_digest: Mapped[str] = mapped_column(String(64))
+    """A fingerprint of the key that it signs with; the key cannot be found from it."""
+    policy_digest: Mapped[str] = mapped_column(String(64))
+    """A digest of the policy files that it decides by."""
+    seen_at: Mapped[datetime]
+    """When it last said so, by the clock of the database."""

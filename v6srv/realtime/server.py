@@ -16,6 +16,7 @@ from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
 from v6srv.service import events, setup
+from v6srv.service.agreement import BEAT_S, Agreement
 from v6srv.settings import Settings, jwt_secret
 
 PING_INTERVAL_S = 25
@@ -47,6 +48,7 @@ class Realtime:
             app, socketio, authz, self.seats, self.departures, self.revocation
         )
         socketio.on_namespace(self.namespace)
+        self.agreement = Agreement(settings, lambda: self._policies.files_digest)
 
     def start(self) -> None:
         """Start all loops, once."""
@@ -61,6 +63,7 @@ class Realtime:
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
+        self._background.repeat(self.agreement.beat, every_s=BEAT_S)
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""
@@ -79,6 +82,7 @@ class Realtime:
             self._background.stop()
             self._background.attempt(self._seen.write)
             self.announcer.flush()
+            self._background.attempt(self.agreement.leave)
 
 
 def init_app(app: Flask, settings: Settings) -> SocketIO:
