@@ -290,10 +290,12 @@ def test_version_and_completion(run: Callable[..., Result]) -> None:
 
 
 def test_new_asks_its_questions_in_a_terminal(tmp_path: Path, run: Callable[..., Result]) -> None:
+    _write(tmp_path, "taken", GOOD)
     said = _in_terminal(
         tmp_path,
-        ["new", "-n", "my study", "-e", "test", "--user"],
+        ["new", "-e", "test", "--user"],
         [
+            ("configuration-name", "../out\r\x15taken\r\x15my study\r"),
             ("description", "A study\r"),
             ("ip:", "\r"),
             ("port", "\x7f\x7f\x7f\x7f7601\r"),
@@ -301,10 +303,10 @@ def test_new_asks_its_questions_in_a_terminal(tmp_path: Path, run: Callable[...,
             ("URI", "\r"),
             ("drop", "\x1b[B\r"),
             ("JWT", "\r"),
-            ("logging", "\x1b[B\r"),
+            ("logging", "\r"),
             ("two-factor", "n"),
             ("VPN", "\r"),
-            ("RabbitMQ", "n"),
+            ("RabbitMQ", "\r"),
         ],
     )
     path = tmp_path / "config" / "vantage6" / "server" / "my-study.yaml"
@@ -312,7 +314,7 @@ def test_new_asks_its_questions_in_a_terminal(tmp_path: Path, run: Callable[...,
     written = yaml.safe_load(path.read_text())
     test = written["environments"]["test"]
     assert written["environments"]["prod"] == {}
-    assert test["description"] == "A study"
+    assert (test["description"], test["ip"]) == ("A study", "127.0.0.1")
     assert test["port"] == 7601
     assert test["allow_drop_all"] is True
     assert test["logging"]["level"] == "INFO"
@@ -332,13 +334,13 @@ def test_new_keeps_what_a_file_has_and_asks_again_for_what_is_wrong(tmp_path: Pa
         ["new", "-n", "study", "-e", "dev", "--user"],
         [
             ("description", "Dev\r"),
-            ("ip:", "\r"),
+            ("ip:", "\x15999.0.0.1\r\x150.0.0.0\r"),
             ("port", "\x7f\x7f\x7f\x7f0\r\x7f6002\r"),
             ("api", "\r"),
             ("URI", "\x15mysql://x\r\x15postgresql://h/d\r"),
             ("drop", "\r"),
             ("JWT", "n"),
-            ("logging", "\r"),
+            ("logging", "\x1b[A\r"),
             ("two-factor", "y"),
             ("VPN", "y"),
             ("VPN server URL", "https://vpn.example\r"),
@@ -348,13 +350,13 @@ def test_new_keeps_what_a_file_has_and_asks_again_for_what_is_wrong(tmp_path: Pa
             ("client secret", "hush-client\r"),
             ("Redirect", "\r"),
             ("RabbitMQ", "y"),
-            ("URI", "redis://mq/0\r"),
+            ("URI", "http://mq\r\x15redis://mq/0\r"),
         ],
     )
     written = yaml.safe_load(path.read_text())
     assert written["application"] == {"port": 6001}, said
     dev = load(path, "dev", {})
-    assert (dev.port, dev.uri) == (6002, "postgresql+psycopg://h/d")
+    assert (dev.ip, dev.port, dev.uri) == ("0.0.0.0", 6002, "postgresql+psycopg://h/d")
     assert (dev.allow_drop_all, dev.jwt_secret_key, dev.logging.level) == (False, None, "DEBUG")
     assert dev.two_factor_auth
     assert dev.vpn_server is not None

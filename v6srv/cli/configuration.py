@@ -6,8 +6,10 @@ import re
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,6 @@ from v6srv.cli.output import error, info, readable_errors, warn
 from v6srv.settings import (
     ENVIRONMENTS,
     LOG_LEVELS,
-    QUEUES,
     Settings,
     SettingsError,
     environments_in,
@@ -153,26 +154,26 @@ def _useless(settings: Settings) -> Iterator[str]:
 @click.option("-e", "--environment", type=click.Choice(ENVIRONMENTS), default="prod")
 @click.option("--system/--user", "system", default=True, help="Whose folder it goes into.")
 def new(name: str | None, environment: str, system: bool) -> None:
-    """Ask some questions and write a configuration."""
-    name = name or _answer(questionary.text("Please enter a configuration-name:"))
-    if " " in name:
-        name = name.replace(" ", "-")
-        info(f"Replaced spaces from configuration name: {name}")
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        error("A configuration-name has letters, digits, . - and _, and starts with no . or -")
-        raise SystemExit(1)
+    """Ask some questions and write a configuration. A wrong answer is asked for again."""
     folder = configuration_folder(scope_of(system))
     with suppress(OSError):  # said right below, as for any folder that cannot be written to
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         error(f"Cannot write configuration files to {folder}")
         raise SystemExit(1)
-    path = folder / f"{name}.yaml"
-    with readable_errors():
-        stored = environments_in(path) if path.exists() else {one: {} for one in ENVIRONMENTS}
-    if stored[environment]:
-        error(f"Configuration {name} with environment {environment} already exists!")
+    if name is None:
+        question = "Please enter a configuration-name:"
+        fits = partial(_may_be_called, folder, environment)
+        name = str(_answer(questionary.text(question, validate=fits)))
+    problem = _may_be_called(folder, environment, name)
+    if problem is not True:
+        error(str(problem))
         raise SystemExit(1)
+    if " " in name:
+        name = name.replace(" ", "-")
+        info(f"Replaced spaces from configuration name: {name}")
+    path = folder / f"{name}.yaml"
+    stored = environments_in(path) if path.exists() else {one: {} for one in ENVIRONMENTS}
     stored[environment] = _ask_all()
     application = stored.pop("application")
     with readable_errors():
@@ -180,6 +181,20 @@ def new(name: str | None, environment: str, system: bool) -> None:
     info(f"New configuration created: {path}")
     scope = "--system" if system else "--user"
     info(f"You can start the server with: v6srv start -n {name} -e {environment} {scope}")
+
+
+def _may_be_called(folder: Path, environment: str, name: str) -> bool | str:
+    """Whether a new configuration can have this name; if not, why."""
+    name = name.replace(" ", "-")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        return "A configuration-name has letters, digits, . - and _, and starts with no . or -"
+    path = folder / f"{name}.yaml"
+    try:
+        if path.exists() and environments_in(path)[environment]:
+            return f"Configuration {name} with environment {environment} already exists!"
+    except SettingsError as problem:
+        return str(problem)
+    return True
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -206,25 +221,16 @@ def _answer(question: questionary.Question) -> Any:
 
 
 def _ask_all() -> dict[str, Any]:
-    """The questions of operations.md 4.3 in their order."""
+    """The questions of operations.md 4.3 in their order, with defaults that are safe."""
     text, yes = questionary.text, questionary.confirm
+    port = "Enter port to which the server listens:"
     answers: dict[str, Any] = {
         "description": _answer(text("Enter a human-readable description:")),
-        "ip": _answer(text("ip:", default="0.0.0.0")),  # noqa: S104 - what the contract proposes
-        "port": int(
-            _answer(
-                text(
-                    "Enter port to which the server listens:",
-                    default="5000",
-                    validate=lambda value: value.isdecimal() and 0 < int(value) < 65536,
-                )
-            )
-        ),
-        "api_path": _answer(
-            text("Path of the api:", default="/api", validate=lambda value: bool(value.strip("/")))
-        ),
+        "ip": _answer(text("ip:", default="127.0.0.1", validate=_is_address)),
+        "port": int(_answer(text(port, default="5000", validate=_fits("port")))),
+        "api_path": _answer(text("Path of the api:", default="/api", validate=_fits("api_path"))),
         "uri": _answer(
-            text("Database URI:", default="sqlite:///default.sqlite", validate=_is_database)
+            text("Database URI:", default="sqlite:///default.sqlite", validate=_fits("uri"))
         ),
         "allow_drop_all": _answer(
             questionary.select("Allowed to drop all tables:", choices=["False", "True"])
@@ -233,9 +239,8 @@ def _ask_all() -> dict[str, Any]:
     }
     if _answer(yes("Do you want a constant JWT secret?", default=True)):
         answers["jwt_secret_key"] = secrets.token_urlsafe(48)
-    level = _answer(
-        questionary.select("Which level of logging would you like?", choices=list(LOG_LEVELS))
-    )
+    level = "Which level of logging would you like?"
+    level = _answer(questionary.select(level, choices=list(LOG_LEVELS), default="INFO"))
     answers["logging"] = {"level": level, "file": "server.log", "use_console": True}
     if _answer(yes("Do you want to enforce two-factor authentication?", default=True)):
         answers["two_factor_auth"] = True
@@ -250,18 +255,30 @@ def _ask_all() -> dict[str, Any]:
                 text("Redirect URL:", default="http://localhost", validate=bool)
             ),
         }
-    if _answer(yes("Do you want to add a RabbitMQ message queue?", default=True)):
+    if _answer(yes("Do you want to add a RabbitMQ message queue?", default=False)):
         answers["rabbitmq_uri"] = _answer(
-            text("Enter the URI for your RabbitMQ:", validate=_is_queue)
+            text("Enter the URI for your RabbitMQ or Redis:", validate=_fits("rabbitmq_uri"))
         )
     return answers
 
 
-def _is_database(uri: str) -> bool | str:
-    return uri.startswith(("sqlite:", "postgresql:", "postgresql+")) or (
-        "sqlite:///... or postgresql://..."
-    )
+def _fits(key: str) -> Callable[[str], bool | str]:
+    """Whether an answer can be the value of a setting; if not, why."""
+
+    def fits(answer: str) -> bool | str:
+        if not answer.strip():
+            return "an answer is needed"
+        try:
+            load(environ={f"V6SRV_{key.upper()}": answer})
+        except SettingsError as problem:
+            return str(problem).removeprefix("environment: ").removeprefix(f"{key}: ")
+        return True
+
+    return fits
 
 
-def _is_queue(uri: str) -> bool | str:
-    return uri.partition("://")[0] in QUEUES or "amqp://... or redis://..."
+def _is_address(answer: str) -> bool | str:
+    try:
+        return answer == "localhost" or bool(ip_address(answer))
+    except ValueError:
+        return "an address of this machine is needed; 0.0.0.0 listens on all of them"
