@@ -59,6 +59,22 @@ def test_writers_wait_for_a_foreign_lock_and_others_do_not(form: str) -> None:
         assert "Traceback" not in server.tail()
 
 
+def test_what_its_caller_did_not_wait_for_is_not_stored() -> None:
+    with live_server("-m", "v6srv", "serve") as server, ThreadPoolExecutor(1) as threads:
+        who = server.login()
+        url = f"{server.api}/organization/1"
+        assert rename(server, who, "before").status_code == 200
+        with write_lock(server.instance):
+            with pytest.raises(requests.ReadTimeout):
+                requests.patch(url, json={"name": "too late"}, headers=who, timeout=1.5)
+            change = {"json": {"domain": "stored.example"}, "headers": who, "timeout": 30}
+            pending = threads.submit(requests.patch, url, **change)  # its turn is after the other's
+            answers_while_pending(server, who, [pending])
+        assert pending.result().status_code == 200
+        shown = requests.get(url, headers=who, timeout=5).json()
+        assert (shown["name"], shown["domain"]) == ("before", "stored.example")
+
+
 def test_a_lock_that_stays_is_503_with_a_reason_and_one_line_of_log() -> None:
     with (
         live_server("-m", "v6srv", "serve", V6SRV_DATABASE__LOCK_TIMEOUT_S="0.5") as server,

@@ -15,6 +15,7 @@ A view gets, of what its guard offers, the keyword arguments that its signature 
 
 import inspect
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -27,11 +28,12 @@ from flask_smorest.utils import deepupdate
 from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DataError, IntegrityError
 
+from v6srv.api import caller
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, work_on, writing
-from v6srv.errors import Conflict, Invalid
+from v6srv.errors import Conflict, Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
@@ -43,6 +45,8 @@ NODES = frozenset({PrincipalKind.NODE})
 CONTAINERS = frozenset({PrincipalKind.CONTAINER})
 ALL = USERS | NODES | CONTAINERS
 
+_LONG_S = 1.0
+"""Who hangs up before may have meant to: what was asked for is done."""
 _READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -295,13 +299,19 @@ def _take_body() -> None:
 
 @contextmanager
 def _transaction(*, reads: bool) -> Iterator[None]:
-    """One transaction per request: committed once if it writes, rolled back on every error."""
+    """One transaction per request: committed once if it writes, rolled back on every error.
+
+    Also when it took so long that its caller has given up: it does not know of the change.
+    """
     if reads:
         with _database_errors():
             yield
         return
+    began = time.monotonic()
     with writing(), _database_errors():
         yield
+        if time.monotonic() - began > _LONG_S and caller.has_gone():
+            raise Unavailable("The caller did not wait for this")
         session.commit()
 
 
