@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from tests.support import counting_commits
 from tests.world import World
 from v6srv.db import session
 from v6srv.errors import Unauthenticated
@@ -45,8 +46,8 @@ def test_sockets_that_close_at_once_take_the_node_offline_once(world: World):
     for n in range(8):
         presence.connected(f"s{n}", node_id)
     presence.share(node_id, [("encryption", "1")])
-    ends = [(lambda n=n: presence.disconnected(f"s{n}")) for n in range(8)]
-    cards = [card for card in at_once(*ends) if card is not None]
+    ends = [(lambda n=n: presence.disconnected([f"s{n}"])) for n in range(8)]
+    cards = [card for cards in at_once(*ends) for card in cards]
     assert [card.id for card in cards] == [node_id]
     assert status(node_id) == "offline"
     config = select(func.count()).where(NodeConfig.node_id == node_id)
@@ -56,8 +57,24 @@ def test_sockets_that_close_at_once_take_the_node_offline_once(world: World):
 
 def test_a_socket_ends_once_whoever_ends_it(world: World):
     presence.connected("s", world.node.south_registry)
-    answers = at_once(*[lambda: presence.disconnected("s")] * 6)
-    assert len([card for card in answers if card is not None]) == 1
+    answers = at_once(*[lambda: presence.disconnected(["s"])] * 6)
+    assert len([card for cards in answers for card in cards]) == 1
+
+
+def test_many_sockets_leave_in_one_transaction_and_each_node_is_told_of_once(world: World):
+    north, south, user = (
+        world.node.north_registry,
+        world.node.south_registry,
+        world.user.viewer,
+    )
+    for sid, account_id in (("a", north), ("b", north), ("c", south), ("d", user), ("e", south)):
+        presence.connected(sid, account_id)
+    with counting_commits() as commits:
+        cards = presence.disconnected(["a", "b", "c", "d", "nobody"])
+    assert len(commits) == 1
+    assert [card.id for card in cards] == [north]
+    found = [status(account_id) for account_id in (north, user, south)]
+    assert found == ["offline", "offline", "online"]  # one of the last has another socket
 
 
 def test_a_node_that_comes_back_while_it_goes_is_online(world: World):
@@ -65,11 +82,11 @@ def test_a_node_that_comes_back_while_it_goes_is_online(world: World):
     for n in range(10):
         presence.connected(f"old{n}", node_id)
         at_once(
-            lambda n=n: presence.disconnected(f"old{n}"),
+            lambda n=n: presence.disconnected([f"old{n}"]),
             lambda n=n: presence.connected(f"new{n}", node_id),
         )
         assert status(node_id) == "online"
-        presence.disconnected(f"new{n}")
+        presence.disconnected([f"new{n}"])
         assert status(node_id) == "offline"
 
 

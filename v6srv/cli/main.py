@@ -11,7 +11,7 @@ from v6srv.cli.configuration import config, files, list_, new
 from v6srv.cli.database import db, shell
 from v6srv.cli.importing import import_
 from v6srv.cli.policy import policy
-from v6srv.cli.serving import serve, start
+from v6srv.cli.serving import start
 from v6srv.cli.takeover import import_v3
 
 
@@ -63,7 +63,6 @@ for command in (
     list_,
     files,
     start,
-    serve,
     shell,
     backup,
     import_,
@@ -76,3 +75,4 @@ for command in (
     completion,
 ):
     cli.add_command(command)
+cli.add_command(start, "serve")

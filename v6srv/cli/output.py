@@ -1,5 +1,7 @@
 """Lines as operations.md 4 shows them, and how commands end."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +9,8 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.errors import V6srvError
+
+_SQLITE_MAY_NOT = ("unable to open database file", "attempt to write a readonly database")
 
 
 def info(text: str) -> None:
@@ -30,7 +34,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except Exception as problem:
-        lines = _mendable(problem)
+        lines = explain(problem)
         if lines is None:
             raise
         for line in lines:
@@ -38,15 +42,28 @@ def readable_errors() -> Iterator[None]:
         raise SystemExit(1) from problem
 
 
-def _mendable(problem: Exception) -> list[str] | None:
+def explain(problem: Exception) -> list[str] | None:
     """What to tell about it; None when it is a mistake of this program."""
     from alembic.util import CommandError  # slow to import, and only failures need it
 
     if isinstance(problem, SQLAlchemyError):
-        reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()
-        return [f"The database cannot be used: {reason[0] if reason else type(problem).__name__}"]
+        lines = str(getattr(problem, "orig", None) or problem).strip().splitlines()
+        reason = lines[0] if lines else type(problem).__name__
+        advice = _advice(errno.EACCES) if reason in _SQLITE_MAY_NOT else ""
+        return [f"The database cannot be used: {reason}{advice}"]
     if isinstance(problem, CommandError):
         return [f"The schema cannot be changed: {problem}"]
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return [f"{problem.filename} cannot be used: {problem.strerror}{_advice(problem.errno)}"]
     if isinstance(problem, (V6srvError, OSError)):
         return str(problem).splitlines()
     return None
+
+
+def _advice(number: int | None) -> str:
+    if number not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ""
+    return (
+        f" for the user with the id {os.geteuid()}: let it write there, or name other folders with"
+        " V6SRV_INSTANCE and V6SRV_DIRECTORIES__LOG"
+    )

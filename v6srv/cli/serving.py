@@ -1,10 +1,13 @@
-"""`start` (for developers and to try it) and `serve` (production)."""
+"""`start`: prepare everything, then turn into the server. `serve` is another name of it."""
 
+import errno
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -12,6 +15,16 @@ from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import info, readable_errors, warn
 from v6srv.settings import Settings
+
+HELD_BACK = {signal.SIGTERM, signal.SIGINT}
+"""Signals that wait until the new program can answer them."""
+
+_ADVICE = {
+    errno.EADDRINUSE: "is in use: stop what listens there, or choose another with --port",
+    errno.EACCES: "needs rights that this user does not have: choose one above 1023 with --port,"
+    " behind a proxy if need be",
+    errno.EADDRNOTAVAIL: "is no address of this machine: choose one with --ip, 0.0.0.0 for all",
+}
 
 
 @click.command()
@@ -28,62 +41,45 @@ def start(
     port: int | None,
     debug: bool,
 ) -> None:
-    """Serve with threads, in this process. For developers, and to try the server."""
+    """Serve: gunicorn with one gevent worker."""
+    for stop in HELD_BACK:  # a background job of a shell starts with SIGINT ignored
+        signal.signal(stop, _stop)
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _listening(settings, ip, port)
         logs.configure(settings)
         info("Starting server.")
+        listener = _bind(settings)
         prepare(settings, to_serve=True)
-        _run(settings, debug)
+    _say_where(settings)
+    _become_the_server(settings, listener, debug)
 
 
-@click.command()
-@selected
-@click.option("--ip", help="Address to listen on.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Port to listen on.")
-def serve(
-    name: str | None,
-    config: Path | None,
-    environment: str | None,
-    system: bool | None,
-    ip: str | None,
-    port: int | None,
-) -> None:
-    """Serve in production form: gunicorn with one gevent worker."""
-    with readable_errors():
-        settings = choose(name, config, environment, system)
-        settings = _listening(settings, ip, port)
-        logs.configure(settings)
-        prepare(settings, to_serve=True)
-    # The worker reads the same settings again: gevent must patch it before anything is imported.
-    environ = {
-        **os.environ,
-        "HOST": settings.host,
-        "PORT": str(settings.port),
-        "V6SRV_INSTANCE": str(settings.instance),
-        "V6SRV_ENVIRONMENT": settings.environment,
-        "V6SRV_SCOPE": settings.scope,
-    }
-    if settings.config_file:
-        environ["V6SRV_CONFIG"] = str(settings.config_file.absolute())
-    if settings.directories.log:
-        environ["V6SRV_DIRECTORIES__LOG"] = str(settings.directories.log)
-    info(f"ip: {settings.host}, port: {settings.port}")
-    arguments = [
-        *("-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"),
-        *("--bind", f"{settings.host}:{settings.port}", "--graceful-timeout", "10"),
-        *("--worker-connections", "4000", "--backlog", "2048"),
-        *("--config", str(Path(__file__).parents[1] / "gunicorn_conf.py")),
-        *("--log-level", "warning", "--no-control-socket", "v6srv.wsgi:app"),
-    ]
-    os.execve(sys.executable, [sys.executable, *arguments], environ)  # noqa: S606 - no shell
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _listening(settings: Settings, ip: str | None, port: int | None) -> Settings:
     """Options win over the configuration."""
     changes = {key: value for key, value in (("ip", ip), ("port", port)) if value}
     return settings.model_copy(update=changes)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """The socket to listen on. Bound before anything is made: a second server changes nothing."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        unknown = _ADVICE[errno.EADDRNOTAVAIL] if isinstance(error, socket.gaierror) else str(error)
+        advice = _ADVICE.get(error.errno or 0, unknown)
+        raise OSError(f"Port {settings.port} of {settings.host} {advice}") from error
+    listener.set_inheritable(True)
+    return listener
 
 
 def prepare(settings: Settings, *, to_serve: bool = False) -> None:
@@ -113,34 +109,36 @@ def show_root_password(generated: str) -> None:
     warn("It is shown only now. Log in and change it.")
 
 
-def _run(settings: Settings, debug: bool) -> None:
-    from v6srv.app import create_app
-    from v6srv.realtime.server import start_background, stop_background
+def _say_where(settings: Settings) -> None:
     from v6srv.wire.version import VERSION
 
-    app = create_app(settings)
-    if not debug or os.environ.get("WERKZEUG_RUN_MAIN"):
-        # With --debug this process only watches files; a child of it serves and has the sockets.
-        start_background(app)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)  # a background job of a shell starts without it
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     info(f"ip: {settings.host}, port: {settings.port}")
     info(f"Version: {VERSION}")
-    info(f"Documentation: http://{settings.host}:{settings.port}/apidocs")
-    try:
-        app.extensions["socketio"].run(
-            app,
-            host=settings.host,
-            port=settings.port,
-            use_reloader=debug,
-            allow_unsafe_werkzeug=True,
-            log_output=False,
-        )
-    except KeyboardInterrupt:
-        info("Stopping.")
-    finally:
-        stop_background(app)
+    info(f"Documentation: http://{host}:{settings.port}/apidocs")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _become_the_server(settings: Settings, listener: socket.socket, debug: bool) -> NoReturn:
+    """Run `v6srv.serving` instead of this program, with the same settings.
+
+    A new program, because gevent must be there before anything is imported. `-P`: what lies in
+    the working folder is not imported.
+    """
+    environ = {
+        **os.environ,
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "V6SRV_INSTANCE": str(settings.instance),
+        "V6SRV_ENVIRONMENT": settings.environment,
+        "V6SRV_SCOPE": settings.scope,
+    }
+    if settings.config_file:
+        environ["V6SRV_CONFIG"] = str(settings.config_file.absolute())
+    if settings.directories.log:
+        environ["V6SRV_DIRECTORIES__LOG"] = str(settings.directories.log)
+    arguments = ["-P", "-m", "v6srv.serving", str(listener.fileno())]
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    sys.stdout.flush()
+    os.execve(  # noqa: S606 - no shell
+        sys.executable, [sys.executable, *arguments, *(["--debug"] if debug else [])], environ
+    )

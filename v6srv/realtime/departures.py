@@ -1,12 +1,16 @@
 """What the database must learn when sockets go, off the thread in which they went."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from flask_socketio import SocketIO
 
 from v6srv.realtime import broadcast
 from v6srv.realtime.background import Background
 from v6srv.service import presence
+
+AT_ONCE = 1000
+"""Sockets that are taken off the books in one transaction."""
 
 
 class Departures:
@@ -25,19 +29,23 @@ class Departures:
         self._wake = background.event()
         background.repeat(self.work_off, every_s=1.0, wake=self._wake)
 
-    def add(self, sid: str, unseen_s: float | None = None) -> None:
-        """The socket `sid` is gone; with `unseen_s`, if nobody confirmed it for so long."""
-        self._queue.append((sid, unseen_s))
+    def add(self, sids: Iterable[str], unseen_s: float | None = None) -> None:
+        """These sockets are gone; with `unseen_s`, those that nobody confirmed for so long."""
+        self._queue.extend((sid, unseen_s) for sid in sids)
         if self._wake is None:
             self.work_off()
         else:
             self._wake.set()
 
     def work_off(self) -> None:
-        """Take everybody in the queue off the books and announce nodes that went offline."""
-        while self._queue:
-            self.depart(*self._queue.popleft())
+        """Take everybody in the queue off the books and announce nodes that went offline.
 
-    def depart(self, sid: str, unseen_s: float | None = None) -> None:
-        """Take one socket off the books. What fails here is found by the heartbeat."""
-        broadcast.node_offline(self._socketio, presence.disconnected(sid, unseen_s))
+        What fails here is found by the heartbeat.
+        """
+        while self._queue:
+            count = min(len(self._queue), AT_ONCE)
+            batch = [self._queue.popleft() for _ in range(count)]
+            for unseen_s in {unseen_s for _, unseen_s in batch}:
+                sids = [sid for sid, limit in batch if limit == unseen_s]
+                for card in presence.disconnected(sids, unseen_s):
+                    broadcast.node_offline(self._socketio, card)

@@ -113,3 +113,11 @@ class Seats:
         for room in sorted(seat.rooms):
             broadcast.left(self._socketio, seat.name, room, sid)
         return seat
+
+    def take_all(self) -> list[Seat]:
+        """Everybody goes: the seats that were there. No room is told."""
+        taken = [self._seats.pop(sid) for sid in list(self._seats)]
+        for seat in taken:
+            with seat.lock:
+                seat.gone = True
+        return taken

@@ -118,6 +118,8 @@ class TasksNamespace(Namespace):
             seat.name = known.principal.name
             allowed = rooms.allowed(self._authz, known.principal, rooms.collaborations())
             broadcast.node_online(self._io, presence.connected(sid, claims.account_id))
+            if seat.gone:  # the server stops, and has taken everybody off the books
+                self._departures.add(sid)
             self._seats.move(seat, allowed)
         except BaseException:
             self._seats.take(sid)

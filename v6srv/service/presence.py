@@ -29,6 +29,8 @@ cannot write down that its nodes are well."""
 RENEW_AT_ONCE = 100
 """Sockets that are written in one transaction."""
 
+_OWNER = SocketConnection.account_id
+
 Entries = tuple[tuple[str, str | None], ...]
 """Keys and values of what a node shares."""
 
@@ -98,33 +100,33 @@ def connected(sid: str, account_id: int) -> NodeCard | None:
         return _card(account_id)
 
 
-def disconnected(sid: str, unseen_s: float | None = None) -> NodeCard | None:
-    """A socket is gone. With its last one an account goes offline, and a node's info with it.
+def disconnected(sids: Collection[str], unseen_s: float | None = None) -> list[NodeCard]:
+    """Sockets are gone. With its last one an account goes offline, and a node's info with it.
 
-    With `unseen_s`, only if its process has not confirmed it for so many seconds. Returns the card
-    of a node that was online until now, otherwise None.
+    With `unseen_s`, only those that their process has not confirmed for so many seconds. Returns
+    the cards of nodes that were online until now; of several processes only one gets each card.
     """
-    ended = SocketConnection.sid == sid
+    ended = SocketConnection.sid.in_(sids)
+    owners = select(_OWNER).where(ended)
     if unseen_s is not None:
         ended &= SocketConnection.seen_at < database_now(ago_s=unseen_s)
     with _transaction():
-        account_id = session.scalar(
-            select(SocketConnection.account_id).where(SocketConnection.sid == sid)
+        session.execute(
+            select(Account.id).where(Account.id.in_(owners)).order_by(Account.id).with_for_update()
         )
-        if account_id is None:
-            return None
-        session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
-        if not _rows(delete(SocketConnection).where(ended)):
-            return None  # another process was quicker, or it was confirmed after all
-        if session.scalar(select(exists().where(SocketConnection.account_id == account_id))):
-            return None
-        _stop_sharing(account_id)
-        was_online = _rows(
-            update(Account)
-            .where(Account.id == account_id, Account.status == ONLINE)
-            .values(status=OFFLINE)
+        left = _returned(delete(SocketConnection).where(ended).returning(_OWNER))
+        left -= set(session.scalars(select(_OWNER).where(_OWNER.in_(left))))
+        if not left:  # another process was quicker, or they were confirmed after all
+            return []
+        _stop_sharing(left)
+        return _cards(
+            _returned(
+                update(Account)
+                .where(Account.id.in_(left), Account.status == ONLINE)
+                .values(status=OFFLINE)
+                .returning(Account.id)
+            )
         )
-        return _card(account_id) if was_online else None
 
 
 def pinged(account_id: int) -> NodeCard | None:
@@ -216,8 +218,8 @@ def time_out_nodes(silent_s: float) -> list[NodeCard]:
         SocketConnection.seen_at < database_now(ago_s=LATE_S),
     )
     with _transaction():
-        silent = list(
-            session.scalars(
+        return _cards(
+            _returned(
                 update(Account)
                 .where(
                     Account.type == "node",
@@ -227,11 +229,8 @@ def time_out_nodes(silent_s: float) -> list[NodeCard]:
                 )
                 .values(status=OFFLINE)
                 .returning(Account.id)
-                .execution_options(synchronize_session=False)
             )
         )
-        cards = [_card(node_id) for node_id in sorted(silent)]
-        return [card for card in cards if card is not None]
 
 
 def _socket(sid: str, account_id: int) -> SocketConnection:
@@ -276,10 +275,10 @@ def _share(node_id: int, entries: Iterable[tuple[str, str | None]]) -> None:
         session.execute(insert(NodeConfig), rows)
 
 
-def _stop_sharing(node_id: int) -> None:
-    of_node = NodeConfig.node_id == node_id
-    _rows(delete(NodeConfig).where(of_node, NodeConfig.key.not_in(RESTRICTIONS)))
-    _rows(update(NodeConfig).where(of_node).values(live=False))
+def _stop_sharing(node_ids: Collection[int]) -> None:
+    of_nodes = NodeConfig.node_id.in_(node_ids)
+    _rows(delete(NodeConfig).where(of_nodes, NodeConfig.key.not_in(RESTRICTIONS)))
+    _rows(update(NodeConfig).where(of_nodes).values(live=False))
 
 
 def _shares(node_id: int) -> bool:
@@ -292,18 +291,28 @@ def _restricts(node_id: int) -> Any:
 
 
 def _card(account_id: int) -> NodeCard | None:
-    row = session.execute(
-        select(Node.id, Node.name, Node.organization_id, Node.collaboration_id).where(
-            Node.id == account_id
-        )
-    ).one_or_none()
-    return None if row is None else NodeCard(*row)
+    return next(iter(_cards([account_id])), None)
+
+
+def _cards(account_ids: Collection[int]) -> list[NodeCard]:
+    """The cards of those that are nodes."""
+    rows = session.execute(
+        select(Node.id, Node.name, Node.organization_id, Node.collaboration_id)
+        .where(Node.id.in_(account_ids))
+        .order_by(Node.id)
+    )
+    return [NodeCard(*row) for row in rows]
 
 
 def _rows(statement: Any) -> int:
     result = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def _returned(statement: Any) -> set[int]:
+    found = session.scalars(statement, execution_options={"synchronize_session": False})
+    return set(found)
 
 
 @contextmanager

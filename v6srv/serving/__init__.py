@@ -1,0 +1,1 @@
+"""The HTTP server: gunicorn with one gevent worker, and what it asks of connections."""

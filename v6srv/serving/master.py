@@ -1,0 +1,112 @@
+"""The process that watches the one that serves: gunicorn, told what to do by the settings."""
+
+import logging
+import math
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from v6srv.cli import logs
+from v6srv.cli.output import readable_errors
+from v6srv.cli.serving import HELD_BACK
+from v6srv.serving.worker import Worker
+from v6srv.settings import Settings, load
+
+LAST_WORDS_S = 1
+"""After `http.shutdown_s`: for what was committed to be sent. Then the worker is killed."""
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve until told to stop; the arguments are those of `python -m v6srv.serving`."""
+    with readable_errors():
+        settings = load()
+        logs.configure(settings)
+    _allow_all_files()
+    Application(settings, int(sys.argv[1]), debug="--debug" in sys.argv).run()
+
+
+def _allow_all_files() -> None:
+    """Every connection is an open file, and the usual soft limit of 1,024 is for `select`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Application(BaseApplication):
+    """What gunicorn calls an application: settings, and how the WSGI application is made.
+
+    Not its command line: that would import from the working folder.
+    """
+
+    def __init__(self, settings: Settings, listener: int, debug: bool) -> None:
+        self.settings = settings
+        self._listener = listener
+        self._debug = debug
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Gunicorn's own settings."""
+        chosen: dict[str, Any] = {
+            "bind": f"fd://{self._listener}",
+            "backlog": 2048,
+            "worker_class": Worker,
+            "workers": 1,
+            "graceful_timeout": math.ceil(self.settings.http.shutdown_s) + LAST_WORDS_S,
+            "reload": self._debug,
+            "logger_class": _Log,
+            "loglevel": "warning",
+            "errorlog": None,
+            "control_socket_disable": True,
+            "when_ready": _let_signals_in,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Build the application, in the worker."""
+        from v6srv.app import create_app
+
+        logs.configure(self.settings)  # files that this process does not share with the master
+        return create_app(self.settings)
+
+    def run(self) -> None:
+        """Serve."""
+        Master(self).run()
+
+
+class Master(Arbiter):
+    """Starts a new worker when the old one died; ends with it when it cannot even start."""
+
+    def reap_workers(self) -> None:
+        """A worker that could not start has said why: there is nothing to add and to try again."""
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended and ended.si_code == os.CLD_EXITED and ended.si_status == self.WORKER_BOOT_ERROR:
+            raise SystemExit(1)
+        super().reap_workers()
+
+    def handle_usr2(self) -> None:
+        """Gunicorn would start a second server beside this one, with another command line."""
+        log.warning("SIGUSR2 has no meaning here: stop the server and start it anew")
+
+
+class _Log(Logger):
+    """Gunicorn's lines go where all others go."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.error_log.propagate = True
+
+
+def _let_signals_in(_master: Arbiter) -> None:
+    """From now on somebody answers them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)

@@ -1,0 +1,193 @@
+"""The process that serves: gunicorn's gevent worker, with deadlines and an orderly end."""
+
+import contextlib
+import gc
+import json
+import logging
+import resource
+import socket
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from gevent.event import Event
+from gevent.server import StreamServer
+from gunicorn.arbiter import Arbiter
+from gunicorn.http.errors import NoMoreData
+from gunicorn.http.parser import RequestParser
+from gunicorn.util import close
+from gunicorn.workers.ggevent import GeventWorker
+from werkzeug.exceptions import HTTPException
+
+from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State
+from v6srv.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+LINGER_S = 1.0
+"""How long somebody who still sends may take to read the answer."""
+PIECE = 64 * 1024
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """Serves until it is told to stop; then sockets go first, requests end, the rest follows."""
+
+    def init_process(self) -> None:
+        """Serve, in the process made for it."""
+        settings: Settings = self.app.settings
+        self._shutdown_s = settings.http.shutdown_s
+        self._largest_body = settings.max_body_mb * 1024 * 1024
+        self._told_to_stop = Event()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._arrivals = Arrivals(settings.http, not settings.trusted_proxies, files // 2)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Build the application and start what runs beside the requests.
+
+        What prevents it is one line of the log and the end of the server.
+        """
+        try:
+            super().load_wsgi()
+            self._start_background()
+        except Exception as problem:  # the outermost place of a start
+            from v6srv.cli.output import explain
+
+            told = explain(problem) or [f"{type(problem).__name__}: {problem}"]
+            log.critical(
+                "The server cannot start: %s", "; ".join(told), exc_info=self.cfg.reload or None
+            )
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def _start_background(self) -> None:
+        from v6srv.realtime.server import start_background
+
+        start_background(self.wsgi)
+        # What is loaded now stays: the collector need not look at it at every full collection.
+        gc.collect()
+        gc.freeze()
+
+    def handle_exit(self, _signal: int, _frame: Any) -> None:
+        """Stop, whichever signal says so."""
+        self.alive = False
+        self._told_to_stop.set()
+
+    handle_quit = handle_exit
+
+    def run(self) -> None:
+        """Accept connections until told to stop."""
+        servers = [StreamServer(each, partial(self.handle, each)) for each in self.sockets]
+        for server in servers:
+            server.start()
+        while self.alive:
+            self.notify()
+            self._arrivals.make_room()
+            self._told_to_stop.wait(LOOK_EVERY_S)
+        for server in servers:
+            server.close()
+        self._end()
+
+    def _end(self) -> None:
+        """Sockets first: their clients look for the next server while requests are served here."""
+        from v6srv.realtime.server import hang_up, stop_background
+
+        until = time.monotonic() + self._shutdown_s
+        hang_up(self.wsgi)
+        self._arrivals.hang_up()
+        while (left := until - time.monotonic()) > 0:
+            if self._arrivals.wait_until_served(min(left, LOOK_EVERY_S)):
+                break
+            self.notify()
+        stop_background(self.wsgi)
+
+    def handle(self, listener: Any, client: Any, address: Any) -> None:
+        """Serve the requests of one connection, one after the other."""
+        client.setblocking(True)
+        arrival = self._arrivals.enter(client, address)
+        parser = RequestParser(self.cfg, client, address)
+        parser.unreader = arrival
+        request = None
+        try:
+            while True:
+                request = None
+                request = next(parser)
+                is_socket = request.path.startswith("/socket.io")
+                arrival.expect_body(request, State.SOCKET if is_socket else State.REQUEST)
+                if not self._answer(listener, request, client, address, arrival):
+                    break
+                arrival.expect_another(self.cfg.keepalive)
+        except (StopIteration, NoMoreData):
+            pass
+        except TimeoutError:
+            if arrival.received:
+                _refuse(client)
+        except OSError as error:
+            log.debug("connection of %s: %s", address, error)
+        except Exception as error:  # the outermost place of a request: gunicorn answers
+            self.handle_error(request, client, address, error)
+        finally:
+            self._arrivals.leave(arrival)
+            close(client)
+
+    def _answer(
+        self, listener: Any, request: Any, client: Any, address: Any, arrival: Arrival
+    ) -> bool:
+        """Serve a request; whether another one may follow it on this connection."""
+        try:
+            self.handle_request(listener.getsockname(), request, client, address)
+            is_last = False
+        except StopIteration:
+            is_last = True
+        if request.body.is_complete:
+            return not is_last
+        return self.alive and self._swallow(request, client, arrival) and not is_last
+
+    def _swallow(self, request: Any, client: Any, arrival: Arrival) -> bool:
+        """Read what is left of a body that was answered already; whether that came to its end.
+
+        Somebody who only reads the answer after having sent everything would find the connection
+        broken instead, for example a node whose token has expired.
+        """
+        arrival.state = State.ANSWERED
+        left = self._largest_body
+        if not request.body.failed and (request.body.length or 0) <= left:
+            with contextlib.suppress(HTTPException):
+                while left > 0 and (piece := request.body.read(PIECE)):
+                    left -= len(piece)
+                if request.body.is_complete:
+                    return True
+        _linger(client)
+        return False
+
+
+def _linger(client: Any) -> None:
+    """Let an answer be read by somebody who still sends: closing at once would take it away."""
+    until = time.monotonic() + LINGER_S
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(LINGER_S)
+        while time.monotonic() < until and client.recv(PIECE):
+            pass
+
+
+def _refuse(client: Any) -> None:
+    """Answer somebody whose request did not arrive."""
+    body = json.dumps(
+        {
+            "msg": TOO_SLOW,
+            "code": "request_timeout",
+            "status": 408,
+            "errors": {},
+            "message": TOO_SLOW,
+        }
+    )
+    head = (
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with contextlib.suppress(OSError):
+        client.settimeout(LINGER_S)
+        client.sendall((head + body).encode())
+    _linger(client)
