@@ -64,16 +64,21 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    *command: str, instance: Path | None = None, **environment: str
+    *command: str,
+    instance: Path | None = None,
+    port: int | None = None,
+    cwd: Path | None = None,
+    ready: str | None = None,
+    **environment: str,
 ) -> Iterator[LiveServer]:
-    """Start a server on a free port and stop it at the end.
+    """Start a server and stop it at the end, on a free port and in this folder unless told.
 
     `command` is `v6srv start` unless told (as arguments of Python). Without `instance` it gets a
-    fresh folder. Keyword arguments are environment variables.
+    fresh folder. It is waited for until it answers, or until it has printed `ready`. Keyword arguments are environment variables.
     """
     with tempfile.TemporaryDirectory(prefix="v6srv-test-") as fresh:
         folder = instance or Path(fresh)
-        port = free_port()
+        port = port or free_port()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")}
         variables = {
             **inherited,
@@ -91,13 +96,14 @@ def live_server(
             process = subprocess.Popen(
                 [sys.executable, *(command or ("-m", "v6srv", "start"))],
                 env=variables,
+                cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         server = LiveServer(f"http://127.0.0.1:{port}", port, folder, process, log)
         try:
-            _wait_until_ready(server)
+            _wait_until_ready(server, ready)
             yield server
         finally:
             if process.poll() is None:
@@ -109,12 +115,14 @@ def live_server(
                     process.wait()
 
 
-def _wait_until_ready(server: LiveServer) -> None:
+def _wait_until_ready(server: LiveServer, printed: str | None) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         assert server.process.poll() is None, f"the server stopped:\n{server.tail()}"
+        if printed and printed in server.tail():
+            return
         try:
-            if requests.get(f"{server.api}/health", timeout=5).status_code == 200:
+            if not printed and requests.get(f"{server.api}/health", timeout=5).status_code == 200:
                 return
         except requests.RequestException:
             time.sleep(0.1)

@@ -10,7 +10,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.errors import V6srvError
 
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
+_ADVICE = (
+    ". Let the user with the id {} write there, or name other folders with V6SRV_INSTANCE and"
+    " V6SRV_DIRECTORIES__LOG"
+)
 _SQLITE_MAY_NOT = ("unable to open database file", "attempt to write a readonly database")
+_ADVICE_FOR_SQLITE = (
+    ". Let the user with the id {} write the file and its folder, or name another one with"
+    " V6SRV_DATABASE_URL"
+)
 
 
 def info(text: str) -> None:
@@ -49,21 +58,14 @@ def explain(problem: Exception) -> list[str] | None:
     if isinstance(problem, SQLAlchemyError):
         lines = str(getattr(problem, "orig", None) or problem).strip().splitlines()
         reason = lines[0] if lines else type(problem).__name__
-        advice = _advice(errno.EACCES) if reason in _SQLITE_MAY_NOT else ""
-        return [f"The database cannot be used: {reason}{advice}"]
+        advice = _ADVICE_FOR_SQLITE if reason in _SQLITE_MAY_NOT else ""
+        return [f"The database cannot be used: {reason}{advice.format(os.geteuid())}"]
     if isinstance(problem, CommandError):
         return [f"The schema cannot be changed: {problem}"]
     if isinstance(problem, OSError) and problem.filename is not None:
-        return [f"{problem.filename} cannot be used: {problem.strerror}{_advice(problem.errno)}"]
+        advice = _ADVICE if problem.errno in _MAY_NOT else ""
+        told = f"{problem.filename} cannot be used: {problem.strerror}"
+        return [told + advice.format(os.geteuid())]
     if isinstance(problem, (V6srvError, OSError)):
         return str(problem).splitlines()
     return None
-
-
-def _advice(number: int | None) -> str:
-    if number not in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ""
-    return (
-        f" for the user with the id {os.geteuid()}: let it write there, or name other folders with"
-        " V6SRV_INSTANCE and V6SRV_DIRECTORIES__LOG"
-    )

@@ -64,6 +64,7 @@ class Arrival(SocketUnreader):
         self.state = State.HEAD
         self.received = 0
         """Bytes of the head or body that is on its way."""
+        self._request: Any = None
         self._arrivals = arrivals
         self._patience_s = arrivals.limits.header_timeout_s
         self._unshared = 0
@@ -74,7 +75,7 @@ class Arrival(SocketUnreader):
 
     def expect_body(self, request: Any, state: State) -> None:
         """The head is there; `state` says what the request is about."""
-        self.state, self.received = state, 0
+        self.state, self.received, self._request = state, 0, request
         self._patience_s = self._arrivals.limits.body_timeout_s
         request.body = _Body(request, self)
         if request.body.is_complete:
@@ -114,6 +115,11 @@ class Arrival(SocketUnreader):
         """Let whoever reads or writes here find the connection closed."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+    def answer_last(self) -> None:
+        """The answer that is being made says that none will follow."""
+        if self._request is not None:
+            self._request.force_close()
 
     def _earned_s(self) -> float:
         """How much longer a body may take because of what has come of it."""
@@ -157,7 +163,7 @@ class _Body(Body):  # type: ignore[misc]
                 raise RequestTimeout(TOO_SLOW) from error
             if isinstance(error, ParseException):
                 raise BadRequest(f"The body cannot be read: {error}") from error
-            raise ClientDisconnected from error
+            raise ClientDisconnected("The request broke off") from error
         if self.is_complete:
             self._arrival.complete()
         return data
@@ -234,6 +240,8 @@ class Arrivals:
         for arrival in list(self._open):
             if arrival.state in (State.SOCKET, State.ANSWERED) or arrival.is_silent():
                 arrival.hang_up()
+            else:
+                arrival.answer_last()
 
     def wait_until_served(self, within_s: float) -> bool:
         """Wait for the requests that have begun; whether all were served."""

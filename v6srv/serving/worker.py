@@ -5,12 +5,12 @@ import gc
 import json
 import logging
 import resource
-import socket
 import sys
 import time
 from functools import partial
 from typing import Any
 
+from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 from gunicorn.arbiter import Arbiter
@@ -43,6 +43,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._arrivals = Arrivals(settings.http, not settings.trusted_proxies, files // 2)
         super().init_process()
+
+    def patch(self) -> None:
+        """The master was patched from its first line on; here are the sockets to accept from."""
+        self.sockets = [
+            socket.socket(each.FAMILY, socket.SOCK_STREAM, fileno=each.sock.detach())
+            for each in self.sockets
+        ]
 
     def load_wsgi(self) -> None:
         """Build the application and start what runs beside the requests.

@@ -1,0 +1,199 @@
+"""What a request may cost before anybody is known: deadlines and a bound for each address."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from tests.live import LiveServer, live_server
+from tests.serving.sockets import RawSocket
+from tests.serving.wires import Wire
+
+LIMIT = 20
+PERIOD_S = 1
+RATE = 100
+LIMITS = {
+    "V6SRV_HTTP__HEADER_TIMEOUT_S": str(PERIOD_S),
+    "V6SRV_HTTP__BODY_TIMEOUT_S": str(PERIOD_S),
+    "V6SRV_HTTP__BODY_MIN_RATE": str(RATE),
+}
+TOO_SLOW = "The request did not arrive in time"
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[LiveServer]:
+    """A server that waits a second for a head, and for a body that is slower than its rate."""
+    with live_server(**LIMITS) as server:
+        yield server
+        assert server.stop() == 0
+        assert "Traceback" not in server.tail()
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[LiveServer]:
+    """A server that has patience, with few unfinished requests for each address."""
+    with live_server(V6SRV_HTTP__UNFINISHED_PER_ADDRESS=str(LIMIT)) as server:
+        yield server
+
+
+Connect = Callable[[LiveServer], Wire]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Open connections that are closed after the test."""
+    wires: list[Wire] = []
+
+    def open_one(server: LiveServer) -> Wire:
+        wires.append(Wire(server.port))
+        return wires[-1]
+
+    yield open_one
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize("sent", [b"GET /api/ver", b"GET /api/version HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_does_not_come_is_told_so(
+    impatient: LiveServer, connect: Connect, sent: bytes
+) -> None:
+    wire = connect(impatient).send(sent)
+    assert wire.refusal() == (408, TOO_SLOW)
+    assert wire.is_closed()
+
+
+def test_a_head_that_trickles_is_not_waited_for(impatient: LiveServer, connect: Connect) -> None:
+    """The deadline is for the whole head: a byte now and then does not move it."""
+    wire = connect(impatient).send(b"GET /api/version HTTP/1.1\r\n")
+    for _ in range(8 * PERIOD_S):
+        if wire.has_answer(within_s=0.25):
+            break
+        wire.send(b"X-A: b\r\n")
+    assert wire.refusal() == (408, TOO_SLOW)
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(
+    impatient: LiveServer, connect: Connect
+) -> None:
+    assert connect(impatient).is_closed()
+
+
+def test_a_body_that_does_not_come_is_told_so(impatient: LiveServer, connect: Connect) -> None:
+    wire = connect(impatient).half_a_login()
+    status, headers, body = wire.answer()
+    assert (status, json.loads(body)["msg"]) == (408, TOO_SLOW)
+    assert headers["connection"] == "close"
+    assert wire.is_closed()
+
+
+def test_a_body_that_comes_slowly_but_steadily_is_served(
+    impatient: LiveServer, connect: Connect
+) -> None:
+    body = json.dumps({"username": "nobody", "password": "x" * 5 * RATE}).encode()
+    wire = connect(impatient).begin("POST", "/api/token/user", len(body))
+    for start in range(0, len(body), RATE // 2):
+        wire.send(body[start : start + RATE // 2])
+        time.sleep(PERIOD_S / 4)
+    assert wire.answer()[0] == 401
+
+
+def test_a_body_that_is_slower_than_the_least_rate_is_told_so(
+    impatient: LiveServer, connect: Connect
+) -> None:
+    wire = connect(impatient).begin("POST", "/api/token/user", 1000)
+    for _ in range(3):
+        wire.send(b"      ")
+        time.sleep(PERIOD_S / 4)
+    assert wire.refusal() == (408, TOO_SLOW)
+
+
+@pytest.mark.parametrize("rest", [b"", b"[]"])
+def test_a_body_that_nobody_reads_is_answered_before_it_is_there(
+    impatient: LiveServer, connect: Connect, rest: bytes
+) -> None:
+    """The connection goes on when the rest comes, and ends when it does not."""
+    wire = connect(impatient).begin("POST", "/api/task", 4, sent=b"  ")
+    assert wire.answer()[0] == 401
+    if rest:
+        wire.send(rest + b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wire.answer()[0] == 200
+    assert wire.is_closed()
+
+
+def test_a_chunked_body_that_nobody_reads_ends_as_well(
+    impatient: LiveServer, connect: Connect
+) -> None:
+    wire = connect(impatient).send(
+        b"POST /api/task HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
+    )
+    assert wire.answer()[0] == 401
+    assert wire.is_closed()
+
+
+@pytest.mark.parametrize("sent", [b"5\r\n{\r\n", b"no number\r\n"])
+def test_a_chunked_body_that_cannot_be_read_is_a_bad_request(
+    impatient: LiveServer, connect: Connect, sent: bytes
+) -> None:
+    wire = connect(impatient).send(
+        b"POST /api/token/user HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n" + sent + b"\r\n\r\n\r\n"
+    )
+    status, msg = wire.refusal()
+    assert status == 400
+    assert "The body cannot be read" in msg
+    assert wire.is_closed()
+
+
+def test_a_body_that_breaks_off_changes_nothing(impatient: LiveServer, connect: Connect) -> None:
+    """Also when what came of it could be understood."""
+    headers = impatient.login()
+    before = requests.get(f"{impatient.api}/organization", headers=headers, timeout=5).json()
+    whole = json.dumps({"name": "broken off"}).encode()
+    wire = connect(impatient).begin(
+        "POST",
+        "/api/organization",
+        len(whole) + 1,
+        f"Authorization: {headers['Authorization']}",
+        sent=whole,
+    )
+    assert wire.end().refusal() == (400, "The request broke off")
+    after = requests.get(f"{impatient.api}/organization", headers=headers, timeout=5).json()
+    assert after == before
+
+
+def test_the_oldest_unfinished_request_of_an_address_gives_way(
+    crowded: LiveServer, connect: Connect
+) -> None:
+    wires = [connect(crowded).half_a_login() for _ in range(20 * LIMIT)]
+    assert requests.get(f"{crowded.api}/version", timeout=10).status_code == 200
+    for wire in wires[:-LIMIT]:
+        assert wire.is_closed() or wire.is_closed()
+    for wire in wires[-LIMIT + 1 :]:
+        assert not wire.is_closed(within_s=0.01)
+    assert "more than 20 requests that do not arrive" in crowded.tail()
+
+
+def test_open_sockets_and_kept_connections_are_not_unfinished(
+    crowded: LiveServer, connect: Connect
+) -> None:
+    sockets = [RawSocket(crowded.port, crowded.login()) for _ in range(LIMIT + 5)]
+    kept = [
+        connect(crowded).send(b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(LIMIT + 5)
+    ]
+    assert [wire.answer()[0] for wire in kept] == [200] * len(kept)
+    half = [connect(crowded).half_a_login() for _ in range(LIMIT)]
+    time.sleep(1.5)  # longer than anybody is spared
+    assert not any(wire.is_closed(within_s=0.01) for wire in half)
+    for sock in sockets:
+        assert sock.is_answering()
+        sock.close()
+
+
+def test_behind_a_proxy_addresses_say_nothing(connect: Connect) -> None:
+    with live_server(V6SRV_HTTP__UNFINISHED_PER_ADDRESS="5", V6SRV_TRUSTED_PROXIES="1") as server:
+        wires = [connect(server).half_a_login() for _ in range(30)]
+        time.sleep(2.5)
+        assert not any(wire.is_closed(within_s=0.01) for wire in wires)
