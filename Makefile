@@ -51,8 +51,9 @@ bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/REA
 docs: $(READY) ## Write the documentation that is generated
 	$(BIN)/python tools/generate_docs.py
 
-soak: $(READY) ## The property tests of the policy engine on many more examples
+soak: $(READY) ## What takes longer than a test: many more examples, many connections
 	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz
+	$(BIN)/python -m pytest tests/soak
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	{ echo "# Locked versions with hashes, for Python 3.11 to 3.13. Written by: make lock"; \

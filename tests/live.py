@@ -18,6 +18,14 @@ import requests
 READY_WITHIN_S = 90.0
 ROOT_PASSWORD = "root"
 
+FLASK_RUN = """
+import os, sys
+from flask.cli import main
+sys.argv = ["flask", "--app", "v6srv", "run", "-p", os.environ["PORT"]]
+main()
+"""
+"""A program for Python: the form for development, with threads."""
+
 
 def free_port() -> int:
     """A loopback port that nobody listens on now."""

@@ -15,7 +15,7 @@ import requests
 import socketio
 from click.testing import CliRunner
 
-from tests.live import live_server
+from tests.live import FLASK_RUN, live_server
 from v6srv.cli.main import cli
 
 FORMS = {
@@ -100,24 +100,16 @@ def test_a_port_that_is_taken_ends_with_1_and_no_trace() -> None:
 def test_flask_run_says_bad_settings_in_lines() -> None:
     with (
         pytest.raises(AssertionError, match="did you mean V6SRV_PORT") as refused,
-        live_server("-c", _FLASK_RUN, V6SRV_PROT="1"),
+        live_server("-c", FLASK_RUN, V6SRV_PROT="1"),
     ):
         pass
     assert "Traceback" not in str(refused.value)
 
 
 def test_flask_run_works_too() -> None:
-    with live_server("-c", _FLASK_RUN) as server:
+    with live_server("-c", FLASK_RUN) as server:
         assert requests.get(f"{server.api}/health", timeout=5).json() == {"database": True}
         assert server.login()
-
-
-_FLASK_RUN = """
-import os, sys
-from flask.cli import main
-sys.argv = ["flask", "--app", "v6srv", "run", "-p", os.environ["PORT"]]
-main()
-"""
 
 
 def test_without_a_secret_one_is_kept_and_tokens_survive_a_restart(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from tests import world as small_world
 from tests.databases import Databases
-from tests.live import LiveServer, free_port, live_server
+from tests.live import FLASK_RUN, LiveServer, free_port, live_server
 from tests.realtime.conftest import serving
 from tests.realtime.ears import Ear
 from tests.support import Caller, open_app
@@ -31,8 +31,8 @@ from v6srv.realtime import announcer
 
 SOON_S = 1.0
 
-START = ("-m", "v6srv", "start")
-SERVE = ("-m", "v6srv", "serve")
+THREADS = ("-c", FLASK_RUN)
+GEVENT = ("-m", "v6srv", "start")
 
 
 class Pair:
@@ -110,8 +110,8 @@ def rabbitmq_server() -> Iterator[str]:
 
 
 CASES = [
-    pytest.param(("sqlite", redis_server, START), id="sqlite-redis-threads"),
-    pytest.param(("postgresql", rabbitmq_server, SERVE), id="postgresql-rabbitmq-gevent"),
+    pytest.param(("sqlite", redis_server, THREADS), id="sqlite-redis-threads"),
+    pytest.param(("postgresql", rabbitmq_server, GEVENT), id="postgresql-rabbitmq-gevent"),
 ]
 
 

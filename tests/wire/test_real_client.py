@@ -6,6 +6,7 @@ Two data stations hold a CSV file each; the researcher gets the average over bot
 import base64
 import csv
 import random
+import signal
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ class Study:
     keys: list[str]
     """Public keys, as their owners know them."""
     stations: dict[int, ExitStack] = field(default_factory=dict)
+    servers: ExitStack = field(default_factory=ExitStack)
 
     def start(self, number: int, **more: Any) -> None:
         """Start a data station."""
@@ -48,6 +50,13 @@ class Study:
     def stop(self, number: int) -> None:
         """Stop it again."""
         self.stations.pop(number).close()
+
+    def restart_server(self) -> None:
+        """Stop the server as a container is stopped, and start it again."""
+        old = self.server
+        assert old.stop(signal.SIGTERM) == 0, old.tail()
+        again = live_server(instance=old.instance, port=old.port, V6SRV_JWT_SECRET=SECRET)
+        self.server = self.servers.enter_context(again)
 
     def ask(self, what: str, **more: Any) -> Any:
         return errand("researcher.py", what, {**self.settings, **more}, self.folder)
@@ -126,6 +135,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         finally:
             for number in list(study.stations):
                 study.stop(number)
+            study.servers.close()
 
 
 def _write_data(folder: Path) -> list[float]:
@@ -258,5 +268,16 @@ def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) ->
     eventually(lambda: "connecting for time 2" in log.read_text())
     assert "Your token is no longer valid... reconnecting" in log.read_text()
     eventually(lambda: _online(study, node))
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+
+
+def test_the_stations_come_back_when_the_server_was_restarted(study: Study) -> None:
+    """By themselves, and with what they share. Stopping has marked them offline."""
+    study.restart_server()
+    eventually(lambda: all(_online(study, node) for node in study.settings["nodes"]))
+    for number in (0, 1):
+        log = (study.folder / f"station{number}" / "station.log").read_text()
+        assert "Disconnected from the server" in log
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
