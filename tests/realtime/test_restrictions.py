@@ -170,8 +170,7 @@ def taken_for_dead(*ids: int) -> None:
     """What another process does that has not heard of this one for too long."""
     try:
         sids = select(SocketConnection.sid).where(SocketConnection.account_id.in_(ids))
-        for sid in list(session.scalars(sids)):
-            assert presence.disconnected(sid) is not None
+        assert presence.disconnected(list(session.scalars(sids)))
     finally:
         session.remove()
 
@@ -247,15 +246,15 @@ def test_what_another_socket_of_the_node_shared_since_is_not_overwritten(
 
 def test_a_socket_that_was_confirmed_in_time_is_not_ended(world: World) -> None:
     presence.connected("s", world.node.south_trial)
-    assert presence.disconnected("s", unseen_s=60) is None
+    assert presence.disconnected(["s"], unseen_s=60) == []
     assert status_of(world.node.south_trial) == "online"
     with writing():
         session.execute(update(SocketConnection).values(seen_at=database_now(ago_s=61)))
         session.commit()
     assert presence.stale_sockets(60) == ["s"]
     presence.heartbeat(lambda: {"s": presence.Live(world.node.south_trial)}, set)
-    assert presence.disconnected("s", unseen_s=60) is None  # it was on the list a moment ago
-    assert presence.disconnected("s") is not None
+    assert presence.disconnected(["s"], unseen_s=60) == []  # it was on the list a moment ago
+    assert presence.disconnected(["s"])
 
 
 def test_a_node_is_not_silent_while_its_process_may_be_cut_off(world: World) -> None:

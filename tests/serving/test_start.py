@@ -81,7 +81,7 @@ def _kill_the_worker(master: int) -> None:
 def _is_served(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

@@ -76,7 +76,7 @@ class Realtime:
 
     def hang_up(self) -> None:
         """Everybody leaves at once: off the books in one go, and without a word to the others."""
-        self.departures.add(*(seat.sid for seat in self.seats.take_all()))
+        self.departures.add(seat.sid for seat in self.seats.take_all())
 
     def stop(self) -> None:
         """End all loops and send what was committed until now."""

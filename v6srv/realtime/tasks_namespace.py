@@ -119,11 +119,11 @@ class TasksNamespace(Namespace):
             allowed = rooms.allowed(self._authz, known.principal, rooms.collaborations())
             broadcast.node_online(self._io, presence.connected(sid, claims.account_id))
             if seat.gone:  # the server stops, and has taken everybody off the books
-                self._departures.add(sid)
+                self._departures.add([sid])
             self._seats.move(seat, allowed)
         except BaseException:
             self._seats.take(sid)
-            self._departures.add(sid)
+            self._departures.add([sid])
             raise
         seat.settled = True
         if generation != self._revocation.generation:
@@ -132,7 +132,7 @@ class TasksNamespace(Namespace):
     def _disconnect(self, sid: str) -> None:
         if self._seats.take(sid) is not None:
             with self._app.app_context():
-                self._departures.add(sid)
+                self._departures.add([sid])
 
     # --- what clients say
 

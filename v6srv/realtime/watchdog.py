@@ -68,11 +68,10 @@ class Watchdog:
                 seat.unsaved -= told.unsaved
         for card in beat.back:
             broadcast.node_online(self._socketio, card)
-        for sid in beat.dead:
-            self._departures.add(sid)
+        self._departures.add(beat.dead)
         if self._in_touch_for(OUT_OF_TOUCH_S):
-            for sid in presence.stale_sockets(UNCONFIRMED_S):
-                self._departures.add(sid, unseen_s=UNCONFIRMED_S)
+            stale = presence.stale_sockets(UNCONFIRMED_S)
+            self._departures.add(stale, unseen_s=UNCONFIRMED_S)
 
     def _note_beat(self) -> None:
         now = time.monotonic()
@@ -105,4 +104,4 @@ class Watchdog:
         log.info("socket %s of account %d is dead", seat.sid, seat.account_id)
         self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
         if self._seats.take(seat.sid) is not None:  # the library did not know it either
-            self._departures.add(seat.sid)
+            self._departures.add([seat.sid])

@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, case, delete, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from v6srv.db import database_now, session, writing
 from v6srv.errors import Unauthenticated
@@ -106,7 +116,7 @@ def disconnected(sids: Collection[str], unseen_s: float | None = None) -> list[N
     With `unseen_s`, only those that their process has not confirmed for so many seconds. Returns
     the cards of nodes that were online until now; of several processes only one gets each card.
     """
-    ended = SocketConnection.sid.in_(sids)
+    ended: ColumnElement[bool] = SocketConnection.sid.in_(sids)
     owners = select(_OWNER).where(ended)
     if unseen_s is not None:
         ended &= SocketConnection.seen_at < database_now(ago_s=unseen_s)
