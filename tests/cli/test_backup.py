@@ -86,7 +86,8 @@ def test_a_second_server_starts_from_the_copy_of_one_that_is_written_to(tmp_path
     """All that was acknowledged before the command began is in it, and the writers go on."""
     copied = tmp_path / "second" / "v6srv.sqlite"
     copied.parent.mkdir()
-    with live_server("-m", "v6srv", "serve") as server:
+    key = {"V6SRV_JWT_SECRET": "the key that is saved beside the database"}
+    with live_server("-m", "v6srv", "serve", **key) as server:
         writers = Writers(server)
         try:
             writers.wait_for(ENOUGH)
@@ -106,7 +107,7 @@ def test_a_second_server_starts_from_the_copy_of_one_that_is_written_to(tmp_path
         assert writers.refused == []
         assert set(writers.acknowledged) <= _names(server)
         assert sorted(path.name for path in copied.parent.iterdir()) == [copied.name]
-    with live_server(instance=copied.parent) as second:
+    with live_server(instance=copied.parent, **key) as second:
         assert before <= _names(second)
 
 

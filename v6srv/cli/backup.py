@@ -27,8 +27,8 @@ def backup(file: Path, force: bool, **options: Any) -> None:
     exits with 1.
 
     Save as well what the command names: the folder of policies, the key that signs tokens (without
-    it everybody has to log in again), the configuration, and the decision log if you have to keep
-    it.
+    it tokens and second factors are lost), the configuration, and the decision log if you have to
+    keep it.
 
     To restore: stop all servers of the instance, put FILE in the place of the database, remove the
     files with the same name and -wal or -shm at the end, put the other files back, and start. A
