@@ -47,9 +47,8 @@ def answers_while_pending(server: LiveServer, who: dict[str, str], pending: list
         assert not any(future.done() for future in pending)
 
 
-@pytest.mark.parametrize("form", ["serve", "start"])
-def test_writers_wait_for_a_foreign_lock_and_others_do_not(form: str) -> None:
-    with live_server("-m", "v6srv", form) as server, ThreadPoolExecutor(WRITERS) as threads:
+def test_writers_wait_for_a_foreign_lock_and_others_do_not() -> None:
+    with live_server("-m", "v6srv", "serve") as server, ThreadPoolExecutor(WRITERS) as threads:
         who = server.login()
         with write_lock(server.instance):
             pending = [threads.submit(rename, server, who, f"name {n}") for n in range(WRITERS)]

@@ -318,7 +318,7 @@ def _transaction(*, reads: bool) -> Iterator[None]:
 @contextmanager
 def _database_errors() -> Iterator[None]:
     try:
-        with work_on(request.blueprint):
+        with work_on(request.blueprint or ""):
             yield
     except IntegrityError as error:
         session.rollback()

@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 from v6srv.engine import outages
 
 _writing: ContextVar[bool] = ContextVar("v6srv_writing", default=False)
-_work: ContextVar[str | None] = ContextVar("v6srv_work", default=None)
+_work: ContextVar[tuple[str, float | None] | None] = ContextVar("v6srv_work", default=None)
 
 
 @contextmanager
@@ -38,9 +38,13 @@ def is_writing() -> bool:
 
 
 @contextmanager
-def work_on(name: str | None) -> Iterator[None]:
-    """Connections taken inside count as those of this kind of work, which must not take all."""
-    token = _work.set(name)
+def work_on(name: str, within_s: float | None = None) -> Iterator[None]:
+    """Connections taken inside count as those of this kind of work, which must not take all.
+
+    `within_s` is how long to wait for one while others of this kind have theirs, if that is not as
+    the settings say.
+    """
+    token = _work.set((name, within_s))
     try:
         yield
     finally:
@@ -111,12 +115,13 @@ class Gates:
         if self._writer_within_s is not None and _writing.get():
             gate, within_s, outage = self._writer, self._writer_within_s, outages.LOCKED
         elif work is not None:
-            gate = self._kinds.setdefault(work, Gate(self._places))
-            within_s, outage = self._within_s, outages.EXHAUSTED
+            name, own_s = work
+            gate = self._kinds.setdefault(name, Gate(self._places))
+            within_s, outage = own_s or self._within_s, outages.EXHAUSTED
         else:
             return None
         if not gate.enter(within_s):
-            raise outages.begin(outage, f"no turn for {work} within {within_s:g} s")
+            raise outages.begin(outage, f"no turn within {within_s:g} s")
         return gate
 
 

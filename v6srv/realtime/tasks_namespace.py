@@ -10,6 +10,7 @@ from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
 from v6srv import request_id
 from v6srv.authz.decide import Authorizer
+from v6srv.db import work_on
 from v6srv.errors import BadToken, DatabaseUnavailable, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
 from v6srv.realtime import broadcast, rooms
@@ -24,6 +25,8 @@ from v6srv.vocabulary import PrincipalKind
 log = logging.getLogger(__name__)
 
 PING_AT_MOST_EVERY_S = 1.0
+SEAT_WITHIN_S = 60.0
+"""How long a socket waits for its turn at the database, when all of them come at once."""
 SHARES_WITHIN_S = 300.0
 """A node that has said nothing of its configuration for so long after it came shares nothing."""
 LONGEST_LOGGED = 200
@@ -65,7 +68,7 @@ class TasksNamespace(Namespace):
 
         All log lines and decisions of one socket have its id for the id of the request.
         """
-        with request_id.using(sid):
+        with request_id.using(sid), work_on("sockets", SEAT_WITHIN_S):
             self._dispatch(event, sid, args)
 
     def _dispatch(self, event: Any, sid: str, args: tuple[Any, ...]) -> None:
