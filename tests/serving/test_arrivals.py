@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import requests
@@ -10,6 +11,8 @@ import requests
 from tests.live import LiveServer, live_server
 from tests.serving.sockets import RawSocket
 from tests.serving.wires import Wire
+from v6srv.serving.arrivals import Arrivals
+from v6srv.settings.schema import Http
 
 LIMIT = 20
 PERIOD_S = 1
@@ -18,6 +21,7 @@ LIMITS = {
     "V6SRV_HTTP__HEADER_TIMEOUT_S": str(PERIOD_S),
     "V6SRV_HTTP__BODY_TIMEOUT_S": str(PERIOD_S),
     "V6SRV_HTTP__BODY_MIN_RATE": str(RATE),
+    "V6SRV_HTTP__ANSWER_TIMEOUT_S": str(PERIOD_S),
 }
 TOO_SLOW = "The request did not arrive in time"
 
@@ -146,6 +150,44 @@ def test_a_chunked_body_that_cannot_be_read_is_a_bad_request(
     assert wire.is_closed()
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_poll_whose_body_does_not_come_leaves_no_traceback(
+    impatient: LiveServer, connect: Connect, ends: bool
+) -> None:
+    """Engine.IO opens a session for anybody; `impatient` looks at the log at its end."""
+    url = f"{impatient.url}/socket.io/?EIO=4&transport=polling"
+    sid = requests.get(url, timeout=5).text.split('"')[3]
+    path = f"{url}&sid={sid}".removeprefix(impatient.url)
+    wire = connect(impatient).begin("POST", path, 100, sent=b"40/tas")
+    if ends:
+        wire.end()
+    assert wire.refusal() == ((400, "The request broke off") if ends else (408, TOO_SLOW))
+    assert wire.is_closed()
+
+
+def test_a_poll_that_is_too_large_is_refused_unread(
+    impatient: LiveServer, connect: Connect
+) -> None:
+    url = f"{impatient.url}/socket.io/?EIO=4&transport=polling"
+    sid = requests.get(url, timeout=5).text.split('"')[3]
+    path = f"{url}&sid={sid}".removeprefix(impatient.url)
+    wire = connect(impatient).begin("POST", path, 300 * 1024, sent=b"40/tas")
+    assert wire.refusal() == (413, "The message is too large")
+    assert wire.is_closed()
+
+
+def test_an_answer_that_nobody_takes_is_given_up(impatient: LiveServer, connect: Connect) -> None:
+    asset = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    wire = connect(impatient).send(20 * asset)
+    time.sleep(5 * PERIOD_S)
+    taken = 0
+    with suppress(ConnectionError):
+        while piece := wire.take():
+            taken += len(piece)
+    whole = requests.get(f"{impatient.url}/static/swagger-ui/swagger-ui-bundle.js", timeout=5)
+    assert taken < 20 * len(whole.content)
+
+
 def test_a_body_that_breaks_off_changes_nothing(impatient: LiveServer, connect: Connect) -> None:
     """Also when what came of it could be understood."""
     headers = impatient.login()
@@ -197,3 +239,20 @@ def test_behind_a_proxy_addresses_say_nothing(connect: Connect) -> None:
         wires = [connect(server).half_a_login() for _ in range(30)]
         time.sleep(2.5)
         assert not any(wire.is_closed(within_s=0.01) for wire in wires)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_whom_an_address_belongs_to(one: str, other: str, same: bool) -> None:
+    arrivals = Arrivals(Http(unfinished_per_address=1), by_address=True, most=1000)
+    mine, theirs = (arrivals.enter(None, (address, 1)).groups for address in (one, other))
+    assert (mine == theirs) is same

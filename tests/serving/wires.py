@@ -53,6 +53,10 @@ class Wire:
             body += self._socket.recv(65536)
         return int(first.split()[1]), headers, body
 
+    def take(self) -> bytes:
+        """What has come; nothing when the server has closed the connection."""
+        return self._socket.recv(65536)
+
     def refusal(self) -> tuple[int, str]:
         """Status and `msg` of the next answer."""
         status, _, body = self.answer()

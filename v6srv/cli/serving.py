@@ -73,6 +73,8 @@ def _bind(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        patience_ms = int(settings.http.answer_timeout_s * 1000)  # connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
         listener.bind(address)
     except OSError as error:
         unknown = _ADVICE[errno.EADDRNOTAVAIL] if isinstance(error, socket.gaierror) else str(error)

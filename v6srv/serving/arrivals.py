@@ -21,7 +21,12 @@ from gevent.event import Event
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
-from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestTimeout
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 
 from v6srv.settings.schema import Http
 
@@ -167,6 +172,14 @@ class _Body(Body):  # type: ignore[misc]
         if self.is_complete:
             self._arrival.complete()
         return data
+
+    def take_in(self, most: int) -> None:
+        """Read all of it now, at most so many bytes; whoever reads it later does not wait."""
+        if (self.length or 0) > most:
+            self._request.force_close()
+            raise RequestEntityTooLarge("The message is too large")
+        data = self.read(most)
+        self.buf.write(data)
 
 
 class Arrivals:

@@ -18,7 +18,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import close
 from gunicorn.workers.ggevent import GeventWorker
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestTimeout
 
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State
 from v6srv.settings import Settings
@@ -120,16 +120,17 @@ class Worker(GeventWorker):  # type: ignore[misc]
             while True:
                 request = None
                 request = next(parser)
-                is_socket = request.path.startswith("/socket.io")
-                arrival.expect_body(request, State.SOCKET if is_socket else State.REQUEST)
+                self._look_at(request, arrival)
                 if not self._answer(listener, request, client, address, arrival):
                     break
                 arrival.expect_another(self.cfg.keepalive)
         except (StopIteration, NoMoreData):
             pass
+        except HTTPException as error:
+            _refuse(client, error)
         except TimeoutError:
             if arrival.received:
-                _refuse(client)
+                _refuse(client, RequestTimeout(TOO_SLOW))
         except OSError as error:
             log.debug("connection of %s: %s", address, error)
         except Exception as error:  # the outermost place of a request: gunicorn answers
@@ -137,6 +138,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
         finally:
             self._arrivals.leave(arrival)
             close(client)
+
+    def _look_at(self, request: Any, arrival: Arrival) -> None:
+        """Expect the body of a request whose head is there."""
+        is_socket = request.path.startswith("/socket.io")
+        arrival.expect_body(request, State.SOCKET if is_socket else State.REQUEST)
+        if is_socket:  # Engine.IO leaves a traceback or a stuck greenlet for what goes wrong here
+            from v6srv.realtime.server import LARGEST_MESSAGE
+
+            request.body.take_in(LARGEST_MESSAGE)
 
     def _answer(
         self, listener: Any, request: Any, client: Any, address: Any, arrival: Arrival
@@ -179,20 +189,19 @@ def _linger(client: Any) -> None:
             pass
 
 
-def _refuse(client: Any) -> None:
-    """Answer somebody whose request did not arrive."""
-    body = json.dumps(
-        {
-            "msg": TOO_SLOW,
-            "code": "request_timeout",
-            "status": 408,
-            "errors": {},
-            "message": TOO_SLOW,
-        }
-    )
+def _refuse(client: Any, error: HTTPException) -> None:
+    """Answer somebody whose request does not reach the application."""
+    told = {
+        "msg": error.description,
+        "code": error.name.lower().replace(" ", "_"),
+        "status": error.code,
+        "errors": {},
+        "message": error.description,
+    }
+    body = json.dumps(told)
     head = (
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {error.code} {error.name}\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with contextlib.suppress(OSError):
         client.settimeout(LINGER_S)

@@ -221,6 +221,9 @@ class Http(_Part):
     """For the body of a request, and longer as long as it arrives at `body_min_rate`."""
     body_min_rate: int = Field(2000, ge=1)
     """Bytes per second that a body must average once `body_timeout_s` is over."""
+    answer_timeout_s: float = Field(60, gt=0)
+    """For a client to take some of what is sent to it, on sockets as well. It may be slow, but not
+    stand still."""
     unfinished_per_address: int = Field(256, ge=1)
     """Requests of one address that may be on their way in at once; the oldest gives way to a new
     one. Behind proxies (`trusted_proxies`) the proxy has to see to that."""
