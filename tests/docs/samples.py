@@ -122,8 +122,10 @@ def _compose(block: Block, folder: Path) -> None:
     content = yaml.safe_load(block.text)
     assert {"services"} <= set(content) <= {"services", "volumes", "networks"}, content
     for service in content["services"].values():
-        for name, value in service.get("environment", {}).items():
-            assert isinstance(value, str), f"{name}: only text is passed on as it stands"
+        given = service.get("environment", {})
+        assert all(isinstance(value, str) for value in given.values()), given
+        if "build" in service:  # ours
+            load(environ={**given, "V6SRV_INSTANCE": str(folder)})
 
 
 def _alerts(block: Block, _folder: Path) -> None:
