@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from v6srv.db import session, utcnow, writing
-from v6srv.model import Organization, Outbox
+from v6srv.db import database_now, session, utcnow, writing
+from v6srv.model import Organization, Outbox, ServerProcess
 from v6srv.service import events
 from v6srv.service.events import Event
 
@@ -104,68 +104,99 @@ def test_an_undone_savepoint_takes_only_its_own_events_along(batches: Any):
     assert rows() == 2
 
 
-def test_what_a_dead_process_left_is_sent_oldest_first_and_deleted():
+def server_process(name: str) -> ServerProcess:
+    """The entry of a process that is there now."""
+    return ServerProcess(
+        process=name, key_digest="key", policy_digest="policy", seen_at=database_now()
+    )
+
+
+def owners() -> set[str]:
+    """The processes that rows belong to."""
+    try:
+        return set(session.scalars(select(Outbox.process)))
+    finally:
+        session.remove()
+
+
+def test_what_a_dead_process_left_is_taken_over_oldest_first():
     leave_behind("first", "second", "third")
-    sent: list[Event] = []
-    assert events.take_over(sent.append) == 3
-    assert [event.name for event in sent] == ["first", "second", "third"]
-    assert sent[0].payload == {"n": 1}
+    mine = events.take_over()
+    assert [event.name for event in mine] == ["first", "second", "third"]
+    assert mine[0].payload == {"n": 1}
+    assert owners() == {events.process_id()}
+    assert [event.name for event in events.unsent()] == ["first", "second", "third"]
+    assert events.take_over(in_hand={event.id for event in mine}) == []
+    events.delete_sent([event.id for event in mine])
     assert rows() == 0
+
+
+def test_what_a_process_wrote_is_its_own_while_it_is_seen():
+    leave_behind("old", process="another")
+    with writing():
+        session.add(server_process("another"))
+        session.commit()
+    assert events.take_over() == []
+    with writing():
+        late = database_now(ago_s=events.TAKE_OVER_AFTER_S + 1)
+        session.execute(update(ServerProcess).values(seen_at=late))
+        session.commit()
+    session.remove()
+    assert [event.name for event in events.take_over()] == ["old"]
 
 
 def test_young_rows_are_left_to_the_process_that_wrote_them():
     leave_behind("young", age_s=1)
-    sent: list[Event] = []
-    assert events.take_over(sent.append) == 0
-    assert sent == []
+    assert events.take_over() == []
     assert rows() == 1
 
 
 def test_this_process_takes_over_its_own_rows_only_if_they_are_not_in_hand():
     queued, lost = leave_behind("queued", "lost", process=events.process_id())
-    sent: list[Event] = []
-    events.take_over(sent.append, in_hand={queued})
-    assert [event.id for event in sent] == [lost]
-    assert rows() == 1
+    assert [event.id for event in events.take_over(in_hand={queued})] == [lost]
 
 
-def test_an_event_that_cannot_be_sent_stays_and_holds_up_no_other():
-    leave_behind("broken", "fine")
-    sent: list[str] = []
-
-    def send(event: Event) -> None:
-        if event.name == "broken":
-            raise ConnectionError
-        sent.append(event.name)
-
-    events.take_over(send)
-    assert sent == ["fine"]
-    assert rows() == 1
-
-
-def test_yesterdays_events_are_dropped():
+def test_old_events_are_dropped():
     """A kill of everything that a node runs must not hit what it runs now."""
-    leave_behind("kill_containers", age_s=events.DROP_AFTER_S + 1)
-    sent: list[Event] = []
-    events.take_over(sent.append)
-    assert sent == []
-    assert rows() == 0
+    leave_behind("kill_containers", age_s=events.DROP_KILLS_AFTER_S + 1)
+    leave_behind("new_task", age_s=events.DROP_KILLS_AFTER_S + 1)
+    leave_behind("kill_containers", age_s=events.DROP_KILLS_AFTER_S - 60)
+    leave_behind("status_update", age_s=events.DROP_AFTER_S + 1)
+    with writing():
+        kills = leave_behind("kill_containers", age_s=events.DROP_KILLS_AFTER_S + 1)
+        session.execute(
+            update(Outbox)
+            .where(Outbox.id.in_(kills))
+            .values(payload={"kill_list": [{"task_id": 1}]})
+        )
+        session.commit()
+    session.remove()
+    events.drop_old()
+    assert [event.name for event in events.take_over()] == [
+        "new_task",
+        "kill_containers",
+        "kill_containers",
+    ]
 
 
-def test_two_processes_that_take_over_at_once_send_everything_once():
+def test_processes_that_take_over_at_once_get_every_event_once(monkeypatch: pytest.MonkeyPatch):
     expected = [f"event {n}" for n in range(200)]
     leave_behind(*expected)
-    sent: list[str] = []
+    monkeypatch.setattr(events, "process_id", lambda: threading.current_thread().name)
+    taken: list[str] = []
     start = threading.Barrier(4)
 
     def process() -> None:
         start.wait()
-        events.take_over(lambda event: sent.append(event.name))
+        taken.extend(event.name for event in events.take_over())
 
     threads = [threading.Thread(target=process) for _ in range(4)]
+    with writing():
+        session.add_all(server_process(thread.name) for thread in threads)
+        session.commit()
+    session.remove()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(sent) == sorted(expected)
-    assert rows() == 0
+    assert sorted(taken) == sorted(expected)

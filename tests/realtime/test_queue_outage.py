@@ -4,32 +4,47 @@ import contextlib
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
+import requests
 from sqlalchemy import make_url
 
 from tests import world as small_world
 from tests.databases import Databases
-from tests.live import live_server
+from tests.live import LiveServer, live_server
+from tests.realtime.conftest import eventually, serving
 from tests.realtime.ears import Ear
 from tests.realtime.test_processes import SERVE, START, Pair, rabbitmq_server, redis_server
+from tests.support import Caller, open_app
 from v6srv.realtime.managers import GRACE_S, RETRY_S
 
+AWAY = "message queue: cannot be reached; other processes hear of events later"
 LONG_S = 10 * (RETRY_S + GRACE_S)
 """How long to wait for what was kept: it comes much sooner, on a quiet machine."""
 
 
 class Line:
-    """A connection to a broker that can be cut and mended."""
+    """A connection to a broker that can be cut and mended, or frozen and thawed."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._ends: list[socket.socket] = []
+        self._flows = threading.Event()
+        self._flows.set()
         self._accept()
+
+    def freeze(self) -> None:
+        """Connections stay, and new ones are accepted; nothing is carried."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """What was held back arrives."""
+        self._flows.set()
 
     def cut(self) -> None:
         """Nobody gets through, and nobody new."""
@@ -54,14 +69,17 @@ class Line:
                     there = socket.create_connection(self._target)
                     self._ends += [here, there]
                     for ends in ((here, there), (there, here)):
-                        threading.Thread(target=_carry, args=ends, daemon=True).start()
+                        threading.Thread(
+                            target=_carry, args=(*ends, self._flows), daemon=True
+                        ).start()
 
         threading.Thread(target=serve, args=(self._listening,), daemon=True).start()
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
+def _carry(source: socket.socket, target: socket.socket, flows: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            flows.wait()
             target.sendall(data)
     for end in (source, target):
         with contextlib.suppress(OSError):
@@ -110,13 +128,81 @@ def told_of(ear: Ear) -> list[int]:
     return list(dict.fromkeys(ear.named("new_task")))
 
 
-@pytest.mark.parametrize(
+def problems(server: LiveServer) -> list[str]:
+    """What `/health` says about the queue."""
+    found = requests.get(f"{server.api}/health", timeout=10).json().get("problems", [])
+    return [problem for problem in found if "queue" in problem]
+
+
+kinds = pytest.mark.parametrize(
     ("backend", "queue", "command"),
     [
         pytest.param("sqlite", redis_server, START, id="redis-threads"),
         pytest.param("postgresql", rabbitmq_server, SERVE, id="rabbitmq-gevent"),
     ],
 )
+
+
+@kinds
+def test_a_queue_that_hangs_makes_nobody_wait(
+    databases: Databases, backend: str, queue: Queue, command: tuple[str, ...]
+) -> None:
+    """Requests are answered and own sockets hear events while it hangs; the others do later."""
+    with running(databases, backend, queue, command) as (pair, line):
+        near = pair.listen(pair.first, "collab_admin")
+        far = pair.listen(pair.second, "north_registry")
+        tasks = [start_task(pair)]
+        for ear in (near, far):
+            ear.wait("new_task", tasks[0])
+        assert problems(pair.first) == problems(pair.second) == []
+        line.freeze()
+        while not (problems(pair.first) and problems(pair.second)) or len(tasks) < 10:
+            tasks.append(start_task(pair))
+            near.wait("new_task", tasks[-1])
+            assert len(tasks) < 1000, "nobody noticed"
+        assert told_of(far) == tasks[:1]
+        line.thaw()
+        far.wait("new_task", tasks[-1], patience_s=LONG_S)
+        tasks.append(start_task(pair))
+        for ear in (near, far):
+            ear.wait("new_task", tasks[-1], patience_s=LONG_S)
+        assert told_of(far) == told_of(near) == tasks
+        eventually(lambda: (problems(pair.first), problems(pair.second)), ([], []), LONG_S)
+        for server in (pair.first, pair.second):
+            log = server.log.read_text()
+            assert log.count("message queue: cannot be reached") <= 4, log  # began, over
+            assert "Traceback" not in log, log
+
+
+@pytest.mark.parametrize("queue", [redis_server, rabbitmq_server], ids=["redis", "rabbitmq"])
+def test_a_queue_that_is_away_at_start_is_in_the_log_and_in_health(
+    databases: Databases, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        url = make_url(stack.enter_context(queue()))
+        line = Line(url.host or "127.0.0.1", url.port or 0)
+        line.cut()
+        uri = url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+        opened = open_app(databases, "sqlite", True, rabbitmq_uri=uri)
+        app, _world = stack.enter_context(opened)
+        call = Caller(app)
+
+        def told() -> list[str]:
+            return call(None, "GET", "/health").json.get("problems", [])  # type: ignore[no-any-return]
+
+        stack.enter_context(serving(app))
+        eventually(told, [AWAY], LONG_S)
+        time.sleep(2 * RETRY_S)  # it is tried again meanwhile, and not told again
+        line.mend()
+        stack.callback(line.cut)
+        eventually(told, [], LONG_S)
+        begun = [one for one in caplog.records if one.getMessage().startswith(AWAY)]
+        over = [one for one in caplog.records if one.getMessage() == f"over: {AWAY}"]
+        assert [(one.levelname, one.exc_info) for one in begun] == [("ERROR", None)]
+        assert len(over) == 1
+
+
+@kinds
 def test_what_is_committed_while_the_queue_is_away_arrives_in_order(
     databases: Databases, backend: str, queue: Queue, command: tuple[str, ...]
 ) -> None:

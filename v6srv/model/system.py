@@ -43,7 +43,7 @@ class Outbox(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
     process: Mapped[str] = mapped_column(String(100), index=True)
-    """The server process that wrote it and sends it first."""
+    """The process that sends it: the one that wrote it, until another takes over."""
     event: Mapped[str] = mapped_column(String(100))
     payload: Mapped[Any] = mapped_column(JSON)
     rooms: Mapped[list[str]] = mapped_column(JSON)
@@ -121,7 +121,10 @@ class PolicyVersion(Base):
 
 
 class ServerProcess(Base):
-    """A process that serves this database now (`service.agreement`)."""
+    """A process that serves this database now (`service.agreement`).
+
+    When it is not there any more, others send what it left in the outbox.
+    """
 
     __tablename__ = "server_process"
 

@@ -1,12 +1,21 @@
-"""Sends committed events: at least once, and those of one process in the order of their ids."""
+"""Sends committed events: at least once, and those of one process in the order of their ids.
+
+The sockets of this process hear an event at once, from memory. Other processes hear it through
+the message queue; while that is away, or slow, the rows of the outbox are all that is kept, and
+they are read again, in their order, when it is back.
+"""
 
 import logging
+import threading
 from collections import deque
+from dataclasses import dataclass
+from typing import Any
 
 from flask_socketio import SocketIO
 
 from v6srv.realtime import broadcast
 from v6srv.realtime.background import Background
+from v6srv.realtime.managers import RETRY_S, Others
 from v6srv.service import events
 from v6srv.service.events import Event
 
@@ -14,66 +23,179 @@ log = logging.getLogger(__name__)
 
 CLEAN_EVERY_S = 0.25
 SWEEP_EVERY_S = 3.0
+DROP_EVERY_S = 60.0
 DELETE_AT_ONCE = 500
+PUBLISH_AT_ONCE = 100
+MOST_WAITING = 5000
+"""Messages for other processes that are kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """Something for other processes; `event_id` is None for what is not in the outbox."""
+
+    data: Any
+    event_id: int | None = None
 
 
 class Announcer:
-    """Sends what this process commits, and what others left behind.
-
-    Sending never waits for the database: rows are deleted by a second loop, in batches.
-    """
+    """Sends what this process commits, and what others left behind."""
 
     def __init__(self, socketio: SocketIO, background: Background) -> None:
         self._socketio = socketio
+        self._others: Others | None = socketio.server.manager.others
         self._background = background
-        self._queue: deque[Event] = deque()
         self._wake = background.event()
-        self._in_hand: set[int] = set()
-        """Queued, or sent and not yet deleted."""
+        self._wake_publisher = background.event()
+        self._committed: deque[Event] = deque()
+        """For the sockets of this process."""
+        self._waiting: deque[_Message] = deque()
+        """For other processes."""
         self._sent: deque[int] = deque()
+        self._in_hand: set[int] = set()
+        """Events that are in one of these."""
+        self._lock = threading.Lock()
+        """Held for changes of `_waiting` and the next two."""
+        self._behind = False
+        """What other processes must hear is in the outbox and not in `_waiting`."""
+        self._skipped = 0
+        """Events that were left to the outbox since the start."""
+        self._cleaning = threading.Lock()
 
     def start(self) -> None:
         """Start the loops."""
-        self._background.repeat(self._send_queued, every_s=1.0, wake=self._wake)
-        self._background.repeat(self._clean, every_s=CLEAN_EVERY_S)
-        self._background.repeat(self._sweep, every_s=SWEEP_EVERY_S)
+        repeat = self._background.repeat
+        if self._others is not None:
+            self._others.hand_over = self._hand_over
+            repeat(self._tell_others, every_s=RETRY_S, wake=self._wake_publisher)
+        repeat(self._tell_sockets, every_s=1.0, wake=self._wake)
+        repeat(self._clean, every_s=CLEAN_EVERY_S)
+        repeat(self._sweep, every_s=SWEEP_EVERY_S)
+        repeat(events.drop_old, every_s=DROP_EVERY_S)
 
     def committed(self, batch: list[Event]) -> None:
         """Queue a batch of committed events."""
         self._in_hand.update(event.id for event in batch)
-        self._queue.extend(batch)
+        self._committed.extend(batch)
         self._wake.set()
 
     def flush(self) -> None:
         """Send what is queued and delete its rows. For after the loops have ended."""
-        self._background.attempt(self._send_queued)
-        self._background.attempt(self._clean)
+        attempt = self._background.attempt
+        attempt(self._tell_sockets)
+        if self._others is not None:
+            if not self._others.away:
+                attempt(self._publish_waiting)
+            self._others.close()
+        attempt(self._clean)
 
-    def _send_queued(self) -> None:
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(len(self._queue))]
+    # --- the sockets of this process
+
+    def _tell_sockets(self) -> None:
+        while self._committed:
+            batch = [self._committed.popleft() for _ in range(len(self._committed))]
             for event in sorted(batch, key=lambda event: event.id):
                 try:
-                    self._send(event)
-                except Exception:  # the others must not wait; the sweep tries this one again
-                    log.exception("event %d (%s) was not sent", event.id, event.name)
+                    broadcast.send_here(self._socketio, event.name, event.payload, event.rooms)
+                except Exception as error:  # the others must not wait; the sweep finds it again
+                    log.error("event %d (%s) was not sent: %r", event.id, event.name, error)
                     self._in_hand.discard(event.id)
                 else:
-                    self._sent.append(event.id)
+                    self._told_here(event)
+            self._wake_publisher.set()
 
-    def _send(self, event: Event) -> None:
-        broadcast.send(self._socketio, event.name, event.payload, event.rooms)
+    def _told_here(self, event: Event) -> None:
+        if self._others is None:
+            self._sent.append(event.id)
+            return
+        data = self._others.message(event.name, event.payload, broadcast.NAMESPACE, event.rooms)
+        with self._lock:
+            if len(self._waiting) >= MOST_WAITING:
+                self._fall_behind()
+            if self._behind:
+                self._skipped += 1
+                self._in_hand.discard(event.id)
+            else:
+                self._waiting.append(_Message(data, event.id))
+
+    # --- other processes
+
+    def _hand_over(self, data: Any) -> None:
+        """Others must hear something that is not in the outbox: who comes and goes."""
+        with self._lock:
+            if len(self._waiting) >= MOST_WAITING:
+                self._fall_behind()
+            if len(self._waiting) >= MOST_WAITING:
+                self._waiting.popleft()  # old news
+            self._waiting.append(_Message(data))
+        self._wake_publisher.set()
+
+    def _fall_behind(self) -> None:
+        """Forget the events that wait: their rows are there. Needs the lock."""
+        if not self._behind:
+            log.warning("events for other processes wait in the database")
+        self._behind = True
+        self._in_hand.difference_update(one.event_id for one in self._waiting if one.event_id)
+        self._waiting = deque(one for one in self._waiting if one.event_id is None)
+
+    def _tell_others(self) -> None:
+        assert self._others is not None
+        while self._others.ready() and self._publish_waiting():
+            if not self._behind or not self._publish_rows():
+                break
+
+    def _publish_waiting(self) -> bool:
+        """False: the queue is away."""
+        assert self._others is not None
+        while True:
+            with self._lock:
+                count = min(len(self._waiting), PUBLISH_AT_ONCE)
+                batch = [self._waiting.popleft() for _ in range(count)]
+            if not batch:
+                return True
+            if not self._others.publish([one.data for one in batch]):
+                with self._lock:
+                    self._waiting.extendleft(reversed(batch))
+                    self._fall_behind()
+                return False
+            self._sent.extend(one.event_id for one in batch if one.event_id is not None)
+
+    def _publish_rows(self) -> bool:
+        """Publish the oldest events of the outbox. False: the queue is away, or nothing is left."""
+        assert self._others is not None
+        self._clean()  # what was published must not be read again
+        skipped = self._skipped
+        rows = events.unsent(PUBLISH_AT_ONCE)
+        if not rows:
+            with self._lock:
+                self._behind = self._skipped != skipped
+            return self._behind
+        if not self._others.publish(
+            [
+                self._others.message(one.name, one.payload, broadcast.NAMESPACE, one.rooms)
+                for one in rows
+            ]
+        ):
+            return False
+        self._sent.extend(one.id for one in rows)
+        return True
+
+    # --- the outbox
 
     def _clean(self) -> None:
-        """Delete what has been sent; not while other processes could not be told."""
-        while self._sent and not self._socketio.server.manager.behind:
-            ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]
-            events.delete_sent(ids)
-            for id in ids:
-                self._sent.popleft()
-                self._in_hand.discard(id)
+        """Delete what has been sent."""
+        with self._cleaning:
+            while self._sent:
+                ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]
+                events.delete_sent(ids)
+                for id in ids:
+                    self._sent.popleft()
+                    self._in_hand.discard(id)
 
     def _sweep(self) -> None:
-        gone = events.CLAIM_AT_MOST
-        while gone >= events.CLAIM_AT_MOST:
-            gone = events.take_over(self._send, self._in_hand)
+        """Take over what was left behind, as much as there is room for."""
+        while not self._behind and len(self._in_hand) < MOST_WAITING // 2:
+            left = events.take_over(self._in_hand)
+            self.committed(left)
+            if len(left) < events.CLAIM_AT_MOST:
+                break

@@ -20,6 +20,13 @@ def send(
         socketio.emit(event, payload, to=to, namespace=NAMESPACE, skip_sid=skip)
 
 
+def send_here(socketio: SocketIO, event: str, payload: Any, rooms: Iterable[str]) -> None:
+    """As `send`, to the sockets of this process only."""
+    to = list(rooms)
+    if to:
+        socketio.emit(event, payload, to=to, namespace=NAMESPACE, ignore_queue=True)
+
+
 def send_to(socketio: SocketIO, event: str, sid: str) -> None:
     """Send an event without data to one socket of this process."""
     socketio.emit(event, to=sid, namespace=NAMESPACE, ignore_queue=True)

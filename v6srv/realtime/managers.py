@@ -1,27 +1,61 @@
 """Who is connected, shared between processes through Redis or an AMQP broker when there is one.
 
-While the queue cannot be reached the sockets of this process are served, and what is meant for
-those of others is kept in its order. The outbox keeps it as well (`Manager.behind`), so it is not
-lost with the process.
+The library publishes in the thread of who emits. Here it only notes what others must hear
+(`others.hand_over`); one loop, the announcer's, publishes it. So a queue that is away or hangs
+makes nobody wait, and each process serves its own sockets meanwhile.
 """
 
 import hmac
 import logging
+import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from socketio import KombuManager, Manager, PubSubManager, RedisManager
+
+from v6srv import problems
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 """How often a lost queue is tried again, to publish and to listen."""
 GRACE_S = 3 * RETRY_S
-"""How long what was kept waits once the queue is back: until all others listen again."""
-MOST_KEPT = 100_000
+"""How long publishing waits once the queue is back: until all others listen again."""
+TIMEOUT_S = 3.0
+"""How long the queue may take to answer."""
+
+_PROBLEM = "queue"
+_AWAY = "message queue: cannot be reached; other processes hear of events later"
+
+
+class Others(Protocol):
+    """How other processes are told. All but `hand_over` is for the one loop that publishes."""
+
+    hand_over: Callable[[Any], None]
+    """Called, in any thread, with a message that others must hear; must not wait."""
+
+    @property
+    def away(self) -> bool:
+        """Whether the queue cannot be reached, to publish or to listen."""
+
+    def message(self, event: str, payload: Any, namespace: str, rooms: Sequence[str]) -> Any:
+        """What makes other processes send an event to their sockets in any of the rooms."""
+
+    def ready(self) -> bool:
+        """Whether to publish now: not while the queue is away, and until all others listen again
+        when it is back."""
+
+    def publish(self, messages: Sequence[Any]) -> bool:
+        """Publish in this order. False: the queue did not take them, or not all of them."""
+
+    def close(self) -> None:
+        """This process ends: say no more about the queue."""
 
 
 class _Locked(Manager):
@@ -30,8 +64,8 @@ class _Locked(Manager):
     With real threads a join could get lost between two of these steps.
     """
 
-    behind = False
-    """Whether something is still to be told to other processes."""
+    others: Others | None = None
+    """The other processes; None: there are none."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lock = threading.RLock()
@@ -65,119 +99,65 @@ class _Alone(_Locked):
 
 
 class _Patient(_Locked, PubSubManager):
-    """Keeps events that cannot be published, and publishes them in their order later."""
+    """Knows whether the queue answers, and says so; see `Others` for the public methods."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._kept: deque[Any] = deque(maxlen=MOST_KEPT)
-        self._publishing = threading.RLock()
+        self.hand_over: Callable[[Any], None] = lambda message: None  # nobody is connected yet
+        self.others = self
+        self._broken: set[str] = set()
+        self._closed = False
+        self._checked_at = self._back_at = float("-inf")
         super().__init__(*args, **kwargs)
 
     @property
-    def behind(self) -> bool:  # type: ignore[override]
-        """Whether something is still to be told to other processes."""
-        return bool(self._kept)
+    def away(self) -> bool:
+        return bool(self._broken)
+
+    def message(self, event: str, payload: Any, namespace: str, rooms: Sequence[str]) -> Any:
+        return {  # as the library's `emit` says it
+            "method": "emit",
+            "event": event,
+            "data": [payload],
+            "binary": False,
+            "namespace": namespace,
+            "room": list(rooms),
+            "skip_sid": None,
+            "callback": None,
+            "host_id": self.host_id,
+        }
+
+    def publish(self, messages: Sequence[Any]) -> bool:
+        try:
+            self._send([self.json.dumps(message) for message in messages])
+        except Exception as error:  # whatever a broker's library raises
+            self._lost("publish", error)
+            self._checked_at = self._back_at = time.monotonic()
+            return False
+        self._found("publish")
+        return True
+
+    def close(self) -> None:
+        self._closed = True
+        problems.end(_PROBLEM)
 
     def _publish(self, data: Any) -> None:
-        with self._publishing:
-            if data.get("method") != "emit":
-                self._try_publish(data)  # about single sockets: of no use later
-                return
-            if not self._kept and self._try_publish(data):
-                return
-            self._kept.append(data)
-            if len(self._kept) == 1:
-                log.error("the message queue cannot be reached: events for others are kept")
-                self.server.start_background_task(self._catch_up)
+        self.hand_over(data)
 
-    def _catch_up(self) -> None:
-        while True:
-            self.server.sleep(RETRY_S)
-            if not self._is_reachable():
-                continue
-            self.server.sleep(GRACE_S)
-            with self._publishing:
-                count = len(self._kept)
-                while self._kept and self._try_publish(self._kept[0]):
-                    self._kept.popleft()
-                if not self._kept:
-                    log.warning("the message queue is back: %d events were published", count)
-                    return
+    def ready(self) -> bool:
+        if "publish" not in self._broken:
+            return True
+        now = time.monotonic()
+        if now - self._checked_at >= RETRY_S:
+            if not self._answers():
+                self._back_at = now = time.monotonic()
+            self._checked_at = now
+        return now - self._back_at >= GRACE_S
 
-    def _try_publish(self, data: Any) -> bool:
-        raise NotImplementedError
-
-    def _is_reachable(self) -> bool:
-        raise NotImplementedError
-
-
-class _Redis(_Patient, RedisManager):
-    """Several processes over Redis."""
-
-    def __init__(self, url: str, channel: str) -> None:
-        options = {"socket_connect_timeout": 3}
-        super().__init__(url, channel=channel, redis_options=options)
-
-    def _try_publish(self, data: Any) -> bool:
-        for _ in range(2):  # a connection that was idle may have been closed meanwhile
-            try:
-                if not self.connected:
-                    self._redis_connect()
-                self.redis.publish(self.channel, self.json.dumps(data))
-            except Exception as error:
-                log.info("cannot publish to Redis: %s", error)
-                self.connected = False
-            else:
-                return True
-        return False
-
-    def _is_reachable(self) -> bool:
+    def _answers(self) -> bool:
         try:
-            self._redis_connect()
-            return bool(self.redis.ping())
-        except Exception as error:
-            log.debug("Redis cannot be reached: %s", error)
-            self.connected = False
-            return False
-
-    def _redis_listen_with_retries(self) -> Iterator[Any]:
-        """As the library's, but never waiting longer than others expect (`GRACE_S`)."""
-        while True:
-            try:
-                self._redis_connect()
-                listening = self.pubsub
-                listening.subscribe(self.channel)
-                yield from listening.listen()
-            except Exception as error:
-                log.error("cannot listen to Redis: %s", error)
-                time.sleep(RETRY_S)
-
-
-class _Kombu(_Patient, KombuManager):
-    """Several processes over RabbitMQ or another broker that kombu speaks to."""
-
-    def __init__(self, url: str, channel: str) -> None:
-        super().__init__(url, channel=channel, connection_options=_IMPATIENT)
-
-    def _try_publish(self, data: Any) -> bool:
-        for _ in range(2):
-            try:
-                connection = self.publisher_connection
-                producer = connection.Producer(exchange=self._exchange())
-                publish = connection.ensure(producer, producer.publish, **_RETRY)
-                publish(self.json.dumps(data))
-            except Exception as error:
-                log.info("cannot publish to the broker: %s", error)
-                self.publisher_connection = self._connection()
-            else:
-                return True
-        return False
-
-    def _is_reachable(self) -> bool:
-        try:
-            with self._connection() as connection:
-                connection.ensure_connection(max_retries=1)
-        except Exception as error:
-            log.debug("the broker cannot be reached: %s", error)
+            self._ask()
+        except Exception as error:  # as above
+            log.debug("the message queue: %s", error)
             return False
         return True
 
@@ -185,22 +165,143 @@ class _Kombu(_Patient, KombuManager):
         """As the library's, but never waiting longer than others expect (`GRACE_S`)."""
         while True:
             try:
-                with (
-                    self._connection() as connection,
-                    connection.SimpleQueue(self._queue()) as queue,
-                ):
-                    while True:
-                        message = queue.get(block=True)
-                        message.ack()
-                        yield message.payload
-            except Exception as error:
-                log.error("cannot listen to the broker: %s", error)
+                yield from self._hear()
+            except Exception as error:  # as above
+                self._lost("listen", error)
                 time.sleep(RETRY_S)
 
+    def _lost(self, side: str, error: Exception) -> None:
+        if not self._closed:
+            self._broken.add(side)
+            problems.begin(_PROBLEM, _AWAY, f"{side}: {error or type(error).__name__}")
 
-_RETRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
-_IMPATIENT = {"connect_timeout": 3, "transport_options": _RETRY}
-"""Without the broker the sockets of this process are still served; kombu would wait for ever."""
+    def _found(self, side: str) -> None:
+        if side in self._broken:
+            self._broken.discard(side)
+            if not self._broken:
+                problems.end(_PROBLEM)
+
+    def _send(self, messages: list[str]) -> None:
+        """Publish; raises when that failed, or nothing answered in time."""
+        raise NotImplementedError
+
+    def _ask(self) -> None:
+        """Raises unless the queue answers."""
+        raise NotImplementedError
+
+    def _hear(self) -> Iterator[Any]:
+        """What others publish, as long as there is a sign of life at all (`_found`)."""
+        raise NotImplementedError
+
+
+class _Redis(_Patient, RedisManager):
+    """Several processes over Redis."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        options = {
+            "socket_connect_timeout": TIMEOUT_S,
+            "socket_timeout": TIMEOUT_S,
+            # A connection that was idle may have been closed meanwhile.
+            "retry": Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
+        }
+        super().__init__(url, channel=channel, redis_options=options)
+
+    def _client(self) -> Any:
+        if not self.connected:
+            self._redis_connect()
+        return self.redis
+
+    def _send(self, messages: list[str]) -> None:
+        pipeline = self._client().pipeline(transaction=False)
+        for message in messages:
+            pipeline.publish(self.channel, message)
+        pipeline.execute()
+
+    def _ask(self) -> None:
+        self._client().ping()
+
+    def _hear(self) -> Iterator[Any]:
+        with self._client().pubsub() as ear:
+            ear.subscribe(self.channel)
+            asked = True
+            while True:
+                heard = ear.get_message(timeout=TIMEOUT_S)
+                if heard is None and asked:
+                    raise TimeoutError("no answer")
+                asked = heard is None
+                if asked:
+                    ear.ping()
+                    continue
+                self._found("listen")
+                if heard["type"] == "message":
+                    yield heard["data"]
+
+
+class _Kombu(_Patient, KombuManager):
+    """Several processes over RabbitMQ."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        super().__init__(
+            url, channel=channel, connection_options=_IMPATIENT, queue_options=_IN_ORDER
+        )
+        self._inbox = self._queue()  # one for all connections: it keeps what comes in between
+
+    def _send(self, messages: list[str]) -> None:
+        for last in (False, True):  # a connection that was idle may have been closed meanwhile
+            try:
+                producer = self.publisher_connection.Producer(exchange=self._exchange())
+                for message in messages:
+                    producer.publish(message, timeout=TIMEOUT_S, confirm_timeout=TIMEOUT_S)
+            except Exception as error:
+                _hang_up(self.publisher_connection)
+                self.publisher_connection = self._connection()
+                if last or isinstance(error, TimeoutError):
+                    raise
+            else:
+                return
+
+    def _ask(self) -> None:
+        with self._connection() as connection:
+            connection.ensure_connection(max_retries=1)
+
+    def _hear(self) -> Iterator[Any]:
+        connection = self._connection().clone(heartbeat=HEARTBEAT_S)
+        try:
+            inbox = connection.SimpleQueue(self._inbox)
+            self._found("listen")
+            while True:
+                with suppress(queue.Empty):
+                    message = inbox.get(timeout=RETRY_S)
+                    message.ack()
+                    yield message.payload
+                connection.heartbeat_check()  # raises after two without an answer
+        finally:
+            _hang_up(connection)
+
+
+def _hang_up(connection: Any) -> None:
+    """Without a word: the other end may not answer."""
+    with suppress(Exception):
+        connection.collect(socket_timeout=0.1)
+
+
+HEARTBEAT_S = 5
+"""Between signs of life on a connection to RabbitMQ that listens."""
+
+_IN_ORDER = {"queue_arguments": {"x-expires": 300_000, "x-single-active-consumer": True}}
+"""A connection that is dead, which the broker does not know yet, gets all it was sent first."""
+
+_IMPATIENT = {
+    "connect_timeout": TIMEOUT_S,
+    "transport_options": {
+        "max_retries": 1,
+        "interval_start": 0.1,
+        "interval_step": 0.1,
+        "interval_max": 0.2,
+        "confirm_publish": True,
+    },
+}
+"""kombu would wait for ever for a broker that is away."""
 
 
 def make(message_queue: str | None, secret: str) -> Manager:

@@ -37,6 +37,7 @@ class Realtime:
         authz: Authorizer = app.extensions["authz"]
         self._policies = authz.store
         self._seen: seen.Seen = app.extensions["seen"]
+        self._socketio = socketio
         self._background = Background(app, socketio)
         self._started = False
         self.seats = Seats(socketio)
@@ -57,6 +58,7 @@ class Realtime:
         self._started = True
         events.subscribe(self.announcer.committed, self.revocation.changed)
         self.announcer.start()
+        self._listen_at_once()
         self.departures.start(self._background)
         self.revocation.start(self._background)
         self.watchdog.start(self._background)
@@ -64,6 +66,13 @@ class Realtime:
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
+
+    def _listen_at_once(self) -> None:
+        """The library would wait for the first client; a queue that is away would go unnoticed."""
+        io = self._socketio.server
+        if not io.manager_initialized:
+            io.manager_initialized = True
+            io.manager.initialize()
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""

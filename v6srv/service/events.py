@@ -1,7 +1,10 @@
 """Events for sockets: written in the transaction that causes them, sent once it is committed.
 
-A row of the outbox is the promise that an event goes out. The process that wrote it sends it from
-memory, right after the commit, and deletes the row; if it dies first, another one finds the row.
+A row of the outbox is the promise that an event goes out. It belongs to a process: the one that
+wrote it sends it from memory, right after the commit, and deletes the row. While the message queue
+is away the row is all there is. If the process dies, another makes the row its own.
+
+Each step is a short transaction; nothing is sent inside of one.
 """
 
 import logging
@@ -12,18 +15,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import delete, event, inspect, select
+from sqlalchemy import CursorResult, Select, delete, event, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
 from v6srv.db import database_now, session, writing
-from v6srv.model import Outbox
+from v6srv.model import Outbox, ServerProcess
 
 log = logging.getLogger(__name__)
 
-TAKE_OVER_AFTER_S = 10.0
-"""Age at which a row counts as left behind."""
-DROP_AFTER_S = 3600.0
-"""Age at which an event does harm rather than good: a late "kill all" would hit new tasks."""
+TAKE_OVER_AFTER_S = 15.0
+"""Time without a sign of a process (`service.agreement`) after which others send its events."""
+DROP_AFTER_S = 24 * 3600.0
+"""Age at which nobody waits for an event any more."""
+DROP_KILLS_AFTER_S = 3600.0
+"""Age at which "kill all that runs on this node" would hit new tasks."""
 CLAIM_AT_MOST = 500
 
 _PENDING = "v6srv_events"
@@ -134,6 +139,9 @@ def _forget(sess: Session) -> None:
         sess.info.pop(_POLICY_CHANGED, None)
 
 
+# --- what is still to be sent
+
+
 def delete_sent(ids: Collection[int]) -> None:
     """Delete what has been sent. Its own transaction: it belongs to no request."""
     with _own_session() as own:
@@ -141,48 +149,61 @@ def delete_sent(ids: Collection[int]) -> None:
         own.commit()
 
 
-def take_over(
-    send: Callable[[Event], None],
-    in_hand: Container[int] = (),
-) -> int:
-    """Send what nobody sent, oldest first, and delete it; returns how many rows are gone.
-
-    At most `CLAIM_AT_MOST` at a time. Other processes that look meanwhile do not see them. Rows of
-    this process are left out while their id is `in_hand`. An event for which `send` raises stays;
-    one older than `DROP_AFTER_S` is deleted unsent.
-    """
-    too_old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
-    query = (
-        select(Outbox, too_old)
-        .where(Outbox.created_at < database_now(ago_s=TAKE_OVER_AFTER_S))
-        .order_by(Outbox.id)
-        .limit(CLAIM_AT_MOST)
-        .with_for_update(skip_locked=True)
-    )
-    sent, dropped = [], []
+def unsent(at_most: int = CLAIM_AT_MOST) -> list[Event]:
+    """The oldest events that this process has to send and that are still in the database."""
     with _own_session() as own:
-        for row, is_too_old in own.execute(query).all():
-            if row.process == process_id() and row.id in in_hand:
-                continue
-            if is_too_old:
-                dropped.append(row.id)
-            elif _try(send, Event(row.id, row.event, row.payload, tuple(row.rooms))):
-                sent.append(row.id)
-        if sent or dropped:
-            own.execute(delete(Outbox).where(Outbox.id.in_([*sent, *dropped])))
+        return _read(own, select(Outbox).where(Outbox.process == process_id()), at_most)
+
+
+def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> list[Event]:
+    """Make events of processes that are gone those of this one, and return them, oldest first.
+
+    Of several processes that do this at once only one gets each event. Events of this process are
+    among them unless their id is `in_hand`: they are still to be sent, and nobody remembers them.
+    """
+    here = select(ServerProcess.process).where(
+        ServerProcess.seen_at >= database_now(ago_s=TAKE_OVER_AFTER_S)
+    )
+    left = select(Outbox).where(
+        Outbox.created_at < database_now(ago_s=TAKE_OVER_AFTER_S),
+        or_(Outbox.process == process_id(), Outbox.process.not_in(here)),
+    )
+    with _own_session() as own:
+        found = _read(own, left.with_for_update(skip_locked=True), at_most)
+        mine = [event for event in found if event.id not in in_hand]
+        if mine:
+            ids = [event.id for event in mine]
+            _rows(own, update(Outbox).where(Outbox.id.in_(ids)).values(process=process_id()))
+            log.warning("%d events were left behind: this process sends them", len(mine))
         own.commit()
-    if sent or dropped:
-        log.warning("left behind: %d events sent, %d too old", len(sent), len(dropped))
-    return len(sent) + len(dropped)
+    return mine
 
 
-def _try(send: Callable[[Event], None], event: Event) -> bool:
-    try:
-        send(event)
-    except Exception:  # the others must not wait for this one
-        log.exception("event %d (%s) was not sent", event.id, event.name)
-        return False
-    return True
+def drop_old() -> None:
+    """Delete what does harm rather than good by now."""
+    with _own_session() as own:
+        old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
+        dropped = _rows(own, delete(Outbox).where(old))
+        late = Outbox.created_at < database_now(ago_s=DROP_KILLS_AFTER_S)
+        kills = select(Outbox).where(late, Outbox.event == "kill_containers")
+        for row in own.scalars(kills).all():
+            if not (isinstance(row.payload, dict) and row.payload.get("kill_list")):
+                own.delete(row)
+                dropped += 1
+        own.commit()
+    if dropped:
+        log.error("%d events could not be sent in time and were dropped", dropped)
+
+
+def _read(own: Session, query: Select[Outbox], at_most: int) -> list[Event]:
+    rows = own.scalars(query.order_by(Outbox.id).limit(at_most)).all()
+    return [Event(row.id, row.event, row.payload, tuple(row.rooms)) for row in rows]
+
+
+def _rows(own: Session, statement: Any) -> int:
+    result = own.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 @contextmanager
