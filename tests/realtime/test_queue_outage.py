@@ -17,7 +17,7 @@ from tests.databases import Databases
 from tests.live import LiveServer, live_server
 from tests.realtime.conftest import eventually, serving
 from tests.realtime.ears import Ear
-from tests.realtime.test_processes import SERVE, START, Pair, rabbitmq_server, redis_server
+from tests.realtime.test_processes import GEVENT, THREADS, Pair, rabbitmq_server, redis_server
 from tests.support import Caller, open_app
 from v6srv.realtime.managers import GRACE_S, RETRY_S
 
@@ -137,8 +137,8 @@ def problems(server: LiveServer) -> list[str]:
 kinds = pytest.mark.parametrize(
     ("backend", "queue", "command"),
     [
-        pytest.param("sqlite", redis_server, START, id="redis-threads"),
-        pytest.param("postgresql", rabbitmq_server, SERVE, id="rabbitmq-gevent"),
+        pytest.param("sqlite", redis_server, THREADS, id="redis-threads"),
+        pytest.param("postgresql", rabbitmq_server, GEVENT, id="rabbitmq-gevent"),
     ],
 )
 
