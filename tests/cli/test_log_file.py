@@ -5,10 +5,12 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,6 +200,22 @@ def test_what_gunicorn_says_is_a_line_like_all_others(tmp_path: Path) -> None:
     [mine] = [line for line in lines if line["logger"] == "gunicorn.error"]
     assert mine["level"] == "WARNING"
     assert mine["message"].startswith("Invalid request from ip=127.0.0.1")
+
+
+def test_so_is_what_the_process_says_that_keeps_the_one_that_serves(tmp_path: Path) -> None:
+    logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
+    with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
+        keeper = server.process.pid
+        [worker] = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        [path] = tmp_path.rglob("*.log")
+        until = time.monotonic() + 20
+        while f"pid:{worker}" not in path.read_text():
+            assert time.monotonic() < until, server.tail()
+            time.sleep(0.05)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    [mine] = [line for line in lines if f"pid:{worker}" in line["message"]]
+    assert (mine["logger"], mine["level"]) == ("gunicorn.error", "ERROR")
 
 
 @pytest.mark.parametrize("form", ["start", "serve"])

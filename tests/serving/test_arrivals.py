@@ -64,7 +64,10 @@ def test_a_head_that_does_not_come_is_told_so(
     impatient: LiveServer, connect: Connect, sent: bytes
 ) -> None:
     wire = connect(impatient).send(sent)
-    assert wire.refusal() == (408, TOO_SLOW)
+    status, headers, body = wire.answer()
+    told = json.loads(body)
+    assert (status, told["msg"]) == (408, TOO_SLOW)
+    assert told["request_id"] == headers["x-request-id"] != ""
     assert wire.is_closed()
 
 

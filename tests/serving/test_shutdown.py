@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C: sockets go first and come back by themselves, requests end, all is kept."""
 
+import json
 import signal
 import sqlite3
 from functools import partial
@@ -88,6 +89,18 @@ def _is_refused(server: LiveServer) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_a_server_that_stops_is_not_ready() -> None:
+    with live_server(**LONG) as server:
+        asked = Wire(server.port).send(b"GET /api/health/ready HTTP/1.1\r\nHost: x\r\n")
+        requests.get(f"{server.api}/version", timeout=5)  # by now the head has begun to come
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: _is_refused(server))
+        status, _, body = asked.send(b"\r\n").answer()
+        assert status == 503
+        assert json.loads(body) == {"ready": False, "reasons": ["the server is stopping"]}
+        assert server.process.wait(timeout=20) == 0, server.tail()
 
 
 def test_a_request_that_does_not_end_is_given_up() -> None:

@@ -41,8 +41,6 @@ def configure(settings: Settings) -> None:
             "backup_count": wanted.backup_count,
         }
     loggers: dict[str, dict[str, object]] = {name: {"level": "WARNING"} for name in _QUIET}
-    # gunicorn logs to handlers of its own, in a format of its own, unless it is told otherwise.
-    loggers["gunicorn.error"] = {"handlers": [], "propagate": True}
     for entry in wanted.loggers:
         loggers.setdefault(entry.name, {})["level"] = entry.level
     configuration = {

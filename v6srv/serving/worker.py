@@ -20,6 +20,7 @@ from gunicorn.util import close
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.exceptions import HTTPException, RequestTimeout
 
+from v6srv import request_id
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State
 from v6srv.settings import Settings
 
@@ -85,13 +86,18 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Accept connections until told to stop."""
-        servers = [StreamServer(each, partial(self.handle, each)) for each in self.sockets]
+        from v6srv.service import health
+
+        servers = [
+            StreamServer(each, partial(self.handle, each.getsockname())) for each in self.sockets
+        ]
         for server in servers:
             server.start()
         while self.alive:
             self.notify()
             self._arrivals.make_room()
             self._told_to_stop.wait(LOOK_EVERY_S)
+        health.stopping()
         for server in servers:
             server.close()
         self._end()
@@ -110,7 +116,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
         stop_background(self.wsgi)
 
     def handle(self, listener: Any, client: Any, address: Any) -> None:
-        """Serve the requests of one connection, one after the other."""
+        """Serve the requests of one connection, one after the other.
+
+        `listener` is the address it came to: the socket itself may be closed before it ends.
+        """
         client.setblocking(True)
         arrival = self._arrivals.enter(client, address)
         parser = RequestParser(self.cfg, client, address)
@@ -153,7 +162,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     ) -> bool:
         """Serve a request; whether another one may follow it on this connection."""
         try:
-            self.handle_request(listener.getsockname(), request, client, address)
+            self.handle_request(listener, request, client, address)
             is_last = False
         except StopIteration:
             is_last = True
@@ -191,17 +200,19 @@ def _linger(client: Any) -> None:
 
 def _refuse(client: Any, error: HTTPException) -> None:
     """Answer somebody whose request does not reach the application."""
+    id = request_id.accepted(None)
     told = {
         "msg": error.description,
         "code": error.name.lower().replace(" ", "_"),
         "status": error.code,
         "errors": {},
         "message": error.description,
+        "request_id": id,
     }
     body = json.dumps(told)
     head = (
         f"HTTP/1.1 {error.code} {error.name}\r\nContent-Type: application/json\r\n"
-        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{request_id.HEADER}: {id}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with contextlib.suppress(OSError):
         client.settimeout(LINGER_S)
