@@ -1,6 +1,7 @@
 """Processes of one database that differ in what they must share are noticed."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -10,10 +11,12 @@ from sqlalchemy import select, update
 from tests.databases import Databases
 from tests.live import live_server
 from v6srv import db, problems
+from v6srv.authz.store import PolicyStore
 from v6srv.db import database_now
 from v6srv.model import ServerProcess
 from v6srv.service import agreement
 from v6srv.service.agreement import Agreement, require_known_keys
+from v6srv.service.setup import install_policies
 from v6srv.settings import Settings, SettingsError
 
 KEY, OTHER = "the key of this test and long enough", "another key of this test and long enough"
@@ -103,6 +106,26 @@ def test_a_key_is_changed_by_announcing_the_old_one(
         require_known_keys(engine, settings(KEY))
     old.leave()
     require_known_keys(engine, settings(OTHER))
+
+
+def test_the_policy_files_of_a_process_are_those_it_decides_by(
+    app: Flask, databases: Databases, tmp_path: Path
+) -> None:
+    folder = tmp_path / "policies"
+    install_policies(folder)
+    store, other = PolicyStore(folder), app.extensions["authz"].store
+    assert store.files_digest == other.files_digest
+    before = store.files_digest
+    for line in ("p, role:viewer, node, global, view, True, deny", "p, role:viewer, tsak, own"):
+        (folder / "local.csv").write_text(f"{line}\n")  # the second one cannot go live
+        store.poll_files()
+        assert store.files_digest != before
+    changed = store.files_digest
+    (folder / "local.csv").write_text(
+        "p, role:viewer, node, global, view, True, deny, valid_until=2099-01-01\n"
+    )
+    store.poll_files()
+    assert store.files_digest not in (before, changed)
 
 
 def test_nothing_in_the_database_is_a_key(

@@ -225,6 +225,81 @@ def test_a_number_in_the_variable_sets_the_port() -> None:
     assert load(environ={"V6SRV_PORT": "7000"}).port == 7000
 
 
+# Every key of a server of 3.11.1, with the kinds of values that its wizard and its manual write.
+OF_3X = """
+application: {}
+environments:
+  prod:
+    description: A study
+    type: prod
+    ip: 0.0.0.0
+    port: '5000'
+    api_path: /api
+    uri: sqlite:///default.sqlite
+    allow_drop_all: 'False'
+    jwt_secret_key: 3b0a6c5e-0000-4000-8000-3b0a6c5e0000
+    token_expires_hours: '6'
+    refresh_token_expires_hours: 48
+    two_factor_auth: yes
+    password_policy: {max_failed_attempts: 5, inactivation_minutes: 15}
+    logging:
+      level: debug
+      file: study.log
+      use_console: 'True'
+      backup_count: 5
+      max_size: 1024
+      format: "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
+      datefmt: "%Y-%m-%d %H:%M:%S"
+      loggers: [{level: warning, name: urllib3}, {level: warning, name: socketIO-client}]
+    debug: {socketio: false, flask: false}
+    smtp: {port: 587, server: mx, username: v6, password: 007, MAIL_USE_TLS: 'False', MAIL_USE_SSL: no}
+    support_email: help@study.example
+    email_token_validity_minutes: 60
+    rabbitmq_uri: amqp://v6:hush@mq:5672/v6
+    vpn_server: {url: u, redirect_url: r, client_id: c, client_secret: s, portal_username: p, portal_userpass: 1}
+    images: {server: registry.example/server:1, ui: registry.example/ui:1}
+    image: registry.example/server:1
+    ui: {enabled: true, port: 3456}
+    directories: {log: /var/log/study, data: /srv/study}
+  acc: {}
+  test:
+  dev: {}
+"""
+
+
+def test_a_configuration_of_3x_is_taken_whole(tmp_path: Path) -> None:
+    settings = load(_file(tmp_path, OF_3X), None, {})
+    assert list(settings.remarks) == []
+    assert (settings.port, settings.two_factor_auth, settings.allow_drop_all) == (5000, True, False)
+    assert (settings.smtp.MAIL_USE_TLS, settings.smtp.MAIL_USE_SSL) == (False, False)
+    assert settings.smtp.password.get_secret_value() == "007"
+    assert settings.logging.level == "DEBUG"
+    assert settings.uri == "sqlite:////srv/study/default.sqlite"
+
+
+OF_4X = """
+server_name: demo
+server_url: https://study.example
+smtp: {email_from: v6@study.example}
+runs_data_cleanup_days: 30
+runs_data_cleanup_include_input: false
+rabbitmq: {uri: amqp://mq, start_with_server: false}
+password_policy: {between_user_emails_minutes: 60}
+cors_allowed_origins: [https://ui.study.example]
+algorithm_stores: [{name: a, url: https://store.example}]
+dev: {host_uri: http://host}
+prometheus: {start_with_server: false, exporter_port: 7603}
+large_result_store: {type: azure}
+"""
+
+
+def test_a_configuration_of_4x_is_called_that_key_by_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(_file(tmp_path, OF_4X), None, {})
+    assert len(refused.value.problems) == 12
+    assert all("a setting of the 4.x server" in line for line in refused.value.problems)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
