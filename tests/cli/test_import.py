@@ -101,7 +101,7 @@ def test_a_file_of_3x_is_taken_and_what_it_does_not_mean_is_said(
     assert result.exit_code == 0, result.output
     for said in (
         "in-use.yaml: nodes has no meaning here",
-        "organizations[0]: id has no meaning here",
+        "organizations[0]: id has no meaning here (2 times)",
         "organizations[1].users[0]: id has no meaning here",
         "collaborations[0]: domain has no meaning here",
         "collaborations[0].participants[1]: id has no meaning here",

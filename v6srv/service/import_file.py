@@ -74,7 +74,8 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self.meaningless: dict[tuple[str, str], list[str]] = {}
+        """Where keys stand that are read past, by the kind of what has them and their names."""
 
     def document(self, content: Any) -> Document:
         root = self.mapping(content, self.name, "file")
@@ -87,8 +88,11 @@ class _Reader:
                 self.collaboration(one, f"collaborations[{index}]")
                 for index, one in enumerate(self.list_(root, "collaborations", self.name))
             ],
-            self.warnings,
+            [],
         )
+        for (_, key), places in self.meaningless.items():
+            times = f" ({len(places)} times)" if len(places) > 1 else ""
+            document.warnings.append(f"{places[0]}: {key} has no meaning here{times}")
         users = [user for one in document.organizations for user in one["users"]]
         self.once("organization", (one["name"] for one in document.organizations))
         self.once("user", (user["username"] for user in users))
@@ -180,11 +184,9 @@ class _Reader:
             self.problems.append(f"{where}: a mapping of keys is expected")
             return {}
         unknown = sorted(value.keys() - _KNOWN[kind])
-        self.warnings += [
-            f"{where}: {key} has no meaning here"
-            for key in unknown
-            if key in _WITHOUT_MEANING[kind]
-        ]
+        for key in unknown:
+            if key in _WITHOUT_MEANING[kind]:
+                self.meaningless.setdefault((kind, key), []).append(where)
         self.problems += [
             f"{where}: unknown key {key}{suggestion(key, sorted(_KNOWN[kind]))}"
             for key in unknown

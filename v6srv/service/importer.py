@@ -173,7 +173,7 @@ class _Run:
         if self._with_all_rules:
             self._warn(
                 f"users whose roles the file does not name: {self._with_all_rules}. Each has the"
-                f" role {SUPER}, which holds every rule there is; write roles: [Researcher] to"
+                f" role {SUPER}, which holds every rule of 3.x; write roles: [Researcher] to"
                 " give less"
             )
         return self.summary
