@@ -76,11 +76,20 @@ def _copy(source: Path, fresh: Path) -> None:
     ):
         here.backup(there)
         there.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal beside it
+        _forget_processes(there)
         [[found]] = there.execute("PRAGMA integrity_check(1)").fetchall()
         if found != "ok":
             raise sqlite3.DatabaseError(f"the copy is not whole: {found}")
     with fresh.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _forget_processes(copied: sqlite3.Connection) -> None:
+    """Who serves the original does not serve the copy, and must not hinder who does."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'server_process'"
+    if copied.execute(query).fetchone():  # a database may be older than the program
+        with copied:
+            copied.execute("DELETE FROM server_process")
 
 
 def _flush(folder: Path) -> None:
