@@ -40,6 +40,8 @@ class Realtime:
         self._socketio = socketio
         self._background = Background(app, socketio)
         self._started = False
+        self._roles_follow = True
+        """Whether the default roles say what the live policy files say."""
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
         self.revocation = Revocation(socketio, self.seats, authz)
@@ -77,7 +79,10 @@ class Realtime:
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the default roles in the database say what it says."""
         if self._policies.watch_files():
+            self._roles_follow = False
+        if not self._roles_follow:
             setup.follow_policy_files(self._policies.folder)
+            self._roles_follow = True
 
     def _send_mails(self) -> None:
         """Mails that were committed, by this process or by one that is gone."""

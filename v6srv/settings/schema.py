@@ -199,15 +199,17 @@ class DatabaseLimits(_Part):
     pool_size: int = Field(20, ge=1)
     """Connections that stay open."""
     max_overflow: int = Field(30, ge=0)
-    """Further connections while they are needed."""
+    """Further connections while they are needed. Requests for one resource hold a third of all at
+    most; the others wait for their turn."""
     pool_timeout_s: float = Field(5, gt=0)
     """For a free connection."""
     connect_timeout_s: int = Field(3, ge=2)
     """For PostgreSQL to accept a new connection."""
     lock_timeout_s: float = Field(10, gt=0)
-    """For a lock that somebody else holds; on SQLite for the one write lock of the file."""
+    """For a lock that somebody else holds; on SQLite for the one write lock of the file. Commands
+    wait longer."""
     statement_timeout_s: float = Field(30, gt=0)
-    """For one statement. PostgreSQL only."""
+    """For one statement of a server, not of a command. PostgreSQL only."""
     tcp_user_timeout_s: float = Field(10, gt=0)
     """For the network to confirm what was sent to PostgreSQL."""
 
