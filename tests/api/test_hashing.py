@@ -7,6 +7,7 @@ import bcrypt
 import pytest
 
 from tests.support import Caller, open_app
+from tests.unit.test_hash_pool import wait_for
 from tests.world import PASSWORD
 from v6srv import db
 from v6srv.identity import passwords
@@ -85,8 +86,7 @@ def test_beyond_the_queue_the_answer_is_503_and_says_when_to_come_back(
         with ThreadPoolExecutor(3) as callers:
             inside = [callers.submit(log_in) for _ in range(3)]
             assert begun.acquire(timeout=20)
-            while passwords._how["pool"]._inside < 3:
-                Event().wait(0.01)
+            wait_for(passwords._how["pool"], 3)
             answer = log_in()
             assert answer.status_code == 503
             assert answer.json["msg"].startswith("Too many log in at this moment")

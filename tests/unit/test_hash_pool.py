@@ -31,14 +31,22 @@ class Work:
         return "done"
 
 
+def wait_for(pool, number):
+    """Until so many callers are in the pool."""
+    for _ in range(2000):
+        if len(pool._waiting) + pool._working >= number:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{pool._waiting} wait, {pool._working} work")
+
+
 def test_no_more_than_its_threads_work_at_once_and_beyond_the_queue_callers_are_sent_away():
     pool, work = HashPool(threads=2, queue=3), Work()
     with ThreadPoolExecutor(5) as callers:
         answers = [callers.submit(pool.run, work) for _ in range(5)]
         for _ in range(2):
             assert work.begun.acquire(timeout=20)
-        while pool._inside < 5:
-            threading.Event().wait(0.01)
+        wait_for(pool, 5)
         with pytest.raises(Unavailable, match="try again") as sent_away:
             pool.run(work)
         assert sent_away.value.retry_after_s > 0
@@ -48,17 +56,23 @@ def test_no_more_than_its_threads_work_at_once_and_beyond_the_queue_callers_are_
     assert pool.run(lambda: "room again") == "room again"
 
 
-def test_who_comes_again_by_itself_takes_no_place_in_the_queue():
-    pool, work = HashPool(threads=1, queue=10), Work()
-    with ThreadPoolExecutor(3) as callers:
-        answers = [callers.submit(pool.run, work, patient=False) for _ in range(2)]
-        while pool._inside < 2:
-            threading.Event().wait(0.01)
-        with pytest.raises(Unavailable):
-            pool.run(work, patient=False)
-        answers.append(callers.submit(pool.run, work))
+def test_callers_are_served_in_their_order_and_those_that_yield_after_all_others():
+    pool, work, order = HashPool(threads=1, queue=8), Work(), []
+    with ThreadPoolExecutor(7) as callers:
+        answers = [callers.submit(pool.run, work)]
+        assert work.begun.acquire(timeout=20)
+        for number, yielding in enumerate((True, False, True, True, False)):
+            name = f"{'node' if yielding else 'person'} {number}"
+            answers.append(callers.submit(pool.run, order.append, name, yielding=yielding))
+            wait_for(pool, 2 + number)
+        with pytest.raises(Unavailable):  # half of the queue is for people
+            pool.run(order.append, "one node too many", yielding=True)
+        answers.append(callers.submit(pool.run, order.append, "person 5"))
+        wait_for(pool, 7)
         work.release.set()
-        assert [answer.result(20) for answer in answers] == ["done"] * 3
+        for answer in answers:
+            answer.result(20)
+    assert order == ["person 1", "person 4", "person 5", "node 0", "node 2", "node 3"]
 
 
 def test_an_error_gives_the_place_back():

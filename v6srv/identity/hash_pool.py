@@ -5,6 +5,8 @@ computed at a time, at a lower priority than everything else, and who would have
 is told to come back.
 """
 
+import heapq
+import itertools
 import os
 import sys
 import threading
@@ -24,7 +26,7 @@ NICENESS = 10
 
 
 class HashPool:
-    """At most `threads` hashes at a time; `queue` more may wait for their turn, in order.
+    """At most `threads` hashes at a time; `queue` more may wait for their turn.
 
     Under gevent the threads are the pool's own: the hub's also look up names, and must not wait
     for a hash. Elsewhere the caller's thread does the work when its turn has come.
@@ -32,19 +34,21 @@ class HashPool:
 
     def __init__(self, threads: int = 0, queue: int = 64) -> None:
         self._threads = threads or max(1, _cores() - 1)
-        self._room = self._threads + queue
-        self._turn = threading.Semaphore(self._threads)
-        self._lock = threading.Lock()
-        self._inside = 0
+        self._queue = queue
+        self._changed = threading.Condition()
+        self._tickets = itertools.count()
+        self._waiting: list[tuple[bool, int]] = []
+        """A heap: who is next stands first."""
+        self._working = 0
         self._own: ThreadPool | None = None
 
-    def run(self, work: Callable[..., Answer], *args: object, patient: bool = True) -> Answer:
+    def run(self, work: Callable[..., Answer], *args: object, yielding: bool = False) -> Answer:
         """The answer of `work`; raises Unavailable at once when the queue is full.
 
-        Who is not `patient` is sent away as soon as every thread has the next one waiting: callers
-        that come again by themselves must not take the places of people.
+        In the order of the calls, but `yielding` ones come after all others and get only half of
+        the queue: callers that come again by themselves must not take the places of people.
         """
-        with self._place(self._room if patient else 2 * self._threads), self._turn:
+        with self._turn(yielding):
             if not monkey.is_module_patched("socket"):
                 return work(*args)
             if self._own is None:
@@ -53,18 +57,25 @@ class HashPool:
             return answer
 
     @contextmanager
-    def _place(self, room: int) -> Iterator[None]:
-        with self._lock:
-            if self._inside >= room:
+    def _turn(self, yielding: bool) -> Iterator[None]:
+        with self._changed:
+            queue = self._queue // 2 if yielding else self._queue
+            if len(self._waiting) + self._working >= self._threads + queue:
                 raise Unavailable(
                     "Too many log in at this moment, try again in a few seconds", RETRY_AFTER_S
                 )
-            self._inside += 1
+            me = (yielding, next(self._tickets))
+            heapq.heappush(self._waiting, me)
+            self._changed.wait_for(lambda: self._working < self._threads and self._waiting[0] == me)
+            heapq.heappop(self._waiting)
+            self._working += 1
+            self._changed.notify_all()  # another thread may be free
         try:
             yield
         finally:
-            with self._lock:
-                self._inside -= 1
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
 
 
 def _cores() -> int:

@@ -98,7 +98,7 @@ def _found_by_hash(api_key: str, digest: str) -> Node | None:
     if not left:
         return None
     node_id, stored = left[0]
-    if passwords.check_password(api_key, stored, patient=False):
+    if passwords.check_password(api_key, stored, yielding=True):
         with transaction():
             node = accounts.adopt_key(node_id, stored, digest)
         if node is not None:

@@ -65,16 +65,16 @@ def hash_password(text: str) -> str:
     return stored
 
 
-def check_password(text: str, stored: str | None, patient: bool = True) -> bool:
+def check_password(text: str, stored: str | None, yielding: bool = False) -> bool:
     """Whether `text` is the password behind the bcrypt hash `stored` ($2a$, $2b$ or $2y$).
 
     Against a hash of a 3.x server only the first 72 bytes of `text` count. Without a usable hash
     the same work is done in vain, so that the time of the answer does not tell whether an account
-    exists (A9). Raises Unavailable when too many wait, for who is not `patient` when some do.
+    exists (A9). Raises Unavailable when too many wait; `yielding` calls wait longer.
     """
     known = stored is not None and _HASH.fullmatch(stored) is not None
     against = stored if known else _nobody()
-    fits: bool = _how["pool"].run(_matches, text, against, patient=patient)
+    fits: bool = _how["pool"].run(_matches, text, against, yielding=yielding)
     return fits and known
 
 
