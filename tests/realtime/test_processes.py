@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -208,6 +209,32 @@ def test_what_a_dead_process_left_behind_is_sent_by_one_of_the_others(pair: Pair
     ear.wait("new_task", 4711, patience_s=8)
     time.sleep(announcer.SWEEP_EVERY_S + 0.5)
     assert ear.named("new_task") == [4711]
+
+
+def test_the_nodes_of_a_process_that_stops_are_offline_for_the_others(databases: Databases):
+    uri, world = databases.copy("sqlite", True)
+    assert world is not None
+    with redis_server() as queue:
+        environment = {
+            "V6SRV_DATABASE_URL": uri,
+            "V6SRV_RABBITMQ_URI": queue,
+            "V6SRV_JWT_SECRET": secrets.token_hex(32),
+        }
+        with live_server(**environment) as staying, live_server(**environment) as going:
+            pair = Pair(staying, going, world, uri)
+            for node in ("north_registry", "south_registry"):
+                pair.listen(going, node)
+            watcher = pair.listen(staying, "collab_admin")
+            assert going.stop(signal.SIGTERM) == 0, going.tail()
+            for node in ("north_registry", "south_registry"):
+                watcher.wait_for(
+                    lambda heard, node=node: (
+                        heard[0] == "node-offline" and heard[1]["name"] == node
+                    ),
+                    f"that {node} is offline",
+                )
+            for ear in pair.ears:
+                ear.close()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])

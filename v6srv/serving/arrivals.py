@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 1.0
 """So long nobody gives way: many that come at once, as after a restart, are no attack."""
+AT_ONCE, PAUSE_S = 20, 0.01
+"""How many are closed before others get their turn: each costs an answer that nobody reads."""
 COMPLAIN_EVERY_S = 60.0
 SHARE = 256 * 1024
 """Bytes of a body after which others get their turn, however fast more of it arrives."""
@@ -226,18 +228,23 @@ class Arrivals:
     def make_room(self) -> None:
         """Close what is too much; to be called again and again, since `GRACE_S` passes silently."""
         for group in list(self._unfinished):
-            self._make_room(group, time.monotonic())
+            while self._make_room(group, time.monotonic()):
+                sleep(PAUSE_S)
 
-    def _make_room(self, group: str, now: float) -> None:
-        members = self._unfinished[group]
+    def _make_room(self, group: str, now: float) -> bool:
+        """Close some of the oldest; whether there are more."""
+        members = self._unfinished.get(group, {})
         most = self._most if group == EVERYBODY else self.limits.unfinished_per_address
-        while len(members) > most:
+        for _ in range(AT_ONCE):
+            if len(members) <= most:
+                return False
             oldest, since = next(iter(members.items()))
             if group != EVERYBODY and now - since < GRACE_S:
-                return
+                return False
             self._complain(group, most, now)
             self.forget(oldest)
             oldest.hang_up()
+        return True
 
     def _complain(self, group: str, most: int, now: float) -> None:
         if now - self._complained_at > COMPLAIN_EVERY_S:
