@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 1.0
 """So long nobody gives way: many that come at once, as after a restart, are no attack."""
+ONE_FOR_ONE = 2
+"""How many give way to one that comes."""
 AT_ONCE, PAUSE_S = 20, 0.01
 """How many are closed before others get their turn: each costs an answer that nobody reads."""
 COMPLAIN_EVERY_S = 60.0
@@ -215,7 +217,7 @@ class Arrivals:
         now = time.monotonic()
         for group in arrival.groups:
             self._unfinished.setdefault(group, {}).setdefault(arrival, now)
-            self._make_room(group, now)
+            self._make_room(group, now, ONE_FOR_ONE)
 
     def forget(self, arrival: Arrival) -> None:
         """Nothing more is expected."""
@@ -228,14 +230,14 @@ class Arrivals:
     def make_room(self) -> None:
         """Close what is too much; to be called again and again, since `GRACE_S` passes silently."""
         for group in list(self._unfinished):
-            while self._make_room(group, time.monotonic()):
+            while self._make_room(group, time.monotonic(), AT_ONCE):
                 sleep(PAUSE_S)
 
-    def _make_room(self, group: str, now: float) -> bool:
+    def _make_room(self, group: str, now: float, at_once: int) -> bool:
         """Close some of the oldest; whether there are more."""
         members = self._unfinished.get(group, {})
         most = self._most if group == EVERYBODY else self.limits.unfinished_per_address
-        for _ in range(AT_ONCE):
+        for _ in range(at_once):
             if len(members) <= most:
                 return False
             oldest, since = next(iter(members.items()))
