@@ -60,6 +60,7 @@ class Announcer:
         """What other processes must hear is in the outbox and not in `_waiting`."""
         self._skipped = 0
         """Events that were left to the outbox since the start."""
+        self._publishing = threading.Lock()
         self._cleaning = threading.Lock()
 
     def start(self) -> None:
@@ -84,7 +85,8 @@ class Announcer:
         attempt = self._background.attempt
         attempt(self._tell_sockets)
         if self._others is not None:
-            if not self._others.away:
+            # Not if the loop still waits for the queue: what is in the outbox is not lost.
+            if not self._others.away and self._publishing.acquire(blocking=False):
                 attempt(self._publish_waiting)
             self._others.close()
         attempt(self._clean)
@@ -140,9 +142,10 @@ class Announcer:
 
     def _tell_others(self) -> None:
         assert self._others is not None
-        while self._others.ready() and self._publish_waiting():
-            if not self._behind or not self._publish_rows():
-                break
+        with self._publishing:
+            while self._others.ready() and self._publish_waiting():
+                if not self._behind or not self._publish_rows():
+                    break
 
     def _publish_waiting(self) -> bool:
         """False: the queue is away."""
