@@ -60,3 +60,9 @@ def test_every_page_of_the_documentation_is_linked() -> None:
             linked |= {target} if target != page else set()
             linked |= set(target.glob("*.md")) if target.is_dir() else set()
     assert [name_of(page) for page in PAGES if page not in linked | {ROOT / "README.md"}] == []
+
+
+def test_every_part_of_the_program_is_introduced() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    parts = [part.parent.name for part in (ROOT / "v6srv").glob("*/__init__.py")]
+    assert [part for part in parts if f"v6srv/{part}" not in text] == []
