@@ -12,7 +12,7 @@ from tests.live import LiveServer, live_server
 from tests.serving.sockets import RawSocket
 from tests.serving.wires import Wire
 from v6srv.serving.arrivals import Arrivals
-from v6srv.settings.schema import Http
+from v6srv.settings.groups import Http
 
 LIMIT = 20
 PERIOD_S = 1

@@ -8,7 +8,7 @@ import pytest
 
 from v6srv import request_id
 from v6srv.cli.log_lines import Json, Text
-from v6srv.settings.schema import Logging
+from v6srv.settings.groups import Logging
 
 PLAIN = "%(name)s - %(message)s"
 EVIL = "a\nb\r\n2026-01-01 - root - forged\x1b[31m\x00\x85\u2028é"

@@ -73,10 +73,20 @@ def test_the_only_environment_needs_no_name(tmp_path: Path) -> None:
         ("application: {uri: mysql://x/y}", "mysql is not supported"),
         *(
             (f"application: {{login_rate_limit: {text}}}", "login_rate_limit: Value error, is no")
-            for text in ("often", "20", "0 per minute", "5 per fortnight")
+            for text in (
+                "often",
+                "20",
+                "0 per minute",
+                "5 per fortnight",
+                "5 per 9 years",
+            )
         ),
         ("application: {rate_limit_uri: 'amqp://x'}", "rate_limit_uri: Value error, must start"),
         ("application: {api_path: /}", "api_path: Value error, must not be empty"),
+        *(
+            (f"application: {{api_path: '{path}'}}", "api_path: Value error, may only have letters")
+            for path in ("/<x>", "/a b", "/a?b", "/../a", "/a//b")
+        ),
         ("application: {vpn_server: {url: x}}", "vpn_server.client_id: Field required"),
         ("application: {uri: 'postgresql://u:hush@h:x/d'}", "uri: is not a database URI"),
         ("application: {name: x}", "study.yaml: name: cannot be set in a file"),
@@ -108,6 +118,49 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(_file(tmp_path, text), None, {})
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("number", ["inf", "1e12", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "container_token_expires_days",
+        "email_token_validity_minutes",
+        "watchdog_s",
+        "database.lock_timeout_s",
+        "database.statement_timeout_s",
+        "database.tcp_user_timeout_s",
+        "http.answer_timeout_s",
+        "password_policy.inactivation_minutes",
+        "smtp.email_token_validity_minutes",
+    ],
+)
+def test_no_time_is_endless(key: str, number: str) -> None:
+    variable = f"V6SRV_{key.replace('.', '__').upper()}"
+    with pytest.raises(SettingsError, match=f"environment: {key}: Input should be"):
+        load(environ={variable: number})
+
+
+@pytest.mark.parametrize("key", ["token_expires_hours", "refresh_token_expires_hours"])
+@pytest.mark.parametrize("hours", ["1e9", "inf", "nan"])
+def test_a_token_that_would_outlive_the_calendar_lives_as_long_as_by_default(
+    key: str, hours: str
+) -> None:
+    settings = load(environ={f"V6SRV_{key.upper()}": hours})
+    assert (settings.token_expires_s, settings.refresh_token_expires_s) == (6 * 3600, 48 * 3600)
+    assert any(key in line for line in settings.replaced)
+
+
+@pytest.mark.parametrize("key", ["rabbitmq_uri", "rate_limit_uri"])
+@pytest.mark.parametrize(
+    "address", ["redis://[q", "redis://:hush#1@q:6379", "redis://:hu/sh@q", "redis://q:port/0"]
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(
+    key: str, address: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"{key}: Value error, is no URL") as refused:
+        load(environ={f"V6SRV_{key.upper()}": address})
+    assert "hu" not in str(refused.value)
 
 
 def test_what_is_said_about_broken_yaml_does_not_quote_it(tmp_path: Path) -> None:

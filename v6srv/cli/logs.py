@@ -8,7 +8,7 @@ from v6srv import private_files
 from v6srv.cli.log_file import SharedFile
 from v6srv.cli.log_lines import Json, Text
 from v6srv.settings import Settings
-from v6srv.settings.schema import Logging
+from v6srv.settings.groups import Logging
 
 # Chatty libraries say what the product's own log says better.
 _QUIET = ("werkzeug", "socketio.server", "engineio.server", "urllib3", "alembic", "casbin")

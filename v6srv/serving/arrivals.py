@@ -28,7 +28,7 @@ from werkzeug.exceptions import (
     RequestTimeout,
 )
 
-from v6srv.settings.schema import Http
+from v6srv.settings.groups import Http
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,7 @@
 """All settings: one frozen object from a YAML file and the environment."""
 
-from v6srv.settings.schema import (
-    ENVIRONMENTS,
-    LOG_LEVELS,
-    QUEUES,
-    DatabaseLimits,
-    Settings,
-    SettingsError,
-    VpnServer,
-)
+from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, VpnServer
+from v6srv.settings.schema import ENVIRONMENTS, QUEUES, Settings, SettingsError
 from v6srv.settings.secret import jwt_secret
 from v6srv.settings.sources import (
     environments_in,

@@ -3,31 +3,43 @@
 docs/reference/settings.md is made of the docstrings here (`make docs`).
 """
 
-import logging
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-)
+from pydantic import Field, SecretStr, field_validator
 
 from v6srv.errors import Invalid
+from v6srv.settings.groups import (
+    DAY_S,
+    LONGEST_DAYS,
+    LONGEST_MINUTES,
+    DatabaseLimits,
+    Debug,
+    DecisionLogging,
+    Directories,
+    Flag,
+    Group,
+    Http,
+    Logging,
+    PasswordPolicy,
+    Smtp,
+    VpnServer,
+    Words,
+)
 
 ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _SHORTEST_TOKEN_S = 1800
 _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
 
 QUEUES = ("amqp", "amqps", "redis", "rediss")
 REDIS = ("redis://", "rediss://")
+
+_YEAR_S = 366 * DAY_S
 
 SHORTEST_KEY = 32
 """Bytes of a key that signs tokens: what is shorter can be guessed from any token (RFC 7518)."""
@@ -53,212 +65,7 @@ class SettingsError(Invalid):
         super().__init__("\n".join(self.problems))
 
 
-def _boolean(value: object) -> object:
-    """Booleans as people and the 3.x wizard write them: the text "False" is false (O1)."""
-    if isinstance(value, str):
-        return value.strip()
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(_boolean)]
-
-
-def _words(value: object) -> object:
-    """A list, or text with commas between its entries, as in a variable."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-
-
-class _Part(BaseModel):
-    """A group of keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class PasswordPolicy(_Part):
-    """When an account is blocked."""
-
-    max_failed_attempts: int = Field(5, ge=1)
-    """Wrong passwords in a row that block the account."""
-    inactivation_minutes: float = Field(15, gt=0)
-    """How long it stays blocked, from the last wrong password on."""
-
-
-class Smtp(_Part):
-    """How mails leave."""
-
-    server: str = "localhost"
-    """The host that takes mails. While it is away mails wait, and are sent when it is back."""
-    port: int = Field(1025, ge=1, le=65535)
-    """Its port: 587 with `MAIL_USE_TLS`, 465 with `MAIL_USE_SSL`."""
-    username: str = "support@v6srv.example"
-    """The name to log in with, and the sender of all mails."""
-    password: SecretStr = SecretStr("")
-    """Empty: mails are sent without a login."""
-    MAIL_USE_TLS: Flag = True
-    """Begin in clear and change to TLS (STARTTLS)."""
-    MAIL_USE_SSL: Flag = False
-    """TLS from the first byte on, instead."""
-    email_token_validity_minutes: float | None = Field(None, gt=0)
-    """As the key of that name at the top; this one wins."""
-
-
-class VpnServer(_Part):
-    """An eduVPN portal that gives nodes VPN configurations; all keys are needed, or none."""
-
-    url: str = Field(min_length=1)
-    """Where the portal is, without a slash at the end."""
-    redirect_url: str = Field(min_length=1)
-    """The redirect that is registered with the portal for this client."""
-    client_id: str = Field(min_length=1)
-    """The OAuth client of this server."""
-    client_secret: SecretStr
-    """Its secret."""
-    portal_username: str = Field(min_length=1)
-    """The user of the portal whose configurations the nodes get."""
-    portal_userpass: SecretStr
-    """The password of that user."""
-
-
-class LoggerLevel(_Part):
-    """The levels of single loggers, each with both keys. Only in a file."""
-
-    name: str
-    """As in the log lines, such as `sqlalchemy.engine`."""
-    level: str
-    """One of the levels of `logging.level`."""
-
-    @field_validator("level")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _level(value)
-
-
-class Logging(_Part):
-    """What is logged, and where."""
-
-    level: str = "INFO"
-    """DEBUG, INFO, WARNING, ERROR or CRITICAL: what is less important is not logged."""
-    file: str | None = None
-    """Any text: log to a file, too. Its name is not this one: `v6srv files` shows it. Unset: no
-    file."""
-    use_console: Flag = True
-    """Log to the standard error output."""
-    backup_count: int = Field(5, gt=0)
-    """How many older files stay."""
-    max_size: int = Field(1024, gt=16)
-    """Of one file, in kB."""
-    output: Literal["text", "json"] = "text"
-    """`json`: an object for each line (`time`, `level`, `logger`, `message`, `request_id`,
-    `exception`), instead of `format`."""
-    format: str = "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
-    """A line, in the words of Python's `logging`. `%(request_id)s` is the id of the request, or of
-    the socket; a format without it gets it at the end of the lines that have one."""
-    datefmt: str = "%Y-%m-%d %H:%M:%S"
-    """The time in a line, as of `strftime`."""
-    loggers: tuple[LoggerLevel, ...] = ()
-    """Levels of single loggers; `v6srv.access` has a line for each request at DEBUG."""
-
-    @field_validator("level")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _level(value)
-
-    @field_validator("format")
-    @classmethod
-    def _formats(cls, value: str) -> str:
-        try:
-            logging.Formatter(value).format(logging.makeLogRecord({"request_id": "-"}))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError("is no format of Python's logging") from error
-        return value
-
-
-class DecisionLogging(_Part):
-    """The decision log (`v6srv audit`): denials always, allowances as far as they are sampled."""
-
-    enabled: Flag = True
-    """Whether it is written at all."""
-    sample: float = Field(0.01, ge=0, le=1)
-    """Which part of the allowances is written: 0 none, 1 all. A sample keeps the log small and
-    still shows what a change of the policy would take away; all of them write as much as the
-    access log of a busy server."""
-    max_mb: float = Field(50, gt=0)
-    """Of one file; a longer one is followed by the next."""
-    keep: int = Field(10, ge=2)
-    """How many files stay."""
-
-
-class DatabaseLimits(_Part):
-    """How many connections a process keeps, and how long it waits: beyond, the answer is 503."""
-
-    pool_size: int = Field(20, ge=1)
-    """Connections that stay open."""
-    max_overflow: int = Field(30, ge=0)
-    """Further connections while they are needed. Requests for one resource hold a third of all at
-    most; the others wait for their turn."""
-    pool_timeout_s: float = Field(5, gt=0)
-    """For a free connection."""
-    connect_timeout_s: int = Field(3, ge=2)
-    """For PostgreSQL to accept a new connection."""
-    lock_timeout_s: float = Field(10, gt=0)
-    """For a lock that somebody else holds; on SQLite for the one write lock of the file. Commands
-    wait longer."""
-    statement_timeout_s: float = Field(30, gt=0)
-    """For one statement of a server, not of a command. PostgreSQL only."""
-    tcp_user_timeout_s: float = Field(10, gt=0)
-    """For the network to confirm what was sent to PostgreSQL."""
-
-
-class Http(_Part):
-    """What a connection may cost before anybody is known."""
-
-    header_timeout_s: float = Field(10, gt=0)
-    """For the head of a request."""
-    body_timeout_s: float = Field(30, gt=0)
-    """For the body of a request, and longer as long as it arrives at `body_min_rate`."""
-    body_min_rate: int = Field(2000, ge=1)
-    """Bytes per second that a body must average once `body_timeout_s` is over."""
-    answer_timeout_s: float = Field(60, gt=0)
-    """For a client to take some of what is sent to it, on sockets as well. It may be slow, but not
-    stand still."""
-    unfinished_per_address: int = Field(256, ge=1)
-    """Requests of one address that may be on their way in at once; the oldest gives way to a new
-    one. Behind proxies (`trusted_proxies`) the proxy has to see to that."""
-    shutdown_s: float = Field(4, gt=0)
-    """For requests to end when the server is told to stop."""
-
-
-class Debug(_Part):
-    """More than users want to read."""
-
-    socketio: Flag = False
-    """Log what every socket sends and receives."""
-    flask: Flag = False
-    """Taken because configurations of 3.x have it; without effect. `v6srv start --debug` is for
-    developers."""
-
-
-class Directories(_Part):
-    """Folders instead of those of the operating system."""
-
-    log: Path | None = None
-    """Of log files, of all instances."""
-    data: Path | None = None
-    """Of a SQLite database with a relative path."""
-
-
-def _level(value: str) -> str:
-    if value.upper() not in LOG_LEVELS:
-        raise ValueError(f"is not one of {', '.join(LOG_LEVELS)}")
-    return value.upper()
-
-
-class Settings(_Part):
+class Settings(Group):
     """Every setting. Attribute names are the keys of the configuration file."""
 
     # Where these come from
@@ -309,7 +116,7 @@ class Settings(_Part):
     """Whether `/api/metrics` is served, to anybody who can reach the server: numbers, no names."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
-    email_token_validity_minutes: float = Field(60, gt=0)
+    email_token_validity_minutes: float = Field(60, gt=0, le=LONGEST_MINUTES)
     """Life of the tokens that are sent by mail, to recover an account."""
     support_email: str = ""
     """Whom mails name for help; empty: `smtp.username`."""
@@ -330,7 +137,7 @@ class Settings(_Part):
     """Keys that once signed and still verify: put the old `jwt_secret_key` here when you change it,
     for as long as a refresh token lives (longer where second factors are encrypted with it). In a
     variable with commas between them. What is shorter than 32 bytes verifies no token."""
-    container_token_expires_days: float = Field(30, gt=0)
+    container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""
     otp_issuer: str = "v6srv"
@@ -343,21 +150,21 @@ class Settings(_Part):
     """Passwords that may wait to be hashed; beyond, the answer is 503 with `Retry-After`."""
     login_rate_limit: str = "20 per 15 minutes"
     """How many logins of one address into one account may fail before further ones are answered
-    with 429: a number, `per`, and a time; several are separated by `;`. Empty or `off`: no limit.
-    The same holds for an address and a wrong key of a node. The lock-out of the account
+    with 429: a number, `per`, and a time; several are separated by `;`. `off`, or `""` in a file:
+    no limit. The same holds for an address and a wrong key of a node. The lock-out of the account
     (`password_policy`) is apart from this."""
     rate_limit_uri: SecretStr | None = None
     """redis:// URL where failed logins and recovery mails are counted when several processes share
     them; unset: the message queue if that is Redis, else each process counts for itself. Each also
     does so, from zero, while Redis does not answer."""
-    clock_leeway_s: int = Field(300, ge=0)
+    clock_leeway_s: int = Field(300, ge=0, le=DAY_S)
     """How far the clocks of two processes may differ, or one clock be set back, before fresh tokens
     are refused (401). A token never lives longer for it: its end is compared with the clock of
     whoever is asked."""
     cors_origins: Words = ("*",)
     """Web pages that may call this server, such as `https://ui.example`; `*`: all. In a variable
     with commas between them."""
-    watchdog_s: float = Field(65, gt=0)
+    watchdog_s: float = Field(65, gt=0, le=DAY_S)
     """After how many silent seconds a node counts as offline. Nodes report every 60 seconds."""
     trusted_proxies: int = Field(0, ge=0)
     """How many reverse proxies in front may say where a request comes from."""
@@ -380,6 +187,8 @@ class Settings(_Part):
         path = "/" + value.strip("/")
         if path == "/":
             raise ValueError("must not be empty: /socket.io and /apidocs live beside it")
+        if not re.fullmatch(r"(/\w[\w.~-]*)+", path, re.ASCII):
+            raise ValueError("may only have letters, digits and . _ ~ - between its slashes")
         return path
 
     @field_validator(
@@ -401,11 +210,22 @@ class Settings(_Part):
         from limits import parse_many  # takes a while, and most settings leave this alone
 
         try:
-            useless = [limit for limit in parse_many(value) if limit.amount < 1] if value else []
+            limits = parse_many(value) if value else []
         except ValueError:
-            useless = [value]
-        if useless:
+            limits = [None]
+        if not all(one and one.amount > 0 and one.get_expiry() <= _YEAR_S for one in limits):
             raise ValueError("is no limit such as `20 per 15 minutes`; `off` for none")
+        return value
+
+    @field_validator("rabbitmq_uri", "rate_limit_uri")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            urlsplit(value.get_secret_value() if value else "").port  # noqa: B018 - reads it
+        except ValueError:  # which quotes what it could not read
+            raise ValueError(
+                "is no URL: in a password, / # ? @ : and [ are written as %2F and so on"
+            ) from None
         return value
 
     @field_validator("rate_limit_uri")
@@ -528,7 +348,7 @@ def _lifetime(
         seconds = float(hours) * 3600
     except ValueError:
         return default_s, f"{key}: {hours!r} is no number, {default_hours:g} hours are used"
-    if not math.isfinite(seconds):
+    if not math.isfinite(seconds) or seconds > LONGEST_DAYS * DAY_S:
         return default_s, f"{key}: {hours!r} is no time, {default_hours:g} hours are used"
     if seconds < least_s:
         short = f"{key}: {hours} hours are less than {least_s:g} s"
