@@ -78,8 +78,8 @@ def read(path: Path, name: str | None = None) -> yaml.Node | None:
 def values(node: yaml.Node | None, *, typed: bool = False) -> Any:
     """A node of `read` as dictionaries, lists, texts and None: nothing but null has a type.
 
-    With `typed`, numbers and booleans have theirs: for what is written again. Keys of a merge
-    (`<<`) are those of the mapping itself, which win.
+    With `typed`, numbers and booleans have theirs, for what is written again, unless they would be
+    written as another text. Keys of a merge (`<<`) are those of the mapping itself, which win.
     """
     if isinstance(node, yaml.MappingNode):
         own = {k.value: values(v, typed=typed) for k, v in node.value if not _is_merge(k)}
@@ -90,8 +90,17 @@ def values(node: yaml.Node | None, *, typed: bool = False) -> Any:
     if node is None or is_null(node):
         return None
     if typed and node.tag in _TYPED:
-        return yaml.SafeLoader("").construct_object(node)
+        return _typed(node)
     return node.value
+
+
+def _typed(node: yaml.ScalarNode) -> Any:
+    """The number or boolean of a node; its text if that has another form: 01067, off."""
+    try:
+        value = yaml.SafeLoader("").construct_object(node)
+    except ValueError:  # 0x_ looks like a number, and is none
+        return node.value
+    return value if yaml.safe_dump(value).partition("\n")[0] == node.value else node.value
 
 
 def is_null(node: yaml.Node) -> bool:

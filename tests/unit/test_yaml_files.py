@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from v6srv.yaml_files import BadYaml, read, values
 
@@ -91,5 +92,14 @@ def test_aliases_and_merges_work_as_people_use_them(tmp_path: Path) -> None:
 
 def test_numbers_can_be_asked_for_to_write_them_again(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_text("a: 1\nb: [yes, 1.5, text, null]")
+    path.write_text("a: 1\nb: [true, 1.5, text, null]")
     assert values(read(path), typed=True) == {"a": 1, "b": [True, 1.5, "text", None]}
+
+
+@pytest.mark.parametrize("text", ["0012345", "1_000", "1.10", "0x1F", "0x_", "1:30", "off", "Yes"])
+def test_what_would_be_written_in_another_way_stays_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(f"password: {text}")
+    found = values(read(path), typed=True)
+    path.write_text(yaml.safe_dump(found))
+    assert values(read(path)) == {"password": text}
