@@ -138,3 +138,21 @@ def test_one_locked_table_does_not_stop_what_does_not_need_it(database_uri: str)
         engine.dispose()
         assert get(server, "task", who).status_code == 200
         assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_lock_on_what_every_request_reads_first_is_called_a_lock(database_uri: str) -> None:
+    """It is waited for as long as for any lock, which is longer than a server needs to answer."""
+    with live_server(
+        *("-m", "v6srv", "serve"), V6SRV_URI=database_uri, **{**SHORT, **LONGER}
+    ) as server:
+        who = server.login()
+        engine = make_engine(database_uri)
+        with engine.connect() as other:
+            other.exec_driver_sql('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE')
+            answer = get(server, "rule", who)
+        engine.dispose()
+        assert answer.status_code == 503, answer.text
+        assert "a lock is held for too long" in answer.json()["msg"]
+        assert AWAY not in server.log.read_text()
+        assert get(server, "rule", who).status_code == 200

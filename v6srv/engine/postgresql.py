@@ -9,7 +9,6 @@ from collections.abc import Generator
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from v6srv.engine import outages
 from v6srv.settings import DatabaseLimits
@@ -21,18 +20,17 @@ GRACE_S = 2.0
 class Connection(psycopg.Connection[Any]):
     """Closes itself, and raises OperationalError, when the server does not answer in time."""
 
-    idle_s: float | None = None
-    """For the first word of a transaction, to which a server that works answers at once."""
+    ping_s: float | None = None
+    """For what is asked outside of transactions, only to see whether the server is there."""
     busy_s: float | None = None
-    """For each statement inside of one."""
+    """For each statement inside of one, the first as well: it may have to wait for a lock."""
 
     def wait(
         self, gen: Generator[Any, Any, Any], interval: float = 0.1, timeout: float | None = None
     ) -> Any:
         """As in psycopg, with a deadline."""
         if timeout is None:
-            idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-            timeout = self.idle_s if idle else self.busy_s
+            timeout = self.ping_s if self.autocommit else self.busy_s
         try:
             return super().wait(gen, interval, timeout)
         except psycopg.errors._WaitTimeout as error:
@@ -48,8 +46,7 @@ class Connection(psycopg.Connection[Any]):
 def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Connection:
     """A connection that ends what takes longer than its limits."""
     made = Connection.connect(*arguments, **parameters)
-    made.idle_s = limits.connect_timeout_s
-    made.busy_s = limits.statement_timeout_s + GRACE_S
+    made.ping_s = made.busy_s = limits.connect_timeout_s
     milliseconds = {
         "lock_timeout": limits.lock_timeout_s,
         "statement_timeout": limits.statement_timeout_s,
@@ -66,6 +63,7 @@ def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Conne
     except BaseException:
         made.close()
         raise
+    made.busy_s = limits.statement_timeout_s + GRACE_S
     return made
 
 
