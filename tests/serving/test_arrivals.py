@@ -71,6 +71,29 @@ def test_a_head_that_does_not_come_is_told_so(
     assert wire.is_closed()
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /api/version HTTP/9.9\r\n\r\n", 400),
+        (b"G\0T /api/version HTTP/1.1\r\n\r\n", 400),
+        (b"POST /api/token/user HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
+        (b"POST /api/token/user HTTP/1.1\r\nTransfer-Encoding: zip\r\n\r\n", 501),
+        (b"GET /api/version?" + 9000 * b"a" + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /api/version HTTP/1.1\r\nX-A: " + 90000 * b"a" + b"\r\n\r\n", 431),
+    ],
+    ids=["version", "method", "length", "coding", "long line", "long header"],
+)
+def test_a_head_that_cannot_be_read_is_told_so(
+    impatient: LiveServer, connect: Connect, head: bytes, status: int
+) -> None:
+    """As JSON, as everything else that is refused; what was sent too much does not take it away."""
+    told, headers, body = connect(impatient).send(head).answer()
+    answer = json.loads(body)
+    assert (told, answer["status"]) == (status, status)
+    assert answer["msg"].startswith("The request cannot be read")
+    assert answer["request_id"] == headers["x-request-id"] != ""
+
+
 def test_a_head_that_trickles_is_not_waited_for(impatient: LiveServer, connect: Connect) -> None:
     """The deadline is for the whole head: a byte now and then does not move it."""
     wire = connect(impatient).send(b"GET /api/version HTTP/1.1\r\n")

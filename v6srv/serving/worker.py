@@ -7,6 +7,7 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,24 @@ from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 from gunicorn.arbiter import Arbiter
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.http.parser import RequestParser
 from gunicorn.util import close
 from gunicorn.workers.ggevent import GeventWorker
-from werkzeug.exceptions import HTTPException, RequestTimeout
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    NotImplemented,
+    RequestHeaderFieldsTooLarge,
+    RequestTimeout,
+    RequestURITooLarge,
+)
 
 from v6srv import request_id
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State
@@ -30,6 +44,12 @@ LOOK_EVERY_S = 1.0
 LINGER_S = 1.0
 """How long somebody who still sends may take to read the answer."""
 PIECE = 64 * 1024
+_UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
+    LimitRequestLine: RequestURITooLarge,
+    LimitRequestHeaders: RequestHeaderFieldsTooLarge,
+    UnsupportedTransferCoding: NotImplemented,
+}
+"""What a head that cannot be read is answered with, if not with 400."""
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -137,6 +157,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             pass
         except HTTPException as error:
             _refuse(client, error)
+        except ParseException as error:
+            log.info("a request of %s cannot be read: %s", address[0], error)
+            answer = _UNREADABLE.get(type(error), BadRequest)
+            _refuse(client, answer(f"The request cannot be read: {error}"))
         except TimeoutError:
             if arrival.received:
                 _refuse(client, RequestTimeout(TOO_SLOW))
