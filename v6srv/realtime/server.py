@@ -7,7 +7,7 @@ from flask_socketio import SocketIO
 
 from v6srv.authz.decide import Authorizer
 from v6srv.identity import mail_delivery, seen
-from v6srv.realtime import broadcast, managers
+from v6srv.realtime import broadcast, managers, web_sockets
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
 from v6srv.realtime.departures import Departures
@@ -126,6 +126,7 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
         logger=settings.debug.socketio,
         engineio_logger=settings.debug.socketio,
     )
+    web_sockets.use(socketio.server.eio, LARGEST_MESSAGE)
     app.extensions[_KEY] = Realtime(app, socketio, settings)
     return socketio
 

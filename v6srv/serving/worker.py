@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gevent import socket
+from gevent import sleep, socket
 from gevent.event import Event
 from gevent.server import StreamServer
 from gunicorn.arbiter import Arbiter
@@ -153,6 +153,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 if not self._answer(listener, request, client, address, arrival):
                     break
                 arrival.expect_another(self.cfg.keepalive)
+                sleep(0)  # others, too, if the next request is there already
         except (StopIteration, NoMoreData):
             pass
         except HTTPException as error:
