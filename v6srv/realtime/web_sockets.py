@@ -54,7 +54,7 @@ class _WebSocket:
     ) -> Iterable[bytes]:
         """Serve it to its end."""
         name = next(name for name in _CONNECTIONS if name in environ)
-        shared = _Shared(environ[name], self._sleep, self._unhandled)
+        shared = _Shared(environ[name], self._sleep, self._unhandled, self._wake)
         try:
             self._protocol = Protocol(
                 environ | {name: shared}, receive_bytes=AT_ONCE, max_message_size=self._longest
@@ -91,6 +91,11 @@ class _WebSocket:
     def _unhandled(self) -> int:
         return len(self._protocol.input_buffer) if self._protocol else 0
 
+    def _wake(self) -> None:
+        """Let `wait` see that the connection has ended: the library says so too early."""
+        if self._protocol:
+            self._protocol.event.set()
+
     def _refuse(self, start_response: "StartResponse") -> Iterable[bytes]:
         socket: Socket = self._handler.__self__  # type: ignore[attr-defined]
         socket.close(wait=False, abort=True)  # Engine.IO would wait for its first word
@@ -106,10 +111,17 @@ class _WebSocket:
 class _Shared:
     """A connection whose reader gives way, and on which one sends after the other, all or fails."""
 
-    def __init__(self, connection: Any, sleep: Sleep, unhandled: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        sleep: Sleep,
+        unhandled: Callable[[], int],
+        ended: Callable[[], None],
+    ) -> None:
         self._connection = connection
         self._sleep = sleep
         self._unhandled = unhandled
+        self._ended = ended
         self._sending = threading.Lock()
 
     def recv(self, size: int) -> bytes:
@@ -126,10 +138,7 @@ class _Shared:
             self._connection.sendall(data)
         return len(data)
 
-    def shutdown(self, how: int) -> None:
-        """As of a socket."""
-        self._connection.shutdown(how)
-
     def close(self) -> None:
-        """As of a socket."""
+        """As of a socket. The reader calls it when it is through."""
         self._connection.close()
+        self._ended()
