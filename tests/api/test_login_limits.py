@@ -162,6 +162,16 @@ def test_names_that_somebody_makes_up_fill_no_redis_and_are_limited_all_the_same
         assert len(redis.Redis.from_url(uri).keys()) == 1
 
 
+def test_a_made_up_name_that_is_the_id_of_an_account_tells_nothing_about_its_mails(limited):
+    call, _ = limited()
+    [viewer] = call("root", "GET", "/user?username=viewer").json
+    asked = [
+        call(None, "POST", "/recover/lost", json={"username": name}).status_code
+        for name in [*["viewer"] * 6, str(viewer["id"])]
+    ]
+    assert asked == [200] * 7
+
+
 @pytest.mark.parametrize("end", ["kill", "freeze"])
 def test_without_redis_each_process_counts_for_itself_and_says_so(limited, monkeypatch, end):
     monkeypatch.setattr(rate_limit, "ASK_REDIS_AGAIN_S", 0.2)

@@ -83,6 +83,25 @@ def test_an_error_gives_the_place_back():
     assert pool.run(divmod, 7, 3) == (2, 1)
 
 
+def test_who_is_stopped_while_waiting_leaves_the_queue():
+    pool, work = HashPool(threads=1, queue=2), Work()
+
+    def stop():
+        raise KeyboardInterrupt  # as a killed greenlet is, in the midst of its wait
+
+    with ThreadPoolExecutor(1) as callers:
+        busy = callers.submit(pool.run, work)
+        assert work.begun.acquire(timeout=20)
+        pool._changed.wait_for = lambda _predicate: stop()
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(work)
+        del pool._changed.wait_for
+        work.release.set()
+        assert busy.result(20) == "done"
+        assert not pool._waiting  # else the next one would wait for ever
+        assert callers.submit(pool.run, lambda: "next").result(20) == "next"
+
+
 def test_by_default_one_core_is_left_to_the_event_loop(monkeypatch):
     for cores, threads in ((1, 1), (2, 1), (8, 7)):
         monkeypatch.setattr("v6srv.identity.hash_pool._cores", lambda cores=cores: cores)

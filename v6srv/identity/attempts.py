@@ -39,7 +39,7 @@ class Attempts:
         """
         if user_id is not None:
             return self.mails.note(kind, str(user_id))
-        self.mails.check(kind, name)
+        self.mails.check(kind, "nobody", name)
         return self.mails_to_nobody.note(kind, name)
 
 

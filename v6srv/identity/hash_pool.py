@@ -66,10 +66,15 @@ class HashPool:
                 )
             me = (yielding, next(self._tickets))
             heapq.heappush(self._waiting, me)
-            self._changed.wait_for(lambda: self._working < self._threads and self._waiting[0] == me)
-            heapq.heappop(self._waiting)
+            try:
+                self._changed.wait_for(
+                    lambda: self._working < self._threads and self._waiting[0] == me
+                )
+            finally:  # also who is stopped while waiting: nobody's turn would come any more
+                self._waiting.remove(me)
+                heapq.heapify(self._waiting)
+                self._changed.notify_all()  # another thread may be free
             self._working += 1
-            self._changed.notify_all()  # another thread may be free
         try:
             yield
         finally:
