@@ -540,3 +540,11 @@ def test_an_empty_secret_signs_nothing(tmp_path: Path) -> None:
     (tmp_path / "jwt_secret").write_text("\n")
     with pytest.raises(SettingsError, match="jwt_secret is empty"):
         jwt_secret(load(environ={"V6SRV_INSTANCE": str(tmp_path)}))
+
+
+def test_a_key_that_is_no_text_is_refused_without_showing_it(tmp_path: Path) -> None:
+    (tmp_path / "jwt_secret").write_bytes(b"\xffhush" * 10)
+    with pytest.raises(SettingsError, match="jwt_secret is not UTF-8") as refused:
+        jwt_secret(load(environ={"V6SRV_INSTANCE": str(tmp_path)}))
+    assert refused.value.__cause__ is None
+    assert "hush" not in str(refused.value)

@@ -34,7 +34,10 @@ def jwt_secret(settings: Settings) -> str:
 
 def _kept_secret(path: Path) -> str:
     private_files.close([path])
-    kept = path.read_text(encoding="utf-8").strip()
+    try:
+        kept = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:  # which shows bytes of the key
+        raise SettingsError([f"{path} is not UTF-8: put back the key of your backup"]) from None
     if not kept:  # anybody could sign with no key at all
         raise SettingsError([f"{path} is empty: remove it, and the next start makes a new key"])
     if is_short(kept):
