@@ -118,6 +118,25 @@ def test_a_body_that_does_not_come_is_told_so(impatient: LiveServer, connect: Co
     assert wire.is_closed()
 
 
+def test_half_a_login_does_not_reach_the_application(connect: Connect) -> None:
+    """Many of them would cost too much there; who waits to be told to go on is told."""
+    with live_server(**LIMITS, V6SRV_LOGGING__LEVEL="DEBUG") as server:
+        wire = connect(server).begin(
+            "POST", "/api/token/user", 100, "X-Request-ID: half", sent=b'{"username": "nob'
+        )
+        status, headers, _ = wire.answer()
+        assert (status, headers["x-request-id"]) == (408, "half")
+        body = b'{"username": "nobody", "password": "x"}'
+        wire = connect(server).begin(
+            "POST", "/api/token/user", len(body), "X-Request-ID: whole", "Expect: 100-continue"
+        )
+        assert wire.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert wire.send(body).answer()[0] == 401
+        log = server.log.read_text()
+        assert "request_id=whole" in log
+        assert "request_id=half" not in log
+
+
 def test_a_body_that_comes_slowly_but_steadily_is_served(
     impatient: LiveServer, connect: Connect
 ) -> None:

@@ -182,7 +182,11 @@ class _Body(Body):  # type: ignore[misc]
         if (self.length or 0) > most:
             self._request.force_close()
             raise RequestEntityTooLarge("The message is too large")
-        data = self.read(most)
+        self.take_first(most)
+
+    def take_first(self, size: int) -> None:
+        """Wait for so many bytes, or the end, before somebody reads them."""
+        data = self.read(size)  # which makes a new buffer
         self.buf.write(data)
 
 

@@ -44,6 +44,8 @@ LOOK_EVERY_S = 1.0
 LINGER_S = 1.0
 """How long somebody who still sends may take to read the answer."""
 PIECE = 64 * 1024
+OPEN_TO_ANYBODY = ("/token/", "/recover/")
+"""Below the path of the API. What these are asked is a few hundred bytes."""
 _UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
     LimitRequestLine: RequestURITooLarge,
     LimitRequestHeaders: RequestHeaderFieldsTooLarge,
@@ -60,6 +62,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         settings: Settings = self.app.settings
         self._shutdown_s = settings.http.shutdown_s
         self._largest_body = settings.max_body_mb * 1024 * 1024
+        self._open_paths = tuple(f"{settings.api_path}{path}" for path in OPEN_TO_ANYBODY)
         self._told_to_stop = Event()
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._arrivals = Arrivals(settings.http, not settings.trusted_proxies, files // 2)
@@ -157,7 +160,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except (StopIteration, NoMoreData):
             pass
         except HTTPException as error:
-            _refuse(client, error)
+            _refuse(client, error, request)
         except ParseException as error:
             log.info("a request of %s cannot be read: %s", address[0], error)
             answer = _UNREADABLE.get(type(error), BadRequest)
@@ -181,6 +184,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             from v6srv.realtime.server import LARGEST_MESSAGE
 
             request.body.take_in(LARGEST_MESSAGE)
+        elif request.path.startswith(self._open_paths) and not request._expected_100_continue:
+            # Many of these may wait here, at a tenth of what each would cost in the application.
+            request.body.take_first(PIECE)
 
     def _answer(
         self, listener: Any, request: Any, client: Any, address: Any, arrival: Arrival
@@ -223,9 +229,10 @@ def _linger(client: Any) -> None:
             pass
 
 
-def _refuse(client: Any, error: HTTPException) -> None:
+def _refuse(client: Any, error: HTTPException, request: Any = None) -> None:
     """Answer somebody whose request does not reach the application."""
-    id = request_id.accepted(None)
+    sent = dict(request.headers) if request else {}
+    id = request_id.accepted(sent.get(request_id.HEADER.upper()))
     told = {
         "msg": error.description,
         "code": error.name.lower().replace(" ", "_"),
