@@ -202,7 +202,7 @@ def _half_encrypted(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_bad_key, "API key 'not-a-uuid' is not a valid UUID!"),
+        (_bad_key, "participants[0]: api_key is not a valid UUID in lower case"),
         (_stranger, "participant Nobody Known is neither"),
         (_no_name, "participants[1]: name is missing"),
         (_unknown_key, "unknown key colour"),

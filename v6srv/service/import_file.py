@@ -164,7 +164,7 @@ class _Reader:
         given = self.mapping(value, where, "participant")
         key = self.text(given, "api_key", where, needed=True)
         if key and not _UUID.fullmatch(key):
-            self.problems.append(f"{where}: API key '{key}' is not a valid UUID!")
+            self.problems.append(f"{where}: api_key is not a valid UUID in lower case")
         return {"name": self.text(given, "name", where, needed=True), "api_key": key}
 
     def different_keys(self, collaborations: Iterable[Mapping[str, Any]]) -> None:
