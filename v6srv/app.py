@@ -1,5 +1,6 @@
 """The composition root: the only place where the parts meet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +94,9 @@ def create_app(settings: Settings) -> Flask:
     )
     db.connect(settings.uri, settings.database)
     app.teardown_appcontext(_end_session)
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
-        )
+    _behind_proxies(app, settings.trusted_proxies)
     links.configure(settings.api_path)
-    CORS(
-        app,
-        origins=settings.cors_origins,
-        methods=_METHODS,
-        expose_headers=[request_id.HEADER, "Retry-After"],
-    )
+    _open_to_pages(app, settings.cors_origins)
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["seen"] = Seen()
@@ -123,6 +115,24 @@ def create_app(settings: Settings) -> Flask:
 
 
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+def _behind_proxies(app: Flask, hops: int) -> None:
+    """So many proxies say who asks, and for which address."""
+    if hops:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+
+
+def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
+    """Web pages of these origins may call the server."""
+    CORS(
+        app,
+        origins=origins,
+        methods=_METHODS,
+        expose_headers=[request_id.HEADER, "Retry-After"],
+    )
 
 
 def _end_session(_error: BaseException | None) -> None:
