@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table
 
 from v6srv import problems
 from v6srv.db import make_engine
@@ -107,6 +108,24 @@ def test_only_a_write_shows_that_writing_works(clock):
     outages.worked()
     assert problems.standing() == [FULL.text]
     outages.worked(wrote=True)
+    assert problems.standing() == []
+
+
+def test_a_transaction_that_changes_nothing_shows_nothing_of_writing(clock, tmp_path: Path):
+    """Loops commit all the time, whether or not there was something to do."""
+    engine = make_engine(f"sqlite:///{tmp_path}/some.sqlite", DatabaseLimits())
+    table = Table("some", MetaData(), Column("number", Integer))
+    table.create(engine)
+    outages.begin(FULL, "")
+    clock.now += 1000
+    with engine.begin() as connection:
+        connection.execute(table.delete())
+    with engine.connect() as connection:
+        connection.execute(table.insert(), {"number": 1})
+        connection.rollback()
+    assert problems.standing() == [FULL.text]
+    with engine.begin() as connection:
+        connection.execute(table.insert(), {"number": 1})
     assert problems.standing() == []
 
 

@@ -38,7 +38,6 @@ def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) 
     else:
         engine = create_engine(url, **_pool(kept, is_sqlite=is_sqlite), **options)
         event.listen(engine, "checkin", let_out)
-        event.listen(engine, "checkin", outages.came_back)
     if is_sqlite:
         event.listen(engine, "connect", partial(_prepare_sqlite, kept))
         event.listen(engine, "begin", _begin_sqlite)
@@ -46,6 +45,9 @@ def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) 
         event.listen(engine, "do_connect", partial(_connect_postgresql, limits))
     if limits:
         event.listen(engine, "handle_error", outages.translate)
+        event.listen(engine, "after_cursor_execute", outages.executed)
+        event.listen(engine, "rollback", outages.rolled_back)
+        event.listen(engine, "checkin", outages.came_back)
     return engine
 
 

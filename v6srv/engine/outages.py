@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from sqlalchemy import ExceptionContext
+from sqlalchemy import Connection, ExceptionContext, ExecutionContext
 
 from v6srv import problems
 from v6srv.errors import DatabaseUnavailable
@@ -61,6 +61,7 @@ _SQLSTATES = {
 }
 
 _FAILED = "v6srv_failed"
+_WROTE = "v6srv_wrote"
 _failed_at: dict[Outage, float] = {}
 
 
@@ -111,7 +112,29 @@ def translate(context: ExceptionContext) -> None:
     raise begin(outage, error) from error
 
 
+def executed(
+    connection: Connection,
+    cursor: Any,
+    _statement: object,
+    _parameters: object,
+    context: ExecutionContext | None,
+    _many: bool,
+) -> None:
+    """A statement worked; note whether it changed anything."""
+    kind: Any = context
+    # How many rows a statement that returns them has changed is not known yet.
+    changed = cursor.rowcount or cursor.description
+    if kind is not None and (kind.isinsert or kind.isupdate or kind.isdelete) and changed:
+        connection.info[_WROTE] = True
+
+
+def rolled_back(connection: Connection) -> None:
+    """What was written is not there."""
+    connection.info.pop(_WROTE, None)
+
+
 def came_back(connection: object, record: Any) -> None:
     """A connection is no longer needed: it worked, unless something is known against it."""
-    if connection is not None and not record.info.pop(_FAILED, False):
-        worked()
+    failed, wrote = record.info.pop(_FAILED, False), record.info.pop(_WROTE, False)
+    if connection is not None and not failed:
+        worked(wrote=wrote)

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 
-from v6srv.engine import outages
 from v6srv.settings import DatabaseLimits
 
 GRACE_S = 2.0
@@ -36,11 +35,6 @@ class Connection(psycopg.Connection[Any]):
         except psycopg.errors._WaitTimeout as error:
             self.close()
             raise psycopg.OperationalError(f"no answer within {timeout:g} s") from error
-
-    def commit(self) -> None:
-        """As in psycopg."""
-        super().commit()
-        outages.worked(wrote=True)
 
 
 def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Connection:

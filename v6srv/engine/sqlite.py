@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from v6srv.engine import outages
-
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.02
 
@@ -34,7 +32,6 @@ class Connection(sqlite3.Connection):
     def commit(self) -> None:
         """As in sqlite3; after a wait, if need be."""
         self.patiently(super().commit)
-        outages.worked(wrote=True)
 
     def rollback(self) -> None:
         """As in sqlite3; after a wait, if need be."""
