@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import postgres
+from v6srv import problems
+from v6srv.engine import outages
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -105,3 +107,11 @@ def count_queries(app: Flask) -> Callable[[], AbstractContextManager[list[str]]]
     from tests.support import counting
 
     return counting
+
+
+@pytest.fixture(autouse=True)
+def problems_end() -> Iterator[None]:
+    """What stood when a test ended is none of the next one; some outages would stand for long."""
+    yield
+    outages._failed_at.clear()
+    problems._standing.clear()
