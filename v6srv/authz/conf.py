@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 
 from v6srv.authz import codes
 from v6srv.authz.codes import Code
-from v6srv.authz.conditions import (
-    SUBJECT_TYPES,
-    Language,
-    faults,
-    object_types,
-    unbound_faults,
-)
+from v6srv.authz.conditions import faults, unbound_faults
 from v6srv.authz.expression import ExpressionError, names_in, parse, tokens_to_names
+from v6srv.authz.language import SUBJECT_TYPES, Language, object_types
 from v6srv.authz.source import Problem, odd_characters
 from v6srv.suggestions import nearest
 

@@ -6,14 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from v6srv.authz import codes
-from v6srv.authz.conditions import (
-    SUBJECT_TYPES,
-    WORDS,
-    Fault,
-    Language,
-    faults,
-    object_types,
-)
+from v6srv.authz.conditions import Fault, faults
+from v6srv.authz.language import SUBJECT_TYPES, WORDS, Language, object_types
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import DATABASE, Line, Problem
 from v6srv.db import LARGEST_ID

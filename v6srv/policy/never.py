@@ -11,10 +11,10 @@ from sqlalchemy import inspect
 
 from v6srv.authz import codes
 from v6srv.authz.check import Thing, operations_of, resources_of
-from v6srv.authz.conditions import spoken
 from v6srv.authz.expression import facts_in
 from v6srv.authz.facts import MODELS
 from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
+from v6srv.authz.language import spoken
 from v6srv.authz.logic import Known, satisfiable
 from v6srv.authz.matcher import Program, Remainder
 from v6srv.authz.snapshot import Snapshot
