@@ -11,7 +11,7 @@ from flask_smorest.utils import deepupdate
 from marshmallow import Schema
 from sqlalchemy import Select, func
 
-from v6srv.authz.decide import AllowedRows
+from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.db import session
 from v6srv.errors import Invalid
 

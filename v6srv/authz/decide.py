@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, false, literal, select
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy import ColumnElement, bindparam, false, literal, select
 
 from v6srv import request_id
 from v6srv.authz import clock
+from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.expression import ExpressionError
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
@@ -77,28 +77,6 @@ class _Asked:
     plan: Plan
     snapshot: Snapshot
     begun_ns: int
-
-
-class AllowedRows:
-    """A Select of the rows that are allowed, to filter, order and page further. Immutable."""
-
-    __slots__ = ("parameters", "select")
-
-    def __init__(self, query: Select[Any], parameters: Mapping[str, Any]) -> None:
-        self.select = query
-        self.parameters = parameters
-
-    def where(self, *conditions: ColumnElement[bool]) -> Self:
-        """Narrow further; nothing can widen."""
-        return type(self)(self.select.where(*conditions), self.parameters)
-
-    def order_by(self, *columns: Any) -> Self:
-        """Order, instead of by id."""
-        return type(self)(self.select.order_by(None).order_by(*columns), self.parameters)
-
-    def options(self, *options: ORMOption) -> Self:
-        """Loader options."""
-        return type(self)(self.select.options(*options), self.parameters)
 
 
 def _exists(table: TableFacts, id: int) -> bool:

@@ -16,7 +16,7 @@ import requests
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import joinedload
 
-from v6srv.authz.decide import AllowedRows
+from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Invalid, NotSupported, Unavailable, Upstream
