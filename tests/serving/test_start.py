@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,20 @@ def test_a_port_that_is_taken_and_an_address_that_is_not_here_say_so(tmp_path: P
     error = _the_one_error(_start(tmp_path / "instance", "--ip", "no such name.invalid"))
     assert "of no such name.invalid is no address of this machine" in error
     assert not (tmp_path / "instance").exists()
+
+
+def test_a_port_that_is_taken_while_it_starts_says_so(tmp_path: Path) -> None:
+    """Of two that start at once both can bind; only one can listen."""
+    with socket.socket() as other, ThreadPoolExecutor(1) as threads:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        started = threads.submit(_start, tmp_path / "instance", "--port", port)
+        while not (tmp_path / "instance").exists() and not started.done():
+            time.sleep(0.01)
+        other.listen()
+        error = _the_one_error(started.result())
+    assert f"Port {port} of 127.0.0.1 is in use" in error
 
 
 @pytest.mark.parametrize("said", ["Starting server.", "Documentation:"])

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -65,9 +67,20 @@ def _listening(settings: Settings, ip: str | None, port: int | None) -> Settings
     return settings.model_copy(update=changes)
 
 
+@contextmanager
+def port_errors(settings: Settings) -> Iterator[None]:
+    """Say which port cannot be used, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        unknown = _ADVICE[errno.EADDRNOTAVAIL] if isinstance(error, socket.gaierror) else str(error)
+        advice = _ADVICE.get(error.errno or 0, unknown)
+        raise OSError(f"Port {settings.port} of {settings.host} {advice}") from error
+
+
 def _bind(settings: Settings) -> socket.socket:
     """The socket to listen on. Bound before anything is made: a second server changes nothing."""
-    try:
+    with port_errors(settings):
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
@@ -76,10 +89,6 @@ def _bind(settings: Settings) -> socket.socket:
         patience_ms = int(settings.http.answer_timeout_s * 1000)  # connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
         listener.bind(address)
-    except OSError as error:
-        unknown = _ADVICE[errno.EADDRNOTAVAIL] if isinstance(error, socket.gaierror) else str(error)
-        advice = _ADVICE.get(error.errno or 0, unknown)
-        raise OSError(f"Port {settings.port} of {settings.host} {advice}") from error
     listener.set_inheritable(True)
     return listener
 

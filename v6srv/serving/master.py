@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -14,10 +15,12 @@ from gunicorn.glogging import Logger
 
 from v6srv.cli import logs
 from v6srv.cli.output import readable_errors
-from v6srv.cli.serving import HELD_BACK
+from v6srv.cli.serving import HELD_BACK, port_errors
 from v6srv.serving.worker import Worker
 from v6srv.settings import Settings, load
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 LAST_WORDS_S = 1
 """After `http.shutdown_s`: for what was committed to be sent. Then the worker is killed."""
 
@@ -29,8 +32,11 @@ def main() -> None:
     with readable_errors():
         settings = load()
         logs.configure(settings)
+        listener = int(sys.argv[1])
+        with port_errors(settings), socket.socket(fileno=os.dup(listener)) as bound:
+            bound.listen(BACKLOG)  # another server may have been faster since it was bound
     _allow_all_files()
-    Application(settings, int(sys.argv[1]), debug="--debug" in sys.argv).run()
+    Application(settings, listener, debug="--debug" in sys.argv).run()
 
 
 def _allow_all_files() -> None:
@@ -55,7 +61,7 @@ class Application(BaseApplication):
         """Gunicorn's own settings."""
         chosen: dict[str, Any] = {
             "bind": f"fd://{self._listener}",
-            "backlog": 2048,
+            "backlog": BACKLOG,
             "worker_class": Worker,
             "workers": 1,
             "graceful_timeout": math.ceil(self.settings.http.shutdown_s) + LAST_WORDS_S,
