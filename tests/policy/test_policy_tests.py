@@ -241,9 +241,11 @@ def test_a_condition_that_fails_fails_the_test(folder: Path) -> None:
     cases = read_cases(folder, snapshot)
     assert run(snapshot, cases).failed == ()
     # Such a line does not get through `build` any more; the tests would notice it all the same.
-    broken = Line("p", ("role:viewer", "task", "global", "edit", "r.sub.run < 5", "allow"), "x:1")
+    broken = Line(
+        "p", ("role:viewer", "task", "global", "edit", "timeMatch('never', 'ever')", "allow"), "x:1"
+    )
     [found] = run(Snapshot(snapshot.definition, [*snapshot.lines, broken], 0), cases).failed
-    assert "the decision failed: TypeError" in found.mismatch
+    assert "the decision failed: ValueError" in found.mismatch
 
 
 # --- what is refused
