@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from flask import Flask
 
 from tests.databases import Databases
-from tests.support import Caller, open_app
-from v6srv import db, problems
+from tests.support import Caller, database_away, open_app
+from v6srv import problems
 from v6srv.service import health
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -17,14 +17,10 @@ READY = {"ready": True, "reasons": []}
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> None:
+def away(app: Flask) -> Iterator[None]:
     """The database cannot be used."""
-
-    def fail(*_args: object, **_kwargs: object) -> None:
-        raise OperationalError("SELECT 1", {}, Exception("gone"))
-
-    monkeypatch.setattr(db.session, "scalar", fail)
-    monkeypatch.setattr(db.session, "execute", fail)
+    with database_away():
+        yield
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_the_lines_of_requests_that_run_beside_each_other_are_not_mixed_up(tmp_p
         assert re.search(rf"nobody-{number}\b", line["message"])
 
 
-def test_what_gunicorn_says_is_a_line_like_all_others(tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_read_is_told_in_a_line_like_all_others(tmp_path: Path) -> None:
     logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
     with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
@@ -196,10 +196,9 @@ def test_what_gunicorn_says_is_a_line_like_all_others(tmp_path: Path) -> None:
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
         [path] = tmp_path.rglob("*.log")
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        assert "Invalid request" in server.tail()
-    [mine] = [line for line in lines if line["logger"] == "gunicorn.error"]
-    assert mine["level"] == "WARNING"
-    assert mine["message"].startswith("Invalid request from ip=127.0.0.1")
+    [mine] = [line for line in lines if "cannot be read" in line["message"]]
+    assert (mine["logger"], mine["level"]) == ("v6srv.serving.worker", "INFO")
+    assert mine["message"].startswith("a request of 127.0.0.1 cannot be read: Invalid HTTP method")
 
 
 def test_so_is_what_the_process_says_that_keeps_the_one_that_serves(tmp_path: Path) -> None:

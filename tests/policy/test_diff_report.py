@@ -153,7 +153,7 @@ def test_a_matcher_that_says_the_same_changes_nothing(edited: Callable[..., Path
 
 
 def test_a_model_that_lets_everything_be_handed_out_is_a_gain(edited: Callable[..., Path]) -> None:
-    new = edited(('(p.scope == r2.rule.scope || p.res == "*" && g2(p.scope, r2.rule.scope)) && \\', "True && \\"))  # fmt: skip
+    new = edited(('(p.scope == r2.rule.scope || p.res == "*" && g2(p.scope, r2.rule.scope)) && \\', "g2(p.scope, r2.rule.scope) && \\"))  # fmt: skip
     found = _alone(new)
     assert found.gains
     assert all(change.hand_out for change in found.changes)

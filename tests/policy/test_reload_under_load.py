@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from flask import Flask
 
 from tests.databases import Databases
 from tests.realtime.conftest import Audience, serving
@@ -52,11 +53,11 @@ def test_no_decision_is_wrong_while_files_change(
         open_app(databases, backend, True, policies=folder) as (app, world),
         serving(app) as url,
     ):
-        call, store = Caller(app), app.extensions["authz"].store
+        call = Caller(app)
         audience = Audience(url, call.token)
         try:
             hearing, deaf = audience("collab_admin"), audience("nobody")
-            wrong, answers = _answers_while(url, call, lambda: _change(store, local))
+            wrong, answers = _answers_while(url, call, lambda: _change(app, local))
             assert wrong == Counter()
             assert answers > 100
             before = len(hearing.named("status_update"))
@@ -73,17 +74,19 @@ def test_no_decision_is_wrong_while_files_change(
             audience.close()
 
 
-def _change(store: PolicyStore, local: Path) -> None:
+def _change(app: Flask, local: Path) -> None:
     """Bad, good, bad ... each taken up, or refused, before the next."""
-    for turn in range(CHANGES):
-        local.write_text(BAD[turn % len(BAD)])
-        live = store.live
-        assert not store.reload("test")
-        assert store.live is live
-        assert store.problems
-        local.write_text(GOOD[turn % len(GOOD)])
-        assert store.reload("test")
-        assert store.problems == ()
+    store: PolicyStore = app.extensions["authz"].store
+    with app.app_context():  # at its end what was read of the database is let go
+        for turn in range(CHANGES):
+            local.write_text(BAD[turn % len(BAD)])
+            live = store.live
+            assert not store.reload("test")
+            assert store.live is live
+            assert store.problems
+            local.write_text(GOOD[turn % len(GOOD)])
+            assert store.reload("test")
+            assert store.problems == ()
 
 
 def _answers_while(url: str, call: Caller, change: object) -> tuple[Counter[str], int]:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import session, utcnow, writing
+from v6srv.db import database_now, session, utcnow, writing
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
 from v6srv.identity import passwords, tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
@@ -81,6 +81,7 @@ def log_in(
         missing = _missing_factor(user, code, source)
         if missing is None:
             user.failed_login_attempts = 0
+            user.last_seen = database_now()
             return token_pair(user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES))
     if isinstance(missing, Code):
         attempts().of_users.note(source, username)
