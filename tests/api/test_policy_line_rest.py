@@ -434,7 +434,6 @@ def refused(call: Caller, body: dict[str, Any], method: str = "POST", path: str 
         ({"condition": "r.obj.id in (1.5, 2)"}, "condition", "neither text nor"),
         ({"condition": "r.obj.image == 'a\\x00'"}, "condition", "holds a backslash"),
         ({"condition": "r.obj.image == 'a\x00'"}, "condition", "NUL"),
-        ({"condition": "r.obj.image == '\ud800'"}, "condition", "cannot"),
         ({"condition": "!" * 250 + "True"}, "condition", "too many levels"),
         ({"condition": "(" * 120 + "True" + ")" * 120}, None, ""),
         ({"condition": "__import__('os').system('x')"}, "condition", "unknown function"),
@@ -704,25 +703,6 @@ def test_a_bad_row_stays_bad_or_is_mended(app: Flask, world: World, call: Caller
     assert "resource" in refused(call, {"comment": "x"}, "PATCH", path)["errors"]
     assert call("root", "PATCH", path, json={"resource": "task"}).json["in_force"]
     assert tasks(call, "viewer") == []
-
-
-# --- other models
-
-
-@SQLITE
-def test_a_model_that_asks_for_something_else_is_said_clearly(
-    app: Flask, world: World, call: Caller, tmp_path: Path
-) -> None:
-    folder = copied(app, tmp_path)
-    text = (folder / "model.conf").read_text()
-    text = text.replace("act, cond, eft", "act, when, eft").replace("p.cond", "p.when")
-    (folder / "model.conf").write_text(text)
-    store: PolicyStore = app.extensions["authz"].store
-    assert store.reload("test"), store.problem
-    body = line("role:viewer", "task", "view")
-    assert "only files can give it" in str(refused(call, body)["errors"]["when"])
-    body["condition"] = "r.obj.id == 1"
-    assert "no such field" in str(refused(call, body)["errors"]["condition"])
 
 
 # --- other processes

@@ -170,8 +170,6 @@ def check_constant(value: object) -> None:
         return
     if not isinstance(value, str):
         raise ExpressionError(f"{value!r} is neither text nor a whole number")
-    if any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value):
-        raise ExpressionError(f"the text {value!r} holds a character that no fact can have")
 
 
 def _check_depth(tree: ast.expr) -> None:

@@ -199,17 +199,10 @@ def _require_fields(names: Sequence[str], words: Mapping[str, str]) -> None:
     errors: dict[str, list[str]] = {}
     for name in names:
         if name not in words:
-            known = name in (*_POLICY, *_EDGE)
-            errors[name] = [
-                "Missing data for required field."
-                if known
-                else "The policy definition asks for this field; only files can give it."
-            ]
+            errors[name] = ["Missing data for required field."]
     for name, word in words.items():
         if name not in names and word != _NEUTRAL.get(name):
             errors[name] = ["Lines of this type have no such field."]
-    if not errors and len(names) > len(_COLUMNS):
-        raise Invalid(f"Lines have {len(names)} fields; only files can hold them")
     if errors:
         raise _invalid(errors)
 
