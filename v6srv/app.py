@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flask import Flask
 from flask_cors import CORS
-from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from v6srv import db, request_id
@@ -17,6 +15,7 @@ from v6srv.api import (
     kill,
     metrics,
     node,
+    openapi,
     organization,
     password,
     policy_decision,
@@ -48,7 +47,6 @@ from v6srv.settings import Settings
 from v6srv.wire import errors, links
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
-from v6srv.wire.version import VERSION
 
 RESOURCES = (
     server,
@@ -90,7 +88,7 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,
         MAX_PER_PAGE=settings.max_per_page,
         PROPAGATE_EXCEPTIONS=False,
-        **_documentation(settings.api_path),
+        **openapi.configuration(settings.api_path),
     )
     db.connect(settings.uri, settings.database)
     app.teardown_appcontext(_end_session)
@@ -139,49 +137,8 @@ def _end_session(_error: BaseException | None) -> None:
     db.session.remove()
 
 
-def _documentation(api_path: str) -> dict[str, Any]:
-    """OpenAPI at /apispec_1.json, and its page at /apidocs, without anything from outside."""
-    return {
-        "API_TITLE": "v6srv",
-        "API_VERSION": VERSION,
-        "OPENAPI_VERSION": "3.0.3",
-        "OPENAPI_URL_PREFIX": "/",
-        "OPENAPI_JSON_PATH": front.OPENAPI,
-        "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
-        "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
-        "OPENAPI_SWAGGER_UI_CONFIG": {"showExtensions": True},  # x-required-rule is one
-        "API_SPEC_OPTIONS": {
-            "info": {
-                "description": f"Log in with `POST {api_path}/token/user` (nodes:"
-                f" `{api_path}/token/node`) and send the `access_token` of the answer with every"
-                " other request: `Authorization: Bearer <access_token>`. Before it expires,"
-                f" `POST {api_path}/token/refresh` with the `refresh_token` gives a new one.\n\n"
-                "Every operation says in `x-required-rule` what the policies must grant its caller."
-                f"\n\nEvery answer has an `{request_id.HEADER}`: the one that was sent, if it is at"
-                " most 128 letters, digits and `._~:/+=@-`, or a new one. It finds the request in"
-                " the server's log."
-            },
-            # The host of this document: a proxy in front has another name than this process knows.
-            "servers": [
-                {"url": "/", "description": f"This server; its REST paths begin with {api_path}"}
-            ],
-            "components": {
-                "securitySchemes": {
-                    "bearer": {
-                        "type": "http",
-                        "scheme": "bearer",
-                        "bearerFormat": "JWT",
-                        "description": f"The `access_token` that `POST {api_path}/token/user`"
-                        " answers with",
-                    }
-                }
-            },
-        },
-    }
-
-
 def _register_endpoints(app: Flask, api_path: str, with_metrics: bool) -> None:
-    api = Api(app)
+    api = openapi.Api(app)
     for module in (*RESOURCES, *((metrics,) if with_metrics else ())):
         api.register_blueprint(module.blp, url_prefix=api_path)
     api.register_blueprint(authzen.blp)  # its standard says where

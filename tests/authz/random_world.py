@@ -281,6 +281,11 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
             lambda s, o: "role:1" not in s.roles and o.id != 2,
         ),
         ("r.obj.id in r.sub.collabs", lambda s, o: o.id in s.collabs),
+        ("r.obj.type == 'task'", lambda s, o: o.type == "task"),
+        (
+            "r.obj.type != 'result' && r.act in ('view', 'edit')",
+            lambda s, o: o.type != "result" and o.act in ("view", "edit"),
+        ),
         ("g(r.sub.id, 'role:b')", lambda s, o: "role:b" in o.held),
         (
             "!g(r.sub.id, 'role:c') && r.obj.id != 1",
@@ -373,7 +378,8 @@ def oracle(who: Principal, facts: SimpleNamespace, operation: Operation, lines: 
     """The decision by the shipped model, without Casbin, compiler or SQL."""
     subject = who.facts
     names = _with_inherited({who.id, subject.kind, subject.group, *who.roles}, lines)
-    facts = SimpleNamespace(**vars(facts), held=_with_inherited({who.id, *who.roles}, lines))
+    held = _with_inherited({who.id, *who.roles}, lines)
+    facts = SimpleNamespace(**vars(facts), held=held, act=operation.value)
     effects = {
         line.values[5]
         for line in lines

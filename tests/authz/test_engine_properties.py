@@ -23,7 +23,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import Snapshot, build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.errors import Denied
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 SHIPPED = Path(__file__).parents[2] / "policies" / "model.conf"
 
@@ -181,6 +181,22 @@ def _compare(
             assert (row.id in listed) is expected, case  # type: ignore[attr-defined]
             in_memory = {k: v for k, v in vars(facts).items() if k != "type"}
             assert authz.decide_facts(who, resource, operation, in_memory) is expected, case
+
+
+def test_a_condition_on_the_kind_of_row_and_the_operation_is_asked_each_time() -> None:
+    """What is known for one question must not stay in the condition for the next one."""
+    condition = "r.obj.type == 'node' && r.act != 'edit'"
+    line = Line("p", ("user:77", "*", "global", "*", condition, "allow"), "more")
+    snapshot = build(SHIPPED.parent, [line])
+    authz = Authorizer(_Live(snapshot))  # type: ignore[arg-type]
+    who = Principal(PrincipalKind.USER, 77, 1, frozenset(), ())
+    granted = {
+        (resource, operation)
+        for resource in (Resource.NODE, Resource.TASK, Resource.PORT)
+        for operation in Operation
+        if authz.decide_facts(who, resource, operation, {"id": 5})
+    }
+    assert granted == {(Resource.NODE, o) for o in Operation if o is not Operation.EDIT}
 
 
 @EXAMPLES

@@ -271,8 +271,11 @@ def fact_name(tree: ast.expr, token: str) -> str | None:
     return None
 
 
-class Substitute(ast.NodeTransformer):
-    """Replace policy fields and known request expressions by constants, `eval` by the condition."""
+class Substitute(ast.NodeVisitor):
+    """Policy fields and known request expressions become constants, `eval` the condition.
+
+    In a new tree: that of a condition is used again, for the next resource and operation.
+    """
 
     def __init__(
         self,
@@ -283,6 +286,18 @@ class Substitute(ast.NodeTransformer):
         self.fields = fields
         self.known = known
         self.condition = condition
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """A node like this one, of parts that are substituted."""
+        parts = {
+            name: [self.visit(one) for one in part]
+            if isinstance(part, list)
+            else self.visit(part)
+            if isinstance(part, ast.AST)
+            else part
+            for name, part in ast.iter_fields(node)
+        }
+        return type(node)(**parts)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """`eval` of a field becomes the condition it holds."""

@@ -15,6 +15,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from v6srv.authz.expression import (
@@ -40,6 +41,8 @@ from v6srv.vocabulary import Effect
 Edges = Mapping[str, Sequence[str]]
 
 _OWN_ROLES = "own_roles_too"
+_REMEMBERED = 8192
+"""Conditions, and remainders of lines: most lines of a new version were in the old one, too."""
 
 
 def closure(edges: Edges, name: str, extra: Iterable[str] = ()) -> frozenset[str]:
@@ -131,6 +134,8 @@ class Program:
         self._rest: list[ast.expr] = []
         for term in conjuncts(self.tree):
             self._sort_term(term)
+        self._left = ast.unparse(all_of(self._rest))
+        self._words = (tuple(request), frozenset(graphs))
         # The key of a plan: what the index needs, and all that is known before a row is looked at.
         always = [*(f"{self.object}.{name}" for name in known_of_object or ()), *request[2:]]
         found = [leaf.value for _, leaves in self._index for leaf in leaves if leaf.kind != "const"]
@@ -156,9 +161,7 @@ class Program:
         for number, line in enumerate(lines):
             indexed = tuple(line.values[at] for at, _ in self._index)
             self._by_fields.setdefault(indexed, []).append(number)
-        self._remainders: dict[tuple[Any, ...], tuple[str, ast.expr]] = {}
         self._functions: dict[str, Callable[..., bool]] = {}
-        self._conditions: dict[str, ast.expr] = {}
 
     # --- reading the matcher
 
@@ -215,27 +218,14 @@ class Program:
 
     def condition(self, text: str) -> ast.expr:
         """The tree of a condition (`p.cond`); it cannot break out of its parentheses."""
-        tree = self._conditions.get(text)
-        if tree is None:
-            tree = parse(tokens_to_names(text))
-            check_names(tree, {*self.request}, {*FUNCTIONS, *self.graphs})
-            check_boolean(tree)
-            self._conditions[text] = tree
-        return tree
+        return _condition(text, *self._words)
 
     def remainder(self, line: Line, key: tuple[Any, ...]) -> Remainder:
         """What is left to ask for one line once the request is known except for its row."""
-        known = {name: key[self._keys.index(name)] for name in self._known}
-        fields = {name: line.values[list(self.policy).index(name)] for name in self._fields}
-        cache_key = (tuple(fields.values()), tuple(known.values()))
-        cached = self._remainders.get(cache_key)
-        if cached is None:
-            substitute = Substitute(fields, known, self.condition)
-            # A fresh tree: NodeTransformer works in place.
-            tree = fold(substitute.visit(parse(ast.unparse(all_of(self._rest)))))
-            ast.fix_missing_locations(tree)
-            cached = self._remainders[cache_key] = (ast.unparse(tree), tree)
-        return Remainder(line, self.effect_of(line), *cached)
+        known = tuple((name, key[self._keys.index(name)]) for name in self._known)
+        fields = tuple((name, line.values[list(self.policy).index(name)]) for name in self._fields)
+        left = _what_is_left(self._left, fields, known, self._words)
+        return Remainder(line, self.effect_of(line), *left)
 
     def effect_of(self, line: Line) -> Effect:
         """Allow, unless the line says otherwise."""
@@ -325,6 +315,31 @@ class Program:
             compile(source, "<policy>", "eval"), self._environment
         )
         return function
+
+
+@lru_cache(_REMEMBERED)
+def _condition(text: str, request: tuple[str, ...], graphs: frozenset[str]) -> ast.expr:
+    tree = parse(tokens_to_names(text))
+    check_names(tree, {*request}, {*FUNCTIONS, *graphs})
+    check_boolean(tree)
+    return tree
+
+
+@lru_cache(_REMEMBERED)
+def _what_is_left(
+    matcher: str,
+    fields: tuple[tuple[str, str], ...],
+    known: tuple[tuple[str, Any], ...],
+    words: tuple[tuple[str, ...], frozenset[str]],
+) -> tuple[str, ast.expr]:
+    """The terms of a matcher, with what is known, as text and as the tree it was made of."""
+
+    def condition(text: str) -> ast.expr:
+        return _condition(text, *words)
+
+    tree = fold(Substitute(dict(fields), dict(known), condition).visit(parse(matcher)))
+    ast.fix_missing_locations(tree)
+    return ast.unparse(tree), tree
 
 
 def _own_role_function(edges: Edges) -> Callable[[Any, str], bool]:

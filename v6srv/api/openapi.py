@@ -1,0 +1,80 @@
+"""The OpenAPI document, at /apispec_1.json, and its page, at /apidocs."""
+
+from threading import Lock
+from time import sleep
+from typing import Any
+
+import flask_smorest
+from flask import Flask
+
+from v6srv import request_id
+from v6srv.api import front
+from v6srv.api.blueprint import Blueprint
+from v6srv.wire.version import VERSION
+
+
+class Api(flask_smorest.Api):
+    """Describes the endpoints when the document is first asked for: that is half of a start."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self._undescribed: list[Blueprint] = []
+        self._describing = Lock()
+        app.before_request_funcs.setdefault("api-docs", []).append(self._describe)
+
+    def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
+        """Register the endpoints; `options` are those of Flask."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp, **options)
+        self._undescribed.append(blp)
+
+    def _describe(self) -> None:
+        with self._describing:
+            while self._undescribed:
+                blp = self._undescribed.pop(0)
+                blp.register_views_in_doc(
+                    self, self._app, self.spec, name=blp.name, parameters=None
+                )
+                self.spec.tag({"name": blp.name, "description": blp.description})
+                sleep(0)  # under gevent others get their turn
+
+
+def configuration(api_path: str) -> dict[str, Any]:
+    """Flask's settings: where the document and its page are, without anything from outside."""
+    return {
+        "API_TITLE": "v6srv",
+        "API_VERSION": VERSION,
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_JSON_PATH": front.OPENAPI,
+        "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
+        "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
+        "OPENAPI_SWAGGER_UI_CONFIG": {"showExtensions": True},  # x-required-rule is one
+        "API_SPEC_OPTIONS": {
+            "info": {
+                "description": f"Log in with `POST {api_path}/token/user` (nodes:"
+                f" `{api_path}/token/node`) and send the `access_token` of the answer with every"
+                " other request: `Authorization: Bearer <access_token>`. Before it expires,"
+                f" `POST {api_path}/token/refresh` with the `refresh_token` gives a new one.\n\n"
+                "Every operation says in `x-required-rule` what the policies must grant its caller."
+                f"\n\nEvery answer has an `{request_id.HEADER}`: the one that was sent, if it is at"
+                " most 128 letters, digits and `._~:/+=@-`, or a new one. It finds the request in"
+                " the server's log."
+            },
+            # The host of this document: a proxy in front has another name than this process knows.
+            "servers": [
+                {"url": "/", "description": f"This server; its REST paths begin with {api_path}"}
+            ],
+            "components": {
+                "securitySchemes": {
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": f"The `access_token` that `POST {api_path}/token/user`"
+                        " answers with",
+                    }
+                }
+            },
+        },
+    }
