@@ -281,15 +281,17 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
             lambda s, o: "role:1" not in s.roles and o.id != 2,
         ),
         ("r.obj.id in r.sub.collabs", lambda s, o: o.id in s.collabs),
-        ("r.obj.type == 'task'", lambda s, o: o.type == "task"),
-        (
-            "r.obj.type != 'result' && r.act in ('view', 'edit')",
-            lambda s, o: o.type != "result" and o.act in ("view", "edit"),
-        ),
         ("g(r.sub.id, 'role:b')", lambda s, o: "role:b" in o.held),
         (
             "!g(r.sub.id, 'role:c') && r.obj.id != 1",
             lambda s, o: "role:c" not in o.held and o.id != 1,
+        ),
+    ),
+    "*": (
+        ("r.obj.type == 'task'", lambda s, o: o.type == "task"),
+        (
+            "r.obj.type != 'result' && r.act in ('view', 'edit')",
+            lambda s, o: o.type != "result" and o.act in ("view", "edit"),
         ),
     ),
     "task": (
@@ -355,7 +357,7 @@ def make_lines(chance: random.Random, conditional: bool = True) -> list[Line]:
 
 def _line(chance: random.Random, subject: str, conditional: bool) -> tuple[str, ...]:
     resource = chance.choice((*Resource, "*"))
-    pool = CONDITIONS[""] + CONDITIONS.get(str(resource), ())
+    pool = CONDITIONS[""] + 5 * CONDITIONS.get(str(resource), ())
     condition = chance.choice(pool)[0] if conditional and chance.random() < 0.5 else "True"
     effect = "deny" if chance.random() < 0.25 else "allow"
     scope = chance.choice(tuple(Scope))
