@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
-from v6srv.authz.snapshot import Definition, Snapshot, read_definition, read_folder
+from v6srv.authz.snapshot import read_folder
 from v6srv.authz.source import Line
 from v6srv.policy.audience import imagined
 from v6srv.policy.diff import compare
@@ -48,7 +50,7 @@ def main() -> None:
         changed = change(definition, list(lines))
         times = []
         for _ in range(options.runs):
-            old, new = Snapshot(definition, lines, 0), Snapshot(*changed, 0)
+            old, new = Enforcer(definition, lines, 0), Enforcer(*changed, 0)
             started = time.perf_counter()
             found = compare(old, new, [*people, *imagined((old, new), people)], rooms)
             times.append(time.perf_counter() - started)

@@ -18,9 +18,10 @@ from tests.authz.random_world import World, make_lines, make_world, oracle
 from v6srv import db
 from v6srv.authz.codes import NO_LIST_FORM, ROOT_LOCKED_OUT, STRANGERS_LET_IN
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot, build
+from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.errors import Denied
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
@@ -84,10 +85,10 @@ EXAMPLES = settings(
 
 
 class _Live:
-    """A store that holds one snapshot."""
+    """A store that holds one version."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.live = snapshot
+    def __init__(self, live: Enforcer) -> None:
+        self.live = live
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def session(database_uri: str) -> Iterator[Session]:
     engine.dispose()
 
 
-def _snapshot(tmp: Path, model: str, lines: list[Line]) -> Snapshot | None:
+def _snapshot(tmp: Path, model: str, lines: list[Line]) -> Enforcer | None:
     """None where the random policy is one that must not go live."""
     (tmp / "model.conf").write_text(model)
     try:
@@ -175,8 +176,11 @@ def _compare(
         listed = _listed(authz, who, resource, operation)
         for row in rows:
             facts = world.facts[resource, row.id]  # type: ignore[attr-defined]
-            expected = stock.enforce(subject, facts, operation.value)
+            expected, line = stock.enforce_ex(subject, facts, operation.value)
             case = (who.id, resource, operation, facts)
+            assert authz.policy.enforce(subject, facts, operation.value) is expected, case
+            if not authz.policy.definition.allow_only:  # stock names denials without effect there
+                assert authz.policy.enforce_ex(subject, facts, operation.value) == (expected, line)
             assert authz.decide(who, resource, operation, row).allowed is expected, case  # type: ignore[arg-type]
             assert (row.id in listed) is expected, case  # type: ignore[attr-defined]
             in_memory = {k: v for k, v in vars(facts).items() if k != "type"}

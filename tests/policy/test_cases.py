@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.policy import brute_force
+from v6srv.authz.definition import read_definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot, read_definition
 from v6srv.authz.source import Line
 from v6srv.errors import Invalid
 from v6srv.policy.cases import Case, Found, Pair
@@ -26,25 +27,25 @@ USER = Principal(PrincipalKind.USER, 5, 1, frozenset({1, 2}), ("role:a",))
 NODE = Principal(PrincipalKind.NODE, 6, 1, frozenset({1}))
 
 
-def _policy(resource: str, operation: str, *lines: tuple[str, str, str]) -> Snapshot:
+def _policy(resource: str, operation: str, *lines: tuple[str, str, str]) -> Enforcer:
     """Lines for everybody: scope, condition, effect."""
     made = [
         Line("p", (subject, resource, scope, operation, condition, effect), f"test:{number}")
         for number, (scope, condition, effect) in enumerate(lines)
         for subject in ("kind:user", "kind:node")
     ]
-    return Snapshot(DEFINITION, made, 0)
+    return Enforcer(DEFINITION, made, 0)
 
 
 def _plans(
-    old: Snapshot, new: Snapshot, resource: Resource, operation: Operation, who: Principal
+    old: Enforcer, new: Enforcer, resource: Resource, operation: Operation, who: Principal
 ) -> list[Any]:
     return [policy.plan(who.facts, resource, operation) for policy in (old, new)]
 
 
 def _found(
-    old: Snapshot,
-    new: Snapshot,
+    old: Enforcer,
+    new: Enforcer,
     resource: Resource,
     operation: Operation = Operation.VIEW,
     who: Principal = USER,
@@ -313,7 +314,7 @@ def test_every_task_is_in_a_case_if_and_only_if_its_decision_differs(
         assert decisions == [not one.gained, one.gained], one
 
 
-def _is_in(case: Case, policy: Snapshot, who: Principal, row: object) -> bool:
+def _is_in(case: Case, policy: Enforcer, who: Principal, row: object) -> bool:
     return all(
         policy.program.function(text.replace("r.", "r_"))(who.facts, row, "view") is holds
         for text, holds in case.conditions

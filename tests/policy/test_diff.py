@@ -11,9 +11,11 @@ import pytest
 from tests.policy import brute_force
 from tests.policy.brute_force import PRINCIPALS, Stock, facts_of
 from tests.policy.mutations import RICHER, line, mutated
+from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.snapshot import Definition, Snapshot, read_definition, read_folder
+from v6srv.authz.snapshot import read_folder
 from v6srv.authz.source import Line
 from v6srv.policy.diff import Change, Kind, PolicyDiff, compare
 from v6srv.vocabulary import Operation, Resource
@@ -26,8 +28,8 @@ SHIPPED = [
 RICH = [*SHIPPED, *(line(text, f"richer.csv:{at}") for at, text in enumerate(RICHER, 1))]
 
 
-def _snapshot(lines: list[Line], definition: Definition = DEFINITION) -> Snapshot:
-    return Snapshot(definition, lines, 0)
+def _snapshot(lines: list[Line], definition: Definition = DEFINITION) -> Enforcer:
+    return Enforcer(definition, lines, 0)
 
 
 # --- every decision, against stock Casbin

@@ -20,9 +20,10 @@ from v6srv import db
 from v6srv.authz import clock
 from v6srv.authz.codes import ROOT_LOCKED_OUT, STRANGERS_LET_IN
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot, build
+from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError, split
 from v6srv.errors import Denied, NotFound
 from v6srv.model import CasbinRule, Collaboration, Node, Organization, Task
@@ -55,30 +56,30 @@ def opened(app: Flask, world: World) -> Iterator[World]:
 
 
 @pytest.fixture
-def policy(app: Flask, opened: World) -> Snapshot:
+def policy(app: Flask, opened: World) -> Enforcer:
     return app.extensions["authz"].policy
 
 
-def ask(policy: Snapshot, who: str, operation: str, row: str, **more: Any) -> Explanation:
+def ask(policy: Enforcer, who: str, operation: str, row: str, **more: Any) -> Explanation:
     asked = questions.resource(more.pop("resource")) if "resource" in more else None
     thing = questions.thing(row, asked)
     return explain(policy, questions.principal(who), Operation(operation), thing, **more)
 
 
-def decides(policy: Snapshot, who: Principal, operation: Operation, thing: Thing) -> bool:
+def decides(policy: Enforcer, who: Principal, operation: Operation, thing: Thing) -> bool:
     """The decision, without anything of what is tested here."""
     plan = policy.plan(who.facts, thing.resource, operation)
     return plan.decide(who.facts, thing.facts, operation.value)
 
 
 @lru_cache(2000)
-def changed(policy: Snapshot, added: str | None, removed: tuple[str, ...]) -> Snapshot:
+def changed(policy: Enforcer, added: str | None, removed: tuple[str, ...]) -> Enforcer:
     """The policy with one more line, and without those of these origins."""
     lines = [line for line in policy.lines if line.origin not in removed]
     if added is not None:
         ptype, *values = (value for value, _ in split(added))
         lines.append(Line(ptype, tuple(values), "added"))
-    return Snapshot(policy.definition, lines, 0)
+    return Enforcer(policy.definition, lines, 0)
 
 
 # --- the decision
@@ -120,7 +121,7 @@ def test_an_explanation_says_what_the_authorizer_decides(app: Flask, opened: Wor
     ],
 )
 def test_a_row_of_another_table_is_decided_as_by_fetch(
-    app: Flask, opened: World, policy: Snapshot, line: str
+    app: Flask, opened: World, policy: Enforcer, line: str
 ) -> None:
     """Of a condition only facts count that the other table has."""
     authz: Authorizer = app.extensions["authz"]
@@ -165,7 +166,7 @@ def test_random_policies_are_explained_and_their_denials_mended(
     assert mended["denial"] > 10
 
 
-def _explained(chance: random.Random, world: RandomWorld, policy: Snapshot) -> Counter[str]:
+def _explained(chance: random.Random, world: RandomWorld, policy: Enforcer) -> Counter[str]:
     mended: Counter[str] = Counter()
     people = chance.sample(world.principals, min(4, len(world.principals)))
     for resource, rows in world.rows.items():
@@ -180,7 +181,7 @@ def _explained(chance: random.Random, world: RandomWorld, policy: Snapshot) -> C
     return mended
 
 
-def _random_policy(chance: random.Random, folder: Path) -> Snapshot:
+def _random_policy(chance: random.Random, folder: Path) -> Enforcer:
     (folder / "model.conf").write_text(MODEL.read_text())
     while True:
         try:
@@ -195,7 +196,7 @@ def _random_policy(chance: random.Random, folder: Path) -> Snapshot:
 
 @SQLITE
 def test_for_every_denied_case_of_the_default_matrix_the_fix_works(
-    opened: World, policy: Snapshot
+    opened: World, policy: Enforcer
 ) -> None:
     """Each default role, a node and a container; each resource and operation; near and far rows.
 
@@ -235,14 +236,14 @@ def test_for_every_denied_case_of_the_default_matrix_the_fix_works(
 
 
 def _mend(
-    policy: Snapshot, who: Principal, operation: Operation, thing: Thing, fix: Fix | None
+    policy: Enforcer, who: Principal, operation: Operation, thing: Thing, fix: Fix | None
 ) -> Counter[str]:
     """Apply each way of a fix; assert that it flips the decision. Returns what was tried."""
     assert fix is not None
     without = changed(policy, None, fix.denials)
     tried: Counter[str] = Counter()
 
-    def flips(policy: Snapshot, who: Principal) -> None:
+    def flips(policy: Enforcer, who: Principal) -> None:
         assert decides(policy, who, operation, thing), (who.subject, operation, thing.name, fix)
 
     if fix.grant is None:
@@ -293,7 +294,7 @@ def test_the_rule_that_is_named_can_be_given(world: World, call: Caller) -> None
 
 @SQLITE
 def test_roles_that_could_be_given_are_named_least_powerful_first(
-    opened: World, policy: Snapshot
+    opened: World, policy: Enforcer
 ) -> None:
     """Custom ones of the own organization among them; none that forbids it otherwise."""
     found = ask(policy, f"user:{opened.user.nobody}", "view", f"task:{opened.task.running}")
@@ -313,7 +314,7 @@ def test_roles_that_could_be_given_are_named_least_powerful_first(
 
 
 @SQLITE
-def test_a_role_that_a_condition_asks_about_is_not_advised(opened: World, policy: Snapshot) -> None:
+def test_a_role_that_a_condition_asks_about_is_not_advised(opened: World, policy: Enforcer) -> None:
     """A denial can look at the roles that somebody would then have."""
     line = "p, kind:user, task, global, view, 'role:viewer' in r.sub.roles, deny"
     who, row = f"user:{opened.user.nobody}", f"task:{opened.task.running}"
@@ -328,7 +329,7 @@ def test_a_role_that_a_condition_asks_about_is_not_advised(opened: World, policy
 
 
 @SQLITE
-def test_an_allowance_names_the_line_that_gives_it(opened: World, policy: Snapshot) -> None:
+def test_an_allowance_names_the_line_that_gives_it(opened: World, policy: Enforcer) -> None:
     found = ask(policy, f"user:{opened.user.viewer}", "view", f"task:{opened.task.running}")
     [line] = found.lines
     assert (found.allowed, found.fix, found.nearest) == (True, None, None)
@@ -345,7 +346,7 @@ def test_an_allowance_names_the_line_that_gives_it(opened: World, policy: Snapsh
 
 
 @SQLITE
-def test_a_denial_names_what_is_nearest(opened: World, policy: Snapshot) -> None:
+def test_a_denial_names_what_is_nearest(opened: World, policy: Enforcer) -> None:
     found = ask(policy, f"user:{opened.user.viewer}", "view", f"task:{opened.task.waiting}")
     mine = [line for line in found.lines if line.held]
     assert not found.allowed
@@ -362,14 +363,14 @@ def test_a_denial_names_what_is_nearest(opened: World, policy: Snapshot) -> None
 
 
 @SQLITE
-def test_of_equally_near_lines_the_narrowest_is_named(opened: World, policy: Snapshot) -> None:
+def test_of_equally_near_lines_the_narrowest_is_named(opened: World, policy: Enforcer) -> None:
     found = ask(policy, f"user:{opened.user.viewer}", "edit", f"user:{opened.user.analyst}")
     nearest = next(line for line in found.lines if line.origin == found.nearest)
     assert nearest.line == "p, role:org_admin, user, organization, edit, True, allow"
 
 
 @SQLITE
-def test_a_line_that_forbids_wins_and_is_named(opened: World, policy: Snapshot) -> None:
+def test_a_line_that_forbids_wins_and_is_named(opened: World, policy: Enforcer) -> None:
     """Root would be granted everything, but for one line."""
     found = ask(policy, f"user:{opened.user.second_root}", "create", f"task:{opened.task.waiting}")
     [won] = [line for line in found.lines if line.origin in found.decided_by]
@@ -381,7 +382,7 @@ def test_a_line_that_forbids_wins_and_is_named(opened: World, policy: Snapshot) 
 
 
 @SQLITE
-def test_what_an_edit_changes_is_a_fact(opened: World, policy: Snapshot) -> None:
+def test_what_an_edit_changes_is_a_fact(opened: World, policy: Enforcer) -> None:
     node = opened.node.north_registry
     for fields, allowed in (({"ip"}, True), ({"name"}, False), (set(), True)):
         found = ask(policy, f"node:{node}", "edit", f"node:{node}", changes=frozenset(fields))
@@ -391,7 +392,7 @@ def test_what_an_edit_changes_is_a_fact(opened: World, policy: Snapshot) -> None
 
 @SQLITE
 def test_a_line_of_the_database_is_named_by_its_row(
-    app: Flask, opened: World, policy: Snapshot
+    app: Flask, opened: World, policy: Enforcer
 ) -> None:
     fields = {"v1": "task", "v2": "global", "v3": "view", "v4": "True", "v5": "deny"}
     row = CasbinRule(ptype="p", v0=f"user:{opened.user.viewer}", **fields)
@@ -406,7 +407,7 @@ def test_a_line_of_the_database_is_named_by_its_row(
 
 
 @SQLITE
-def test_a_condition_that_fails_denies_and_says_so(opened: World, policy: Snapshot) -> None:
+def test_a_condition_that_fails_denies_and_says_so(opened: World, policy: Enforcer) -> None:
     line = "p, kind:user, task, global, view, timeMatch('never', 'ever'), allow"
     failing = changed(policy, line, ())
     who, row = f"user:{opened.user.viewer}", f"task:{opened.task.running}"
@@ -454,7 +455,7 @@ def test_a_condition_that_fails_denies_and_says_so(opened: World, policy: Snapsh
     ],
 )
 def test_why_a_line_does_not_match_is_said_in_words(
-    opened: World, policy: Snapshot, condition: str, words: str
+    opened: World, policy: Enforcer, condition: str, words: str
 ) -> None:
     who = questions.made_up_principal({"id": 21, "org": 2, "collabs": [1]})
     row = {"id": 7, "image": "other/b:1", "org": 3, "orgs": [2, 3], "collabs": [8, 9]}

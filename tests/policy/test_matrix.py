@@ -18,8 +18,9 @@ from tests.support import Caller
 from tests.world import World
 from v6srv.authz import clock
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.snapshot import Snapshot, build, declared_grants
+from v6srv.authz.snapshot import build, declared_grants
 from v6srv.authz.store import database_lines
 from v6srv.cli.main import cli
 from v6srv.db import session
@@ -137,7 +138,7 @@ def test_roles_and_resources_can_be_picked(app: Flask, world: World) -> None:
 # --- the policy as a file
 
 
-def same(first: Snapshot, second: Snapshot) -> bool:
+def same(first: Enforcer, second: Enforcer) -> bool:
     """Whether two policies have the same lines, in the same order."""
     return [str(line) for line in first.lines] == [str(line) for line in second.lines]
 

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from flask import Flask
 
 from tests.world import IMAGE, World
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
-from v6srv.authz.snapshot import Snapshot, build
+from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.policy.mutation import mutants, mutate
 from v6srv.policy.test_files import fact_types, hypothetical_row, read_tests
@@ -72,11 +73,11 @@ def outcomes(folder: Path) -> dict[str, tuple[Effect, bool]]:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Snapshot:
+def shipped() -> Enforcer:
     return build(POLICIES)
 
 
-def test_the_shipped_tests_pass_reach_every_line_and_notice_changes(shipped: Snapshot) -> None:
+def test_the_shipped_tests_pass_reach_every_line_and_notice_changes(shipped: Enforcer) -> None:
     report = run(shipped, read_cases(POLICIES, shipped))
     assert report.failed == ()
     assert len(report.outcomes) > 500
@@ -91,7 +92,7 @@ def test_the_shipped_tests_pass_reach_every_line_and_notice_changes(shipped: Sna
     assert mutation.scopes.percent >= 95, mutation.scopes.survivors
 
 
-def test_there_is_a_suite_for_each_default_role(shipped: Snapshot) -> None:
+def test_there_is_a_suite_for_each_default_role(shipped: Enforcer) -> None:
     names = {Path(suite.file).stem for suite in read_tests(POLICIES, shipped)}
     roles = {"root", "container", "node", "viewer", "researcher", "org_admin", "collab_admin"}
     assert names >= {*roles, "everyone"}
@@ -244,7 +245,7 @@ def test_a_condition_that_fails_fails_the_test(folder: Path) -> None:
     broken = Line(
         "p", ("role:viewer", "task", "global", "edit", "timeMatch('never', 'ever')", "allow"), "x:1"
     )
-    [found] = run(Snapshot(snapshot.definition, [*snapshot.lines, broken], 0), cases).failed
+    [found] = run(Enforcer(snapshot.definition, [*snapshot.lines, broken], 0), cases).failed
     assert "the decision failed: ValueError" in found.mismatch
 
 
@@ -451,7 +452,7 @@ def test_a_change_is_noticed_exactly_when_some_test_fails(folder: Path, model: s
     for mutant in mutants(snapshot):
         lines = [mutant.changed if line is mutant.line else line for line in snapshot.lines]
         kept = [line for line in lines if line is not None]
-        changed = Snapshot(snapshot.definition, kept, 0)
+        changed = Enforcer(snapshot.definition, kept, 0)
         if all(one.passed for one in run(changed, cases).outcomes):
             alive.add(mutant)
     found = mutate(snapshot, report)

@@ -3,12 +3,11 @@
 import ast
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from time import sleep
-from typing import TYPE_CHECKING
 
 from v6srv.authz import clock, codes
+from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import ExpressionError, facts_in, times_in
 from v6srv.authz.facts import MODELS, TABLES, facts_of
 from v6srv.authz.knowledge import known_of, some_root, stranger, values_of
@@ -17,16 +16,6 @@ from v6srv.authz.matcher import Plan, Remainder
 from v6srv.authz.source import Line, Problem
 from v6srv.authz.where import where
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
-
-if TYPE_CHECKING:
-    from v6srv.authz.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """A row of which only the resource is known: enough to find the lines."""
-
-    type: str
 
 
 def resources_of(word: str) -> Sequence[Resource]:
@@ -39,7 +28,7 @@ def operations_of(word: str) -> Sequence[Operation]:
     return tuple(Operation) if word == "*" else (Operation(word),)
 
 
-def list_problems(snapshot: "Snapshot") -> Iterator[Problem]:
+def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
     """Every line must have a form for lists, for each resource and operation it speaks of.
 
     A matcher that does not find lines by their resource may bring any line to any row.
@@ -77,7 +66,7 @@ def list_problems(snapshot: "Snapshot") -> Iterator[Problem]:
                 break
 
 
-def sanity_problems(snapshot: "Snapshot", *, complete: bool = True) -> Iterator[Problem]:
+def sanity_problems(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
     """A policy that locks root out, or lets a stranger in, does not go live.
 
     Not `complete`: lines are missing, so only what others do is told, not what nobody does.
@@ -94,7 +83,7 @@ def sanity_problems(snapshot: "Snapshot", *, complete: bool = True) -> Iterator[
         yield Problem(place, f"everybody may {what}, without a role", codes.STRANGERS_LET_IN)
 
 
-def passing_problems(snapshot: "Snapshot", now: datetime) -> Iterator[Problem]:
+def passing_problems(snapshot: Enforcer, now: datetime) -> Iterator[Problem]:
     """As `sanity_problems`, for what is so only between now and some time, or later for a while."""
     locked, let_in = _Blame(), _Blame()
     for resource, operation in itertools.product(Resource, Operation):
@@ -150,7 +139,7 @@ class _Blame:
 
 
 def _who_locks_out(
-    snapshot: "Snapshot", resource: Resource, operation: Operation, at: datetime | None = None
+    snapshot: Enforcer, resource: Resource, operation: Operation, at: datetime | None = None
 ) -> list[Line] | None:
     """The denials that leave root nothing; an empty list when nothing grants it."""
     plan = snapshot.plan(some_root(), resource, operation)
@@ -172,7 +161,7 @@ def _who_locks_out(
 
 
 def _who_lets_in(
-    snapshot: "Snapshot", resource: Resource, operation: Operation, at: datetime | None = None
+    snapshot: Enforcer, resource: Resource, operation: Operation, at: datetime | None = None
 ) -> list[Line] | None:
     """The lines that give a stranger every row; an empty list when several do it together."""
     nobody = stranger()

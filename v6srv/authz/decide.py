@@ -18,6 +18,7 @@ from v6srv import request_id
 from v6srv.authz import clock
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.decision_log import DecisionLog, stamp
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
 from v6srv.authz.matched import origins
@@ -26,7 +27,6 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
 from v6srv.authz.refusal import told
 from v6srv.authz.shadow import Shadow
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.store import PolicyStore, note_lines_changed, note_members_changed
 from v6srv.authz.where import Where
 from v6srv.db import LARGEST_ID, Base, session
@@ -75,7 +75,7 @@ class _Asked:
 
     question: Question
     plan: Plan
-    snapshot: Snapshot
+    snapshot: Enforcer
     begun_ns: int
 
 
@@ -103,10 +103,10 @@ class Authorizer:
         """How many decisions this process has made, by effect; about, between threads."""
         self._things: set[tuple[Any, ...]] = set()
         self._looked_at: set[tuple[Any, ...]] = set()
-        self._looked_by: Snapshot | None = None
+        self._looked_by: Enforcer | None = None
 
     @property
-    def policy(self) -> Snapshot:
+    def policy(self) -> Enforcer:
         """The live policy."""
         return self.store.live
 
@@ -323,7 +323,7 @@ class Authorizer:
     @staticmethod
     def _where(
         plan: Plan,
-        snapshot: Snapshot,
+        snapshot: Enforcer,
         who: Principal,
         operation: Operation,
         table: TableFacts,

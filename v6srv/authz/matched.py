@@ -9,18 +9,18 @@ from types import SimpleNamespace
 
 from sqlalchemy import false, func, select
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import TRUE
 from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.matcher import Plan, Remainder
 from v6srv.authz.question import Form, Question
-from v6srv.authz.snapshot import Snapshot
 from v6srv.db import LARGEST_ID, session
 from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
 
 
-def origins(question: Question, plan: Plan, snapshot: Snapshot, *, allowed: bool) -> list[str]:
+def origins(question: Question, plan: Plan, snapshot: Enforcer, *, allowed: bool) -> list[str]:
     """Where the lines stand that allowed, or that denied; none when nothing allowed.
 
     Of a list: all that it is made of. Lines that ask nothing of the row are named alone.
@@ -39,7 +39,7 @@ def origins(question: Question, plan: Plan, snapshot: Snapshot, *, allowed: bool
     return list(dict.fromkeys(rest.line.origin for rest in found))
 
 
-def _matches(question: Question, rest: Remainder, snapshot: Snapshot) -> bool:
+def _matches(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
     if question.table is not None:
         return _matches_row(question, rest, snapshot)
     facts = WHOLE if question.form is Form.WHOLE else question.facts
@@ -52,7 +52,7 @@ def _matches(question: Question, rest: Remainder, snapshot: Snapshot) -> bool:
         return False
 
 
-def _matches_row(question: Question, rest: Remainder, snapshot: Snapshot) -> bool:
+def _matches_row(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
     assert question.table is not None
     id = question.row or 0
     if not 0 < id <= LARGEST_ID:

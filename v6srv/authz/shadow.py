@@ -19,9 +19,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, false, func, literal, not
 from v6srv import problems
 from v6srv.authz import clock
 from v6srv.authz.decision_log import stamp
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
 from v6srv.authz.question import Form, Question
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.store import PolicyStore
 from v6srv.authz.where import known_facts_only, where
 from v6srv.db import LARGEST_ID, session
@@ -49,7 +49,7 @@ class Disagreements:
         """Different questions with another answer, since the candidate is there."""
 
     def note(
-        self, live: Snapshot, candidate: Snapshot, question: Question, about: str, *, allowed: bool
+        self, live: Enforcer, candidate: Enforcer, question: Question, about: str, *, allowed: bool
     ) -> None:
         """The live policy said `allowed`, the candidate would not."""
         who, resource, operation = question.who, question.resource, question.operation
@@ -119,7 +119,7 @@ class Shadow:
                 )
 
     def _difference(
-        self, candidate: Snapshot, question: Question, *, allowed: bool
+        self, candidate: Enforcer, question: Question, *, allowed: bool
     ) -> tuple[str, bool] | None:
         """What they disagree about, and what the candidate says; None when they agree."""
         form, who, resource = question.form, question.who, question.resource
@@ -145,7 +145,7 @@ class Shadow:
         about = "the whole" if form is Form.WHOLE else question.about
         return None if would == allowed else (about, would)
 
-    def _first_other_row(self, candidate: Snapshot, question: Question) -> tuple[str, bool] | None:
+    def _first_other_row(self, candidate: Enforcer, question: Question) -> tuple[str, bool] | None:
         """The first row of a list that only one of both policies allows."""
         table = TABLES[MODELS[question.resource]]
         live, parameters = _rows(self._store.live, question, table, "policy")
@@ -160,7 +160,7 @@ class Shadow:
         return row and (f"list with {table.model.__name__.lower()}:{row[0]}", bool(row[1]))
 
 
-def _allows_row(policy: Snapshot, question: Question) -> bool:
+def _allows_row(policy: Enforcer, question: Question) -> bool:
     assert question.table is not None
     id, table = question.row or 0, TABLES[question.table]
     found = _condition(policy, question, table, "shadow")
@@ -172,7 +172,7 @@ def _allows_row(policy: Snapshot, question: Question) -> bool:
 
 
 def _rows(
-    policy: Snapshot, question: Question, table: TableFacts, prefix: str
+    policy: Enforcer, question: Question, table: TableFacts, prefix: str
 ) -> tuple[ColumnElement[bool], dict[str, Any]]:
     """A condition, never null, with parameters of names of its own."""
     condition, parameters = _condition(policy, question, table, prefix) or (false(), {})
@@ -180,7 +180,7 @@ def _rows(
 
 
 def _condition(
-    policy: Snapshot, question: Question, table: TableFacts, prefix: str
+    policy: Enforcer, question: Question, table: TableFacts, prefix: str
 ) -> tuple[ColumnElement[bool], dict[str, Any]] | None:
     """The rows that a policy allows; None when there can be none."""
     subject, operation = question.who.facts.changing(question.changes), question.operation

@@ -17,16 +17,10 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from v6srv.authz.definition import Definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, is_being_written, reading, stamp
-from v6srv.authz.snapshot import (
-    Definition,
-    Snapshot,
-    assemble,
-    build,
-    examine,
-    read_folder,
-    with_limits,
-)
+from v6srv.authz.snapshot import assemble, build, examine, read_folder, with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.validate import origins
 from v6srv.db import session
@@ -95,11 +89,11 @@ class _Files:
     lines: tuple[Line, ...]
     problems: tuple[Problem, ...] = ()
 
-    def examine(self, rows: Iterable[Line], revision: int) -> tuple[Snapshot | None, list[Problem]]:
+    def examine(self, rows: Iterable[Line], revision: int) -> tuple[Enforcer | None, list[Problem]]:
         """With these lines of the database, as `snapshot.examine`."""
         return examine(self.definition, self.lines, rows, revision, self.problems)
 
-    def assemble(self, rows: Iterable[Line], revision: int) -> Snapshot:
+    def assemble(self, rows: Iterable[Line], revision: int) -> Enforcer:
         """With these lines of the database. Raises PolicyError."""
         return assemble(self.definition, self.lines, rows, revision, self.problems)
 
@@ -116,7 +110,7 @@ class PolicyStore:
     def __init__(self, folder: Path) -> None:
         """Load `folder` and the database; raises PolicyError when the policy is not valid."""
         self.folder = folder
-        self.shadow: Snapshot | None = None
+        self.shadow: Enforcer | None = None
         """The candidate in the folder `shadow`: asked beside the live policy, never obeyed."""
         self.shadow_problems: tuple[Problem, ...] = ()
         """Why there is no candidate although its folder has files."""
@@ -135,7 +129,7 @@ class PolicyStore:
         self._rows: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
         """The lines of the database that are live."""
         self._files: _Files
-        self.live: Snapshot
+        self.live: Enforcer
         self._files, self.live, self._wrong_rows = self._from_files()
         self._rows = _of_database(self.live)
         self._build_shadow()
@@ -172,14 +166,14 @@ class PolicyStore:
             log.error("the policy in shadow cannot be asked: %s", error)
         self._shadow_seen = seen  # last: what the database interrupts is tried again
 
-    def _from_files(self) -> tuple[_Files, Snapshot, tuple[Problem, ...]]:
+    def _from_files(self) -> tuple[_Files, Enforcer, tuple[Problem, ...]]:
         """The files as they are now, with the lines of the database. Raises PolicyError."""
         with reading(self.folder):
             definition, lines, problems = read_folder(self.folder)
         files = _Files(definition, tuple(lines), tuple(problems))
         return files, *self._with_database(files)
 
-    def _with_database(self, files: _Files) -> tuple[Snapshot, tuple[Problem, ...]]:
+    def _with_database(self, files: _Files) -> tuple[Enforcer, tuple[Problem, ...]]:
         """A version of these files with as much of the database as may go live.
 
         Returns what is wrong with the rest, too. Raises PolicyError when the files themselves are
@@ -215,7 +209,7 @@ class PolicyStore:
 
     def candidate(
         self, lines: Sequence[Line], before: Sequence[Line], changed: str | None = None
-    ) -> Snapshot:
+    ) -> Enforcer:
         """The live files with other lines of the database; nothing goes live.
 
         Rows of `casbin_rule` that are bad already among the lines `before` the change are left out,
@@ -258,7 +252,7 @@ class PolicyStore:
             return True
 
     def _swap(
-        self, reason: str, files: _Files, snapshot: Snapshot, wrong_rows: tuple[Problem, ...]
+        self, reason: str, files: _Files, snapshot: Enforcer, wrong_rows: tuple[Problem, ...]
     ) -> None:
         log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
         self._files, self.live, self._wrong_rows = files, snapshot, wrong_rows
@@ -269,7 +263,7 @@ class PolicyStore:
             )
         self._build_shadow()
 
-    def follow(self, revision: int) -> Snapshot:
+    def follow(self, revision: int) -> Enforcer:
         """The snapshot of at least this revision of the database, loaded now if need be.
 
         Of the files it has what is live: they are taken up when nobody is writing them.
@@ -291,7 +285,7 @@ class PolicyStore:
                 self._held_back(self._files, database_lines(), error.problems),
             )[0]
             lines = [*self._files.lines, *rows]
-            made = Snapshot(self._files.definition, lines, self.live.revision)
+            made = Enforcer(self._files.definition, lines, self.live.revision)
             wrong = error.problems
         if wrong:
             self._refused = revision
@@ -331,7 +325,7 @@ class PolicyStore:
         return changed and self.reload("files changed")
 
 
-def _of_database(snapshot: Snapshot) -> frozenset[tuple[str, tuple[str, ...]]]:
+def _of_database(snapshot: Enforcer) -> frozenset[tuple[str, tuple[str, ...]]]:
     """The lines of a version that no file holds, whatever row they come from."""
     lines = (line for line in snapshot.lines if line.origin.startswith(DATABASE))
     return frozenset((line.ptype, line.values) for line in lines)

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
 from v6srv.authz import codes
 from v6srv.authz.conditions import Fault, faults
+from v6srv.authz.definition import Definition
 from v6srv.authz.language import SUBJECT_TYPES, WORDS, Language, object_types
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import DATABASE, Line, Problem
 from v6srv.db import LARGEST_ID
 from v6srv.suggestions import nearest
 from v6srv.vocabulary import PrincipalKind, Resource, ResultStatus, Scope
-
-if TYPE_CHECKING:
-    from v6srv.authz.snapshot import Definition
 
 _KINDS = "|".join(PrincipalKind)
 _SUBJECT = re.compile(rf"(role:[A-Za-z0-9_.-]+|(rule|user|node|org):[1-9][0-9]*|kind:({_KINDS}))")
@@ -45,7 +42,7 @@ Conditions = Callable[[str, str], Sequence[Fault]]
 """What is wrong with a condition, for a resource."""
 
 
-def check_lines(definition: "Definition", lines: Sequence[Line]) -> list[Problem]:
+def check_lines(definition: Definition, lines: Sequence[Line]) -> list[Problem]:
     """Everything that can be said of lines without compiling them.
 
     Time limits are part of conditions already (`snapshot.with_limits`).
@@ -64,12 +61,12 @@ def check_lines(definition: "Definition", lines: Sequence[Line]) -> list[Problem
     return [*problems, *_check_roles(lines), *_check_circles(definition, lines)]
 
 
-def check_line(definition: "Definition", line: Line) -> list[Problem]:
+def check_line(definition: Definition, line: Line) -> list[Problem]:
     """What is wrong with one line by itself."""
     return list(_check_line(definition, line, _conditions(definition)))
 
 
-def _conditions(definition: "Definition") -> Conditions:
+def _conditions(definition: Definition) -> Conditions:
     request = definition.request["r"]
 
     def of(text: str, resource: str) -> Sequence[Fault]:
@@ -101,7 +98,7 @@ def _of_resource(fault: Fault, resource: Resource) -> Fault:
     return Fault(fault.at, fault.code, message)
 
 
-def _check_line(definition: "Definition", line: Line, conditions: Conditions) -> Iterator[Problem]:
+def _check_line(definition: Definition, line: Line, conditions: Conditions) -> Iterator[Problem]:
     if line.ptype == "p":
         yield from _check_policy(line, definition.fields, conditions)
     elif line.ptype in definition.graphs:
@@ -250,7 +247,7 @@ def _check_roles(lines: Sequence[Line]) -> Iterator[Problem]:
             yield _problem(line.at(1), codes.ROLE_WITHOUT_LINES, message, near)
 
 
-def _check_circles(definition: "Definition", lines: Sequence[Line]) -> Iterator[Problem]:
+def _check_circles(definition: Definition, lines: Sequence[Line]) -> Iterator[Problem]:
     """Cycles, and chains that Casbin would cut off."""
     for graph in definition.graphs:
         above: dict[str, list[Line]] = {}

@@ -8,10 +8,10 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import names_in
 from v6srv.authz.matcher import Program, closure
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot
 
 _Touched = frozenset[str]
 
@@ -24,8 +24,8 @@ class Affected:
 
     def __init__(
         self,
-        old: Snapshot,
-        new: Snapshot,
+        old: Enforcer,
+        new: Enforcer,
         principals: Sequence[Principal],
         request: str = "r",
         matcher: str = "m",
@@ -132,11 +132,11 @@ class Affected:
         return groups.values()
 
 
-def _program(policy: Snapshot, matcher: str) -> Program | None:
+def _program(policy: Enforcer, matcher: str) -> Program | None:
     return policy.program if matcher == "m" else policy.hand_out
 
 
-def _comparable(old: Snapshot, new: Snapshot, programs: Sequence[Program]) -> bool:
+def _comparable(old: Enforcer, new: Enforcer, programs: Sequence[Program]) -> bool:
     """Whether what a line says depends on nothing but the line, and the same in both versions."""
     if not programs:
         return True
@@ -157,7 +157,7 @@ def _comparable(old: Snapshot, new: Snapshot, programs: Sequence[Program]) -> bo
     return not any(_asks_roles(policy, here) for policy in (old, new))
 
 
-def _asks_roles(policy: Snapshot, program: Program) -> bool:
+def _asks_roles(policy: Enforcer, program: Program) -> bool:
     """Whether it is asked who is in a role in a way that depends on other lines."""
     fields = list(policy.definition.policy)
     for node in ast.walk(program.tree):
@@ -172,7 +172,7 @@ def _asks_roles(policy: Snapshot, program: Program) -> bool:
 
 
 def _only(
-    program: Program, others: set[str], policy: Snapshot, request: str, matcher: str
+    program: Program, others: set[str], policy: Enforcer, request: str, matcher: str
 ) -> Program:
     """The program with those of its lines that the other version does not have."""
     definition = policy.definition

@@ -4,9 +4,9 @@ import ast
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import fact_name
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot
 from v6srv.identity.principals import everyone
 from v6srv.policy.words import words
 from v6srv.vocabulary import PrincipalKind
@@ -31,7 +31,7 @@ def stored() -> list[Principal]:
     return [known.principal for known in everyone()]
 
 
-def imagined(policies: Collection[Snapshot], real: Iterable[Principal] = ()) -> list[Principal]:
+def imagined(policies: Collection[Enforcer], real: Iterable[Principal] = ()) -> list[Principal]:
     """A user, node and container without a role, a member of each role, and whoever lines name.
 
     Each with an organization in a collaboration, and once more in each organization that a line
@@ -48,7 +48,7 @@ def imagined(policies: Collection[Snapshot], real: Iterable[Principal] = ()) -> 
     return found
 
 
-def _subjects(policy: Snapshot) -> Iterator[str]:
+def _subjects(policy: Enforcer) -> Iterator[str]:
     """Everything that lines call a subject or a role."""
     fields = list(policy.definition.policy)
     if "p_sub" in fields:
@@ -60,7 +60,7 @@ def _subjects(policy: Snapshot) -> Iterator[str]:
 
 
 def _of_organization(
-    org: int, names: Iterable[str], policies: Collection[Snapshot]
+    org: int, names: Iterable[str], policies: Collection[Enforcer]
 ) -> Iterator[Principal]:
     label = "" if org == UNKNOWN else f" in org:{org}"
     for role in sorted(name for name in names if name.startswith("role:")):
@@ -109,21 +109,21 @@ def _once_in_a_collaboration(real: Iterable[Principal]) -> Iterator[Principal]:
 # --- what conditions ask of principals
 
 
-def _asked_orgs(policies: Collection[Snapshot], names: Iterable[str]) -> Iterator[int]:
+def _asked_orgs(policies: Collection[Enforcer], names: Iterable[str]) -> Iterator[int]:
     yield from (int(name.removeprefix("org:")) for name in names if name.startswith("org:"))
     for value in _compared_with(policies, "org"):
         if isinstance(value, int) and not isinstance(value, bool):
             yield value
 
 
-def _images(policies: Collection[Snapshot]) -> Sequence[str]:
+def _images(policies: Collection[Enforcer]) -> Sequence[str]:
     """One image for each way that conditions tell images of containers apart."""
     patterns = set(_patterns(policies, "image"))
     texts = {value for value in _compared_with(policies, "image") if isinstance(value, str)}
     return words(sorted(patterns), sorted(texts)) if patterns | texts else ["an image"]
 
 
-def _nodes(policies: Iterable[Snapshot]) -> Iterator[tuple[ast.AST, str]]:
+def _nodes(policies: Iterable[Enforcer]) -> Iterator[tuple[ast.AST, str]]:
     """Every part of every matcher and condition, and what it calls the principal."""
     for policy in policies:
         program, fields = policy.program, list(policy.definition.policy)
@@ -135,7 +135,7 @@ def _nodes(policies: Iterable[Snapshot]) -> Iterator[tuple[ast.AST, str]]:
             yield from ((node, program.subject) for node in ast.walk(tree))
 
 
-def _patterns(policies: Iterable[Snapshot], fact: str) -> Iterator[str]:
+def _patterns(policies: Iterable[Enforcer], fact: str) -> Iterator[str]:
     for node, subject in _nodes(policies):
         if (
             isinstance(node, ast.Call)
@@ -147,7 +147,7 @@ def _patterns(policies: Iterable[Snapshot], fact: str) -> Iterator[str]:
             yield str(node.args[1].value)
 
 
-def _compared_with(policies: Iterable[Snapshot], fact: str) -> Iterator[object]:
+def _compared_with(policies: Iterable[Enforcer], fact: str) -> Iterator[object]:
     """The constants that a fact of principals is compared with."""
     for node, subject in _nodes(policies):
         if isinstance(node, ast.Compare):

@@ -19,10 +19,10 @@ from typing import Any
 
 import orjson
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.principal import Principal
 from v6srv.authz.row_facts import row_facts
-from v6srv.authz.snapshot import Snapshot
 from v6srv.db import LARGEST_ID
 from v6srv.errors import Invalid, NotFound, V6srvError
 from v6srv.identity import principals
@@ -69,14 +69,14 @@ class Answer:
     """Why there was nothing to decide; it is denied then."""
 
 
-def evaluate(snapshot: Snapshot, asked: Asked) -> Answer:
+def evaluate(snapshot: Enforcer, asked: Asked) -> Answer:
     """The decision on one question."""
     [answer] = evaluations(snapshot, [asked])
     return answer
 
 
 def evaluations(
-    snapshot: Snapshot,
+    snapshot: Enforcer,
     asked: Sequence[Asked | Invalid],
     semantic: str = Semantic.EXECUTE_ALL,
 ) -> list[Answer]:
@@ -96,7 +96,7 @@ def evaluations(
     return answers
 
 
-def _answer(snapshot: Snapshot, known: "_Known", asked: Asked | Invalid) -> Answer:
+def _answer(snapshot: Enforcer, known: "_Known", asked: Asked | Invalid) -> Answer:
     try:
         if isinstance(asked, Invalid):
             raise asked
@@ -221,7 +221,7 @@ class Found:
     results: tuple[Mapping[str, str], ...]
 
 
-def search_subjects(snapshot: Snapshot, asked: Mapping[str, Any]) -> Found:
+def search_subjects(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
     """The principals of a type that may do this with that, by id.
 
     Raises Invalid for a `page` that is not of this search.
@@ -248,7 +248,7 @@ def _id_of(one: Principal) -> int:
     return int(one.id.partition(":")[2])
 
 
-def search_resources(snapshot: Snapshot, asked: Mapping[str, Any]) -> Found:
+def search_resources(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
     """The rows of a resource that somebody may do this with, by id. Raises as the others."""
     page = _Page(asked, "resource")
     subject, action = asked["subject"], asked["action"]
@@ -264,7 +264,7 @@ def search_resources(snapshot: Snapshot, asked: Mapping[str, Any]) -> Found:
     return page.take(results, rows.total)
 
 
-def search_actions(snapshot: Snapshot, asked: Mapping[str, Any]) -> Found:
+def search_actions(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
     """What somebody may do with this. Raises as the others."""
     page = _Page(asked, "action")
     names = [operation.value for operation in Operation]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Plan, Program, Remainder, closure
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import Line
 from v6srv.policy.cases import Pair, assigned
 from v6srv.vocabulary import Effect
@@ -36,7 +36,7 @@ MODEL = Cause("model.conf", "model.conf", "model.conf")
 class _Version:
     """A policy, by the texts of its lines."""
 
-    policy: Snapshot
+    policy: Enforcer
     lines: Mapping[str, Line]
     names: Mapping[str, Line]
     """Its lines of type g."""
@@ -48,7 +48,7 @@ Matched = Mapping[Effect, Mapping[str, Line]]
 class Causes:
     """Finds causes in two versions. Lines are the same by their text, wherever they are."""
 
-    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+    def __init__(self, old: Enforcer, new: Enforcer) -> None:
         self._versions = [_version(old), _version(new)]
 
     def of_case(
@@ -118,7 +118,7 @@ class Causes:
         ]
 
 
-def _version(policy: Snapshot) -> _Version:
+def _version(policy: Enforcer) -> _Version:
     graphs = policy.graphs
     lines = {str(line): line for line in reversed(policy.lines)}
     return _Version(
@@ -137,7 +137,7 @@ def _by_effect(matching: Iterable[Remainder]) -> Matched:
     return found
 
 
-def _leads(policy: Snapshot, who: Principal, edge: Line, line: Line) -> bool:
+def _leads(policy: Enforcer, who: Principal, edge: Line, line: Line) -> bool:
     """Whether an edge is on the way from a principal to the subject of a line."""
     if edge.ptype != "g":
         return False

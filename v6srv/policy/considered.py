@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FALSE
 from v6srv.authz.matcher import Plan, Remainder
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import Line
 from v6srv.authz.where import known_facts_only
 from v6srv.policy.questions import Thing
@@ -45,7 +45,7 @@ class Inquiry:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: Enforcer,
         who: Principal,
         operation: Operation,
         thing: Thing,

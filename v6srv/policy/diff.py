@@ -18,12 +18,12 @@ from typing import Any
 from sqlalchemy import select
 
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import names_in
 from v6srv.authz.facts import room_facts
 from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import DECLARED, Declared
-from v6srv.authz.snapshot import Snapshot
 from v6srv.db import session
 from v6srv.model import Collaboration, Member
 from v6srv.policy.affected import Affected
@@ -117,21 +117,21 @@ class PolicyDiff:
         }
 
 
-def compare_stored(old: Snapshot, new: Snapshot, at: datetime | None = None) -> PolicyDiff:
+def compare_stored(old: Enforcer, new: Enforcer, at: datetime | None = None) -> PolicyDiff:
     """Compare for everybody and every room of the database, and who could be added to it."""
     people = stored()
     people += imagined((old, new), people)
     return compare(old, new, people, rooms(), at)
 
 
-def compare_alone(old: Snapshot, new: Snapshot, at: datetime | None = None) -> PolicyDiff:
+def compare_alone(old: Enforcer, new: Enforcer, at: datetime | None = None) -> PolicyDiff:
     """Compare for those who could be in any database: members of roles, nodes, containers."""
     return compare(old, new, imagined((old, new)), at=at)
 
 
 def compare(
-    old: Snapshot,
-    new: Snapshot,
+    old: Enforcer,
+    new: Enforcer,
     principals: Iterable[Principal],
     rooms: Sequence[Room] | None = None,
     at: datetime | None = None,
@@ -160,8 +160,8 @@ Changed = tuple[Kind, Resource, Operation, Case, tuple[Cause, ...], bool]
 class _Comparison:
     def __init__(
         self,
-        old: Snapshot,
-        new: Snapshot,
+        old: Enforcer,
+        new: Enforcer,
         principals: Sequence[Principal],
         rooms: Sequence[Room] | None,
         at: datetime | None,
@@ -284,7 +284,7 @@ class _Comparison:
 _HEARING = (Resource.EVENT, Operation.VIEW)
 
 
-def _moments(old: Snapshot, new: Snapshot) -> list[datetime]:
+def _moments(old: Enforcer, new: Enforcer) -> list[datetime]:
     """Now, and each later moment at which a time limit begins or ends."""
     now = clock.now()
     return [now, *sorted({moment for moment in (*old.moments, *new.moments) if moment > now})]

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import inspect
 
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import closure
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
-from v6srv.authz.snapshot import Snapshot
 from v6srv.errors import Invalid
 from v6srv.policy import questions
 from v6srv.policy.considered import Considered, Inquiry, distance
@@ -58,7 +58,7 @@ class Explanation:
     """None when it is allowed."""
 
 
-def answer(snapshot: Snapshot, query: Mapping[str, Any]) -> Explanation:
+def answer(snapshot: Enforcer, query: Mapping[str, Any]) -> Explanation:
     """The explanation that a query asks for.
 
     `principal` (`user:7`) and `made_up` (JSON) say who, at least one of them; `operation` and
@@ -75,7 +75,7 @@ def answer(snapshot: Snapshot, query: Mapping[str, Any]) -> Explanation:
         return explain(snapshot, who, operation, thing, fields)
 
 
-def named(snapshot: Snapshot, principal: str | None, made_up: str | None) -> Principal:
+def named(snapshot: Enforcer, principal: str | None, made_up: str | None) -> Principal:
     """The principal of a name, of a description as JSON, or of both: it, but for what is given."""
     base = questions.principal(principal) if principal else None
     if made_up is not None:
@@ -113,7 +113,7 @@ def changed(thing: Thing, names: Iterable[str]) -> frozenset[str]:
 
 
 def explain(
-    snapshot: Snapshot,
+    snapshot: Enforcer,
     who: Principal,
     operation: Operation,
     thing: Thing,

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from v6srv.authz import clock
-from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.source import Line
 
 _BREAKS = re.compile(r"[\r\n]")
 """Only between words: no text of a condition can hold one."""
 
 
-def lines(snapshot: Snapshot) -> list[Line]:
+def lines(snapshot: Enforcer) -> list[Line]:
     """The lines in the order they are read, time limits beside conditions and not part of them.
 
     A line that says the same as one before it is left out: files must not repeat lines.
@@ -24,7 +24,7 @@ def lines(snapshot: Snapshot) -> list[Line]:
     return list(found.values())
 
 
-def _without_limits(snapshot: Snapshot, line: Line) -> Line:
+def _without_limits(snapshot: Enforcer, line: Line) -> Line:
     """The line as it was written: `with_limits` the other way round."""
     policy = snapshot.definition.policy
     if (line.valid_from, line.valid_until) == (None, None) or "p_cond" not in policy:
@@ -43,7 +43,7 @@ def in_force(line: Line) -> bool:
     return begun and (line.valid_until is None or now < line.valid_until)
 
 
-def as_csv(snapshot: Snapshot) -> Iterator[str]:
+def as_csv(snapshot: Enforcer) -> Iterator[str]:
     """The lines of a policy file that, beside the same model.conf, is the same policy.
 
     Comments say where lines came from.
@@ -61,7 +61,7 @@ def as_csv(snapshot: Snapshot) -> Iterator[str]:
         yield ", ".join((line.ptype, *fields))
 
 
-def as_data(snapshot: Snapshot) -> dict[str, Any]:
+def as_data(snapshot: Enforcer) -> dict[str, Any]:
     """Everything about the policy, for JSON: the model and each line with its place and limits."""
     names = [name.removeprefix("p_") for name in snapshot.definition.policy]
     return {

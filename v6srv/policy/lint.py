@@ -13,8 +13,10 @@ from sqlalchemy import select
 from v6srv.authz import clock, codes
 from v6srv.authz.check import passing_problems
 from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
+from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, reading
-from v6srv.authz.snapshot import Definition, Snapshot, examine, read_definition, with_limits
+from v6srv.authz.snapshot import examine, with_limits
 from v6srv.authz.source import (
     DATABASE,
     Line,
@@ -131,7 +133,7 @@ def _guess(model: ModelText) -> Definition:
     )
 
 
-def _warnings(snapshot: Snapshot) -> list[Problem]:
+def _warnings(snapshot: Enforcer) -> list[Problem]:
     now = clock.now()
     written = [line for line in snapshot.program.lines if is_written(line)]
     never = list(never_matching(snapshot, written, now))
@@ -147,7 +149,7 @@ def _warnings(snapshot: Snapshot) -> list[Problem]:
     ]
 
 
-def _without_effect(snapshot: Snapshot) -> Iterator[Problem]:
+def _without_effect(snapshot: Enforcer) -> Iterator[Problem]:
     """Denials that the policy effect of the model does not look for."""
     if snapshot.definition.allow_only:
         at = snapshot.definition.fields.index("eft")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Remainder, closure
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import Line
 from v6srv.db import session
 from v6srv.errors import Invalid
@@ -69,7 +69,7 @@ def _width(scope: Scope | None) -> int:
 
 
 def reach(
-    snapshot: Snapshot, resource: Resource, operation: Operation, lines: Iterable[Remainder]
+    snapshot: Enforcer, resource: Resource, operation: Operation, lines: Iterable[Remainder]
 ) -> Reach:
     """How far these lines reach."""
     scope: Scope | None = None
@@ -88,7 +88,7 @@ def reach(
     return Reach(resource, operation, scope, tuple(conditional), tuple(denials))
 
 
-def _limited(snapshot: Snapshot, line: Line) -> Limited:
+def _limited(snapshot: Enforcer, line: Line) -> Limited:
     policy = snapshot.definition.policy
     fields = dict(zip(policy, line.values, strict=False))
     return Limited(
@@ -122,7 +122,7 @@ class Row:
 
 
 def matrix(
-    snapshot: Snapshot,
+    snapshot: Enforcer,
     roles: Collection[str] = (),
     resources: Collection[Resource] = (),
 ) -> list[Row]:
@@ -145,7 +145,7 @@ def matrix(
     ]
 
 
-def _holders(snapshot: Snapshot) -> list[Holder]:
+def _holders(snapshot: Enforcer) -> list[Holder]:
     kinds = {f"kind:{kind}": (f"every {kind}", None) for kind in PrincipalKind}
     stored = list(session.scalars(select(Role).order_by(Role.slug.is_(None), Role.id)))
     known = {role.subject: (role.name or "", role.organization_id) for role in stored}
@@ -159,7 +159,7 @@ def _holders(snapshot: Snapshot) -> list[Holder]:
     ]
 
 
-def _roles_of_lines(snapshot: Snapshot) -> set[str]:
+def _roles_of_lines(snapshot: Enforcer) -> set[str]:
     """Roles that lines speak of, but for those that are only rows of the database."""
     graph = snapshot.graphs.get("g", {})
     names = {*graph, *(role for above in graph.values() for role in above)}
@@ -170,12 +170,12 @@ def _roles_of_lines(snapshot: Snapshot) -> set[str]:
     return {name for name in names if name.startswith("role:")}
 
 
-def inherited(snapshot: Snapshot, subject: str) -> tuple[str, ...]:
+def inherited(snapshot: Enforcer, subject: str) -> tuple[str, ...]:
     """All that comes with a role, a kind or a principal by `g` lines, itself left out."""
     return tuple(sorted(closure(snapshot.graphs.get("g", {}), subject) - {subject}))
 
 
-def field_of(snapshot: Snapshot, name: str) -> int | None:
+def field_of(snapshot: Enforcer, name: str) -> int | None:
     """Where a field of the policy definition is among the values of a line; None if nowhere."""
     policy = snapshot.definition.policy
     return policy.index(f"p_{name}") if f"p_{name}" in policy else None
@@ -192,7 +192,7 @@ def _picked(holders: list[Holder], roles: Collection[str]) -> list[Holder]:
     return [holder for holder in holders if holder.subject in wanted]
 
 
-def _cell(snapshot: Snapshot, holder: Holder, resource: Resource, operation: Operation) -> Reach:
+def _cell(snapshot: Enforcer, holder: Holder, resource: Resource, operation: Operation) -> Reach:
     program = snapshot.program
     key = program.key_of(_only(holder.subject), _Kind(resource.value), operation.value)
     lines = [program.remainder(line, key) for line in program.candidates(key, ())]

@@ -7,7 +7,7 @@ scope is the next one up or down; these are counted apart.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.source import Line
 from v6srv.policy.test_files import Case
 from v6srv.policy.testing import Outcome, Report, passes, percent, reaches
@@ -57,7 +57,7 @@ class Mutation:
     scopes: Score
 
 
-def mutate(snapshot: Snapshot, report: Report) -> Mutation:
+def mutate(snapshot: Enforcer, report: Report) -> Mutation:
     """Which changes of single lines the passing tests of a report notice."""
     passing = [outcome for outcome in report.outcomes if outcome.passed]
     survivors: list[Mutant] = []
@@ -74,7 +74,7 @@ def _score(changes: Sequence[str], made: dict[str, int], survivors: Sequence[Mut
     return Score(sum(made[change] for change in changes) - len(alive), alive)
 
 
-def mutants(snapshot: Snapshot) -> Iterator[Mutant]:
+def mutants(snapshot: Enforcer) -> Iterator[Mutant]:
     """Every change of one line that is tried."""
     fields = {token.removeprefix("p_"): at for at, token in enumerate(snapshot.definition.policy)}
     for line in snapshot.lines:
@@ -103,17 +103,17 @@ def _with(line: Line, at: int, value: str) -> Line:
     return replace(line, values=(*line.values[:at], str(value), *line.values[at + 1 :]))
 
 
-def _killed(snapshot: Snapshot, mutant: Mutant, passing: Sequence[Outcome]) -> bool:
+def _killed(snapshot: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> bool:
     cases = _concerned(snapshot, mutant, passing)
     if not cases:
         return False
     lines = [mutant.changed if line == mutant.line else line for line in snapshot.lines]
     kept = [line for line in lines if line is not None]
-    changed = Snapshot(snapshot.definition, kept, snapshot.revision)
+    changed = Enforcer(snapshot.definition, kept, snapshot.revision)
     return any(not passes(changed, case) for case in cases)
 
 
-def _concerned(snapshot: Snapshot, mutant: Mutant, passing: Sequence[Outcome]) -> list[Case]:
+def _concerned(snapshot: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> list[Case]:
     """The cases that can come out otherwise, first those whose decision the line had a part in."""
     if mutant.line.ptype != "p":
         return [one.case for one in passing if reaches(snapshot, one, mutant.line)]
@@ -127,7 +127,7 @@ def _concerned(snapshot: Snapshot, mutant: Mutant, passing: Sequence[Outcome]) -
     return [*matched, *considered, *(others if _found_anew(snapshot, mutant) else ())]
 
 
-def _found_anew(snapshot: Snapshot, mutant: Mutant) -> bool:
+def _found_anew(snapshot: Enforcer, mutant: Mutant) -> bool:
     """Whether the changed line could be a candidate where the line is none."""
     if mutant.changed is None:
         return False

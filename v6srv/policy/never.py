@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import inspect
 
 from v6srv.authz import codes
-from v6srv.authz.check import Thing, operations_of, resources_of
+from v6srv.authz.check import operations_of, resources_of
+from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import facts_in
 from v6srv.authz.facts import MODELS
 from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
 from v6srv.authz.language import spoken
 from v6srv.authz.logic import Known, satisfiable
 from v6srv.authz.matcher import Program, Remainder
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import Line, Problem
 from v6srv.policy.people import Reach
 from v6srv.suggestions import nearest
@@ -26,7 +26,7 @@ from v6srv.vocabulary import Operation, PrincipalKind, Resource
 Case = tuple[PrincipalKind, Resource, Operation]
 
 
-def never_matching(snapshot: Snapshot, lines: Iterable[Line], now: datetime) -> Iterator[Problem]:
+def never_matching(snapshot: Enforcer, lines: Iterable[Line], now: datetime) -> Iterator[Problem]:
     """A warning for each line that matches no request of anybody, now or later."""
     finder = _Finder(snapshot, now)
     for line in lines:
@@ -34,7 +34,7 @@ def never_matching(snapshot: Snapshot, lines: Iterable[Line], now: datetime) -> 
 
 
 class _Finder:
-    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+    def __init__(self, snapshot: Enforcer, now: datetime) -> None:
         self.snapshot, self.program, self.now = snapshot, snapshot.program, now
         self.fields = snapshot.definition.fields
         self.reach = Reach(snapshot.lines)

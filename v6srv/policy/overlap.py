@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from v6srv.authz import codes
-from v6srv.authz.check import Thing, operations_of, resources_of
+from v6srv.authz.check import operations_of, resources_of
+from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.knowledge import known_of, stranger
 from v6srv.authz.logic import implies
 from v6srv.authz.matcher import Remainder, closure
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import Line, Problem
 from v6srv.policy.people import Reach
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
@@ -24,7 +24,7 @@ _Key = tuple[str, str, str, Effect]
 """Subject, resource, operation, effect."""
 
 
-def overlapping(snapshot: Snapshot, lines: Sequence[Line], now: datetime) -> Iterator[Problem]:
+def overlapping(snapshot: Enforcer, lines: Sequence[Line], now: datetime) -> Iterator[Problem]:
     """A warning for each of these lines that another line makes superfluous or void."""
     finder = _Finder(snapshot, now)
     for line in lines:
@@ -34,7 +34,7 @@ def overlapping(snapshot: Snapshot, lines: Sequence[Line], now: datetime) -> Ite
 
 
 class _Finder:
-    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+    def __init__(self, snapshot: Enforcer, now: datetime) -> None:
         self.program, self.now = snapshot.program, now
         self.edges = snapshot.graphs.get("g", {})
         self.reach = Reach(snapshot.lines)

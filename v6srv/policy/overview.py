@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from v6srv.authz import clock
-from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.enforcer import Enforcer
 from v6srv.errors import Invalid
 from v6srv.policy import explain, questions, who
 from v6srv.policy import matrix as matrices
@@ -16,14 +16,14 @@ ROWS = 20
 """How many ids of rows are named unless told."""
 
 
-def who_can(snapshot: Snapshot, query: Mapping[str, Any]) -> WhoCan:
+def who_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhoCan:
     """Everybody who may do the `operation` with what the query names. See `thing`."""
     operation, asked = questions.operation(query["operation"]), thing(query)
     with _time(query):
         return who.who_can(snapshot, operation, asked)
 
 
-def what_can(snapshot: Snapshot, query: Mapping[str, Any]) -> WhatCan:
+def what_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhatCan:
     """All that the `principal` may do, or one that is `made_up` (JSON).
 
     `resource` lists those that are meant; `rows`: whether to name rows, up to `limit` each. Raises
@@ -36,7 +36,7 @@ def what_can(snapshot: Snapshot, query: Mapping[str, Any]) -> WhatCan:
         return who.what_can(snapshot, somebody, resources, rows)
 
 
-def matrix(snapshot: Snapshot, query: Mapping[str, Any]) -> dict[str, Any]:
+def matrix(snapshot: Enforcer, query: Mapping[str, Any]) -> dict[str, Any]:
     """What each `role` grants for each `resource`; both are lists, all unless given."""
     resources = [questions.resource(word) for word in query.get("resource", ())]
     rows = matrices.matrix(snapshot, query.get("role", ()), resources)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.question import Form, Question
 from v6srv.authz.row_facts import row_facts
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.where import known_facts_only
 from v6srv.db import LARGEST_ID, Base
 from v6srv.errors import Invalid
@@ -57,7 +57,7 @@ class Replay:
     disagreements: list[Disagreement] = field(default_factory=list)
 
 
-def replay(records: Iterable[Record], snapshot: Snapshot) -> Replay:
+def replay(records: Iterable[Record], snapshot: Enforcer) -> Replay:
     """Decide what `records` (of decisions) asked once more, by `snapshot`.
 
     Principals, changes and the time are as they were then: lines that are limited in time count as
@@ -133,7 +133,7 @@ class _Again:
     """One question, to be answered again."""
 
     def __init__(
-        self, snapshot: Snapshot, question: Question, rows: dict[RowKey, SimpleNamespace]
+        self, snapshot: Enforcer, question: Question, rows: dict[RowKey, SimpleNamespace]
     ) -> None:
         self.snapshot, self.question, self.rows = snapshot, question, rows
         self.subject = question.who.facts.changing(question.changes)

@@ -18,9 +18,9 @@ import yaml
 
 from v6srv import yaml_files
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import COMMON, MODELS, TABLES, WHOLE, Scalar, SetOf, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.source import PolicyError, Problem, found_in
 from v6srv.model import Task
 from v6srv.policy.implied import implied
@@ -95,7 +95,7 @@ def test_paths(folder: Path) -> list[Path]:
     return found_in(folder / FOLDER, "*.yaml")
 
 
-def read_tests(folder: Path, snapshot: Snapshot) -> list[Suite]:
+def read_tests(folder: Path, snapshot: Enforcer) -> list[Suite]:
     """The suites of a folder of policies, from its folder `tests`, by name of file.
 
     `snapshot` knows the roles. Raises PolicyError with everything that is wrong, and when there is
@@ -119,7 +119,7 @@ def read_tests(folder: Path, snapshot: Snapshot) -> list[Suite]:
     return suites
 
 
-def read_suite(path: Path, snapshot: Snapshot) -> Suite:
+def read_suite(path: Path, snapshot: Enforcer) -> Suite:
     """The suite in a file. Raises PolicyError with everything that is wrong with it."""
     name = f"{FOLDER}/{path.name}"
     try:

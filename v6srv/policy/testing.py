@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Plan, Program, closure
-from v6srv.authz.snapshot import Snapshot, build
+from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError, Problem
 from v6srv.policy.test_files import FOLDER, Case, read_tests, test_paths
 from v6srv.vocabulary import Effect
@@ -115,7 +116,7 @@ def failures(folder: Path) -> list[str]:
     return [f"{one.case.origin}: {one.case.title}: {one.mismatch}" for one in report.failed]
 
 
-def read_cases(folder: Path, snapshot: Snapshot, pattern: str | None = None) -> list[Case]:
+def read_cases(folder: Path, snapshot: Enforcer, pattern: str | None = None) -> list[Case]:
     """The cases of a folder; with a pattern, those with it in their title (`*` and `?` count).
 
     Raises PolicyError.
@@ -134,12 +135,12 @@ def read_cases(folder: Path, snapshot: Snapshot, pattern: str | None = None) -> 
     return cases
 
 
-def run(snapshot: Snapshot, cases: Iterable[Case]) -> Report:
+def run(snapshot: Enforcer, cases: Iterable[Case]) -> Report:
     """The outcome of every case under this policy."""
     return Report(snapshot.version, tuple(outcome(snapshot, case) for case in cases))
 
 
-def outcome(snapshot: Snapshot, case: Case) -> Outcome:
+def outcome(snapshot: Enforcer, case: Case) -> Outcome:
     """The decision on a case, with every line considered."""
     asked = ask(snapshot, case)
     if asked is None:
@@ -158,7 +159,7 @@ def outcome(snapshot: Snapshot, case: Case) -> Outcome:
     return Outcome(case, found, None, considered)
 
 
-def passes(snapshot: Snapshot, case: Case) -> bool:
+def passes(snapshot: Enforcer, case: Case) -> bool:
     """Whether a case comes out as expected; quicker than its outcome."""
     if case.because is not None:
         return outcome(snapshot, case).passed
@@ -176,7 +177,7 @@ def passes(snapshot: Snapshot, case: Case) -> bool:
 Request = tuple[object, ...]
 
 
-def ask(snapshot: Snapshot, case: Case) -> tuple[Plan, Program, Request] | None:
+def ask(snapshot: Enforcer, case: Case) -> tuple[Plan, Program, Request] | None:
     """The plan of a case, the matcher it is made from, and the request to decide it for.
 
     None: this policy hands out no rules.
@@ -212,7 +213,7 @@ def percent(part: int, whole: int) -> float:
 # --- coverage
 
 
-def coverage(snapshot: Snapshot, report: Report) -> Coverage:
+def coverage(snapshot: Enforcer, report: Report) -> Coverage:
     """Which lines are covered.
 
     A `p` line: it matched in a decision on a row. A line of a role definition (`g`, `g2`): without
@@ -231,12 +232,12 @@ def coverage(snapshot: Snapshot, report: Report) -> Coverage:
     return Coverage(snapshot.lines, tuple(uncovered))
 
 
-def _needed(snapshot: Snapshot, edge: Line, outcomes: Sequence[Outcome]) -> bool:
+def _needed(snapshot: Enforcer, edge: Line, outcomes: Sequence[Outcome]) -> bool:
     reached = [one for one in outcomes if reaches(snapshot, one, edge)]
     if not reached:
         return False
     rest = [line for line in snapshot.lines if line != edge]
-    without = Snapshot(snapshot.definition, rest, snapshot.revision)
+    without = Enforcer(snapshot.definition, rest, snapshot.revision)
     return any(_matched(one) != _matched(outcome(without, one.case)) for one in reached)
 
 
@@ -244,7 +245,7 @@ def _matched(found: Outcome) -> set[Line]:
     return {one.line for one in found.considered if one.matched}
 
 
-def reaches(snapshot: Snapshot, found: Outcome, edge: Line) -> bool:
+def reaches(snapshot: Enforcer, found: Outcome, edge: Line) -> bool:
     """Whether a line of a role definition can mean anything to a case."""
     if edge.ptype != "g" or any("g(" in one.remaining for one in found.considered):
         return True

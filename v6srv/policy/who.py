@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Select, exists, func, or_, select
 
 from v6srv.authz import clock
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.matcher import Plan, Remainder, closure
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.snapshot import Snapshot
 from v6srv.authz.where import Where, known_facts_only
 from v6srv.db import session
 from v6srv.identity import principals
@@ -45,7 +45,7 @@ class Asked:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: Enforcer,
         operation: Operation,
         thing: Thing,
         changes: frozenset[str] = frozenset(),
@@ -124,10 +124,10 @@ def _never(*_: object) -> bool:
     return False
 
 
-_known_words: WeakKeyDictionary[Snapshot, frozenset[str]] = WeakKeyDictionary()
+_known_words: WeakKeyDictionary[Enforcer, frozenset[str]] = WeakKeyDictionary()
 
 
-def _words_of(snapshot: Snapshot) -> frozenset[str]:
+def _words_of(snapshot: Enforcer) -> frozenset[str]:
     """All words of the lines and role graphs of a policy."""
     found = _known_words.get(snapshot)
     if found is None:
@@ -214,7 +214,7 @@ def everyone(thing: Thing) -> Iterator[Principal]:
         yield known.principal
 
 
-def who_can(snapshot: Snapshot, operation: Operation, thing: Thing) -> WhoCan:
+def who_can(snapshot: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
     """All users, nodes and running containers that may `operation` this, by why they may."""
     asked, holds = Asked(snapshot, operation, thing), _Holding(snapshot)
     ways: dict[tuple[str, tuple[GrantingLine, ...]], list[Somebody]] = {}
@@ -246,7 +246,7 @@ def who_can(snapshot: Snapshot, operation: Operation, thing: Thing) -> WhoCan:
 class _Holding:
     """By what a principal is one whom a line speaks of."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Enforcer) -> None:
         self._graph = snapshot.graphs.get("g", {})
         self._at = field_of(snapshot, "sub")
         self._closures: dict[str, frozenset[str]] = {}
@@ -320,7 +320,7 @@ class WhatCan:
 
 
 def what_can(
-    snapshot: Snapshot,
+    snapshot: Enforcer,
     who: Principal,
     resources: Collection[Resource] = (),
     rows: int | None = None,
@@ -346,7 +346,7 @@ def what_can(
     )
 
 
-def _inherits(snapshot: Snapshot, who: Principal) -> tuple[str, ...]:
+def _inherits(snapshot: Enforcer, who: Principal) -> tuple[str, ...]:
     graph, facts = snapshot.graphs.get("g", {}), who.facts
     own = {facts.id, facts.kind, facts.group}
     found = closure(graph, facts.id, facts.membership)
@@ -355,7 +355,7 @@ def _inherits(snapshot: Snapshot, who: Principal) -> tuple[str, ...]:
 
 
 def allowed_rows(
-    snapshot: Snapshot,
+    snapshot: Enforcer,
     who: Principal,
     resource: Resource,
     operation: Operation,

@@ -6,7 +6,7 @@ from flask_socketio import SocketIO
 
 from v6srv.authz import clock
 from v6srv.authz.decide import Authorizer
-from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
 from v6srv.realtime import rooms
 from v6srv.realtime.background import Background
@@ -32,7 +32,7 @@ class Revocation:
         self._seats = seats
         self._authz = authz
         self._seen: tuple[int, int] | None = None
-        self._policy: Snapshot | None = None
+        self._policy: Enforcer | None = None
         self._at = clock.now()
         self._wake = None
         self.generation = 0

@@ -16,10 +16,12 @@ from sqlalchemy.orm import selectinload
 
 from v6srv.authz import clock, codes
 from v6srv.authz.decide import Authorizer
+from v6srv.authz.definition import Definition
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import WHOLE
 from v6srv.authz.matcher import closure
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import Definition, Snapshot, with_limits
+from v6srv.authz.snapshot import with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.store import database_lines, line_of
 from v6srv.db import LARGEST_ID, session
@@ -235,7 +237,7 @@ def _require_new(authz: Authorizer, others: Iterable[Line], line: Line) -> None:
 # --- the policy as it would stand
 
 
-def _require_safe(authz: Authorizer, candidate: Snapshot) -> None:
+def _require_safe(authz: Authorizer, candidate: Enforcer) -> None:
     _require_fixed_kinds(candidate)
     if not _repairable(candidate) and _repairable(authz.policy):
         raise Invalid("Nobody with the role Root could change the policy any more")
@@ -279,7 +281,7 @@ def _invalid(errors: Mapping[str, list[str]]) -> Invalid:
     return Invalid(f"{name}: {message}", errors)
 
 
-def _require_fixed_kinds(candidate: Snapshot) -> None:
+def _require_fixed_kinds(candidate: Enforcer) -> None:
     """Whoever may edit a custom role would decide what all users may do, or all nodes.
 
     A role that lets strangers in would keep every later version of the policy from going live.
@@ -290,7 +292,7 @@ def _require_fixed_kinds(candidate: Snapshot) -> None:
                 raise Invalid(f"Every {kind} would have the custom role {role}; use one of files")
 
 
-def _repairable(snapshot: Snapshot) -> bool:
+def _repairable(snapshot: Enforcer) -> bool:
     """Whether, now and whenever a time limit turns, a user with the role Root may mend lines.
 
     True where there is no such user.
@@ -314,7 +316,7 @@ def _principal(user: User) -> Principal:
     return Principal(PrincipalKind.USER, user.id, user.organization_id, roles=(*roles, *rules))
 
 
-def _may_mend(snapshot: Snapshot, root: Principal, at: datetime) -> bool:
+def _may_mend(snapshot: Enforcer, root: Principal, at: datetime) -> bool:
     row = SimpleNamespace(type=Resource.POLICY.value, **{**WHOLE, "id": LARGEST_ID})
     with clock.stopped(at):
         for operation in Operation:

@@ -1,0 +1,257 @@
+"""Casbin's enforcer, with its matcher compiled: one version of the policy, which never changes."""
+
+import hashlib
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+import casbin
+from casbin.core_enforcer import EnforceContext
+
+from v6srv.authz import clock
+from v6srv.authz.definition import Definition
+from v6srv.authz.expression import times_in
+from v6srv.authz.facts import TableFacts
+from v6srv.authz.matcher import Plan, Program
+from v6srv.authz.principal import SubjectFacts
+from v6srv.authz.source import Line
+from v6srv.authz.where import Where, known_facts_only, where
+from v6srv.vocabulary import Effect, Operation, Resource
+
+_TOO_MANY_PLANS = 400_000
+_HAND_OUT = ("r2", "p", "e", "m2")
+_WRITES = re.compile(r"(add|remove|update|delete|set|clear|load|save|enable|init|build)_\w+")
+
+Scopes = frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A row of which only the resource is known: enough to find the lines."""
+
+    type: str
+
+
+class Immutable(RuntimeError):
+    """Somebody tried to change a version of the policy."""
+
+
+class _Lines(casbin.persist.Adapter):  # type: ignore[misc]
+    """Lines that have been read and checked; Casbin's own way to add them is quadratic."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = dict.fromkeys((line.ptype, line.values) for line in lines)
+
+    def load_policy(self, model: casbin.Model) -> None:
+        """Fill the model."""
+        for ptype, values in self._lines:
+            model[ptype[0]][ptype].policy.append(list(values))
+
+
+class Enforcer(casbin.Enforcer):  # type: ignore[misc]
+    """One version of the policy. Safe to read from any thread; nothing in it changes meaning.
+
+    Casbin's API reads it (`get_policy`, `enforce`, `enforce_ex`, ...) and says what stock Casbin
+    says of the same lines; what would write raises Immutable. The roles that a principal holds come
+    with it (`SubjectFacts.membership`): no `g` line has them.
+    """
+
+    _made = False
+
+    def __init__(self, definition: Definition, lines: Sequence[Line], revision: int) -> None:
+        super().__init__(self.new_model(text=definition.text), _Lines(lines))
+        self.definition, self.lines, self.revision = definition, tuple(lines), revision
+        self.version = _digest(definition.text, lines)
+        self.graphs: dict[str, dict[str, list[str]]] = {name: {} for name in definition.graphs}
+        for line in lines:
+            if line.ptype in self.graphs:
+                member, role = line.values
+                self.graphs[line.ptype].setdefault(member, []).append(role)
+        policies = [line for line in lines if line.ptype == "p"]
+        if definition.allow_only:
+            policies = [line for line in policies if line.values[-1] == "allow"]
+        self.program = self._program(policies, "r", "m", frozenset({"type"}))
+        self.hand_out = (
+            self._program(policies, "r2", "m2", None) if "m2" in definition.matchers else None
+        )
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._wheres: dict[tuple[Any, ...], Where] = {}
+        self._building = threading.Lock()
+        self.moments: tuple[datetime, ...] = self._moments()
+        """When something changes by itself because a time limit begins or ends, in order."""
+        self._made = True
+
+    def load_policy(self) -> None:
+        """Take the lines of the adapter; once, when the enforcer is made."""
+        if self._made:
+            raise _immutable()
+        self.adapter.load_policy(self.model)
+        self.build_role_links()
+
+    def _moments(self) -> tuple[datetime, ...]:
+        at = self.definition.fields.index("cond") if "cond" in self.definition.fields else None
+        conditions = set() if at is None else {line.values[at] for line in self.program.lines}
+        trees = [self.program.tree, *(self.program.condition(text) for text in conditions)]
+        texts = {text for tree in trees for text in times_in(tree)}
+        moments = set()
+        for text in texts - {clock.OPEN_END}:
+            with suppress(ValueError):  # a condition that fails never matches: nothing changes
+                moments.add(clock.read(text))
+        return tuple(sorted(moments))
+
+    def turned_since(self, before: datetime) -> bool:
+        """Whether a time limit has begun or ended after `before` and until now."""
+        return bisect_right(self.moments, before) < bisect_right(self.moments, clock.now())
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role and rule that lines speak of, as they name them: `role:viewer`, `rule:3`."""
+        words = {word for line in self.lines if line.ptype != "g2" for word in line.values[:2]}
+        return frozenset(word for word in words if word.startswith(("role:", "rule:")))
+
+    def _program(
+        self,
+        policies: Sequence[Line],
+        request: str,
+        matcher: str,
+        known_of_object: frozenset[str] | None,
+    ) -> Program:
+        definition = self.definition
+        return Program(
+            definition.matchers[matcher],
+            definition.request[request],
+            definition.policy,
+            self.graphs,
+            policies,
+            known_of_object,
+        )
+
+    # --- questions
+
+    def plan(
+        self,
+        subject: SubjectFacts,
+        resource: Resource,
+        operation: Operation,
+        scopes: Scopes = None,
+    ) -> Plan:
+        """What can match for this principal, resource and operation; remembered."""
+        key = self.program.key_of(subject, Thing(resource.value), operation.value)
+        return self._plan(self.program, key, subject.membership, scopes)
+
+    def _plan(
+        self,
+        program: Program,
+        key: tuple[Any, ...],
+        membership: tuple[str, ...],
+        scopes: Scopes = None,
+    ) -> Plan:
+        cache_key = (program is self.program, key, membership, scopes)
+        plan = self._plans.get(cache_key)
+        if plan is None:
+            with self._building:
+                if len(self._plans) > _TOO_MANY_PLANS:
+                    self._plans.clear()
+                plan = self._plans[cache_key] = program.plan(key, membership, scopes)
+        return plan
+
+    def enforce(self, *rvals: Any) -> bool:
+        """Whether a request (`r`; after an EnforceContext also `r2`) is allowed by its facts.
+
+        Raises RuntimeError for a request of another size, and what a missing attribute raises.
+        """
+        program, request = self._request(rvals)
+        return self._plan_for(program, request).decide(*request) is True
+
+    def enforce_ex(self, *rvals: Any) -> tuple[bool, list[str]]:
+        """As `enforce`, and the line that decided; the empty list when none did."""
+        program, request = self._request(rvals)
+        lines: dict[Effect, list[Line]] = {effect: [] for effect in Effect}
+        for rest in self._plan_for(program, request).remainders:
+            if program.function(rest.text)(*request):
+                lines[rest.effect].append(rest.line)
+        if lines[Effect.DENY]:
+            return False, list(lines[Effect.DENY][0].values)
+        allowing = lines[Effect.ALLOW]
+        decided = allowing[:1] if self.definition.allow_only else allowing[-1:]  # as stock Casbin
+        return bool(allowing), list(decided[0].values) if decided else []
+
+    def _request(self, rvals: Sequence[Any]) -> tuple[Program, Sequence[Any]]:
+        program: Program | None = self.program
+        if rvals and isinstance(rvals[0], EnforceContext):
+            context, *rvals = rvals
+            hand_out = (context.rtype, context.ptype, context.etype, context.mtype) == _HAND_OUT
+            program = self.hand_out if hand_out else None
+        if program is None or len(program.request) != len(rvals):
+            raise RuntimeError("invalid request size" if program else "no such matcher")
+        return program, rvals
+
+    def _plan_for(self, program: Program, request: Sequence[Any]) -> Plan:
+        membership = getattr(request[0], "membership", ())
+        return self._plan(program, program.key_of(*request), membership)
+
+    def where(self, plan: Plan, table: TableFacts, *, foreign: bool, lenient: bool) -> Where:
+        """The SQL form of a plan for rows of a table; remembered for all who share the plan."""
+        cache_key = (
+            frozenset(plan.allow),
+            frozenset(plan.deny),
+            table.model,
+            foreign,
+            lenient,
+        )
+        found = self._wheres.get(cache_key)
+        if found is None:
+            with self._building:
+                usable = (
+                    known_facts_only(plan, self.program, table, lenient=lenient)
+                    if foreign
+                    else plan
+                )
+                found = self._wheres[cache_key] = where(usable, self.program, table)
+        return found
+
+    def may_hand_out(self, subject: SubjectFacts, rule: object) -> bool:
+        """The second request of the model: may this principal give this rule to somebody?
+
+        `rule` has the attributes res, scope and act. Without `r2` and `m2` in the model: never.
+        """
+        if self.hand_out is None:
+            return False
+        return self._plan_for(self.hand_out, (subject, rule)).decide(subject, rule) is True
+
+
+def _digest(text: str, lines: Iterable[Line]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for line in lines:
+        digest.update(f"\n{line}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _immutable() -> Immutable:
+    return Immutable(
+        "a version of the policy does not change: edit the files, add a line with /api/policy/line,"
+        " or publish a folder with v6srv policy publish"
+    )
+
+
+def _refuse_writing(name: str) -> None:
+    stock = getattr(casbin.Enforcer, name)
+
+    @wraps(stock)
+    def write(self: Enforcer, *arguments: Any, **options: Any) -> Any:
+        if self._made:
+            raise _immutable()
+        return stock(self, *arguments, **options)
+
+    setattr(Enforcer, name, write)
+
+
+for _name in dir(casbin.Enforcer):
+    if _WRITES.fullmatch(_name) and _name not in vars(Enforcer):
+        _refuse_writing(_name)
