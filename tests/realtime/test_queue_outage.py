@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from tests.realtime.conftest import eventually, serving
 from tests.realtime.ears import Ear
 from tests.realtime.test_processes import GEVENT, THREADS, Pair, rabbitmq_server, redis_server
 from tests.support import Caller, open_app
+from v6srv.realtime import managers
 from v6srv.realtime.managers import GRACE_S, RETRY_S
 
 AWAY = "message queue: cannot be reached; other processes hear of events later"
@@ -222,3 +224,27 @@ def test_what_is_committed_while_the_queue_is_away_arrives_in_order(
         for ear in (near, far):
             ear.wait("new_task", tasks[-1], patience_s=LONG_S)
         assert told_of(far) == told_of(near) == tasks
+
+
+def test_a_queue_that_answers_after_a_hang_is_back_since_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others notice at the same time, at the earliest: what is published at once nobody hears."""
+    now = 100.0
+    monkeypatch.setattr(managers, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
+    queue = managers._Redis("redis://127.0.0.1:1", "channel")
+    queue._lost("publish", TimeoutError("no answer"))
+
+    def hang() -> None:
+        nonlocal now
+        now += managers.TIMEOUT_S  # and then it answers
+
+    monkeypatch.setattr(queue, "_ask", hang)
+    now += RETRY_S
+    assert not queue.ready()
+    monkeypatch.setattr(queue, "_ask", lambda: None)
+    now += GRACE_S - 0.1
+    assert not queue.ready()
+    now += 0.2
+    assert queue.ready()
+    queue.close()

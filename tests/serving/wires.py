@@ -69,7 +69,7 @@ class Wire:
     def is_closed(self, within_s: float = PATIENCE_S) -> bool:
         """Whether the server closes the connection, without another word."""
         self._socket.settimeout(within_s)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, BlockingIOError):
             try:
                 return self._socket.recv(1) == b""
             except ConnectionError:

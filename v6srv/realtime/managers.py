@@ -106,7 +106,8 @@ class _Patient(_Locked, PubSubManager):
         self.others = self
         self._broken: set[str] = set()
         self._closed = False
-        self._checked_at = self._back_at = float("-inf")
+        self._checked_at = float("-inf")
+        self._back_at: float | None = None
         super().__init__(*args, **kwargs)
 
     @property
@@ -131,7 +132,7 @@ class _Patient(_Locked, PubSubManager):
             self._send([self.json.dumps(message) for message in messages])
         except Exception as error:  # whatever a broker's library raises
             self._lost("publish", error)
-            self._checked_at = self._back_at = time.monotonic()
+            self._checked_at, self._back_at = time.monotonic(), None
             return False
         self._found("publish")
         return True
@@ -146,12 +147,14 @@ class _Patient(_Locked, PubSubManager):
     def ready(self) -> bool:
         if "publish" not in self._broken:
             return True
-        now = time.monotonic()
-        if now - self._checked_at >= RETRY_S:
-            if not self._answers():
-                self._back_at = now = time.monotonic()
-            self._checked_at = now
-        return now - self._back_at >= GRACE_S
+        if time.monotonic() - self._checked_at >= RETRY_S:
+            answers = self._answers()
+            now = self._checked_at = time.monotonic()
+            if not answers:
+                self._back_at = None
+            elif self._back_at is None:  # now, not when it was asked: it may have hung until now
+                self._back_at = now
+        return self._back_at is not None and time.monotonic() - self._back_at >= GRACE_S
 
     def _answers(self) -> bool:
         try:
