@@ -275,7 +275,7 @@ def _interrupt(store: PolicyStore, monkeypatch: pytest.MonkeyPatch, chance: rand
     failures: list[tuple[Any, str, Callable[..., Any]]] = [
         (store_module, "database_lines", _database_fails),
         (store_module, "_revision", _database_fails),
-        (store_module, "read_folder", _disk_fails),
+        (store_module, "read_texts", _disk_fails),
         (PolicyStore, "_build_shadow", _database_fails),
     ]
     revision = _revision()

@@ -24,6 +24,7 @@ from v6srv.model import CasbinRule
 from v6srv.policy.audience import imagined, stored
 from v6srv.policy.cases import Case
 from v6srv.policy.diff import Change, Kind, PolicyDiff, compare, compare_alone, compare_stored
+from v6srv.vocabulary import Operation, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"
 VIEWER_TASK = "p, role:viewer, task,          organization,  view,   True, allow"
@@ -305,6 +306,64 @@ def test_a_later_end_changes_only_the_time_between(edited: Callable[..., Path]) 
     }
 
 
+def test_rooms_are_told_with_the_times_at_which_they_change(
+    app: Flask, world: World, edited: Callable[..., Path]
+) -> None:
+    """As rows are: with the limits that matter, and without those of other lines."""
+    denial = "p, kind:node, event, global, view, True, deny, "
+    old = edited(name="old", more=denial + "valid_from=2035-01-01, valid_until=2035-12-31\n")
+    new = edited(
+        more=denial
+        + "valid_from=2035-01-01, valid_until=2035-12-31\n"
+        + denial
+        + "valid_from=2031-01-01, valid_until=2031-12-31\n"
+    )
+    lines = database_lines()
+    found = compare_stored(build(old, lines), build(new, lines))
+    assert not found.gains
+    limits = "timeMatch('2031-01-01 00:00:00', '2032-01-01 00:00:00')"
+    rooms = [change for change in _done(found.losses) if change.case.rooms]
+    assert rooms
+    for change in rooms:
+        assert change.case.conditions == ((limits, True),)
+        assert change.case.name.startswith("room of collaboration ")
+        assert change.case.name.endswith(limits)
+        assert {"expression": limits, "holds": True} in change.as_json()["conditions"]
+    for at, changes in (("2031-06-01", True), ("2030-06-01", False), ("2035-06-01", False)):
+        moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        there = compare_stored(build(old, lines), build(new, lines), moment)
+        assert bool(there.losses) is changes
+        assert not [c for c in there.changes if c.case.rooms and c.case.conditions]
+    always = compare_stored(
+        build(POLICIES, lines), build(edited((NODE_EVENT, ""), name="x"), lines)
+    )
+    assert not [c for c in always.changes if c.case.rooms and c.case.conditions]
+    db.session.remove()
+
+
+# --- a fact that is compared with itself
+
+
+@pytest.mark.parametrize(
+    ("condition", "case"),
+    [
+        ("r.obj.id == r.obj.id", "every row"),
+        ("r.obj.parent == r.obj.parent", "every row"),  # absent equals absent
+        ("r.obj.id != r.obj.id", None),
+        ("r.obj.parent != r.obj.parent", None),
+        ("r.obj.id in (r.obj.id, 5)", "every row"),
+    ],
+)
+def test_a_fact_may_be_compared_with_itself(
+    edited: Callable[..., Path], condition: str, case: str | None
+) -> None:
+    new = edited(more=f"p, user:5, task, global, view, {condition}, allow\n")
+    found = _done(_alone(new).changes)
+    assert [(change.kind, change.case.name) for change in found] == (
+        [(Kind.GAINED, case)] if case else []
+    )
+
+
 # --- the command
 
 
@@ -358,6 +417,20 @@ def test_text_and_json_tell_the_same(
     assert change["conditions"] == [{"expression": "r.sub.org in r.obj.orgs", "holds": False}]
     assert change["causes"][0]["new"].startswith("default_roles.csv:")
     assert data["old"] == build(POLICIES).version
+
+
+def test_all_names_everybody(run: Callable[..., Result], edited: Callable[..., Path]) -> None:
+    new = edited((VIEWER_TASK, VIEWER_TASK.replace("organization", "global")))
+    few = run(POLICIES, new, "--without-database").output
+    assert "role:collab_admin (and 3 others) may now view task" in few
+    everybody = run(POLICIES, new, "--without-database", "--all").output
+    names = "role:collab_admin, role:org_admin, role:researcher, role:viewer"
+    assert f"+ {names} may now view task" in everybody
+    assert "others)" not in everybody
+    case = Case(rooms=tuple((collaboration, None) for collaboration in range(1, 6)))
+    change = Change(Kind.LOST, ("node:1",), Resource.EVENT, Operation.VIEW, case, ())
+    assert "collaboration 3 and 2 more]" in str(change)
+    assert "collaboration 4, collaboration 5]" in change.told(everybody=True)
 
 
 def test_at_another_time(run: Callable[..., Result], edited: Callable[..., Path]) -> None:

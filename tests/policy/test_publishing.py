@@ -5,67 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from click.testing import CliRunner, Result
-
 from tests.databases import Databases
+from tests.policy.desk import GAIN, LOSS, Desk, approval_in
 from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
-from v6srv import db
 from v6srv.authz.folder import read_files
-from v6srv.cli.main import cli
 from v6srv.service import setup
-
-VIEWER = "user:6"
-"""The user `viewer` of tests/world.py; no test of the shipped policies speaks of a single user."""
-GAIN = f"p, {VIEWER}, task, global, view, True, allow\n"
-LOSS = f"p, {VIEWER}, port, global, view, True, deny\n"
-
-
-class Desk:
-    """An admin at the command line, with a candidate to work on."""
-
-    def __init__(self, tmp_path: Path, uri: str) -> None:
-        self.live, self.candidate = tmp_path / "policies", tmp_path / "candidate"
-        self.environment = {
-            "V6SRV_INSTANCE": str(tmp_path),
-            "V6SRV_DATABASE_URL": uri,
-            "V6SRV_ROOT_PASSWORD": "Publ1sh-Pass!",
-        }
-        shutil.copytree(self.live, self.candidate)
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What `v6srv policy ...` prints; it must end with this code."""
-        done: Result = CliRunner().invoke(cli, ["policy", *arguments], env=self.environment)
-        db.session.remove()
-        assert done.exit_code == code, (done.output, done.exception)
-        return done.output
-
-    def write(self, text: str, name: str = "local.csv") -> None:
-        (self.candidate / name).write_text(text)
-
-    def publish(self, *options: str, code: int = 0) -> str:
-        return self(
-            "publish", str(self.candidate), "-m", "why", "--author", "ada", *options, code=code
-        )
-
-    def messages(self) -> list[str]:
-        found = json.loads(self("history", "--format", "json"))
-        return [f"{version['author']}: {version['message']}" for version in found]
-
-
-@pytest.fixture
-def desk(databases: Databases, backend: str, tmp_path: Path) -> Iterator[Desk]:
-    setup.install_policies(tmp_path / "policies")
-    uri, world = databases.copy(backend, True)
-    assert world is not None
-    assert f"user:{world.user.viewer}" == VIEWER
-    yield Desk(tmp_path, uri)
-    db.session.remove()
-    databases.drop(uri)
 
 
 def test_publish_history_show_and_rollback(desk: Desk, tmp_path: Path) -> None:
@@ -79,9 +26,7 @@ def test_publish_history_show_and_rollback(desk: Desk, tmp_path: Path) -> None:
     assert LOSS in desk("show", str(newest["id"]))
     desk("show", str(first["id"]), "--to", str(tmp_path / "first"))
     assert "local.csv" not in read_files(tmp_path / "first")
-    back = desk(
-        "rollback", str(first["id"]), "--approve-gains", "--author", "bob", "-m", "too much"
-    )
+    back = desk.approving("rollback", str(first["id"]), "--author", "bob", "-m", "too much")
     assert "may now" in back
     assert read_files(desk.live) == read_files(tmp_path / "first")
     assert desk.messages()[0] == f"bob: rollback to {first['id']}: too much"
@@ -93,11 +38,11 @@ def test_a_gain_needs_approval(desk: Desk) -> None:
     said = desk.publish(code=1)
     assert "may now view task" in said
     assert "local.csv:1" in said
-    assert "--approve-gains" in said
+    approval = ("--approve-gains", approval_in(said))
     assert read_files(desk.live) == before
-    assert "would be published" in desk.publish("--approve-gains", "--dry-run")
+    assert "would be published" in desk.publish(*approval, "--dry-run")
     assert (read_files(desk.live), len(desk.messages())) == (before, 1)
-    desk.publish("--approve-gains")
+    desk.publish(*approval)
     assert read_files(desk.live)["local.csv"] == GAIN
 
 
@@ -138,11 +83,11 @@ def test_an_edit_by_hand_is_kept_before_it_is_replaced(desk: Desk) -> None:
     """Nobody's work is lost: it is recorded, and can be brought back."""
     (desk.live / "hand.csv").write_text(LOSS)
     desk.write(LOSS.replace("port", "event"), "other.csv")
-    desk.publish("--approve-gains")
+    desk.approving(*desk.publication)
     assert desk.messages() == ["ada: why", "server: found at publication", "server: found at start"]
     assert "hand.csv" not in read_files(desk.live)
     by_hand = json.loads(desk("history", "--format", "json"))[1]["id"]
-    desk("rollback", str(by_hand), "--approve-gains")
+    desk.approving("rollback", str(by_hand))
     assert read_files(desk.live)["hand.csv"] == LOSS
 
 

@@ -7,6 +7,7 @@ from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.service import policy_versions
 from v6srv.vocabulary import Resource
+from v6srv.wire.errors import ErrorOut
 from v6srv.wire.policy_version import PolicyOut, PolicyVersionOut, VersionSummaryOut
 
 blp = Blueprint("policy version", __name__, description="The live policy and its history")
@@ -25,7 +26,7 @@ class Policy(MethodView):
 @blp.route("/policy/version")
 class PolicyVersions(MethodView):
     @guard.whole(POLICY, callers=guard.USERS)
-    @paged(VersionSummaryOut)
+    @paged(VersionSummaryOut, show=policy_versions.checked)
     def get(self):
         """List the versions of the policy files that were live, newest first."""
         return policy_versions.summaries()
@@ -35,6 +36,7 @@ class PolicyVersions(MethodView):
 class PolicyVersion(MethodView):
     @guard.whole(POLICY, callers=guard.USERS)
     @blp.response(200, PolicyVersionOut)
+    @blp.alt_response(409, schema=ErrorOut, description="It is not what was recorded any more")
     def get(self, id):
         """One version with its files."""
         return policy_versions.version(id)

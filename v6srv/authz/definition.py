@@ -15,6 +15,9 @@ from v6srv.authz.source import PolicyError, Problem, read_text
 logging.getLogger("casbin").setLevel(logging.ERROR)
 
 
+MODEL = "model.conf"
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """What model.conf says, taken from Casbin's own reading of it."""
@@ -33,13 +36,21 @@ class Definition:
 
 
 def read_definition(path: Path) -> Definition:
-    """Read model.conf with Casbin and check that it is one this server can be sure of."""
+    """The model of a file, as `define`."""
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot be read: {error}"
         raise PolicyError([Problem(path.name, message, codes.UNREADABLE_FILE)]) from error
-    read = ModelText(path.name, text)
+    return define(text, path.name)
+
+
+def define(text: str, name: str = MODEL) -> Definition:
+    """Read a model with Casbin and check that it is one this server can be sure of.
+
+    Raises PolicyError, at places in the file of this name.
+    """
+    read = ModelText(name, text)
     problems = check_model(read)
     if problems:
         raise PolicyError(problems)
@@ -47,10 +58,10 @@ def read_definition(path: Path) -> Definition:
     try:
         model.load_model_from_text(text)
     except Exception as error:  # Casbin raises bare exceptions of many kinds
-        raise PolicyError([Problem(path.name, str(error), codes.MODEL_SYNTAX)]) from error
+        raise PolicyError([Problem(name, str(error), codes.MODEL_SYNTAX)]) from error
     if any(read.texts(letter) != _texts(model, letter) for letter in "rpgem"):
         message = "Casbin reads this model in another way than it was checked"
-        raise PolicyError([Problem(path.name, message, codes.MODEL_SYNTAX)])
+        raise PolicyError([Problem(name, message, codes.MODEL_SYNTAX)])
     policy = tuple(model["p"]["p"].tokens)
     return Definition(
         request={name: tuple(a.tokens) for name, a in model["r"].items()},

@@ -4,18 +4,24 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import signal
 import stat
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from v6srv.authz import codes
 from v6srv.authz.source import PolicyError, Problem, found_in, read_text
 
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
 
 _PATTERNS = ("*.conf", "*.csv", "tests/*.yaml")
+_NAME = re.compile(r"[^/.][^/]*\.(conf|csv)|tests/[^/.][^/]*\.yaml")
+"""A file that these patterns find: nothing else is written, wherever its name comes from."""
 
 
 def policy_files(folder: Path) -> list[Path]:
@@ -23,16 +29,25 @@ def policy_files(folder: Path) -> list[Path]:
     return sorted(path for pattern in _PATTERNS for path in found_in(folder, pattern))
 
 
-def read_files(folder: Path) -> dict[str, str]:
-    """Text of each file by its path below the folder. Raises PolicyError for unreadable ones."""
+def read_texts(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Text of each file by its path below the folder, and which files cannot be read."""
     texts: dict[str, str] = {}
+    problems: list[Problem] = []
     with reading(folder):
         for path in policy_files(folder):
             name = path.relative_to(folder).as_posix()
             try:
                 texts[name] = read_text(path)
             except (OSError, UnicodeDecodeError) as error:
-                raise PolicyError([Problem(name, f"cannot be read: {error}")]) from error
+                problems.append(Problem(name, f"cannot be read: {error}", codes.UNREADABLE_FILE))
+    return texts, problems
+
+
+def read_files(folder: Path) -> dict[str, str]:
+    """Text of each file by its path below the folder. Raises PolicyError for unreadable ones."""
+    texts, problems = read_texts(folder)
+    if problems:
+        raise PolicyError(problems)
     return texts
 
 
@@ -98,29 +113,87 @@ def digest(files: Mapping[str, str]) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """As `replacing`, for good."""
+    with replacing(folder, files):
+        pass
+
+
+@contextmanager
+def replacing(folder: Path, files: Mapping[str, str], *, keep: bool = False) -> Iterator[Path]:
     """Make the folder hold exactly these files of a policy; other files in it are left alone.
 
-    Each file is replaced by renaming, all of them while readers wait (`reading`). If one cannot be
-    written none is replaced. Raises OSError.
+    Each file is replaced by renaming, all of them while readers wait (`reading`). What was there,
+    readable or not, is in the hidden folder that is yielded. It comes back if the block fails; else
+    it is gone at the end, unless it is to be kept. Raises PolicyError for names that are none of a
+    policy, and OSError if one cannot be written: then none is replaced.
     """
+    strange = [name for name in files if not _NAME.fullmatch(name)]
+    if strange:
+        raise PolicyError(Problem(name, "is no name of a policy file") for name in strange)
     folder.mkdir(parents=True, exist_ok=True)
-    fresh: dict[Path, Path] = {}
-    try:
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh[path] = path.with_name(f"{path.name}.{os.getpid()}.new")
-            fresh[path].write_bytes(text.encode())
-            # Whoever publishes, the server goes on reading: not the umask of a shell decides.
-            fresh[path].chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o640)
-        with _locked(folder, fcntl.LOCK_EX):
-            for path in set(policy_files(folder)) - fresh.keys():
-                path.unlink()
-            for path, temporary in fresh.items():
-                temporary.replace(path)
-    finally:
-        for temporary in fresh.values():
-            temporary.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
+        _stage(folder, files, Path(new))
+        old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=folder))
+        try:
+            moves = _moves(folder, files, Path(new), old)
+            _move_alone(folder, moves)
+            try:
+                yield old
+            except BaseException:
+                _move_alone(folder, _back(moves))
+                raise
+            if not keep:
+                shutil.rmtree(old)
+        finally:
+            for path in (old / "tests", old):
+                with suppress(OSError):  # it is gone, or holds what is to be kept
+                    path.rmdir()
+
+
+def _stage(folder: Path, files: Mapping[str, str], new: Path) -> None:
+    """Write the files where nobody looks, with the modes that they will have."""
+    for name, text in files.items():
+        path, fresh = folder / name, new / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(text.encode())
+        # Whoever publishes, the server goes on reading: not the umask of a shell decides.
+        fresh.chmod(stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o640)
+
+
+_Moves = Sequence[tuple[Path, Path]]
+
+
+def _moves(folder: Path, files: Mapping[str, str], new: Path, old: Path) -> _Moves:
+    """From where to where, each file in the place of another at once: never is the folder empty."""
+    moves: list[tuple[Path, Path]] = []
+    there = {path.relative_to(folder).as_posix() for path in policy_files(folder)}
+    for name in sorted(there | files.keys()):
+        if name in there:
+            (old / name).parent.mkdir(exist_ok=True)
+            moves.append((folder / name, old / name))
+        if name in files:
+            moves.append((new / name, folder / name))
+    return moves
+
+
+def _move_alone(folder: Path, moves: _Moves) -> None:
+    with _locked(folder, fcntl.LOCK_EX):
+        _move(moves)
+
+
+def _move(moves: _Moves) -> None:
+    """All of them or none, in this order. Raises OSError."""
+    for at, (source, target) in enumerate(moves):
+        try:
+            source.rename(target)
+        except OSError:
+            _move(_back(moves[:at]))
+            raise
+
+
+def _back(moves: _Moves) -> _Moves:
+    return [(target, source) for source, target in reversed(moves)]
 
 
 @contextmanager

@@ -11,26 +11,38 @@ from time import sleep
 
 from v6srv.authz import clock, codes
 from v6srv.authz.check import list_problems, sanity_problems
-from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError, parse, tokens_to_names
+from v6srv.authz.folder import read_texts
 from v6srv.authz.matcher import closure
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
-from v6srv.authz.source import Line, PolicyError, Problem, found_in, read_file
+from v6srv.authz.source import Line, PolicyError, Problem, read_lines
 from v6srv.authz.validate import check_line, check_lines, origins
 from v6srv.vocabulary import Operation, Resource, Scope
 
+Parsed = tuple[Definition, list[Line], list[Problem]]
+"""A model, the lines beside it with their time limits in their conditions, and what is wrong."""
 
-def read_folder(folder: Path) -> tuple[Definition, list[Line], list[Problem]]:
-    """model.conf and all lines of the CSV files of a folder, files by name.
 
-    Time limits of lines have become part of their conditions.
+def read_folder(folder: Path) -> Parsed:
+    """model.conf and all lines of the CSV files of a folder, as `parse_files`."""
+    return parse_files(*read_texts(folder))
+
+
+def parse_files(texts: Mapping[str, str], unread: Iterable[Problem] = ()) -> Parsed:
+    """The policy that files are, of their texts by name; tests are passed over.
+
+    `unread` says which files there are besides. Raises PolicyError for a model that cannot be used.
     """
-    definition = read_definition(folder / "model.conf")
+    problems = [problem for problem in unread if "/" not in problem.origin]
+    if MODEL not in texts:
+        missing = Problem(MODEL, "cannot be read: there is no such file", codes.UNREADABLE_FILE)
+        raise PolicyError([one for one in problems if one.origin == MODEL] or [missing])
+    definition = define(texts[MODEL])
     lines: list[Line] = []
-    problems: list[Problem] = []
-    for path in found_in(folder, "*.csv"):
-        more, wrong = read_file(path)
+    for name in sorted(name for name in texts if name.endswith(".csv")):
+        more, wrong = read_lines(name, texts[name])
         lines += more
         problems += wrong
     limited, wrong = with_limits(definition, lines)
@@ -118,13 +130,22 @@ def examine(
     return snapshot, list(dict.fromkeys(found))
 
 
-def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operation]]]:
-    """Which declared rules each default role holds by the files of a folder, by slug.
+Grants = dict[str, set[tuple[Resource, Scope, Operation]]]
+"""Which declared rules each default role holds, by slug."""
+
+
+def declared_grants(folder: Path) -> Grants:
+    """What default roles hold by the files of a folder, as `grants_of`."""
+    return grants_of(read_folder(folder))
+
+
+def grants_of(policy: Parsed) -> Grants:
+    """What default roles hold by the files of a policy. Raises PolicyError if they are not valid.
 
     Only what is granted without condition counts; a line for all resources stands for every rule.
     """
-    definition, lines, problems = read_folder(folder)
-    problems += check_lines(definition, lines)
+    definition, lines, found = policy
+    problems = [*found, *check_lines(definition, lines)]
     if problems:
         raise PolicyError(problems)
     edges: dict[str, list[str]] = {}
@@ -132,7 +153,7 @@ def declared_grants(folder: Path) -> dict[str, set[tuple[Resource, Scope, Operat
         if line.ptype == "g":
             edges.setdefault(line.values[0], []).append(line.values[1])
     at = {token.removeprefix("p_"): index for index, token in enumerate(definition.policy)}
-    grants: dict[str, set[tuple[Resource, Scope, Operation]]] = {}
+    grants: Grants = {}
     for role in DEFAULT_ROLES:
         names = closure(edges, f"role:{role.slug}")
         held = [

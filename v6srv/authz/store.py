@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from sqlalchemy import Row, select
 
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.folder import SHADOW, is_being_written, reading, stamp
-from v6srv.authz.snapshot import assemble, build, examine, read_folder, with_limits
+from v6srv.authz.folder import SHADOW, is_being_written, read_texts, stamp
+from v6srv.authz.snapshot import assemble, build, examine, parse_files, with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.validate import origins
 from v6srv.db import session
@@ -85,6 +85,7 @@ def _revision() -> int:
 class _Files:
     """The policy files of one moment, read and with what is wrong with them by themselves."""
 
+    texts: Mapping[str, str]
     definition: Definition
     lines: tuple[Line, ...]
     problems: tuple[Problem, ...] = ()
@@ -145,6 +146,11 @@ class PolicyStore:
         return "\n".join(map(str, self.problems)) or None
 
     @property
+    def texts(self) -> Mapping[str, str]:
+        """The very files that are live, and the tests beside them: their text by their path."""
+        return self._files.texts
+
+    @property
     def files_digest(self) -> str:
         """SHA-256 of the model and the lines of the files that are live, without those of the
         database: the same in all processes that decide by the same files."""
@@ -159,8 +165,7 @@ class PolicyStore:
         seen = stamp(folder)
         try:
             if seen:
-                with reading(folder):
-                    self.shadow = build(folder, database_lines(), self.live.revision)
+                self.shadow = build(folder, database_lines(), self.live.revision)
         except PolicyError as error:
             self.shadow_problems = error.problems
             log.error("the policy in shadow cannot be asked: %s", error)
@@ -168,9 +173,9 @@ class PolicyStore:
 
     def _from_files(self) -> tuple[_Files, Enforcer, tuple[Problem, ...]]:
         """The files as they are now, with the lines of the database. Raises PolicyError."""
-        with reading(self.folder):
-            definition, lines, problems = read_folder(self.folder)
-        files = _Files(definition, tuple(lines), tuple(problems))
+        texts, unread = read_texts(self.folder)
+        definition, lines, problems = parse_files(texts, unread)
+        files = _Files(texts, definition, tuple(lines), tuple(problems))
         return files, *self._with_database(files)
 
     def _with_database(self, files: _Files) -> tuple[Enforcer, tuple[Problem, ...]]:

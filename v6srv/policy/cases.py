@@ -39,6 +39,8 @@ Formula = bool | tuple[Any, ...]
 Room = tuple[int, int | None]
 """The socket room of a collaboration, or of one organization in it."""
 
+Conditions = tuple[tuple[str, bool], ...]
+
 _SHOWN = 3
 
 
@@ -46,24 +48,30 @@ _SHOWN = 3
 class Case:
     """Some rows, by what policies ask of them; without conditions: every row."""
 
-    conditions: tuple[tuple[str, bool], ...] = ()
+    conditions: Conditions = ()
     """Expressions of the policy, and whether each holds."""
     rooms: tuple[Room, ...] = ()
-    """Socket rooms, instead of rows."""
+    """Socket rooms, instead of rows; the conditions are times then."""
     scope: str | None = None
     """The scope of a rule that is handed out, instead of rows."""
 
     @property
     def name(self) -> str:
         """In words; `every row` when nothing is asked."""
-        if self.rooms:
-            shown = ", ".join(map(_room, self.rooms[:_SHOWN]))
-            more = len(self.rooms) - _SHOWN
-            return f"room of {shown}{f' and {more} more' if more > 0 else ''}"
+        return self.told()
+
+    def told(self, *, everything: bool = False) -> str:
+        """In words, with all rooms or the first ones."""
         if self.scope is not None:
             return self.scope
         known_first = sorted(self.conditions, key=lambda condition: condition[0] not in _PHRASES)
-        return ", ".join(_phrase(*condition) for condition in known_first) or "every row"
+        words = [_phrase(*condition) for condition in known_first]
+        if self.rooms:
+            shown = self.rooms if everything else self.rooms[:_SHOWN]
+            more = len(self.rooms) - len(shown)
+            others = f" and {more} more" if more else ""
+            words.insert(0, f"room of {', '.join(map(_room, shown))}{others}")
+        return ", ".join(words) or "every row"
 
 
 _PHRASES = {
@@ -129,6 +137,7 @@ class Pair:
         self.resource, self.operation = request
         self.moments = moments
         self._same_roles = dict(old[1].graphs) == dict(new[1].graphs)
+        self._new = new[1]
         self._atoms: dict[str, _Atom] = {}
         self._sides = [self._plan(*old), self._plan(*new)]
         self._open = [key for key, atom in self._atoms.items() if atom.form is not None]
@@ -162,11 +171,21 @@ class Pair:
         text = ast.unparse(tree)
         # `g` means the roles of its own version.
         alone = not self._same_roles and names_in(tree) & set(program.graphs)
-        key = f"{id(program)} {text}" if alone else text
+        version = "new" if program is self._new else "old"
+        key = f"{version} {text}" if alone else text
         if note and key not in self._atoms:
             asked = form(tree, program) if of_row else None
             self._atoms[key] = _Atom(text, tree, program, asked)
         return ("is", key)
+
+    @property
+    def times(self) -> dict[str, str]:
+        """The atoms that only the time answers, and how policies write them."""
+        return {
+            key: spoken(atom)
+            for key, atom in self._atoms.items()
+            if atom.form is not None and atom.form.fact == CLOCK
+        }
 
     def answers(self, who: SubjectFacts, row: object) -> dict[str, bool]:
         """What every atom is for a row, now."""
@@ -269,9 +288,6 @@ class Pair:
                 if question.fact in facts
             }
             yield Found(Case(conditions), gained, {**known, **answers}, facts)
-
-
-Conditions = tuple[tuple[str, bool], ...]
 
 
 class _Search:

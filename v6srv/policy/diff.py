@@ -7,7 +7,9 @@ Principals whose plans are the same are looked at once, plans that are the same 
 and of the others every case is found (`cases.py`).
 """
 
+import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +30,7 @@ from v6srv.db import session
 from v6srv.model import Collaboration, Member
 from v6srv.policy.affected import Affected
 from v6srv.policy.audience import Imagined, imagined, stored
-from v6srv.policy.cases import Case, Pair, Room
+from v6srv.policy.cases import Case, Conditions, Pair, Room
 from v6srv.policy.causes import Cause, Causes
 from v6srv.vocabulary import Operation, Resource
 
@@ -55,11 +57,17 @@ class Change:
     """Not doing it, but giving others the rule to do it."""
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, *, everybody: bool = False) -> str:
+        """In a line; with the names of `everybody`, and of all rooms, or of the first ones."""
         first, *others = self.principals
         who = f"{first} (and {len(others)} other{'s'[: len(others) > 1]})" if others else first
+        if everybody:
+            who = ", ".join(self.principals)
         may = "may now" if self.kind is Kind.GAINED else "may no longer"
         rule = "hand out the rule to " if self.hand_out else ""
-        what = f"{rule}{self.operation} {self.resource} [{self.case.name}]"
+        what = f"{rule}{self.operation} {self.resource} [{self.case.told(everything=everybody)}]"
         sign = "+" if self.kind is Kind.GAINED else "-"
         return f"{sign} {who} {may} {what}   because {', '.join(map(str, self.causes))}"
 
@@ -102,15 +110,30 @@ class PolicyDiff:
         """What somebody may with the old version only."""
         return tuple(change for change in self.changes if change.kind is Kind.LOST)
 
-    def lines(self) -> Iterator[str]:
-        """One line of text for each change, gains first."""
-        return map(str, (*self.gains, *self.losses))
+    @property
+    def gains_digest(self) -> str | None:
+        """A name for just these gains, to approve them by; None without any.
+
+        It is another when somebody gains something else, and the same whatever lines it is
+        because of.
+        """
+        who: dict[str, set[str]] = {}
+        for change in self.gains:
+            told = {**change.as_json(), "causes": None, "principals": None}
+            who.setdefault(json.dumps(told, sort_keys=True), set()).update(change.principals)
+        told_of = json.dumps(sorted((gain, sorted(names)) for gain, names in who.items()))
+        return hashlib.sha256(told_of.encode()).hexdigest()[:32] if who else None
+
+    def lines(self, *, everybody: bool = False) -> Iterator[str]:
+        """One line of text for each change, gains first; naming `everybody` if they are many."""
+        return (change.told(everybody=everybody) for change in (*self.gains, *self.losses))
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
         return {
             "old": self.old,
             "new": self.new,
+            "gains_digest": self.gains_digest,
             "gained": len(self.gains),
             "lost": len(self.losses),
             "changes": [change.as_json() for change in (*self.gains, *self.losses)],
@@ -250,17 +273,33 @@ class _Comparison:
     def _rooms_changed(
         self, who: Principal, plans: Sequence[Plan], pair: Pair
     ) -> Iterator[tuple[Case, bool, Mapping[str, bool]]]:
-        """The rooms that are decided differently, those for the same reason together."""
+        """The rooms that are decided differently, those at the same times for the same reason
+        together."""
         found: dict[Any, list[Room]] = {}
-        for moment, room in itertools.product(self.moments, self.rooms or ()):
+        for room in self.rooms or ():
             row = SimpleNamespace(type=Resource.EVENT.value, **room_facts(*room))
+            decided = [self._at(moment, who, row, plans) for moment in self.moments]
+            if not any(change is not None for change in decided):
+                continue
+            seen = list(zip(decided, self._answers(who, row, pair), strict=True))
+            for conditions, gained, answers in _by_time(seen, pair.times):
+                key = (conditions, gained, frozenset(answers.items()))
+                found.setdefault(key, []).append(room)
+        for (conditions, gained, answers), changed in found.items():
+            yield Case(conditions, rooms=tuple(changed)), gained, dict(answers)
+
+    def _at(
+        self, moment: datetime, who: Principal, row: object, plans: Sequence[Plan]
+    ) -> bool | None:
+        """What a decision changes to at this time; None when it does not change."""
+        with clock.stopped(moment):
+            old, new = (_decided(plan, who, row, Operation.VIEW.value) for plan in plans)
+        return None if old is new else new
+
+    def _answers(self, who: Principal, row: object, pair: Pair) -> Iterator[dict[str, bool]]:
+        for moment in self.moments:
             with clock.stopped(moment):
-                old, new = (_decided(plan, who, row, Operation.VIEW.value) for plan in plans)
-                if old is not new:
-                    answers = frozenset(pair.answers(who.facts, row).items())
-                    found.setdefault((new, answers), []).append(room)
-        for (gained, answers), changed in found.items():
-            yield Case(rooms=tuple(dict.fromkeys(changed))), gained, dict(answers)
+                yield pair.answers(who.facts, row)
 
     # --- handing out
 
@@ -288,6 +327,31 @@ def _moments(old: Enforcer, new: Enforcer) -> list[datetime]:
     """Now, and each later moment at which a time limit begins or ends."""
     now = clock.now()
     return [now, *sorted({moment for moment in (*old.moments, *new.moments) if moment > now})]
+
+
+_Seen = tuple[bool | None, Mapping[str, bool]]
+"""What a decision changes to at some moment, and what all questions are answered then."""
+
+
+def _by_time(
+    seen: Sequence[_Seen], times: Mapping[str, str]
+) -> Iterator[tuple[Conditions, bool, Mapping[str, bool]]]:
+    """What changes, once for each answer of those `times` that it depends on."""
+    telling = list(times)
+    for key in times:
+        fewer = [other for other in telling if other != key]
+        known: dict[Any, bool | None] = {}
+        if all(
+            known.setdefault(tuple(map(answers.get, fewer)), change) is change
+            for change, answers in seen
+        ):
+            telling = fewer
+    told = set()
+    for change, answers in seen:
+        conditions = tuple((times[key], answers[key]) for key in telling)
+        if change is not None and conditions not in told:
+            told.add(conditions)
+            yield conditions, change, answers
 
 
 def _decided(plan: Plan, who: Principal, *request: object) -> bool:

@@ -38,7 +38,7 @@ class Form:
 
     fact: str
     other: str | None
-    """The expression that the fact is compared with; None for a time."""
+    """The expression that the fact is compared with; None for a time, or for the fact itself."""
     tree: ast.expr = field(compare=False)
     within: bool = False
     """Whether all members of a set are among `other`, rather than any."""
@@ -59,7 +59,11 @@ def form(tree: ast.expr, program: Program) -> Form:
     for here, there in itertools.permutations(sides, 2) if len(sides) == 2 else ():
         fact = _fact(here, program)
         turned = first_only and here is not sides[0]
-        if fact and not turned and not asks_of_row(there, program) and _fits(fact, tree, here):
+        if not fact or turned or not _fits(fact, tree, here):
+            continue
+        if isinstance(tree, ast.Compare) and ast.dump(here) == ast.dump(there):
+            return Form(fact, None, tree)
+        if not asks_of_row(there, program):
             within = isinstance(tree, ast.Call) and names_in(tree.func) == {"within"}
             return Form(fact, ast.unparse(there), tree, within)
     raise Invalid(f"{ast.unparse(tree)!r} cannot be compared: it does not ask one fact of a row")

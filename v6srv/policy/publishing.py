@@ -9,28 +9,101 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from v6srv.authz.folder import read_files, write_files
-from v6srv.authz.snapshot import build
-from v6srv.authz.store import database_lines
-from v6srv.db import session, writing
+from sqlalchemy import select
+
+from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.folder import Stamp, read_texts, replacing, stamp, write_files
+from v6srv.authz.snapshot import Parsed, build, examine, grants_of, parse_files
+from v6srv.authz.source import Line, PolicyError
+from v6srv.authz.store import ADDED, database_lines
+from v6srv.db import session
 from v6srv.errors import Conflict
-from v6srv.model import PolicyVersion
+from v6srv.model import PolicyRevision, PolicyVersion
 from v6srv.policy.diff import Change, PolicyDiff, compare_stored
-from v6srv.policy.lint import lint_stored
+from v6srv.policy.lint import lint, stored_subjects
 from v6srv.policy.testing import failures
 from v6srv.service import policy_versions, setup
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """What stands against a candidate, and what it would change."""
+class Standing:
+    """The policy in force: what candidates are compared with, and what cannot go live beside it."""
 
+    policy: Enforcer | None
+    """That of the folder, or the last valid version; None when no version is valid."""
+    rows: Sequence[Line]
+    """The lines of the database that can be live with it."""
+    remarks: Sequence[str] = ()
+    """What is wrong with the folder or the database, and what is done about it."""
+    broken: bool = False
+    """Whether the files of the folder are not valid."""
+
+    def or_nothing(self, candidate: Enforcer) -> Enforcer:
+        """The policy in force; where there is none, one that grants nothing, to compare with."""
+        return self.policy or Enforcer(candidate.definition, (), 0)
+
+
+def standing(live: Path) -> Standing:
+    """What is in force by a folder and the database; never fails for what either of them holds."""
+    rows = database_lines()
+    try:
+        return _standing(parse_files(*read_texts(live)), rows)
+    except PolicyError as error:
+        remarks = [f"The policy folder is broken: {problem}" for problem in error.problems]
+    for version in session.scalars(policy_versions.summaries()):
+        try:
+            files = policy_versions.files_of(session(), version)
+            found = _standing(parse_files(files), rows)
+        except PolicyError:
+            continue
+        except Conflict as error:
+            remarks.append(str(error))
+            continue
+        remarks.append(f"It is compared with version {version.id}, the last valid one")
+        return Standing(found.policy, found.rows, [*remarks, *found.remarks], broken=True)
+    remarks.append("No version of the history is valid: everything counts as a gain")
+    return Standing(None, rows, remarks, broken=True)
+
+
+def _standing(files: Parsed, rows: Sequence[Line]) -> Standing:
+    """Files with those lines of the database that may go live, as servers do."""
+    definition, lines, problems = files
+    policy, found = examine(definition, lines, rows, 0, problems)
+    bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
+    if bad:
+        sound = [row for row in rows if row.origin not in bad]
+        policy, again = examine(definition, lines, sound, 0, problems)
+    else:
+        sound, again = list(rows), found
+    if again:
+        raise PolicyError(again)
+    return Standing(policy, sound, [f"Not live: {one}" for one in found if one.origin in bad])
+
+
+State = tuple[Stamp, int, int]
+"""The live files, and the revisions of lines and of members: what a comparison depends on."""
+
+
+def _state(live: Path) -> State:
+    query = select(PolicyRevision.lines, PolicyRevision.members).where(PolicyRevision.id == 1)
+    row = session.execute(query).one_or_none()
+    return (stamp(live), *(row or (0, 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A candidate, what stands against it, and what it would change."""
+
+    files: Mapping[str, str]
+    """The very texts that were looked at, and that go live."""
+    state: State
+    standing: Standing
     errors: Sequence[str] = ()
     """What keeps it from going live, as `file:line:column: message`."""
     failing: Sequence[str] = ()
     """Its tests that fail."""
     difference: PolicyDiff | None = None
-    """Against the live policy; None when the candidate cannot be built."""
+    """Against the policy in force; None when the candidate cannot be built."""
 
     @property
     def gains(self) -> Sequence[Change]:
@@ -42,43 +115,67 @@ class Review:
         """Whether it may go live once its gains are approved."""
         return not self.errors and not self.failing
 
-
-def review(live: Path, candidate: Path) -> Review:
-    """Check a folder of policies with the lines and principals of the database; changes nothing."""
-    errors = [str(problem) for problem in lint_stored(candidate) if problem.is_error]
-    if errors:
-        return Review(errors)
-    lines = database_lines()
-    old, new = build(live, lines), build(candidate, lines)
-    return Review((), failures(candidate), compare_stored(old, new))
+    def approved_by(self, digest: str | None) -> bool:
+        """Whether this approves what is gained: it is the digest of just these gains."""
+        return not self.gains or (self.difference and self.difference.gains_digest) == digest
 
 
-def publish(live: Path, candidate: Path, author: str, message: str) -> PolicyVersion:
-    """Make the files of the candidate the live ones, and record them as a version.
+def review(live: Path, files: Mapping[str, str]) -> Review:
+    """Check the files of a policy with the lines and principals of the database; changes nothing.
 
-    To be reviewed first. Every server that uses the folder follows within a second. Raises Conflict
-    when these files are live already, PolicyError when they are not valid, OSError when they cannot
-    be written; nothing has changed then.
+    What is broken but the candidate itself does not count against it.
     """
-    files = read_files(candidate)
-    build(candidate, database_lines())
     session.rollback()
-    with writing():
-        before = read_files(live)
-        policy_versions.record(session(), before, policy_versions.SERVER, "found at publication")
-        version = policy_versions.record(session(), files, author, message)
-        if version is None:
-            session.rollback()
-            raise Conflict("These files are the live version already")
-        write_files(live, files)
-        try:
-            session.commit()
-        except BaseException:
-            session.rollback()
-            write_files(live, before)
-            raise
-    setup.follow_policy_files(live)
-    return version
+    state = _state(live)
+    now = standing(live)
+    with unpacked(files) as folder:
+        problems = lint(folder, now.rows, stored_subjects())
+        errors = [str(problem) for problem in problems if problem.is_error]
+        if errors:
+            return Review(files, state, now, errors)
+        new = build(folder, now.rows)
+        failing, difference = failures(folder), compare_stored(now.or_nothing(new), new)
+    return Review(files, state, now, (), failing, difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What went live."""
+
+    version: PolicyVersion
+    replaced: Path | None = None
+    """Where the files are that were there before, when they could not be recorded."""
+
+
+def publish(
+    live: Path, reviewed: Review, author: str, message: str, approved: str | None = None
+) -> Published:
+    """Make the files of a reviewed candidate the live ones, and record them as a version.
+
+    Every server that uses the folder follows within a second. Raises Conflict when its gains are
+    not those that were approved, when something changed since it was reviewed, and when these files
+    are live already; OSError when they cannot be written. Nothing has changed then.
+    """
+    if not reviewed.sound or not reviewed.approved_by(approved):
+        raise Conflict("It is not approved")
+    grants, broken = grants_of(parse_files(reviewed.files)), reviewed.standing.broken
+    with setup.declaring() as sess:
+        if _state(live) != reviewed.state:
+            raise Conflict(
+                "Somebody else changed the policy, or who it is about, while this was compared:"
+                " look again at what it changes"
+            )
+        before, unread = read_texts(live)
+        if not broken:
+            if before == reviewed.files:
+                raise Conflict("These files are the live version already")
+            policy_versions.record(sess, before, policy_versions.SERVER, "found at publication")
+        version = policy_versions.add(sess, reviewed.files, author, message)
+        setup.declare(sess, grants)
+        keep = broken or bool(unread)
+        with replacing(live, reviewed.files, keep=keep) as replaced:
+            sess.commit()
+    return Published(version, replaced if keep else None)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Builds the Socket.IO server of an application and runs its background work."""
 
 import sys
+from collections.abc import Mapping
 
 from flask import Flask
 from flask_socketio import SocketIO
@@ -40,8 +41,8 @@ class Realtime:
         self._socketio = socketio
         self._background = Background(app, socketio)
         self._started = False
-        self._roles_follow = True
-        """Whether the default roles say what the live policy files say."""
+        self._noted: Mapping[str, str] | None = None
+        """The policy files that the default roles and the history of versions know of."""
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
         self.revocation = Revocation(socketio, self.seats, authz)
@@ -77,12 +78,12 @@ class Realtime:
             io.manager.initialize()
 
     def _follow_policy_files(self) -> None:
-        """A changed file takes effect, and the default roles in the database say what it says."""
-        if self._policies.watch_files():
-            self._roles_follow = False
-        if not self._roles_follow:
-            setup.follow_policy_files(self._policies.folder)
-            self._roles_follow = True
+        """A changed file takes effect, and the database knows of it, too."""
+        self._policies.watch_files()
+        live = self._policies.texts
+        if live != self._noted:
+            setup.follow_policy_files(self._policies.folder, live)
+            self._noted = live
 
     def _send_mails(self) -> None:
         """Mails that were committed, by this process or by one that is gone."""

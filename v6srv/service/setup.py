@@ -18,9 +18,9 @@ from sqlalchemy import delete, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from v6srv import migrations, private_files
-from v6srv.authz.folder import read_files
+from v6srv.authz.folder import digest, read_files, read_texts
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.snapshot import build, declared_grants
+from v6srv.authz.snapshot import assemble, grants_of, parse_files
 from v6srv.db import make_engine, session, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.service import policy_versions
@@ -65,13 +65,17 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     with _alone(settings.instance / ".setup.lock"):
         install_policies(settings.policies)
         private_files.warn_of_writable([settings.policies, *settings.policies.rglob("*")])
-        build(settings.policies)  # what could not go live must not leave a database behind
-        grants, policy = declared_grants(settings.policies), read_files(settings.policies)
+        files = read_files(settings.policies)
+        policy = parse_files(files)
+        definition, lines, problems = policy
+        # What could not go live must not leave a database behind.
+        assemble(definition, lines, (), 0, problems)
+        grants = grants_of(policy)
         migrations.upgrade(settings.uri)
         engine = make_engine(settings.uri)
         try:
             with Session(engine) as sess:
-                return _seed(sess, grants, policy, settings, passwords)
+                return _seed(sess, grants, files, settings, passwords)
         finally:
             engine.dispose()
 
@@ -97,7 +101,7 @@ def install_policies(folder: Path) -> None:
 def _seed(
     sess: Session,
     grants: Grants,
-    policy: Mapping[str, str],
+    files: Mapping[str, str],
     settings: Settings,
     passwords: Passwords,
 ) -> str | None:
@@ -116,26 +120,49 @@ def _seed(
         changed = _complete_rules(sess)
         changed |= complete_roles(sess, grants)
         _raise_revision(sess, changed)
-        policy_versions.record(sess, policy, policy_versions.SERVER, "found at start")
+        policy_versions.record(sess, files, policy_versions.SERVER, "found at start")
         if stored is None or sess.scalar(select(exists(select(User.id)))):
             return None
         _create_root(sess, settings.root_email, stored)
     return password if generated else None
 
 
-def follow_policy_files(folder: Path) -> None:
-    """Make the default roles hold what the policy files grant now; for servers that are running.
+def follow_policy_files(folder: Path, live: Mapping[str, str]) -> None:
+    """Make the default roles hold what the files that went live grant, and note these as a version.
 
-    Its own transaction: the files changed, not a request. Raises PolicyError when the files are
-    not valid.
+    For servers that are running, in its own transaction: the files changed, not a request. Where
+    somebody has noted meanwhile what the folder holds now, this is too late and does nothing: those
+    files go live next.
     """
-    grants, policy = declared_grants(folder), read_files(folder)
+    grants = grants_of(parse_files(live))
+    with declaring() as sess:
+        noted, now = policy_versions.newest(sess), digest(read_texts(folder)[0])
+        if noted is None or not digest(live) != now == noted.digest:
+            declare(sess, grants)
+            policy_versions.record(sess, live, policy_versions.SERVER, "changed on disk")
+
+
+@contextmanager
+def declaring() -> Iterator[Session]:
+    """A transaction in which no other process writes what is declared, or a version of the policy.
+
+    It commits at its end. Whoever comes meanwhile waits, and reads what was committed.
+    """
+    session.rollback()
     with writing():
         sess = session()
-        _wait_for_others(sess)
-        _raise_revision(sess, complete_roles(sess, grants))
-        policy_versions.record(sess, policy, policy_versions.SERVER, "changed on disk")
-        sess.commit()
+        try:
+            _wait_for_others(sess)
+            yield sess
+            sess.commit()
+        except BaseException:
+            sess.rollback()
+            raise
+
+
+def declare(sess: Session, grants: Grants) -> None:
+    """Make the default roles hold what policy files grant; processes that run hear of it."""
+    _raise_revision(sess, complete_roles(sess, grants))
 
 
 def _wait_for_others(sess: Session) -> None:

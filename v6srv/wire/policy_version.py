@@ -48,8 +48,8 @@ class PolicyOut(Output):
     shadow = fields.Nested(CandidateOut, required=True, allow_none=True)
 
 
-class VersionSummaryOut(Output):
-    """A version of the policy files that was live, without the files."""
+class VersionOut(Output):
+    """A version of the policy files that was live."""
 
     id = fields.Integer(required=True)
     created_at = Timestamp(required=True)
@@ -60,7 +60,16 @@ class VersionSummaryOut(Output):
     )
 
 
-class PolicyVersionOut(VersionSummaryOut):
+class VersionSummaryOut(VersionOut):
+    """A version of the policy files that was live, without the files."""
+
+    intact = fields.Boolean(
+        required=True,
+        metadata={"description": "false: the row was changed after it was recorded"},
+    )
+
+
+class PolicyVersionOut(VersionOut):
     """A version of the policy files that was live."""
 
     files = fields.Dict(

@@ -49,6 +49,9 @@ class _Moment(click.ParamType):
     default="text",
     help="JSON is for scripts, and names everybody.",
 )
+@click.option(
+    "--all", "everybody", is_flag=True, help="Name everybody and all rooms, not the first ones."
+)
 @click.option("--at", type=_Moment(), help="Only at this time, instead of now and later.")
 @click.option(
     "--without-database",
@@ -68,6 +71,7 @@ def diff(
     folders: tuple[Path, ...],
     fail_on: str | None,
     format_: str,
+    everybody: bool,
     at: datetime | None,
     without_database: bool,
     logs: tuple[Path, ...],
@@ -75,7 +79,8 @@ def diff(
 ) -> None:
     """List every decision that the policies in NEW make differently from those in OLD.
 
-    OLD is the folder of policies of the instance unless it is given. Counts for all users, nodes
+    OLD is the folder of policies of the instance unless it is given; where that is broken, the
+    last valid version. Counts for all users, nodes
     and rooms of its database, with its custom roles and added lines, when there is one; and for a
     member of each role, a container, and all rows there could be. Exits with 2 when it cannot be
     done.
@@ -83,7 +88,7 @@ def diff(
     if len(folders) > 2:
         raise click.UsageError("Two folders are compared: OLD and NEW")
     try:
-        found, again = _compare(folders, at, without_database, logs, options)
+        found, again, publishable = _compare(folders, at, without_database, logs, options)
     except (V6srvError, OSError, SQLAlchemyError) as problem:
         for line in str(getattr(problem, "orig", None) or problem).splitlines():
             error(line)
@@ -94,7 +99,9 @@ def diff(
             data["replay"] = _plain(again)
         click.echo(json.dumps(data, indent=2))
     else:
-        _show(found, again)
+        _show(found, again, everybody)
+        if publishable and found.gains:
+            info(f"To publish it with just these gains: --approve-gains {found.gains_digest}")
     failing = {"gain": found.gains, "loss": found.losses, "any": found.changes, None: ()}
     raise SystemExit(1 if failing[fail_on] else 0)
 
@@ -105,28 +112,36 @@ def _compare(
     without_database: bool,
     logs: tuple[Path, ...],
     options: dict[str, Any],
-) -> "tuple[PolicyDiff, Replay | None]":
+) -> "tuple[PolicyDiff, Replay | None, bool]":
+    """The difference, the log again, and whether the difference is what publication asks about."""
     from v6srv.authz.snapshot import build
     from v6srv.authz.store import database_lines
     from v6srv.policy.audit import forwards
     from v6srv.policy.diff import compare_alone, compare_stored
+    from v6srv.policy.publishing import standing
     from v6srv.policy.replay import replay
 
-    if len(folders) == 2 and without_database:
-        uri = None
-    else:
+    *given, candidate = folders
+    uri, folder = None, given[0] if given else None
+    if folder is None or not without_database:
         settings = choose(**options)
-        folders = folders if len(folders) == 2 else (settings.policies, *folders)
-        uri = None if without_database else settings.uri
+        folder, uri = folder or settings.policies, None if without_database else settings.uri
     with _database(uri) as connected:
-        lines = database_lines() if connected else []
-        old, new = (build(folder, lines) for folder in folders)
         if not connected:
             if logs:
                 raise V6srvError("A log is replayed on the rows of a database: there is none")
-            return compare_alone(old, new, at), None
+            return compare_alone(build(folder), build(candidate), at), None, False
+        if given:
+            lines = database_lines()
+            old, new = build(folder, lines), build(candidate, lines)
+        else:
+            now = standing(folder)
+            for remark in now.remarks:
+                warn(remark)
+            new = build(candidate, now.rows)
+            old = now.or_nothing(new)
         again = replay(forwards(logs), new) if logs else None
-        return compare_stored(old, new, at), again
+        return compare_stored(old, new, at), again, not given and at is None
 
 
 @contextmanager
@@ -144,9 +159,9 @@ def _database(uri: str | None) -> Iterator[bool]:
         yield True
 
 
-def _show(found: "PolicyDiff", again: "Replay | None") -> None:
-    for change in (*found.gains, *found.losses):
-        click.echo(str(change))
+def _show(found: "PolicyDiff", again: "Replay | None", everybody: bool) -> None:
+    for line in found.lines(everybody=everybody):
+        click.echo(line)
     info(f"{len(found.gains)} gained, {len(found.losses)} lost")
     if again is not None:
         for one in again.disagreements:

@@ -2,19 +2,20 @@
 
 import getpass
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from v6srv.cli.database import connected, must_exist
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors, warn
-from v6srv.cli.policy.engine import opened
 
 if TYPE_CHECKING:
-    from v6srv.model import PolicyVersion
     from v6srv.policy.publishing import Review
+    from v6srv.settings import Settings
 
 FORMATS = click.Choice(["text", "json"])
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -24,52 +25,71 @@ def _publishing(command: Callable[..., None]) -> Callable[..., None]:
     """The options of what makes another version live."""
     options = (
         selected,
-        click.option("--author", help="Who publishes; the name of the system account otherwise."),
-        click.option("--approve-gains", is_flag=True, help="What somebody gains is intended."),
-        click.option("--dry-run", is_flag=True, help="Check and compare only."),
+        click.option(
+            "--author",
+            default=getpass.getuser,
+            help="Who publishes; the name of the system account otherwise.",
+        ),
+        click.option(
+            "--approve-gains",
+            "approved",
+            metavar="DIGEST",
+            is_flag=False,
+            flag_value="",
+            help="What somebody gains is intended; DIGEST is what diff and --dry-run print.",
+        ),
+        click.option("--dry-run", "dry", is_flag=True, help="Check and compare only."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
+@contextmanager
+def _opened(options: dict[str, Any]) -> Iterator["Settings"]:
+    """The settings of the instance, its database connected; its policies need not be valid."""
+    with readable_errors():
+        settings = choose(**options)
+        must_exist(settings.uri)
+        with connected(settings.uri):
+            yield settings
+
+
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option("-m", "--message", required=True, help="Why; shown in the history.")
 @_publishing
-def publish(folder: Path, message: str, **options: Any) -> None:
+def publish(
+    folder: Path, message: str, author: str, approved: str | None, dry: bool, **options: Any
+) -> None:
     """Make the policy in FOLDER live.
 
     Refused on lint errors, on failing tests, and when somebody would gain a right that was not
     approved. Exit code 1 when it is refused.
     """
-    author, approved, dry = _taken(options)
-    with readable_errors():
-        settings = choose(**options)
-        with opened(settings):
-            _publish(settings.policies, folder, author, message, approved=approved, dry=dry)
+    from v6srv.authz.folder import read_files
+
+    with _opened(options) as settings:
+        _publish(settings.policies, read_files(folder), author, message, approved, dry=dry)
 
 
 @click.command()
 @click.argument("version", type=int)
 @click.option("-m", "--message", default="", help="Why; shown in the history.")
 @_publishing
-def rollback(version: int, message: str, **options: Any) -> None:
+def rollback(
+    version: int, message: str, author: str, approved: str | None, dry: bool, **options: Any
+) -> None:
     """Make the files of an earlier VERSION live again, as a new version.
 
     The same checks as for any publication.
     """
-    from v6srv.policy.publishing import unpacked
     from v6srv.service import policy_versions
 
-    author, approved, dry = _taken(options)
-    with readable_errors():
-        settings = choose(**options)
-        with opened(settings):
-            files = policy_versions.version(version).files
-            said = f"rollback to {version}" + (f": {message}" if message else "")
-            with unpacked(files) as folder:
-                _publish(settings.policies, folder, author, said, approved=approved, dry=dry)
+    with _opened(options) as settings:
+        files = policy_versions.version(version).files
+        said = f"rollback to {version}" + (f": {message}" if message else "")
+        _publish(settings.policies, files, author, said, approved, dry=dry)
 
 
 @click.command()
@@ -77,22 +97,31 @@ def rollback(version: int, message: str, **options: Any) -> None:
 @click.option("--limit", "number", type=click.IntRange(1), help="Only so many, the newest.")
 @click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
 def history(number: int | None, format_: str, **options: Any) -> None:
-    """The versions that were live, newest first."""
+    """The versions that were live, newest first.
+
+    Exit code 1 when one of them was changed after it was recorded.
+    """
     from v6srv.db import session
     from v6srv.service import policy_versions
 
-    with readable_errors():
-        settings = choose(**options)
-        with opened(settings):
-            found = list(session.scalars(policy_versions.summaries().limit(number)))
+    with _opened(options):
+        found = policy_versions.checked(session.scalars(policy_versions.summaries().limit(number)))
     if format_ == "json":
-        click.echo(json.dumps([_plain(version) for version in found], indent=2))
-        return
-    for version in found:
-        moment = version.created_at.strftime("%Y-%m-%d %H:%M:%SZ")
-        click.echo(
-            f"{version.id:>4}  {moment}  {version.digest[:12]}  {version.author}: {version.message}"
-        )
+        plain = [{**one, "created_at": one["created_at"].isoformat()} for one in found]
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        for one in found:
+            click.echo(_line(one))
+    if not all(one["intact"] for one in found):
+        error("What was changed after it was recorded can be neither shown nor brought back")
+        raise SystemExit(1)
+
+
+def _line(version: Mapping[str, Any]) -> str:
+    moment = version["created_at"].strftime("%Y-%m-%d %H:%M:%SZ")
+    said = f"{version['author']}: {version['message']}"
+    changed = "" if version["intact"] else "   (changed after it was recorded)"
+    return f"{version['id']:>4}  {moment}  {version['digest'][:12]}  {said}{changed}"
 
 
 @click.command()
@@ -109,10 +138,8 @@ def show(version: int, target: Path | None, **options: Any) -> None:
     from v6srv.authz.folder import write_files
     from v6srv.service import policy_versions
 
-    with readable_errors():
-        settings = choose(**options)
-        with opened(settings):
-            files = policy_versions.version(version).files
+    with _opened(options):
+        files = policy_versions.version(version).files
         if target is not None:
             write_files(target, files)
             info(f"Version {version} is in {target}")
@@ -122,50 +149,50 @@ def show(version: int, target: Path | None, **options: Any) -> None:
             click.echo(text)
 
 
-def _taken(options: dict[str, Any]) -> tuple[str, bool, bool]:
-    """Author, whether gains are approved, and whether nothing is to be done."""
-    author = options.pop("author") or getpass.getuser()
-    return author, options.pop("approve_gains"), options.pop("dry_run")
-
-
 def _publish(
-    live: Path, candidate: Path, author: str, message: str, *, approved: bool, dry: bool
+    live: Path,
+    files: Mapping[str, str],
+    author: str,
+    message: str,
+    approved: str | None,
+    *,
+    dry: bool,
 ) -> None:
     from v6srv.policy import publishing
-    from v6srv.policy.test_files import test_paths
 
-    found = publishing.review(live, candidate)
-    if not test_paths(candidate):
+    reviewed = publishing.review(live, files)
+    if not any(name.startswith("tests/") for name in files):
         warn("It has no tests")
-    _show(found, approved=approved)
-    if not found.sound or (found.gains and not approved):
+    _show(reviewed, approved)
+    if not reviewed.sound or not reviewed.approved_by(approved):
         error("It was not published")
         raise SystemExit(1)
     if dry:
         info("It would be published")
         return
-    version = publishing.publish(live, candidate, author, message)
-    info(f"Version {version.id} is live ({version.digest[:12]})")
+    done = publishing.publish(live, reviewed, author, message, approved)
+    if done.replaced is not None:
+        warn(f"What was in the folder before is in {done.replaced}")
+    info(f"Version {done.version.id} is live ({done.version.digest[:12]})")
 
 
-def _show(found: "Review", *, approved: bool) -> None:
-    for text in (*found.errors, *found.failing):
+def _show(reviewed: "Review", approved: str | None) -> None:
+    for remark in reviewed.standing.remarks:
+        warn(remark)
+    for text in (*reviewed.errors, *reviewed.failing):
         error(text)
-    if found.difference is None:
+    difference = reviewed.difference
+    if difference is None:
         return
-    for line in found.difference.lines():
+    for line in difference.lines():
         click.echo(line)
-    if found.gains and not approved:
-        error(f"{len(found.gains)} gains are not approved: look at them, then --approve-gains")
-    elif not found.difference.changes:
+    if not difference.changes:
         warn("No decision changes")
-
-
-def _plain(version: "PolicyVersion") -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "created_at": version.created_at.isoformat(),
-        "author": version.author,
-        "message": version.message,
-        "digest": version.digest,
-    }
+    elif not reviewed.approved_by(approved):
+        if approved:
+            error(f"{approved} approves other gains than these")
+        number = len(difference.gains)
+        gains = "1 gain is" if number == 1 else f"{number} gains are"
+        error(f"{gains} not approved. If intended: --approve-gains {difference.gains_digest}")
+    elif difference.gains:
+        info(f"What is gained is approved ({difference.gains_digest})")
