@@ -331,6 +331,28 @@ def test_what_changed_since_it_was_reviewed_is_not_published(
             assert "local.csv" not in read_files(folder)
 
 
+def test_an_edit_in_the_last_moment_is_not_lost(
+    databases: Databases, backend: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    folder = tmp_path / "policies"
+    setup.install_policies(folder)
+    with open_app(databases, backend, True, policies=folder) as (app, _), app.app_context():
+        reviewed = publishing.review(folder, {**read_files(folder), "local.csv": LOSS})
+        record = policy_versions.record
+
+        def record_and_edit(*arguments: Any) -> Any:
+            (folder / "hand.csv").write_text(LOSS)
+            return record(*arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(policy_versions, "record", record_and_edit)
+            with pytest.raises(Conflict, match="Somebody else changed"):
+                publishing.publish(folder, reviewed, "ada", "why")
+        assert read_files(folder)["hand.csv"] == LOSS
+        assert "local.csv" not in read_files(folder)
+        assert _messages() == ["found at start"]
+
+
 def test_a_commit_that_fails_leaves_the_files_as_they_were(
     databases: Databases, backend: str, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -138,6 +138,12 @@ def review(live: Path, files: Mapping[str, str]) -> Review:
     return Review(files, state, now, (), failing, difference)
 
 
+_CHANGED = (
+    "Somebody else changed the policy, or who it is about, while this was compared: look again at"
+    " what it changes"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """What went live."""
@@ -161,10 +167,7 @@ def publish(
     grants, broken = grants_of(parse_files(reviewed.files)), reviewed.standing.broken
     with setup.declaring() as sess:
         if _state(live) != reviewed.state:
-            raise Conflict(
-                "Somebody else changed the policy, or who it is about, while this was compared:"
-                " look again at what it changes"
-            )
+            raise Conflict(_CHANGED)
         before, unread = read_texts(live)
         if not broken:
             if before == reviewed.files:
@@ -174,6 +177,8 @@ def publish(
         setup.declare(sess, grants)
         keep = broken or bool(unread)
         with replacing(live, reviewed.files, keep=keep) as replaced:
+            if read_texts(replaced)[0] != before:  # files know no lock: an editor saved just now
+                raise Conflict(_CHANGED)
             sess.commit()
     return Published(version, replaced if keep else None)
 
