@@ -175,11 +175,18 @@ def test_an_order_with_what_is_absent_holds_for_nobody() -> None:
     assert _names(old, new, Resource.TASK) == set()
 
 
-def test_what_is_not_about_one_fact_is_refused() -> None:
-    old = _policy("event", "view", ("global", "False", "allow"))
-    new = _policy("event", "view", ("global", "r.obj.org == r.obj.id", "allow"))
-    with pytest.raises(Invalid, match="does not ask one fact"):
-        _found(old, new, Resource.EVENT)
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("meets(r.obj.orgs, r.obj.collabs)", "asks too much of a row at once"),
+        ("r.obj.image == r.obj.database && glob(r.obj.image, 'a*')", "and with patterns"),
+    ],
+)
+def test_what_asks_too_much_of_a_row_is_refused(condition: str, why: str) -> None:
+    old = _policy("task", "view", ("global", "False", "allow"))
+    new = _policy("task", "view", ("global", condition, "allow"))
+    with pytest.raises(Invalid, match=why):
+        _found(old, new, Resource.TASK)
 
 
 def test_principals_with_other_numbers_share_the_work_and_those_that_lines_name_do_not() -> None:

@@ -48,6 +48,57 @@ def test_changes_are_exactly_those_that_stock_casbin_makes(base: list[Line], see
         _check(found, before, Stock(lines), f"{name}: {_difference(base, lines)}")
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "r.obj.id == r.obj.id",
+        "r.obj.parent != r.obj.parent",
+        "r.obj.id == r.obj.run",
+        "r.obj.id != r.obj.run && r.obj.run == 4",
+        "r.obj.parent == r.obj.org",
+        "r.obj.parent != r.obj.org && r.obj.org != r.sub.org",
+        "r.obj.id in (r.obj.run, 6)",
+        "r.obj.id == r.obj.run && r.sub.org in r.obj.orgs",
+        "!(r.obj.run == r.obj.id || r.obj.parent == r.obj.org)",
+    ],
+)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_facts_of_a_row_are_compared_with_each_other(condition: str, effect: str) -> None:
+    """As stock Casbin decides on every row; absent facts are equal to each other."""
+    added = [line(f"p, kind:user, task, global, view, {condition}, {effect}", "local.csv:1")]
+    added += [line(f"p, role:viewer, task, own, delete, {condition}, {effect}", "local.csv:2")]
+    for old, new in ((SHIPPED, [*SHIPPED, *added]), ([*SHIPPED, *added], SHIPPED)):
+        found = compare(_snapshot(old), _snapshot(new), PRINCIPALS)
+        _check(found, Stock(old), Stock(new), condition)
+
+
+@pytest.mark.parametrize(
+    ("resource", "condition", "seen"),
+    [
+        ("organization", "r.obj.id == r.obj.org", ["every row"]),  # an organization is its own
+        ("organization", "r.obj.id != r.obj.org", []),
+        ("organization", "r.obj.country == r.obj.domain", ["r.obj.country == r.obj.domain"]),
+        ("collaboration", "r.obj.org == r.obj.id", []),  # it has none
+        ("user", "r.obj.org == r.obj.id", ["r.obj.org == r.obj.id"]),
+        ("role", "r.obj.id == r.obj.org", ["not own, r.obj.id == r.obj.org"]),
+        (
+            "task",
+            "r.obj.image == r.obj.database && r.obj.image == 'a'",
+            ["r.obj.image == 'a', r.obj.image == r.obj.database"],
+        ),
+        (
+            "task",
+            "r.obj.run == r.obj.parent && r.obj.parent == r.obj.run",
+            ["r.obj.parent == r.obj.run"],  # the other way round is the same
+        ),
+    ],
+)
+def test_facts_that_depend_on_each_other(resource: str, condition: str, seen: list[str]) -> None:
+    new = [*SHIPPED, line(f"p, user:17, {resource}, global, view, {condition}, allow", "x.csv:1")]
+    found = compare(_snapshot(SHIPPED), _snapshot(new), PRINCIPALS)
+    assert [change.case.name for change in found.changes if not change.hand_out] == seen
+
+
 def _difference(old: list[Line], new: list[Line]) -> str:
     gone = {str(one) for one in old} - {str(one) for one in new}
     come = {str(one) for one in new} - {str(one) for one in old}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -451,6 +452,19 @@ def test_what_cannot_be_compared_ends_with_2(
     assert run(tmp_path / "nothing", new).exit_code == 2
     assert run().exit_code == 2
     assert run(POLICIES, POLICIES, POLICIES).exit_code == 2
+
+
+@pytest.mark.parametrize("wrong", ["eval(p.cond) || True", "(eval(p.cond) || True)"])
+def test_a_matcher_that_lets_everybody_in_is_refused_at_once(
+    run: Callable[..., Result], edited: Callable[..., Path], wrong: str
+) -> None:
+    """It would change every decision there is; where it is wrong is the shorter answer."""
+    began = time.monotonic()
+    refused = run(POLICIES, edited(("eval(p.cond)", wrong)), "--without-database")
+    assert refused.exit_code == 2
+    assert "model.conf:34:" in refused.output
+    assert "this can be true without asking for p.cond" in refused.output
+    assert time.monotonic() - began < 5
 
 
 def test_without_old_the_policy_in_use_is_compared_for_the_people_of_the_database(

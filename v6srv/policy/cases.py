@@ -283,9 +283,9 @@ class Pair:
         for conditions, gained, left in steps.cases(old, new, rows):
             facts = example(left)
             answers = {
-                key: question.answer(facts[question.fact])
+                key: question.answer(question.value(facts))
                 for key, question in questions.items()
-                if question.fact in facts
+                if question.facts <= facts.keys()
             }
             yield Found(Case(conditions), gained, {**known, **answers}, facts)
 

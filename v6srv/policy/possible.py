@@ -38,14 +38,16 @@ class Form:
 
     fact: str
     other: str | None
-    """The expression that the fact is compared with; None for a time, or for the fact itself."""
+    """The expression that the fact is compared with; None for a time, and for another fact."""
     tree: ast.expr = field(compare=False)
     within: bool = False
     """Whether all members of a set are among `other`, rather than any."""
+    other_fact: str | None = None
+    """The fact of the same row that the fact is compared with, by == or !=."""
 
 
 def form(tree: ast.expr, program: Program) -> Form:
-    """What this comparison or call asks of a row. Raises Invalid if that is not one fact."""
+    """What this comparison or call asks of a row. Raises Invalid if that is more than a fact."""
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
         if tree.func.id == "timeMatch":
             return Form(CLOCK, None, tree)
@@ -61,12 +63,12 @@ def form(tree: ast.expr, program: Program) -> Form:
         turned = first_only and here is not sides[0]
         if not fact or turned or not _fits(fact, tree, here):
             continue
-        if isinstance(tree, ast.Compare) and ast.dump(here) == ast.dump(there):
-            return Form(fact, None, tree)
+        if (other := _fact(there, program)) and isinstance(tree, ast.Compare):
+            return Form(fact, None, tree, other_fact=other)
         if not asks_of_row(there, program):
             within = isinstance(tree, ast.Call) and names_in(tree.func) == {"within"}
             return Form(fact, ast.unparse(there), tree, within)
-    raise Invalid(f"{ast.unparse(tree)!r} cannot be compared: it does not ask one fact of a row")
+    raise Invalid(f"{ast.unparse(tree)!r} cannot be compared: it asks too much of a row at once")
 
 
 def _fits(fact: str, tree: ast.expr, here: ast.expr) -> bool:
@@ -101,6 +103,8 @@ class Question:
         self, key: str, asked: Form, program: Program, who: SubjectFacts, request: tuple[str, str]
     ) -> None:
         self.key, self.form, self.fact = key, asked, asked.fact
+        self.facts = frozenset(f for f in (asked.fact, asked.other_fact) if f is not None)
+        self.is_pair = asked.other_fact is not None
         self._who, (self._type, self._operation) = who, request
         self._function = program.function(ast.unparse(asked.tree))
         self.other = (
@@ -137,8 +141,14 @@ class Question:
         negated = isinstance(tree, ast.Compare) and isinstance(tree.ops[0], ast.NotIn)
         return not (negated or self.form.within)
 
+    def value(self, facts: Mapping[str, Any]) -> Any:
+        """Of the facts of a row, what is asked."""
+        if self.is_pair:
+            return facts[self.fact], facts[str(self.form.other_fact)]
+        return facts[self.fact]
+
     def answer(self, value: Any) -> bool:
-        """The answer when this is the fact, by the policy's own function."""
+        """The answer when this is the `value`, by the policy's own function."""
         found = self._answers.get(value)
         if found is None:
             found = self._answers[value] = self._ask(value)
@@ -152,6 +162,9 @@ class Question:
                     return self._function(who, row, self._operation) is True
             if self.fact == CHANGES:
                 who = who.changing(value)
+            elif self.is_pair:
+                setattr(row, self.fact, value[0])
+                setattr(row, str(self.form.other_fact), value[1])
             else:
                 setattr(row, self.fact, value)
             return self._function(who, row, self._operation) is True
@@ -206,7 +219,7 @@ class Row:
 
     def answered(self, question: Question, answer: bool) -> "Row | None":
         """The same with this answer; None when it is another."""
-        value = self.facts[question.fact]
+        value = question.value(self.facts)
         if not isinstance(value, FreeSet):
             return self if question.answer(value) is answer else None
         found = value.answered(question, answer)
@@ -226,13 +239,17 @@ Rows = tuple[tuple[Row, ...], ...]
 
 def answered(rows: Rows, question: Question, answer: bool) -> Rows | None:
     """The rows for which the answer is this; None when there is none."""
-    for at, part in enumerate(rows):
-        if question.fact in part[0].facts:
-            kept = tuple(
-                found for one in part if (found := one.answered(question, answer)) is not None
-            )
-            return (*rows[:at], kept, *rows[at + 1 :]) if kept else None
-    raise AssertionError(question.fact)
+    asked = [part for part in rows if not question.facts.isdisjoint(part[0].facts)]
+    together = asked[0] if len(asked) == 1 else tuple(_whole(asked))
+    kept = tuple(found for one in together if (found := one.answered(question, answer)) is not None)
+    others = (part for part in rows if not any(part is one for one in asked))
+    return (*others, kept) if kept else None
+
+
+def _whole(parts: Iterable[Sequence[Row]]) -> Iterator[Row]:
+    """The rows that parts make which do not depend on each other."""
+    for combination in itertools.product(*parts):
+        yield Row({name: value for row in combination for name, value in row.facts.items()})
 
 
 def example(rows: Rows) -> dict[str, Any]:
@@ -256,11 +273,13 @@ class _Maker:
     ) -> None:
         self.resource, self.operation, self.who = resource, operation, who
         self.questions, self.moments = questions, moments
-        self.asked = frozenset(question.fact for question in questions)
+        self.asked = frozenset(fact for question in questions for fact in question.facts)
+        self._paired = frozenset(f for q in questions if q.is_pair for f in q.facts)
+        """Facts that are compared with each other: both can be any value that one of them can."""
         self.is_user = who.kind == _USER
         known = [who.org, who.account, *who.collabs, *(v for q in questions for v in q.values)]
-        numbers = [n for value in known for n in _numbers_of(value)]
-        self.another = max([0, *numbers]) + 1
+        self._known_numbers = {n for value in known for n in _numbers_of(value)}
+        self.another = max([0, *self._known_numbers]) + 1
         """A number that nobody has asked about."""
 
     def made(self) -> Rows:
@@ -278,7 +297,8 @@ class _Maker:
         yield [Row({CHANGES: free if self.operation is Operation.EDIT else _NOTHING})]
 
     def _about(self, *facts: str) -> list[Question]:
-        return [question for question in self.questions if question.fact in facts]
+        """The questions that compare one of these facts with what is no fact of the row."""
+        return [q for q in self.questions if q.fact in facts and not q.is_pair]
 
     # --- values
 
@@ -287,6 +307,8 @@ class _Maker:
         of them, nor the fact `also`, is asked."""
         if self.asked.isdisjoint((*facts, also)):
             return [self.another]
+        if not self._paired.isdisjoint(facts):
+            return [*sorted(self._known_numbers), self.another, self.another + 1]
         values = [n for q in self._about(*facts) for v in q.values for n in _numbers_of(v)]
         found = {n for v in known for n in _numbers_of(v)}.union(values)
         return self._representatives([*sorted(found), self.another], facts)
@@ -332,12 +354,15 @@ class _Maker:
                 yield [Row({name: value}) for value in (*values, None)]
 
     def _texts(self, fact: str) -> Sequence[str]:
-        about = self._about(fact)
+        about = self._about(*(self._paired if fact in self._paired else [fact]))
         patterns = {q.pattern for q in about} - {None}
+        if patterns and fact in self._paired:
+            raise Invalid(f"r.obj.{fact} cannot be compared with another fact and with patterns")
         texts = {v for q in about if q.pattern is None for v in q.values if isinstance(v, str)}
         if patterns:
             return words(sorted(map(str, patterns)), sorted(texts))
-        return [*sorted(texts), _unlike("another", texts)]
+        others = ("another", "one more") if fact in self._paired else ("another",)
+        return [*sorted(texts), *(_unlike(word, texts) for word in others)]
 
     # --- relations
 
@@ -552,9 +577,7 @@ def _unlike(word: str, others: Collection[str]) -> str:
 
 def _joint(parts: Iterable[Sequence[Row]], asked: frozenset[str]) -> Iterator[Row]:
     """The whole rows that independent parts make."""
-    told = [_distinct(part, asked) for part in parts]
-    for combination in itertools.product(*told):
-        yield Row({name: value for row in combination for name, value in row.facts.items()})
+    return _whole([_distinct(part, asked) for part in parts])
 
 
 def _distinct(part: Sequence[Row], asked: frozenset[str]) -> tuple[Row, ...]:
