@@ -9,6 +9,7 @@ import click
 from v6srv.authz.codes import CODES
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.snapshot import build, declared_grants
@@ -179,6 +180,9 @@ def _conditions() -> str:
         "glob": "a text matches a pattern of `*` and `?`, case counts: `glob(r.obj.image, 'registry.example/*')`",
         "timeMatch": "it is the first time or later and not yet the second, UTC; `_` leaves an end open:"
         " `timeMatch('2026-06-01 08:00:00', '_')`",
+        "keyMatch": "as in Casbin: a text begins as a pattern up to its `*`: `keyMatch(r.obj.image, 'harbor/*')`",
+        "keyMatch2": "as in Casbin: `:name` is one segment of a path: `keyMatch2(r.obj.image, 'harbor/:project/tool')`",
+        "globMatch": "as in Casbin: `*` and `?` stay inside of a segment: `globMatch(r.obj.image, 'harbor/*/tool')`",
     }
     lines = [
         "## Conditions",
@@ -190,7 +194,9 @@ def _conditions() -> str:
         "| function | true when |",
         "|---|---|",
     ]
-    return "\n".join([*lines, *(f"| `{name}` | {meanings[name]} |" for name in FUNCTIONS)])
+    return "\n".join(
+        [*lines, *(f"| `{name}` | {meanings[name]} |" for name in (*FUNCTIONS, *PATH_PATTERNS))]
+    )
 
 
 def _matrix() -> str:

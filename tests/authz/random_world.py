@@ -297,6 +297,9 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
     "task": (
         ("glob(r.obj.image, 'harbor/*')", lambda s, o: (o.image or "").startswith("harbor/")),
         ("!glob(r.obj.image, 'other/a_?')", lambda s, o: not _matches_a(o.image)),
+        ("keyMatch(r.obj.image, 'other/a*')", lambda s, o: (o.image or "").startswith("other/a")),
+        ("!keyMatch2(r.obj.image, ':from/a:1')", lambda s, o: "/a:" not in (o.image or "")),
+        ("globMatch(r.obj.image, 'har*/a:1')", lambda s, o: o.image == "harbor/a:1"),
         ("r.obj.image == r.sub.image", lambda s, o: o.image == s.image),
         ("r.obj.run != r.sub.run", lambda s, o: o.run != s.run),
         ("!(r.obj.image == 'harbor/a:1')", lambda s, o: o.image != "harbor/a:1"),

@@ -5,11 +5,12 @@ Random databases, policies with denials and conditions, several models, SQLite a
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import casbin
 import pytest
+from casbin.model import FunctionMap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from v6srv.authz.codes import NO_LIST_FORM, ROOT_LOCKED_OUT, STRANGERS_LET_IN
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
+from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import Principal
 from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError
@@ -120,6 +122,8 @@ def _stock(model: str, lines: list[Line], principals: list[Principal]) -> casbin
     enforcer = casbin.Enforcer(loaded)
     for name, function in FUNCTIONS.items():
         enforcer.add_function(name, function)
+    for name in PATH_PATTERNS:
+        enforcer.add_function(name, _of_what_is_there(FunctionMap.load_function_map().fm[name]))
     for line in lines:
         if line.ptype == "p":
             enforcer.add_policy(*line.values)
@@ -129,6 +133,11 @@ def _stock(model: str, lines: list[Line], principals: list[Principal]) -> casbin
         for role in who.roles:
             enforcer.add_grouping_policy(who.id, role)
     return enforcer
+
+
+def _of_what_is_there(function: Callable[[str, str], bool]) -> Callable[[str | None, str], bool]:
+    """Stock functions fail for an absent text, which never matches here."""
+    return lambda text, pattern: text is not None and function(text, pattern)
 
 
 def _listed(

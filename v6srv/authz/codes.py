@@ -1,6 +1,7 @@
 """What can be wrong with a policy: one code for each fault, as checks report it.
 
-An error keeps a policy from going live. A warning goes live, and means hardly ever what it says.
+An error keeps a policy from going live. A warning goes live, and means hardly ever what it says. A
+note is something to know.
 The reference of the documentation is generated from `CODES`.
 """
 
@@ -13,6 +14,7 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ def _error(slug: str, title: str, why: str, mend: str) -> Code:
 
 def _warning(slug: str, title: str, why: str, mend: str) -> Code:
     return _code(slug, Severity.WARNING, title, why, mend)
+
+
+def _note(slug: str, title: str, why: str, mend: str) -> Code:
+    return _code(slug, Severity.NOTE, title, why, mend)
 
 
 # --- files and fields
@@ -442,4 +448,13 @@ STRANGERS_FOR_A_TIME = _warning(
     "Users without any role may do something to every row for some time",
     "Whoever has an account holds the server while it lasts.",
     "Give the right to a role, or to a narrower scope.",
+)
+
+# --- notes
+
+OTHER_THAN_CASBIN = _note(
+    "other-than-casbin",
+    "A function that stock Casbin understands in another way",
+    "Whoever knows it from there, or takes the policy there, may be surprised.",
+    "Nothing, if it is meant as the reference says it.",
 )

@@ -28,6 +28,7 @@ from v6srv.authz.expression import (
     unkept_texts,
 )
 from v6srv.authz.language import Language, SetType, Type, spoken
+from v6srv.authz.path_patterns import PATH_PATTERNS, Unsayable
 from v6srv.authz.source import odd_characters
 from v6srv.suggestions import nearest
 
@@ -353,6 +354,8 @@ class _Checker:
                 yield from self._time(node)
             elif name == "glob":
                 yield from self._glob(*node.args)
+            elif name in PATH_PATTERNS:
+                yield from self._path_pattern(name, *node.args)
             elif name == "meets":
                 yield from self._meets(*node.args)
             elif name == "within":
@@ -384,9 +387,7 @@ class _Checker:
             yield self._fault(node, codes.EMPTY_WINDOW, message)
 
     def _glob(self, text: ast.expr, pattern: ast.expr) -> Iterator[Fault]:
-        if self._type(text) not in (str, None):
-            message = f"{self._source(text)} is not of type str"
-            yield self._fault(text, codes.WRONG_TYPE, message)
+        yield from self._text(text)
         if isinstance(pattern, ast.Constant) and (
             not isinstance(pattern.value, str) or "[" in pattern.value
         ):
@@ -396,6 +397,23 @@ class _Checker:
             shown = f"glob({self._source(text)}, {self._source(pattern)})"
             message = f"{shown!r} has no form for lists: the pattern is a quoted text"
             yield self._fault(pattern, codes.NO_LIST_FORM, message)
+
+    def _path_pattern(self, name: str, text: ast.expr, pattern: ast.expr) -> Iterator[Fault]:
+        yield from self._text(text)
+        if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
+            message = f"the pattern of {name} is a quoted text"
+            yield self._fault(pattern, codes.GLOB_PATTERN, message)
+            return
+        try:
+            PATH_PATTERNS[name](text, pattern.value)
+        except Unsayable as error:
+            message = f"the pattern {pattern.value!r} of {name}: {error}, did you mean glob?"
+            yield self._fault(pattern, codes.GLOB_PATTERN, message)
+
+    def _text(self, node: ast.expr) -> Iterator[Fault]:
+        if self._type(node) not in (str, None):
+            message = f"{self._source(node)} is not of type str"
+            yield self._fault(node, codes.WRONG_TYPE, message)
 
     def _meets(self, left: ast.expr, right: ast.expr) -> Iterator[Fault]:
         kind = self._type(left)
@@ -462,9 +480,4 @@ class _Checker:
 
 _ROLE = re.compile(r"role:[A-Za-z0-9_.-]+|rule:[1-9][0-9]*")
 _BITS = {"BitAnd": "&&", "BitOr": "||", "Invert": "!", "Is": "==", "IsNot": "!="}
-_INSTEAD = {
-    "regexMatch": "glob",
-    "keyMatch": "glob",
-    "keyMatch2": "glob",
-    "globMatch": "glob",
-}
+_INSTEAD = dict.fromkeys(("regexMatch", "keyMatch3", "keyMatch4", "keyMatch5"), "glob")

@@ -16,6 +16,7 @@ from typing import Any
 from casbin.util import util as casbin_util
 
 from v6srv.authz import clock
+from v6srv.authz.path_patterns import PATH_PATTERNS, Unsayable
 
 TRUE = ast.Constant(value=True)
 FALSE = ast.Constant(value=False)
@@ -134,7 +135,25 @@ def parse(text: str) -> ast.expr:
         if isinstance(node, ast.Constant):
             check_constant(node.value)
     _check_depth(tree)
-    return tree
+    said: ast.expr = _WithoutPathPatterns().visit(tree)
+    return said
+
+
+class _WithoutPathPatterns(ast.NodeTransformer):
+    """`keyMatch` and its like become `glob`. In place: for a tree that nobody else has."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """A call with a text and a pattern."""
+        say = PATH_PATTERNS.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        if say is None:
+            return node
+        pattern = node.args[1] if len(node.args) == 2 and not node.keywords else None
+        if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
+            raise ExpressionError(f"{ast.unparse(node)!r}: the pattern is a quoted text")
+        try:
+            return ast.fix_missing_locations(say(node.args[0], pattern.value))
+        except Unsayable as error:
+            raise ExpressionError(f"the pattern {pattern.value!r}: {error}, use glob") from error
 
 
 def unkept_texts(text: str) -> Iterator[tuple[int, str]]:

@@ -9,6 +9,7 @@ from v6srv.authz import codes
 from v6srv.authz.codes import Code
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import COMMON, MODELS, TABLES
+from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import SUBJECT_FACTS, SUBJECT_SETS
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
@@ -86,7 +87,7 @@ class Language:
     @cached_property
     def functions(self) -> dict[str, int]:
         """What may be called, and with how many arguments."""
-        own = dict.fromkeys((*FUNCTIONS, *self.graphs), 2)
+        own = dict.fromkeys((*FUNCTIONS, *PATH_PATTERNS, *self.graphs), 2)
         return own | {"eval": 1} if self.evaluates else own
 
     @cached_property

@@ -344,7 +344,7 @@ def _what_is_left(
 
 def _own_role_function(edges: Edges) -> Callable[[Any, str], bool]:
     def has_role(subject: Any, role: str) -> bool:
-        return role in closure(edges, subject.id, subject.membership)
+        return role in closure(edges, subject.id, getattr(subject, "membership", ()))
 
     return has_role
 

@@ -66,6 +66,7 @@ def lint(
     snapshot, found = examine(definition, limited, added, 0, errors)
     problems += found
     problems += about_people(lines, added, known_subjects)
+    problems += _other_than_casbin(definition, lines)
     if snapshot is not None:
         problems += _warnings(snapshot)
     return _sorted(problems)
@@ -157,6 +158,23 @@ def _without_effect(snapshot: Enforcer) -> Iterator[Problem]:
             if line.ptype == "p" and line.values[at] == Effect.DENY:
                 message = "the model knows no denials: this line has no effect"
                 yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
+
+
+_OTHERWISE = {
+    "timeMatch": "times are UTC, and the end is not part of the window; Casbin takes local time",
+    "globMatch": "a text with an empty segment (a//b, a/) never matches; Casbin drops those",
+}
+
+
+def _other_than_casbin(definition: Definition, lines: Iterable[Line]) -> Iterator[Problem]:
+    at = definition.fields.index("cond") if "cond" in definition.fields else None
+    for line in lines:
+        if at is None or line.ptype != "p" or len(line.values) <= at:
+            continue
+        for name in re.findall(r"\b(\w+)\s*\(", line.values[at]):
+            if name in _OTHERWISE:
+                message = f"{name}: {_OTHERWISE[name]}"
+                yield Problem(line.at(at), message, codes.OTHER_THAN_CASBIN)
 
 
 def is_written(line: Line) -> bool:

@@ -107,7 +107,8 @@ def _command(findings: Findings, problem: Problem) -> str:
     }
     properties = ",".join(f"{name}={_property(str(v))}" for name, v in given.items() if v)
     message = problem.message if problem.file else str(problem)
-    return f"::{problem.code.severity} {properties}::{_data(message)}"
+    level = "notice" if problem.code.severity is Severity.NOTE else problem.code.severity
+    return f"::{level} {properties}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -53,8 +53,9 @@ def lint(
 
     DIR is the folder of policies of the instance unless it is given. Lines and principals of its
     database count too, when there is one; with DIR, only if an instance is named. Exits with 1 when
-    something is found, and with 2 when that cannot be known.
+    more than notes is found, and with 2 when that cannot be known.
     """
+    from v6srv.authz.codes import Severity
     from v6srv.policy import reports
     from v6srv.wire.version import VERSION
 
@@ -76,7 +77,7 @@ def lint(
     text = reports.FORMATS[format_](findings, shown, VERSION)
     if text:
         click.echo(text)
-    raise SystemExit(1 if problems else 0)
+    raise SystemExit(any(problem.code.severity is not Severity.NOTE for problem in problems))
 
 
 def _find(folder: Path, uri: str | None) -> "list[Problem]":
