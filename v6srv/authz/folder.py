@@ -157,8 +157,12 @@ def _stage(folder: Path, files: Mapping[str, str], new: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_bytes(text.encode())
-        # Whoever publishes, the server goes on reading: not the umask of a shell decides.
+        # Whoever publishes, the server goes on reading: not the umask of a shell decides, nor who
+        # has the shell.
+        before = path if path.is_file() else folder
         fresh.chmod(stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o640)
+        with suppress(PermissionError):  # only root may
+            os.chown(fresh, before.stat().st_uid, before.stat().st_gid)
 
 
 _Moves = Sequence[tuple[Path, Path]]

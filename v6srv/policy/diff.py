@@ -34,6 +34,9 @@ from v6srv.policy.cases import Case, Conditions, Pair, Room
 from v6srv.policy.causes import Cause, Causes
 from v6srv.vocabulary import Operation, Resource
 
+APPROVAL = 32
+"""Hexadecimal digits of what approves gains: nobody finds two policies with the same."""
+
 
 class Kind(StrEnum):
     """Which way a decision changes."""
@@ -122,7 +125,7 @@ class PolicyDiff:
             told = {**change.as_json(), "causes": None, "principals": None}
             who.setdefault(json.dumps(told, sort_keys=True), set()).update(change.principals)
         told_of = json.dumps(sorted((gain, sorted(names)) for gain, names in who.items()))
-        return hashlib.sha256(told_of.encode()).hexdigest()[:32] if who else None
+        return hashlib.sha256(told_of.encode()).hexdigest()[:APPROVAL] if who else None
 
     def lines(self, *, everybody: bool = False) -> Iterator[str]:
         """One line of text for each change, gains first; naming `everybody` if they are many."""

@@ -12,14 +12,14 @@ from pathlib import Path
 from sqlalchemy import select
 
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.folder import Stamp, read_texts, replacing, stamp, write_files
+from v6srv.authz.folder import Stamp, digest, read_texts, replacing, stamp, write_files
 from v6srv.authz.snapshot import Parsed, build, examine, grants_of, parse_files
 from v6srv.authz.source import Line, PolicyError
 from v6srv.authz.store import ADDED, database_lines
 from v6srv.db import session
-from v6srv.errors import Conflict
+from v6srv.errors import Conflict, Invalid
 from v6srv.model import PolicyRevision, PolicyVersion
-from v6srv.policy.diff import Change, PolicyDiff, compare_stored
+from v6srv.policy.diff import APPROVAL, PolicyDiff, compare_stored
 from v6srv.policy.lint import lint, stored_subjects
 from v6srv.policy.testing import failures
 from v6srv.service import policy_versions, setup
@@ -103,21 +103,20 @@ class Review:
     failing: Sequence[str] = ()
     """Its tests that fail."""
     difference: PolicyDiff | None = None
-    """Against the policy in force; None when the candidate cannot be built."""
-
-    @property
-    def gains(self) -> Sequence[Change]:
-        """What somebody could do with it and cannot do now: to be approved."""
-        return self.difference.gains if self.difference else ()
+    """Against the policy in force; None when the candidate cannot be built, or not be compared."""
+    incomparable: str = ""
+    """Why it cannot be told what it would change."""
+    approval: str | None = None
+    """What approves this: what is gained, or that it cannot be told. None: nothing is gained."""
 
     @property
     def sound(self) -> bool:
         """Whether it may go live once its gains are approved."""
         return not self.errors and not self.failing
 
-    def approved_by(self, digest: str | None) -> bool:
-        """Whether this approves what is gained: it is the digest of just these gains."""
-        return not self.gains or (self.difference and self.difference.gains_digest) == digest
+    def approved_by(self, given: str | None) -> bool:
+        """Whether this approves just what is gained, if anything is."""
+        return self.approval in (None, given)
 
 
 def review(live: Path, files: Mapping[str, str]) -> Review:
@@ -134,8 +133,13 @@ def review(live: Path, files: Mapping[str, str]) -> Review:
         if errors:
             return Review(files, state, now, errors)
         new = build(folder, now.rows)
-        failing, difference = failures(folder), compare_stored(now.or_nothing(new), new)
-    return Review(files, state, now, (), failing, difference)
+        failing, old = failures(folder), now.or_nothing(new)
+    try:
+        found = compare_stored(old, new)
+    except Invalid as error:  # going back must be possible from a policy that is like that
+        approval = digest({"old": old.version, "new": digest(files)})[:APPROVAL]
+        return Review(files, state, now, (), failing, None, str(error), approval)
+    return Review(files, state, now, (), failing, found, "", found.gains_digest)
 
 
 _CHANGED = (

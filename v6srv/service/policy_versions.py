@@ -1,5 +1,6 @@
 """Versions of the policy files: every one that was live is kept, with who made it and why."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from v6srv.authz.folder import digest
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Conflict, NotFound
 from v6srv.model import PolicyVersion
+
+log = logging.getLogger(__name__)
 
 SERVER = "server"
 """Author of versions that the server found in its folder."""
@@ -99,8 +102,10 @@ def record(
 ) -> PolicyVersion | None:
     """Note in the current transaction that these files are live; None when that is known."""
     known = newest(sess)
-    if known is not None and known.digest == digest(files) and is_intact(sess, known):
-        return None
+    if known is not None and known.digest == digest(files):
+        if is_intact(sess, known):
+            return None
+        log.error("policy version %d was changed in the database: it is noted anew", known.id)
     return add(sess, files, author, message)
 
 

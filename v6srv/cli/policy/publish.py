@@ -182,17 +182,16 @@ def _show(reviewed: "Review", approved: str | None) -> None:
     for text in (*reviewed.errors, *reviewed.failing):
         error(text)
     difference = reviewed.difference
-    if difference is None:
-        return
-    for line in difference.lines():
+    for line in difference.lines() if difference else ():
         click.echo(line)
-    if not difference.changes:
+    if difference and not difference.changes:
         warn("No decision changes")
-    elif not reviewed.approved_by(approved):
-        if approved:
-            error(f"{approved} approves other gains than these")
-        number = len(difference.gains)
-        gains = "1 gain is" if number == 1 else f"{number} gains are"
-        error(f"{gains} not approved. If intended: --approve-gains {difference.gains_digest}")
-    elif difference.gains:
-        info(f"What is gained is approved ({difference.gains_digest})")
+    if reviewed.incomparable:
+        warn(f"It cannot be told who gains or loses what: {reviewed.incomparable}")
+    if reviewed.approved_by(approved):
+        return
+    if approved:
+        error(f"{approved} approves other gains than these")
+    gains = len(difference.gains) if difference else 0
+    what = f"{gains} gains are" if gains > 1 else "1 gain is" if gains else "What is gained is"
+    error(f"{what} not approved. If intended: --approve-gains {reviewed.approval}")
