@@ -43,6 +43,16 @@ matching is a denial.
 counts from `valid_from` on and until just before `valid_until`. A day without a time is meant as a whole: from its beginning, or
 until its end. They become part of the condition, as `timeMatch('<from>', '<until>')`.
 
+What every user, node or container gets by lines for `kind:...`, or for a role that is given to a kind, must be about what is theirs:
+to view what they own or take part in, to change what they own, and what the protocol needs. What goes further is meant only where
+it is given to `role:any_user`, `role:any_node` or `role:any_container`, with a resource and an operation
+([ADR 13](../adr/0013-strangers.md)):
+
+```text
+g, kind:user, role:any_user
+p, role:any_user, organization, global, view, True, allow
+```
+
 Changed files go live by themselves when they are valid, within a second; otherwise the old policy stays, and the log,
 `/api/health` and `/api/policy` say what is wrong.
 """

@@ -392,7 +392,7 @@ def oracle(who: Principal, facts: SimpleNamespace, operation: Operation, lines: 
         and line.values[0] in names
         and line.values[1] in (facts.type, "*")
         and line.values[3] in (operation.value, "*")
-        and _in_scope(line.values[2], subject, facts)
+        and in_scope(line.values[2], subject, facts)
         and BY_TEXT[line.values[4]](subject, facts)
     }
     return "allow" in effects and "deny" not in effects
@@ -406,7 +406,8 @@ def _with_inherited(names: set[str], lines: list[Line]) -> set[str]:
         names = names | more
 
 
-def _in_scope(scope: str, subject: SubjectFacts, facts: SimpleNamespace) -> bool:
+def in_scope(scope: str, subject: SubjectFacts, facts: SimpleNamespace) -> bool:
+    """Whether a row is in a scope of a principal."""
     return {
         "global": True,
         "collaboration": bool(subject.collabs & facts.collabs)
@@ -414,3 +415,144 @@ def _in_scope(scope: str, subject: SubjectFacts, facts: SimpleNamespace) -> bool
         "organization": subject.org in facts.orgs,
         "own": subject.id in facts.owners,
     }[scope]
+
+
+# --- made-up rows and strangers, for what is asked of everybody
+
+_ORGS, _COLLABS = (1, 2, 3, 51, 52), (1, 2, 61, 62)
+_IDS, _RUNS = (1, 2, 3, 71, 72, 81), (1, 2, 91, None)
+
+
+def make_strangers(chance: random.Random) -> list[Principal]:
+    """One of each kind, without roles, whom no condition of `CONDITIONS` means by a number."""
+    org = chance.choice((51, 52))
+    collabs = frozenset(chance.sample((61, 62), chance.randint(0, 2)))
+    homeless = chance.random() < 0.2
+    return [
+        Principal(PrincipalKind.USER, 71, None if homeless else org, collabs),
+        Principal(PrincipalKind.NODE, 72, org, collabs),
+        Principal(
+            PrincipalKind.CONTAINER,
+            72,
+            org,
+            collabs,
+            task_id=81,
+            run_id=91,
+            image=chance.choice(IMAGES),
+        ),
+    ]
+
+
+def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
+    """A row as there could be one, in no database."""
+    id, org, collab = chance.choice(_IDS), chance.choice(_ORGS), chance.choice(_COLLABS)
+    some_org, user = chance.choice((org, org, None)), f"user:{chance.choice((1, 2, 71))}"
+    collabs = frozenset(chance.sample(_COLLABS, chance.randint(0, 2)))
+    nobody: frozenset[str] = frozenset()
+    members = frozenset(chance.sample(_ORGS, chance.randint(0, 3)))
+    encrypted = chance.choice((True, False, None))
+    of_task = {
+        "owners": chance.choice((nobody, frozenset((user,)))),
+        "org": some_org,
+        "orgs": members,
+        "collabs": frozenset((collab,)),
+        "run": chance.choice(_RUNS),
+    }
+    facts: dict[str, object] = {
+        Resource.ORGANIZATION: {
+            "id": org,
+            "owners": nobody,
+            "org": org,
+            "orgs": frozenset((org,)),
+            "collabs": collabs,
+            "country": chance.choice(COUNTRIES),
+        },
+        Resource.COLLABORATION: {
+            "id": collab,
+            "owners": nobody,
+            "org": None,
+            "orgs": members,
+            "collabs": frozenset((collab,)),
+            "encrypted": encrypted,
+        },
+        Resource.NODE: {
+            "id": id,
+            "owners": frozenset((f"node:{id}",)),
+            "org": some_org,
+            "orgs": _maybe(some_org),
+            "collabs": frozenset((collab,)),
+            "encrypted": encrypted,
+        },
+        Resource.USER: {
+            "id": id,
+            "owners": frozenset((f"user:{id}",)),
+            "org": some_org,
+            "orgs": _maybe(some_org),
+            "collabs": collabs if some_org else frozenset(),
+        },
+        Resource.ROLE: {
+            "id": id,
+            "owners": frozenset((user,)),
+            "org": some_org,
+            "orgs": frozenset((some_org,)) if some_org else frozenset(_ORGS),
+            "collabs": frozenset(),
+        },
+        Resource.TASK: {
+            "id": id,
+            **of_task,
+            "image": chance.choice(IMAGES),
+            "parent": chance.choice((None, 1, 2, 81)),
+            "encrypted": encrypted,
+        },
+        Resource.RESULT: {
+            "id": id,
+            **of_task,
+            "image": chance.choice(IMAGES),
+            "status": chance.choice(("pending", "completed", None)),
+            "encrypted": encrypted,
+        },
+        Resource.PORT: {"id": id, **of_task},
+        Resource.EVENT: {
+            **{name: value for name, value in of_task.items() if name != "run"},
+            "id": chance.choice((None, id)),
+        },
+        Resource.POLICY: {
+            "id": id,
+            "owners": nobody,
+            "org": None,
+            "orgs": frozenset(),
+            "collabs": frozenset(),
+        },
+    }[resource]
+    return SimpleNamespace(type=resource.value, **facts)
+
+
+def loose_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
+    """A row of which each fact is by itself: what is certain of one fact, and nothing else."""
+    row = make_row(chance, resource)
+    for name, value in vars(row).items():
+        if name == "id" and value is not None:
+            row.id = chance.choice((*_IDS, 51, 61))
+        elif name in ("org", "orgs") and resource not in (Resource.COLLABORATION, Resource.POLICY):
+            orgs = frozenset(chance.sample(_ORGS, chance.randint(0, 2)))
+            setattr(row, name, orgs if name == "orgs" else chance.choice((*_ORGS, None)))
+        elif name == "collabs" and value:
+            row.collabs = frozenset(chance.sample(_COLLABS, chance.randint(0, 2)))
+        elif name == "owners" and value:
+            kind = "node" if resource is Resource.NODE else "user"
+            row.owners = frozenset(f"{kind}:{id}" for id in chance.sample(_IDS, 2))
+    return row
+
+
+def make_lines_for_kinds(chance: random.Random) -> list[Line]:
+    """A random policy about every user, node and container, some of it meant."""
+    kinds = ("kind:user", "kind:node", "kind:container", "role:everyone", "role:a")
+    meant = ("role:any_user", "role:any_node")
+    texts = {("role:root", "*", "global", "*", "True", "allow")}
+    texts |= {_line(chance, role, False) for role in (*kinds, *meant)}
+    texts |= {_line(chance, chance.choice(kinds + meant), True) for _ in range(6)}
+    edges = (*EDGES[:1], EDGES[3], ("kind:user", "role:any_user"), ("kind:node", "role:any_node"))
+    return [
+        *(Line("p", values, f"random:{i}") for i, values in enumerate(sorted(texts))),
+        *(Line("g", edge, f"edge:{i}") for i, edge in enumerate(edges)),
+    ]

@@ -349,11 +349,13 @@ WHOLE = [
     Fault(
         "strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"
     ),
+    Fault("strangers-let-in", "§g, kind:user, role:root", alone=False),
+    Fault("strangers-let-in", "§p, kind:user, user, global, edit, r.sub.org != 0, allow"),
+    Fault("strangers-let-in", "§p, kind:node, task, organization, delete, True, allow"),
     Fault(
-        "",
-        "g, kind:user, role:root",
-        elsewhere=("strangers-let-in default_roles.csv~p, role:root, *",),
-        alone=False,
+        "needless-declaration",
+        "g, kind:user, role:any_user\np, §role:any_user, user, own, create, True, allow",
+        meant="kind:user",
     ),
     Fault(
         "root-locked-out-for-a-time",

@@ -221,7 +221,10 @@ def test_custom_roles_and_added_lines_of_the_database_count(
         )
     )
     db.session.flush()
-    new = edited(more="p, role:everyone, task, global, view, glob(r.obj.image, 'h/*'), allow\n")
+    new = edited(
+        more="p, role:any_user, task, global, view, glob(r.obj.image, 'h/*'), allow\n"
+        "g, kind:user, role:any_user\n"
+    )
     lines = database_lines()
     found = compare_stored(build(POLICIES, lines), build(new, lines))
     everyone = {name for change in _done(found.gains) for name in change.principals}

@@ -27,7 +27,8 @@ def everybody() -> list[Principal]:
 
 def add_lines(authz: Authorizer, *lines: tuple[str, ...]) -> None:
     for line in lines:
-        session.add(CasbinRule(ptype="p", **{f"v{at}": value for at, value in enumerate(line)}))
+        ptype = "p" if len(line) > 2 else "g"
+        session.add(CasbinRule(ptype=ptype, **{f"v{at}": value for at, value in enumerate(line)}))
     session.flush()
     assert authz.store.reload("test"), authz.store.problem
 
@@ -35,7 +36,8 @@ def add_lines(authz: Authorizer, *lines: tuple[str, ...]) -> None:
 ODD_LINES = (
     ("user:1", "task", "global", "view", "timeMatch('_', '2001-01-01 00:00:00')", "deny"),
     ("org:2", "result", "organization", "view", "glob(r.obj.image, '*average*')", "allow"),
-    ("kind:container", "organization", "global", "view", "r.sub.task != 2", "allow"),
+    ("kind:container", "role:any_container"),
+    ("role:any_container", "organization", "global", "view", "r.sub.task != 2", "allow"),
     ("role:viewer", "task", "global", "delete", "r.sub.task > 5", "allow"),  # users have no task
 )
 

@@ -1,4 +1,4 @@
-"""What only the compiled policy shows: lines that cannot select rows, root out, strangers in."""
+"""What only the compiled policy shows: lines that cannot select rows, root locked out."""
 
 import ast
 import itertools
@@ -10,9 +10,9 @@ from v6srv.authz import clock, codes
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import ExpressionError, facts_in, times_in
 from v6srv.authz.facts import MODELS, TABLES, facts_of
-from v6srv.authz.knowledge import known_of, some_root, stranger, values_of
-from v6srv.authz.logic import Known, joined, negated, satisfiable
-from v6srv.authz.matcher import Plan, Remainder
+from v6srv.authz.knowledge import known_of, some_root, stranger
+from v6srv.authz.logic import joined, negated, satisfiable
+from v6srv.authz.matcher import Plan
 from v6srv.authz.source import Line, Problem
 from v6srv.authz.where import where
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
@@ -67,48 +67,43 @@ def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
 
 
 def sanity_problems(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
-    """A policy that locks root out, or lets a stranger in, does not go live.
+    """A policy that locks root out does not go live.
 
     Not `complete`: lines are missing, so only what others do is told, not what nobody does.
     """
-    locked, let_in = _Blame(), _Blame()
+    locked = _Blame()
     for resource, operation in itertools.product(Resource, Operation):
         sleep(0)
         locked.add(_who_locks_out(snapshot, resource, operation), resource, operation)
-        let_in.add(_who_lets_in(snapshot, resource, operation), resource, operation)
     for place, what in locked.shown(complete):
         message = f"root may not {what}: nobody could repair it"
         yield Problem(place, message, codes.ROOT_LOCKED_OUT)
-    for place, what in let_in.shown(complete, "every "):
-        yield Problem(place, f"everybody may {what}, without a role", codes.STRANGERS_LET_IN)
 
 
 def passing_problems(snapshot: Enforcer, now: datetime) -> Iterator[Problem]:
     """As `sanity_problems`, for what is so only between now and some time, or later for a while."""
-    locked, let_in = _Blame(), _Blame()
+    locked = _Blame()
     for resource, operation in itertools.product(Resource, Operation):
-        for blame, who, find in (
-            (locked, some_root(), _who_locks_out),
-            (let_in, stranger(), _who_lets_in),
-        ):
-            moments = _turns(snapshot.plan(who, resource, operation), now)
-            if moments and find(snapshot, resource, operation) is None:
-                for moment in moments:
-                    blame.add(find(snapshot, resource, operation, moment), resource, operation)
+        if _who_locks_out(snapshot, resource, operation) is None:
+            plan = snapshot.plan(some_root(), resource, operation)
+            for moment in turns([*plan.allow.values(), *plan.deny.values()], now):
+                found = _who_locks_out(snapshot, resource, operation, moment)
+                locked.add(found, resource, operation)
     for place, what in locked.shown(True):
         message = f"root may not {what} for some time: nobody could repair it"
         yield Problem(place, message, codes.ROOT_LOCKED_OUT_FOR_A_TIME)
-    for place, what in let_in.shown(True, "every "):
-        message = f"everybody may {what} for some time, without a role"
-        yield Problem(place, message, codes.STRANGERS_FOR_A_TIME)
 
 
-def _turns(plan: Plan, now: datetime) -> list[datetime]:
-    """Now and every later moment at which what a plan says changes by itself; empty if none is."""
-    trees = (*plan.allow.values(), *plan.deny.values())
+def turns(trees: Iterable[ast.expr], now: datetime) -> list[datetime]:
+    """Now, and every later moment at which what is said changes by itself."""
     texts = {text for tree in trees for text in times_in(tree)} - {clock.OPEN_END}
     moments = sorted({clock.read(text) for text in texts})
-    return [now, *(moment for moment in moments if moment > now)] if moments else []
+    return [now, *(moment for moment in moments if moment > now)]
+
+
+def in_short(words: Sequence[str]) -> str:
+    """`view task, edit task, create task and 3 more`."""
+    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 
 _AS_A_WHOLE = "policy"
@@ -128,14 +123,12 @@ class _Blame:
         for place in places:
             self._by_place.setdefault(place, {})[resource, operation] = None
 
-    def shown(self, complete: bool, each: str = "") -> Iterator[tuple[str, str]]:
+    def shown(self, complete: bool) -> Iterator[tuple[str, str]]:
         """Place and words, such as `view task, edit task and 3 more`."""
         for place, pairs in self._by_place.items():
             if place == _AS_A_WHOLE and not complete:
                 continue
-            words = [f"{operation} {each}{resource}" for resource, operation in pairs]
-            more = f" and {len(words) - 3} more" if len(words) > 3 else ""
-            yield place, ", ".join(words[:3]) + more
+            yield place, in_short([f"{operation} {resource}" for resource, operation in pairs])
 
 
 def _who_locks_out(
@@ -158,25 +151,3 @@ def _who_locks_out(
         and not satisfiable(joined(ast.And(), (allow, negated(rest.tree))), known)
         and rest.text != "False"
     ]
-
-
-def _who_lets_in(
-    snapshot: Enforcer, resource: Resource, operation: Operation, at: datetime | None = None
-) -> list[Line] | None:
-    """The lines that give a stranger every row; an empty list when several do it together."""
-    nobody = stranger()
-    plan = snapshot.plan(nobody, resource, operation)
-    if not plan.allow:
-        return None
-    program = snapshot.program
-    more = values_of(program, nobody)
-    known = known_of(program, PrincipalKind.USER, resource, operation, at=at, more=more)
-    allow = joined(ast.Or(), list(plan.allow.values()))
-    deny = joined(ast.Or(), list(plan.deny.values()))
-    if satisfiable(joined(ast.Or(), (negated(allow), deny)), known):
-        return None
-    return [rest.line for rest in plan.remainders if _always(rest, known)]
-
-
-def _always(rest: Remainder, known: Known) -> bool:
-    return rest.effect is Effect.ALLOW and not satisfiable(negated(rest.tree), known)

@@ -346,9 +346,16 @@ ROOT_LOCKED_OUT = _error(
 )
 STRANGERS_LET_IN = _error(
     "strangers-let-in",
-    "Users without any role may do something to every row",
-    "Whoever has an account would hold the server.",
-    "Give the right to a role, or to a narrower scope.",
+    "Every user, node or container may do something to rows that are not theirs",
+    "Whoever has an account, or starts an algorithm, would hold the server.",
+    "Give the right to a role, narrow it to what is theirs, or say that it is meant:"
+    " p, role:any_user (any_node, any_container), and g, kind:user, role:any_user.",
+)
+STRANGERS_FOR_A_TIME = _error(
+    "strangers-for-a-time",
+    "As strangers-let-in, only until or from some moment",
+    "Whoever has an account, or starts an algorithm, holds the server while it lasts.",
+    "As for strangers-let-in.",
 )
 
 # --- warnings
@@ -443,11 +450,11 @@ ROOT_LOCKED_OUT_FOR_A_TIME = _warning(
     "Nobody could repair the server while it lasts.",
     "Take root out of the denial.",
 )
-STRANGERS_FOR_A_TIME = _warning(
-    "strangers-for-a-time",
-    "Users without any role may do something to every row for some time",
-    "Whoever has an account holds the server while it lasts.",
-    "Give the right to a role, or to a narrower scope.",
+NEEDLESS_DECLARATION = _warning(
+    "needless-declaration",
+    "A line that says that strangers are meant, and lets none in",
+    "Nothing would be said on the day when somebody widens it.",
+    "Give it to kind:user, kind:node or kind:container.",
 )
 
 # --- notes

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -10,8 +11,8 @@ from sqlalchemy.sql.elements import Null, TypeCoerce
 
 from v6srv.authz.facts import MODELS, TABLES, Scalar
 from v6srv.authz.logic import Known
-from v6srv.authz.matcher import Program
-from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
+from v6srv.authz.matcher import Program, closure
+from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 CONTAINERS_ONLY = ("task", "run", "image")
@@ -21,9 +22,10 @@ _NOBODY = 2**31 - 2
 """An id that no line can mean."""
 
 
-def stranger() -> SubjectFacts:
-    """A user whom nothing but being a user is known of."""
-    return SubjectFacts(Principal(PrincipalKind.USER, _NOBODY, _NOBODY))
+@cache
+def stranger(kind: PrincipalKind = PrincipalKind.USER) -> SubjectFacts:
+    """Somebody of whom nothing is known but the kind."""
+    return SubjectFacts(Principal(kind, _NOBODY, _NOBODY, task_id=_NOBODY))
 
 
 def some_root() -> SubjectFacts:
@@ -59,13 +61,36 @@ def known_of(
     return Known(everything, shapes, members, choices, at, since)
 
 
-def values_of(program: Program, facts: SubjectFacts) -> dict[str, Any]:
-    """The facts of one caller by their text; not what it changes, which is no fact of its own."""
-    return {
-        f"{program.subject}.{name}": getattr(facts, name)
-        for name in SUBJECT_FACTS
-        if name != "changes"
-    }
+_NAMES = ("id", "group", "account", "org", "task", "run", "collabs")
+"""Facts of `r.sub` by which lines speak of single principals and of those of one organization."""
+
+
+def known_of_strangers(
+    program: Program,
+    kind: PrincipalKind,
+    resource: Resource,
+    operation: Operation,
+    *,
+    at: datetime | None = None,
+    since: datetime | None = None,
+) -> Known:
+    """As `known_of`, of principals without roles whom no line means by a name or a number."""
+    subject = program.subject
+    known = known_of(
+        program,
+        kind,
+        resource,
+        operation,
+        at=at,
+        since=since,
+        more={f"{subject}.roles": frozenset()},
+    )
+    everyone = closure(program.graphs.get("g", {}), f"kind:{kind}")
+    return replace(
+        known,
+        unnamed=frozenset(f"{subject}.{name}" for name in _NAMES),
+        roles={f"{subject}.kind": everyone, f"{subject}.id": (), f"{subject}.group": ()},
+    )
 
 
 _Shape = tuple[str, re.Pattern[str]]
@@ -83,7 +108,7 @@ def _of_rows(
     values |= {f"{row}.{n}": None for n, scalar in table.scalars.items() if _never(scalar)}
     values |= {f"{row}.{n}": frozenset() for n, found in table.sets.items() if found.empty}
     members = {
-        f"{row}.{n}": (f"{found.kind}:*", re.compile(rf"{found.kind}:[0-9]+"))
+        f"{row}.{n}": (f"{found.kind}:*", re.compile(rf"{found.kind}:[1-9][0-9]*"))
         for n, found in table.sets.items()
         if found.kind
     }

@@ -35,6 +35,10 @@ class Known:
     """The moment it is; None: any moment."""
     since: datetime | None = None
     """With `at` None: no moment before this one."""
+    unnamed: Collection[str] = ()
+    """Facts that no constant equals but None, and sets that hold no constant."""
+    roles: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """All that `g` is true for, by its first argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,7 @@ class _Reader:
             "within": self._within,
             "glob": self._glob,
             "timeMatch": self._time,
+            "g": self._role,
         }.get(name)
         if read is None or len(tree.args) != 2:
             yield (self._other(tree, so),)
@@ -228,6 +233,10 @@ class _Reader:
         self, tree: ast.Call, here: ast.expr, there: ast.expr, so: bool
     ) -> Iterator[tuple[_Literal, ...]]:
         left, right = self._set(here), self._set(there)
+        for fact, written in ((left, there), (right, here)):
+            if isinstance(fact, str) and isinstance(written, (ast.Tuple, ast.List)):
+                yield from self._any_member(map(self._term, written.elts), fact, so)
+                return
         if not left or not right:  # not understood is None, without members is empty
             nobody = left == frozenset() or right == frozenset()
             yield from self._decided(False, so) if nobody else [(self._other(tree, so),)]
@@ -238,10 +247,21 @@ class _Reader:
             yield from self._decided(not left.isdisjoint(right), so)
         else:
             listed, fact = (left, right) if isinstance(left, frozenset) else (right, left)
-            among = [
-                _Literal("member", _Constant(value), fact, so) for value in sorted(listed, key=repr)
-            ]
-            yield from ((literal,) for literal in among) if so else [tuple(among)]
+            yield from self._any_member(map(_Constant, sorted(listed, key=repr)), fact, so)
+
+    @staticmethod
+    def _any_member(terms: Iterable[_Term], fact: Any, so: bool) -> Iterator[tuple[_Literal, ...]]:
+        among = [_Literal("member", term, fact, so) for term in terms]
+        yield from ((literal,) for literal in among) if so else [tuple(among)]
+
+    def _role(
+        self, tree: ast.Call, member: ast.expr, role: ast.expr, so: bool
+    ) -> Iterator[tuple[_Literal, ...]]:
+        held = self.known.roles.get(ast.unparse(member))
+        if held is None or not isinstance(role, ast.Constant):
+            yield (self._other(tree, so),)
+        else:
+            yield from self._decided(role.value in held, so)
 
     def _within(
         self, tree: ast.Call, here: ast.expr, there: ast.expr, so: bool
@@ -352,6 +372,7 @@ class _Group:
     unlike: list[str] = field(default_factory=list)
     exactly: list[re.Pattern[str]] = field(default_factory=list)
     order: list[tuple[type[ast.cmpop], int]] = field(default_factory=list)
+    unnamed: bool = False
 
     def possible(self) -> bool:
         """Whether there is a value for it."""
@@ -372,7 +393,8 @@ class _Group:
     def _fits(self, value: Any) -> bool:
         key = _Constant(value).key
         return (
-            all(key in _keys(values) for values in self.among)
+            (value is None or not self.unnamed)
+            and all(key in _keys(values) for values in self.among)
             and not any(key in _keys(values) for values in self.not_among)
             and all(_matches(value, pattern) for pattern in self.like)
             and not any(_matches(value, pattern) for pattern in self.unlike)
@@ -405,7 +427,7 @@ class _Groups:
                 self._constants[term.key] = _Group(constants={term.key: term.value})
             return self._constants[term.key]
         if term not in self._of:
-            group = self._of[term] = _Group(names={term})
+            group = self._of[term] = _Group(names={term}, unnamed=term in self.known.unnamed)
             if term in self.known.shapes:
                 pattern, exactly = self.known.shapes[term]
                 group.like.append(pattern)
@@ -419,6 +441,7 @@ class _Groups:
         one, other = self.of(here), self.of(there)
         if one is other:
             return
+        one.unnamed |= other.unnamed
         one.names |= other.names
         one.constants |= other.constants
         for name in ("among", "not_among", "like", "unlike", "exactly", "order"):
@@ -442,7 +465,7 @@ def _consistent(way: Sequence[_Literal], known: Known) -> bool:
         _say(way, groups, known)
         and all(group.possible() for group in groups.all())
         and all(_differ(literal, groups) for literal in way)
-        and _members_fit(way, groups)
+        and _members_fit(way, groups, known)
         and _time_fits(way, known)
     )
 
@@ -485,7 +508,7 @@ def _differ(literal: _Literal, groups: _Groups) -> bool:
     return True
 
 
-def _members_fit(way: Sequence[_Literal], groups: _Groups) -> bool:
+def _members_fit(way: Sequence[_Literal], groups: _Groups, known: Known) -> bool:
     inside: dict[str, list[_Group]] = {}
     outside: dict[str, list[_Group]] = {}
     for literal in way:
@@ -495,6 +518,9 @@ def _members_fit(way: Sequence[_Literal], groups: _Groups) -> bool:
             )
     for name, members in inside.items():
         if any(member is other for member in members for other in outside.get(name, ())):
+            return False
+        constants = [member.only() for member in members]
+        if ("NoneType", None) in constants or (name in known.unnamed and any(constants)):
             return False
     for literal in way:
         if literal.kind == "within" and literal.so:

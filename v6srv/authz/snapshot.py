@@ -18,6 +18,7 @@ from v6srv.authz.folder import read_texts
 from v6srv.authz.matcher import closure
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
 from v6srv.authz.source import Line, PolicyError, Problem, read_lines
+from v6srv.authz.strangers import stranger_problems
 from v6srv.authz.validate import check_line, check_lines, origins
 from v6srv.vocabulary import Operation, Resource, Scope
 
@@ -127,6 +128,7 @@ def examine(
     except ExpressionError as error:
         return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
     found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
+    found += stranger_problems(snapshot)
     return snapshot, list(dict.fromkeys(found))
 
 

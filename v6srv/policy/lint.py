@@ -27,6 +27,7 @@ from v6srv.authz.source import (
     read_text,
 )
 from v6srv.authz.store import ADDED, database_lines
+from v6srv.authz.strangers import needless_declarations
 from v6srv.authz.validate import check_lines
 from v6srv.db import session
 from v6srv.model import Node, Organization, Role, Rule, User
@@ -146,6 +147,7 @@ def _warnings(snapshot: Enforcer) -> list[Problem]:
         *never,
         *overlapping(snapshot, alive, now),
         *passing_problems(snapshot, now),
+        *needless_declarations(snapshot, alive),
         *_without_effect(snapshot),
     ]
 

@@ -47,7 +47,7 @@ _WIDTH = 10_000
 """From the column of one field to that of the next, so that the place of a problem names a field:
 more than any field has characters, with its time limits."""
 _NUMBERED = re.compile(r"(user|node|org|rule|role):([1-9][0-9]*)")
-_OF_THE_WHOLE = (codes.ROOT_LOCKED_OUT, codes.STRANGERS_LET_IN)
+_OF_THE_WHOLE = (codes.ROOT_LOCKED_OUT, codes.STRANGERS_LET_IN, codes.STRANGERS_FOR_A_TIME)
 """What no single field of a line is to blame for."""
 _CUSTOM = re.compile(r"role:[1-9][0-9]*")
 _TABLES: Final = {"user": User, "node": Node, "org": Organization, "rule": Rule, "role": Role}
