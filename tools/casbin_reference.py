@@ -302,6 +302,46 @@ MODELS = (
         code="unbound-field",
     ),
 )
+STOCK = '''\
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+import casbin
+
+
+def meets(left, right):
+    return not frozenset(left).isdisjoint(right)
+
+
+def within(members, allowed):
+    return frozenset(members).issubset(allowed)
+
+
+def glob(text, pattern):
+    return text is not None and fnmatchcase(text, pattern)
+
+
+def time_match(start, end):
+    def moment(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    now = datetime.now(UTC)
+    return (start == "_" or moment(start) <= now) and (end == "_" or now < moment(end))
+
+
+def enforcer(folder, roles):
+    """The exported policy, and who has which roles: `{"user:5": ["role:viewer"]}`."""
+    made = casbin.Enforcer(f"{folder}/model.conf", f"{folder}/policy.csv")
+    functions = {"meets": meets, "within": within, "glob": glob, "timeMatch": time_match}
+    for name, function in functions.items():
+        made.add_function(name, function)
+    for member, names in roles.items():
+        for name in names:
+            made.add_role_for_user(member, name)
+    return made
+'''
+"""What stock Casbin needs to decide an exported policy the same way."""
+
 SECTIONS = {
     "Functions": FUNCTIONS,
     "Expressions": EXPRESSIONS,
@@ -314,6 +354,14 @@ API = """## The API
 A version of the policy is a `casbin.Enforcer` ([ADR 12](../adr/0012-casbins-own-enforcer.md)). What reads is the same, `enforce` and
 `enforce_ex` included; what writes is refused. Different: the roles of users, nodes and containers come with the request, so
 `get_roles_for_user("user:5")` knows only what lines say; and where the model has no denials, `enforce_ex` names none."""
+
+EXPORT = f"""## To stock Casbin
+
+`v6srv policy export --format casbin DIR` writes `model.conf` and `policy.csv`. With these functions, and the facts of the reference as
+attributes of `r.sub` and `r.obj`, stock Casbin decides the same:
+
+```python
+{STOCK}```"""
 
 
 def text() -> str:
@@ -340,5 +388,5 @@ def text() -> str:
                 ]
             )
         )
-    parts.append(API)
+    parts += [API, EXPORT]
     return "\n\n".join(parts) + "\n"

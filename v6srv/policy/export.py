@@ -1,5 +1,6 @@
 """All lines of the live policy, from files and database, in forms that can be read again."""
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,10 @@ from typing import Any
 
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.expression import OnlyOfWhatIsThere, parse, tokens_to_names
+from v6srv.authz.language import spoken
 from v6srv.authz.source import Line
+from v6srv.errors import Invalid
 
 _BREAKS = re.compile(r"[\r\n]")
 """Only between words: no text of a condition can hold one."""
@@ -59,6 +63,40 @@ def as_csv(snapshot: Enforcer) -> Iterator[str]:
         fields = [_BREAKS.sub(" ", value) for value in line.values]
         fields += [f"{name}={clock.write(at)}" for name, at in limits.items() if at is not None]
         yield ", ".join((line.ptype, *fields))
+
+
+def for_casbin(enforcer: Enforcer) -> dict[str, str]:
+    """The files, by name, of which stock Casbin makes an enforcer that decides the same.
+
+    It needs our functions, and the roles of who asks (docs/reference/casbin.md). Time limits are
+    part of conditions. Raises Invalid for a line that Casbin cannot read from a file.
+    """
+    at = enforcer.definition.fields.index("cond") if "cond" in enforcer.definition.fields else None
+    said = []
+    for ptype, values in dict.fromkeys((line.ptype, line.values) for line in enforcer.lines):
+        fields = list(values)
+        if ptype == "p" and at is not None:
+            fields[at] = _for_stock(fields[at])
+        said.append(", ".join((ptype, *fields)))
+    return {"model.conf": enforcer.definition.text, "policy.csv": "\n".join(said) + "\n"}
+
+
+_TEXT = re.compile(r"""'[^']*'|"[^"]*\"""")
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def _for_stock(condition: str) -> str:
+    """A condition that means in stock Casbin what it means here, in brackets if it has a comma."""
+    if any(set("()[]") & set(text) for text in _TEXT.findall(condition)):
+        raise Invalid(f"Casbin cannot read brackets in a text from a file: {condition}")
+    tree = parse(tokens_to_names(condition))
+    ordered = any(
+        isinstance(n, ast.Compare) and isinstance(n.ops[0], _ORDERS) for n in ast.walk(tree)
+    )
+    if ordered or re.search(r"\b(keyMatch2?|globMatch)\s*\(", condition):
+        text = ast.unparse(ast.fix_missing_locations(OnlyOfWhatIsThere().visit(tree)))
+        condition = spoken(text.replace(" is not None", " != None"))
+    return f"({condition})" if "," in condition else condition
 
 
 def as_data(snapshot: Enforcer) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -158,19 +159,36 @@ def matrix(
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "json"]),
+    type=click.Choice(["csv", "json", "casbin"]),
     default="csv",
-    help="CSV is a file of policies that can be read again, JSON holds everything.",
+    help="CSV is a file of policies that can be read again, JSON holds everything, casbin is for"
+    " stock Casbin.",
 )
-def export(format_: str, **options: Any) -> None:
-    """All lines of the live policy, of files and database, with where they come from."""
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+def export(format_: str, folder: Path | None, **options: Any) -> None:
+    """All lines of the live policy, of files and database, with where they come from.
+
+    DIR is the folder, new or empty, for the two files of `--format casbin`.
+    """
     from v6srv.policy import export as exporting
 
+    if (folder is not None) is not (format_ == "casbin"):
+        raise click.UsageError("--format casbin takes a folder, and nothing else does")
     with _asking(None, options) as authz:
-        if format_ == "json":
+        if folder is not None:
+            _write_new(folder, exporting.for_casbin(authz.policy))
+        elif format_ == "json":
             click.echo(json.dumps(exporting.as_data(authz.policy), indent=2))
         else:
             click.echo("\n".join(exporting.as_csv(authz.policy)))
+
+
+def _write_new(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise click.UsageError(f"{folder} is not empty")
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -1,0 +1,123 @@
+"""An exported policy, read by stock Casbin with the lines of the documentation, decides the same."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import casbin
+import pytest
+from click.testing import CliRunner
+
+from tests.authz.random_world import IMAGES, make_lines
+from tools.casbin_reference import STOCK
+from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.snapshot import build
+from v6srv.authz.source import Line, PolicyError
+from v6srv.cli.main import cli
+from v6srv.errors import Invalid
+from v6srv.policy.export import for_casbin
+from v6srv.vocabulary import Operation, Resource
+
+POLICIES = Path(__file__).parents[2] / "policies"
+CONDITIONS = (
+    "r.sub.task > 5",
+    "!(r.sub.task <= 5)",
+    "r.obj.image == 'a,b'",
+    "keyMatch2(r.obj.image, 'harbor/:x') && r.obj.id != 1",
+    "r.obj.parent not in (None, 2)",
+    "timeMatch('2020-01-01', '_')",
+)
+
+
+def _stock(enforcer: Enforcer, folder: Path, roles: dict[str, list[str]]) -> casbin.Enforcer:
+    folder.mkdir()
+    for name, text in for_casbin(enforcer).items():
+        (folder / name).write_text(text)
+    documented: dict[str, Any] = {}
+    exec(STOCK, documented)
+    make: Callable[..., casbin.Enforcer] = documented["enforcer"]
+    return make(folder, roles)
+
+
+def _live(folder: Path, chance: random.Random) -> Enforcer:
+    """A random policy that may go live: some lock root out, or let strangers in."""
+    more = [
+        Line("p", ("role:a", "task", "global", "view", condition, "allow"), f"more:{number}")
+        for number, condition in enumerate(CONDITIONS)
+    ]
+    while True:
+        with suppress(PolicyError):
+            return build(folder, [*make_lines(chance), *more])
+
+
+def _some(chance: random.Random, most: int = 3) -> frozenset[int]:
+    return frozenset(chance.sample(range(1, most + 1), chance.randint(0, most)))
+
+
+def _who(chance: random.Random) -> SimpleNamespace:
+    kind, number = chance.choice(("user", "node", "container")), chance.randint(1, 3)
+    roles = tuple(chance.sample(("role:root", "role:a", "role:b", "rule:1"), chance.randint(0, 2)))
+    maybe = chance.choice((None, 1, 9))
+    return SimpleNamespace(
+        id=f"{kind}:{number}", kind=f"kind:{kind}", account=number, org=number, group=f"org:{number}",
+        collabs=_some(chance), task=maybe, run=maybe, image=chance.choice(IMAGES),
+        changes=frozenset(), membership=roles, roles=frozenset(r for r in roles if r[1] == "o"),
+    )  # fmt: skip
+
+
+def _row(chance: random.Random, resource: str) -> SimpleNamespace:
+    return SimpleNamespace(
+        type=resource, id=chance.randint(1, 3), org=chance.choice((None, 1, 2)), orgs=_some(chance),
+        collabs=_some(chance), owners=frozenset({f"user:{chance.randint(1, 3)}"}), run=chance.choice((None, 1)),
+        image=chance.choice((*IMAGES, "a,b")), parent=chance.choice((None, 1, 2)), country=chance.choice((None, "NL")),
+        status=chance.choice((None, "completed")), encrypted=chance.choice((None, True, False)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_stock_casbin_decides_the_exported_policy_the_same(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    (tmp_path / "model.conf").write_text((POLICIES / "model.conf").read_text())
+    enforcer = _live(tmp_path, chance)
+    answers = set()
+    for number in range(8):
+        who = _who(chance)
+        folder = tmp_path / f"exported-{number}"
+        stock = _stock(enforcer, folder, {who.id: list(who.membership)})
+        for _ in range(10):
+            row = _row(chance, chance.choice(("task", *Resource)))
+            operation = chance.choice(tuple(Operation)).value
+            expected = enforcer.enforce_ex(who, row, operation)
+            assert stock.enforce(who, row, operation) is expected[0], (
+                who,
+                row,
+                operation,
+                expected,
+            )
+            answers.add(expected[0])
+    assert answers == {True, False}
+
+
+def test_the_command_writes_a_folder_that_casbin_loads(tmp_path: Path) -> None:
+    env = {"V6SRV_INSTANCE": str(tmp_path / "instance"), "V6SRV_POLICIES": str(POLICIES)}
+    folder = tmp_path / "casbin"
+    assert CliRunner().invoke(cli, ["db", "upgrade"], env=env).exit_code == 0
+    run = CliRunner().invoke(cli, ["policy", "export", "--format", "casbin", str(folder)], env=env)
+    assert run.exit_code == 0, run.output
+    loaded = casbin.Enforcer(str(folder / "model.conf"), str(folder / "policy.csv"))
+    lines = {tuple(line) for line in loaded.get_policy()}
+    assert lines > {tuple(line) for line in build(POLICIES).get_policy()}  # and the rules there are
+    again = CliRunner().invoke(
+        cli, ["policy", "export", "--format", "casbin", str(folder)], env=env
+    )
+    assert again.exit_code == 2
+    assert "is not empty" in again.output
+
+
+def test_what_casbin_cannot_read_from_a_file_is_said(tmp_path: Path) -> None:
+    line = Line("p", ("role:viewer", "task", "own", "view", "r.obj.image == 'a)'", "allow"), "x:1")
+    with pytest.raises(Invalid, match="brackets in a text"):
+        for_casbin(build(POLICIES, [line]))
