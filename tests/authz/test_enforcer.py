@@ -6,11 +6,17 @@ from typing import Any
 
 import casbin
 import pytest
+import sqlalchemy_adapter
 from casbin.core_enforcer import EnforceContext
+from flask import Flask
 
+from tests.support import Caller
+from tests.world import World
+from v6srv import db
 from v6srv.authz.enforcer import Enforcer, Immutable
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.snapshot import build
+from v6srv.model import CasbinRule
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -148,3 +154,15 @@ def test_many_requests_are_answered_one_by_one(enforcer: Enforcer) -> None:
     )
     guest = SimpleNamespace(**{**vars(root), "id": "user:9"})
     assert enforcer.batch_enforce([[root, task, "view"], [guest, task, "view"]]) == [True, False]
+
+
+def test_stock_tools_read_the_lines_that_admins_add(app: Flask, world: World, call: Caller) -> None:
+    """`casbin_rule` is the table of Casbin's own adapter."""
+    line = ["role:viewer", "task", "global", "view", "meets(r.obj.orgs, (1, 2))", "deny"]
+    names = ("subject", "resource", "scope", "operation", "condition", "effect")
+    body = dict(zip(names, line, strict=True))
+    assert call("root", "POST", "/policy/line", json=body).status_code == 201
+    engine = db.session.get_bind()
+    adapter = sqlalchemy_adapter.Adapter(engine, db_class=CasbinRule, create_table=False)
+    stock = casbin.Enforcer(str(POLICIES / "model.conf"), adapter)
+    assert stock.get_policy() == [line]
