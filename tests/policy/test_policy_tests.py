@@ -110,8 +110,8 @@ def test_an_instance_gets_the_tests_with_the_policies(tmp_path: Path) -> None:
         ("p, role:researcher, task, organization, create, True, allow", ""),
         ("p, role:viewer, task,          organization,  view", "p, role:viewer, task, global, view"),
         ("g, kind:node,      role:node", "g, kind:node, role:viewer"),
-        ("r.obj.org == r.sub.org, allow", "True, allow"),
-        ("!(r.sub.org in r.obj.orgs), deny", "!(r.sub.org in r.obj.orgs), allow"),
+        ("r.obj.org == r.sub.org, allow", "r.obj.org == r.sub.org && r.obj.run == 1, allow"),
+        ("!(r.sub.org in r.obj.orgs), deny", "!(r.sub.org in r.obj.orgs) && r.obj.run == 1, deny"),
         ("r.obj.run != r.sub.run, deny", "r.obj.run == r.sub.run, deny"),
     ],
 )  # fmt: skip
@@ -124,6 +124,22 @@ def test_a_policy_that_is_changed_fails_the_shipped_tests(
     assert found
     assert all(text.startswith("tests/") for text in found)
     assert all("expected" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("r.obj.org == r.sub.org, allow", "True, allow"),
+        ("!(r.sub.org in r.obj.orgs), deny", "!(r.sub.org in r.obj.orgs), allow"),
+    ],
+)
+def test_a_policy_that_lets_strangers_in_is_not_even_tested(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    shutil.copytree(POLICIES, tmp_path / "changed")
+    edit(tmp_path / "changed", old, new)
+    [text] = failures(tmp_path / "changed")
+    assert "without a role" in text
 
 
 def test_a_changed_model_fails_the_shipped_tests(tmp_path: Path) -> None:
