@@ -16,7 +16,6 @@ from v6srv import db
 from v6srv.authz.enforcer import Enforcer, Immutable
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.snapshot import build
-from v6srv.model import CasbinRule
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -163,6 +162,6 @@ def test_stock_tools_read_the_lines_that_admins_add(app: Flask, world: World, ca
     body = dict(zip(names, line, strict=True))
     assert call("root", "POST", "/policy/line", json=body).status_code == 201
     engine = db.session.get_bind()
-    adapter = sqlalchemy_adapter.Adapter(engine, db_class=CasbinRule, create_table=False)
+    adapter = sqlalchemy_adapter.Adapter(engine, create_table=False)
     stock = casbin.Enforcer(str(POLICIES / "model.conf"), adapter)
     assert stock.get_policy() == [line]
