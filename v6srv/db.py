@@ -5,7 +5,7 @@ One transaction per request: reads never commit, writes commit once, a refusal r
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -24,7 +24,9 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from v6srv.engine import Probe, make_engine, work_on, writing
-from v6srv.settings import DatabaseLimits
+
+if TYPE_CHECKING:
+    from v6srv.settings import DatabaseLimits
 
 __all__ = [
     "LARGEST_ID",
@@ -154,7 +156,7 @@ session = scoped_session(sessionmaker(expire_on_commit=False))
 _probe: Probe | None = None
 
 
-def connect(uri: str, limits: DatabaseLimits | None = None) -> Engine:
+def connect(uri: str, limits: "DatabaseLimits | None" = None) -> Engine:
     """Bind the session to the database of a SQLAlchemy URL and return its engine.
 
     `limits` are for servers, as those of `make_engine`.

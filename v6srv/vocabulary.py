@@ -1,4 +1,4 @@
-"""The words of the domain: what policies are written in, and the states of a result."""
+"""The words of the domain: of policies, of the states of results, of configurations."""
 
 from enum import StrEnum
 
@@ -71,3 +71,7 @@ class ResultStatus(StrEnum):
         """Those that do not count as failed; everything else does, null and unknown words too."""
         words = (cls.PENDING, cls.INITIALIZING, cls.ACTIVE, cls.COMPLETED)
         return tuple(word.value for word in words)
+
+
+ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
+"""The parts of a configuration file: what is for all of them first (operations.md 2)."""

@@ -8,6 +8,7 @@ from subprocess import run
 from sys import executable
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, make_url, text
 
 from v6srv import migrations
@@ -224,3 +225,9 @@ def test_revisions_stand_alone() -> None:
     """A revision must work the same when the models have long changed."""
     for path in migrations.VERSIONS.glob("*.py"):
         assert "v6srv" not in path.read_text(), path
+
+
+def test_the_revisions_are_those_that_alembic_knows() -> None:
+    """They are told by the names of their files, without alembic."""
+    scripts = ScriptDirectory(str(migrations.VERSIONS.parent)).walk_revisions()
+    assert migrations.revisions() == sorted(script.revision for script in scripts)

@@ -25,12 +25,11 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
-from sqlalchemy import inspect as inspect_model
 from sqlalchemy.exc import DataError, IntegrityError
 
 from v6srv.api import caller
 from v6srv.authz.decide import Authorizer
-from v6srv.authz.facts import MODELS
+from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, work_on, writing
 from v6srv.errors import Conflict, Invalid, Unavailable
@@ -358,9 +357,8 @@ def _changes(model: type[Base]) -> frozenset[str]:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         return frozenset()
-    given = {name for name, value in body.items() if value is not None}
-    fields = {name.lstrip("_") for name in inspect_model(model).attrs.keys()}  # noqa: SIM118
-    return frozenset(given & fields)
+    given = frozenset(name for name, value in body.items() if value is not None)
+    return given & field_names(model)
 
 
 def _given(fields: frozenset[str]) -> frozenset[str]:

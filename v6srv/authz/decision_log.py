@@ -26,11 +26,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from v6srv.settings import Settings
+if TYPE_CHECKING:
+    from v6srv.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Series:
     name: str = "decisions"
 
     @classmethod
-    def of(cls, settings: Settings) -> "Series":
+    def of(cls, settings: "Settings") -> "Series":
         """Of the instance of these settings, beside its other log files."""
         return cls(settings.log_folder, f"decisions_{settings.log_suffix}")
 
@@ -180,7 +181,7 @@ class DecisionLog:
         self._started = 0  # the process that has said that it writes here
 
     @classmethod
-    def of(cls, settings: Settings) -> "DecisionLog | None":
+    def of(cls, settings: "Settings") -> "DecisionLog | None":
         """As the settings say; None when there is to be none."""
         wanted = settings.decision_log
         if not wanted.enabled:

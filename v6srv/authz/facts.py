@@ -19,11 +19,13 @@ from sqlalchemy import (
     and_,
     exists,
     false,
+    inspect,
     null,
     or_,
     select,
     type_coerce,
 )
+from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.elements import BindParameter
 
 from v6srv.db import LARGEST_ID, Base
@@ -348,6 +350,15 @@ def room_facts(collaboration_id: int, organization_id: int | None = None) -> dic
         "orgs": orgs,
         "collabs": frozenset({collaboration_id}),
     }
+
+
+def field_names(model: type[Base]) -> frozenset[str]:
+    """The names that `r.sub.changes` can hold for a row of this table."""
+    # Not `attrs` of the mapper: it works out all joins first, which commands need not wait for.
+    found = inspect(model).all_orm_descriptors.items()
+    return frozenset(
+        name.lstrip("_") for name, what in found if isinstance(what, QueryableAttribute)
+    )
 
 
 def facts_of(resource: Resource) -> frozenset[str]:

@@ -325,6 +325,12 @@ def _condition(text: str, request: tuple[str, ...], graphs: frozenset[str]) -> a
     return tree
 
 
+@lru_cache(64)
+def _tree_of(matcher: str) -> ast.expr:
+    """Of the terms of a matcher; what is made of it leaves it as it is."""
+    return parse(matcher)
+
+
 @lru_cache(_REMEMBERED)
 def _what_is_left(
     matcher: str,
@@ -337,7 +343,7 @@ def _what_is_left(
     def condition(text: str) -> ast.expr:
         return _condition(text, *words)
 
-    tree = fold(Substitute(dict(fields), dict(known), condition).visit(parse(matcher)))
+    tree = fold(Substitute(dict(fields), dict(known), condition).visit(_tree_of(matcher)))
     ast.fix_missing_locations(tree)
     return ast.unparse(tree), tree
 

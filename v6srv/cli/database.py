@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors, warn
 
@@ -101,6 +100,7 @@ def shell(
     from v6srv import model
     from v6srv.authz.decide import Authorizer
     from v6srv.authz.store import PolicyStore
+    from v6srv.cli import logs
     from v6srv.cli.serving import prepare
     from v6srv.identity import scripting
 

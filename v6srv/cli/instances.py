@@ -4,14 +4,16 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import questionary
 from platformdirs import PlatformDirs
 
 from v6srv.cli.output import error
-from v6srv.settings import ENVIRONMENTS, Settings, SettingsError, environments_of, load
+from v6srv.vocabulary import ENVIRONMENTS
+
+if TYPE_CHECKING:
+    from v6srv.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -78,14 +80,23 @@ def scope_of(system: bool | None) -> str:
     return "user" if system is False else "system"
 
 
+def is_named(**options: Any) -> bool:
+    """Whether it is said which instance is meant, by an option of `selected` or a variable."""
+    variables = ("V6SRV_INSTANCE", "V6SRV_CONFIG")
+    given = any(option is not None for option in options.values())
+    return given or any(os.environ.get(variable) for variable in variables)
+
+
 def choose(
     name: str | None, config: Path | None, environment: str | None, system: bool | None
-) -> Settings:
+) -> "Settings":
     """The settings that the options select.
 
     Without a name and a file they are those of the environment variables; with a scope alone a
     person chooses from its configurations. Raises SettingsError.
     """
+    from v6srv.settings import load
+
     environ = dict(os.environ)
     if system is not None or name is not None:
         environ["V6SRV_SCOPE"] = scope_of(system)
@@ -113,6 +124,10 @@ def ask(scope: str) -> tuple[Path, str]:
 
     Exits with 1 when there is none to choose from, or nobody to ask.
     """
+    import questionary
+
+    from v6srv.settings import SettingsError, environments_of
+
     pairs = []
     for file in files_of(scope):
         try:
@@ -133,6 +148,8 @@ def ask(scope: str) -> tuple[Path, str]:
 
 
 def _by_name(name: str, scope: str) -> Path:
+    from v6srv.settings import SettingsError
+
     for folder in (configuration_folder(scope), Path.cwd()):
         for ending in (".yaml", ".yml"):
             if (folder / f"{name}{ending}").is_file():

@@ -3,16 +3,26 @@
 import re
 
 import click
-from click.shell_completion import get_completion_class
 
-from v6srv.cli.audit import audit
-from v6srv.cli.backup import backup
-from v6srv.cli.configuration import config, files, list_, new
-from v6srv.cli.database import db, shell
-from v6srv.cli.importing import import_
-from v6srv.cli.policy import policy
-from v6srv.cli.serving import start
-from v6srv.cli.takeover import import_v3
+from v6srv.cli.lazily import Commands
+
+_COMMANDS = {
+    "new": "configuration:new",
+    "list": "configuration:list_",
+    "files": "configuration:files",
+    "start": "serving:start",
+    "serve": "serving:start",
+    "shell": "database:shell",
+    "backup": "backup:backup",
+    "import": "importing:import_",
+    "import-v3": "takeover:import_v3",
+    "version": "main:version",
+    "config": "configuration:config",
+    "db": "database:db",
+    "policy": "policy:policy",
+    "audit": "audit:audit",
+    "completion": "main:completion",
+}
 
 
 def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -23,7 +33,10 @@ def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    commands=Commands("v6srv.cli", _COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -49,6 +62,8 @@ def version() -> None:
 @click.pass_context
 def completion(context: click.Context, shell_name: str) -> None:
     """What makes SHELL complete the commands: eval "$(v6srv completion bash)"."""
+    from click.shell_completion import get_completion_class
+
     program = (context.parent and context.parent.info_name) or ""
     if not re.fullmatch(r"[\w-]+", program):  # python -m v6srv is no command that completes
         program = "v6srv"
@@ -56,23 +71,3 @@ def completion(context: click.Context, shell_name: str) -> None:
     kind = get_completion_class(shell_name)
     assert kind is not None
     click.echo(kind(cli, {}, program, variable).source())
-
-
-for command in (
-    new,
-    list_,
-    files,
-    start,
-    shell,
-    backup,
-    import_,
-    import_v3,
-    version,
-    config,
-    db,
-    policy,
-    audit,
-    completion,
-):
-    cli.add_command(command)
-cli.add_command(start, "serve")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.errors import V6srvError
 
@@ -54,6 +53,7 @@ def readable_errors() -> Iterator[None]:
 def explain(problem: Exception) -> list[str] | None:
     """What to tell about it; None when it is a mistake of this program."""
     from alembic.util import CommandError  # slow to import, and only failures need it
+    from sqlalchemy.exc import SQLAlchemyError
 
     if isinstance(problem, SQLAlchemyError):
         lines = str(getattr(problem, "orig", None) or problem).strip().splitlines()

@@ -1,27 +1,34 @@
 """Engines, as `settings.database` wants them."""
 
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import StaticPool
 
-from v6srv.engine import outages, postgresql, sqlite
+from v6srv.engine import outages, sqlite
 from v6srv.engine.gates import GatedPool, Gates, is_writing, let_out
-from v6srv.settings import DatabaseLimits
 
-PATIENT = DatabaseLimits(lock_timeout_s=60, pool_timeout_s=60)
-"""For commands: somebody waits for their end and would rather wait longer."""
+if TYPE_CHECKING:
+    from v6srv.settings import DatabaseLimits
 
 
-def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) -> Engine:
+@cache
+def patient() -> "DatabaseLimits":
+    """The limits of commands: somebody waits for their end and would rather wait longer."""
+    from v6srv.settings import DatabaseLimits
+
+    return DatabaseLimits(lock_timeout_s=60, pool_timeout_s=60)
+
+
+def make_engine(uri: str, limits: "DatabaseLimits | None" = None, **options: Any) -> Engine:
     """An engine for SQLite (WAL, foreign keys) or PostgreSQL.
 
     With `limits`, for servers: nothing takes longer than they say, and what cannot be done because
     of the state of the database raises Unavailable. Without, for commands: statements take the time
     that they take, and errors are those of SQLAlchemy.
     """
-    url, kept = make_url(uri), limits or PATIENT
+    url, kept = make_url(uri), limits or patient()
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite:
         options["connect_args"] = {
@@ -30,6 +37,8 @@ def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) 
             "factory": sqlite.Connection,
         }
     else:
+        from v6srv.engine import postgresql  # it brings a driver along
+
         given = postgresql.parameters(kept).items()
         options["connect_args"] = {name: value for name, value in given if name not in url.query}
         options.setdefault("pool_pre_ping", True)
@@ -51,7 +60,7 @@ def make_engine(uri: str, limits: DatabaseLimits | None = None, **options: Any) 
     return engine
 
 
-def _pool(limits: DatabaseLimits, *, is_sqlite: bool) -> dict[str, Any]:
+def _pool(limits: "DatabaseLimits", *, is_sqlite: bool) -> dict[str, Any]:
     most = limits.pool_size + limits.max_overflow
     writer_s = limits.lock_timeout_s if is_sqlite else None
     return {
@@ -63,7 +72,7 @@ def _pool(limits: DatabaseLimits, *, is_sqlite: bool) -> dict[str, Any]:
     }
 
 
-def _prepare_sqlite(limits: DatabaseLimits, connection: Any, _record: object) -> None:
+def _prepare_sqlite(limits: "DatabaseLimits", connection: Any, _record: object) -> None:
     sqlite.prepare(connection, limits.lock_timeout_s)
 
 
@@ -72,6 +81,8 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def _connect_postgresql(
-    limits: DatabaseLimits, _dialect: object, _record: object, arguments: Any, parameters: Any
+    limits: "DatabaseLimits", _dialect: object, _record: object, arguments: Any, parameters: Any
 ) -> Any:
+    from v6srv.engine import postgresql
+
     return postgresql.connect(limits, *arguments, **parameters)

@@ -5,11 +5,11 @@ is a standing problem (`v6srv.problems`): one line in the log when it begins, on
 """
 
 import sqlite3
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, ExceptionContext, ExecutionContext
 
 from v6srv import problems
@@ -73,7 +73,8 @@ def outage_of(error: BaseException) -> Outage | None:
             return OTHER_TABLES if str(error).startswith("no such table") else None
         found = _SQLITE.get((code or 0) & 0xFF)
         return found or (AWAY if isinstance(error, sqlite3.OperationalError) else None)
-    if isinstance(error, psycopg.Error):
+    psycopg = sys.modules.get("psycopg")  # without it no error is its own
+    if psycopg is not None and isinstance(error, psycopg.Error):
         found = _SQLSTATES.get(error.sqlstate or "")
         return found or (AWAY if isinstance(error, psycopg.OperationalError) else None)
     return None

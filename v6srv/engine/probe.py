@@ -2,24 +2,31 @@
 
 import time
 from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.engine.make import make_engine
 from v6srv.errors import DatabaseUnavailable
-from v6srv.settings import DatabaseLimits
+
+if TYPE_CHECKING:
+    from v6srv.settings import DatabaseLimits
 
 WITHIN_S = 1.0
 """A database that has not answered by then does not answer."""
 
-_LIMITS = DatabaseLimits(
-    pool_size=1,
-    max_overflow=0,
-    pool_timeout_s=WITHIN_S,
-    connect_timeout_s=2,
-    lock_timeout_s=WITHIN_S,
-    statement_timeout_s=WITHIN_S,
-)
+
+def _limits() -> "DatabaseLimits":
+    from v6srv.settings import DatabaseLimits
+
+    return DatabaseLimits(
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout_s=WITHIN_S,
+        connect_timeout_s=2,
+        lock_timeout_s=WITHIN_S,
+        statement_timeout_s=WITHIN_S,
+    )
 
 
 class Probe:
@@ -29,7 +36,7 @@ class Probe:
     """
 
     def __init__(self, uri: str) -> None:
-        self.engine = make_engine(uri, _LIMITS)
+        self.engine = make_engine(uri, _limits())
         self._lock = Lock()
         self._asked: _Question | None = None
 

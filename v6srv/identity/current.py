@@ -4,9 +4,10 @@ from flask import current_app, g, request
 
 from v6srv.authz.principal import Principal
 from v6srv.authz.store import PolicyStore
+from v6srv.identity.claims import Claims
 from v6srv.identity.principals import load
 from v6srv.identity.seen import Seen
-from v6srv.identity.tokens import Claims, read_bearer
+from v6srv.identity.tokens import read_bearer
 
 
 def claims() -> Claims:

@@ -14,7 +14,7 @@ from sqlalchemy import Select, exists, select
 from v6srv.authz.principal import Principal
 from v6srv.db import LARGEST_ID, json_rows, session
 from v6srv.errors import Invalid, NotFound, Unauthenticated
-from v6srv.identity.tokens import Claims
+from v6srv.identity.claims import Claims
 from v6srv.model import (
     Account,
     Member,

@@ -10,7 +10,7 @@ from v6srv.authz.decide import Authorizer
 from v6srv.db import utcnow
 from v6srv.errors import Unauthenticated
 from v6srv.identity import passwords, principals
-from v6srv.identity.tokens import Claims
+from v6srv.identity.claims import Claims
 from v6srv.model import Node, User
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 

@@ -19,6 +19,7 @@ from flask import Flask, current_app
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
 from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.identity.claims import Claims
 from v6srv.model import Account, User
 from v6srv.settings import Settings, jwt_secret
 from v6srv.vocabulary import PrincipalKind
@@ -51,27 +52,6 @@ class TooEarly(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("Token is not valid yet: the clocks of the servers differ too much")
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a verified bearer token says."""
-
-    kind: PrincipalKind
-    account_id: int
-    """For a container the id of the node that runs it."""
-    version: int
-    session_id: str | None
-    """None for containers and for tokens issued by a 3.x server."""
-    container: Mapping[str, Any] | None
-    """The `sub` object of auth.md 2.2; None for users and nodes."""
-    expires_at: datetime
-    jti: str
-
-    def honoured(self, token_version: int, kept_session: str | None) -> bool:
-        """Whether the account, as it is stored now, still accepts this token."""
-        kept = self.session_id is not None and self.session_id == kept_session
-        return kept or self.version == token_version
 
 
 @dataclass(frozen=True, slots=True)

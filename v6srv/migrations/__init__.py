@@ -10,19 +10,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext, MigrationInfo
-from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, MetaData, Table, make_url, text
+from sqlalchemy import Connection, MetaData, Table, inspect, make_url, text
 
 import v6srv.model  # noqa: F401 - it fills Base.metadata
 from v6srv import private_files
 from v6srv.db import Base, UtcDateTime, make_engine, sqlite_file, writing
 from v6srv.errors import Invalid
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationInfo
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +46,8 @@ def upgrade(uri: str, revision: str = "head", say: Callable[[str], None] = log.i
     step once it is made. Raises Invalid when the database is of a newer release, alembic's
     CommandError for a revision that there is not.
     """
+    from alembic import command  # slow to import: not for those who only ask for the revision
+
     file = sqlite_file(uri)
     if file is not None:
         private_files.make(file)
@@ -60,6 +61,8 @@ def upgrade(uri: str, revision: str = "head", say: Callable[[str], None] = log.i
 
 def downgrade(uri: str, revision: str, say: Callable[[str], None] = log.info) -> None:
     """Take the database back to a revision; `base` is a database without tables."""
+    from alembic import command
+
     with _locked(uri) as connection:
         _at(connection)
         command.downgrade(_config(connection, say), revision)
@@ -90,7 +93,12 @@ def require_current(uri: str) -> None:
 
 def head() -> str:
     """The revision that this version of the server works with."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """All that this version of the server knows, in their order, as their files are called."""
+    return sorted(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*_*.py"))
 
 
 def drop_all(uri: str) -> None:
@@ -103,6 +111,9 @@ def drop_all(uri: str) -> None:
 
 def differences(uri: str) -> list[Any]:
     """What the models say and the database does not, or the reverse; empty when they agree."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     with _locked(uri) as connection:
         context = MigrationContext.configure(connection, opts=autogenerate_options())
         return list(compare_metadata(context, Base.metadata))
@@ -113,6 +124,9 @@ def draft(uri: str, message: str, folder: Path = VERSIONS) -> Path:
 
     The database must be at `head`.
     """
+    from alembic import command
+    from alembic.script import Script
+
     number = f"{int(head()) + 1:04}"
     with _locked(uri) as connection:
         config = _config(connection)
@@ -150,9 +164,10 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 def _at(connection: Connection) -> str | None:
     """The revision of the database; Invalid when it is one that this release does not know."""
-    at = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if at is None or at in known:
+    at = None
+    if inspect(connection).has_table(_VERSION_TABLE):
+        at = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
+    if at is None or at in revisions():
         return at
     if at.isdecimal() and int(at) > int(head()):
         raise Invalid(
@@ -170,7 +185,7 @@ def _at(connection: Connection) -> str | None:
 def _telling(say: Callable[[str], None]) -> Callable[..., None]:
     """What alembic calls after each step."""
 
-    def tell(*, step: MigrationInfo, **_: object) -> None:
+    def tell(*, step: "MigrationInfo", **_: object) -> None:
         before, after = (
             " and ".join(revisions) or "none"
             for revisions in (step.source_revision_ids, step.destination_revision_ids)
@@ -181,7 +196,11 @@ def _telling(say: Callable[[str], None]) -> Callable[..., None]:
     return tell
 
 
-def _config(connection: Connection | None = None, say: Callable[[str], None] = log.info) -> Config:
+def _config(
+    connection: Connection | None = None, say: Callable[[str], None] = log.info
+) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "v6srv:migrations")
     config.set_main_option("path_separator", "newline")

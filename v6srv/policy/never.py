@@ -7,13 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect
-
 from v6srv.authz import codes
 from v6srv.authz.check import operations_of, resources_of
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import facts_in
-from v6srv.authz.facts import MODELS
+from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
 from v6srv.authz.language import spoken
 from v6srv.authz.logic import Known, satisfiable
@@ -174,8 +172,8 @@ def _changes_in(tree: ast.expr, program: Program) -> list[str]:
     return names
 
 
-def _names_of_fields(resource: Resource) -> set[str]:
+def _names_of_fields(resource: Resource) -> frozenset[str]:
     """The fields that `r.sub.changes` can name (`api.guard`); a resource without table has none."""
     if resource not in MODELS:
-        return set()
-    return {name.lstrip("_") for name in inspect(MODELS[resource]).attrs.keys()}  # noqa: SIM118
+        return frozenset()
+    return field_names(MODELS[resource])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from flask_socketio import SocketIO
 
-from v6srv.identity.tokens import Claims
+from v6srv.identity.claims import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.service.presence import Entries

@@ -1,7 +1,7 @@
 """All settings: one frozen object from a YAML file and the environment."""
 
 from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, VpnServer
-from v6srv.settings.schema import ENVIRONMENTS, QUEUES, Settings, SettingsError
+from v6srv.settings.schema import QUEUES, Settings, SettingsError
 from v6srv.settings.secret import jwt_secret
 from v6srv.settings.sources import (
     environments_in,
@@ -10,6 +10,7 @@ from v6srv.settings.sources import (
     masked,
     read_environment,
 )
+from v6srv.vocabulary import ENVIRONMENTS
 
 __all__ = [
     "ENVIRONMENTS",

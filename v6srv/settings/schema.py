@@ -31,8 +31,6 @@ from v6srv.settings.groups import (
     Words,
 )
 
-ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
-
 _SHORTEST_TOKEN_S = 1800
 _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
 

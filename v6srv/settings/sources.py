@@ -16,8 +16,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from v6srv import yaml_files
-from v6srv.settings.schema import ENVIRONMENTS, Settings, SettingsError
+from v6srv.settings.schema import Settings, SettingsError
 from v6srv.suggestions import nearest, suggestion
+from v6srv.vocabulary import ENVIRONMENTS
 from v6srv.yaml_files import BadYaml
 
 PREFIX = "V6SRV_"

@@ -2,35 +2,25 @@
 
 import click
 
-from v6srv.cli.policy.diff import diff
-from v6srv.cli.policy.explain import explain
-from v6srv.cli.policy.lint import lint
-from v6srv.cli.policy.publish import history, publish, rollback, show
-from v6srv.cli.policy.shadow import shadow
-from v6srv.cli.policy.test import test
-from v6srv.cli.policy.who import can, export, matrix, who_can
+from v6srv.cli.lazily import Commands
 
-COMMANDS: tuple[click.Command, ...] = (
-    lint,
-    explain,
-    test,
-    diff,
-    who_can,
-    can,
-    matrix,
-    export,
-    publish,
-    history,
-    show,
-    rollback,
-    shadow,
-)
+_COMMANDS = {
+    "lint": "lint:lint",
+    "explain": "explain:explain",
+    "test": "test:test",
+    "diff": "diff:diff",
+    "who-can": "who:who_can",
+    "can": "who:can",
+    "matrix": "who:matrix",
+    "export": "who:export",
+    "publish": "publish:publish",
+    "history": "publish:history",
+    "show": "publish:show",
+    "rollback": "publish:rollback",
+    "shadow": "shadow:shadow",
+}
 
 
-@click.group()
+@click.group(commands=Commands("v6srv.cli.policy", _COMMANDS))
 def policy() -> None:
     """Check, test, explain, compare, publish and take back the policy."""
-
-
-for command in COMMANDS:
-    policy.add_command(command)

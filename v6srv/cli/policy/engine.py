@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from v6srv.cli.database import connected, must_exist
-from v6srv.settings import Settings
 
 if TYPE_CHECKING:
     from v6srv.authz.decide import Authorizer
+    from v6srv.settings import Settings
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator["Authorizer"]:
+def opened(settings: "Settings") -> Iterator["Authorizer"]:
     """The Authorizer of an instance with its database connected; nothing is prepared or changed.
 
     Raises PolicyError when its policies are not valid, Invalid when the schema of the database is

@@ -1,0 +1,29 @@
+"""What verified tokens say, apart from how they are signed and sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from v6srv.vocabulary import PrincipalKind
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified bearer token says."""
+
+    kind: PrincipalKind
+    account_id: int
+    """For a container the id of the node that runs it."""
+    version: int
+    session_id: str | None
+    """None for containers and for tokens issued by a 3.x server."""
+    container: Mapping[str, Any] | None
+    """The `sub` object of auth.md 2.2; None for users and nodes."""
+    expires_at: datetime
+    jti: str
+
+    def honoured(self, token_version: int, kept_session: str | None) -> bool:
+        """Whether the account, as it is stored now, still accepts this token."""
+        kept = self.session_id is not None and self.session_id == kept_session
+        return kept or self.version == token_version
