@@ -9,7 +9,9 @@ from flask import Flask
 
 from tests.support import Caller
 from tests.world import World
+from v6srv import db
 from v6srv.cli.main import cli
+from v6srv.model import Role
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -62,6 +64,46 @@ def test_the_command_takes_what_does_not_exist(world: World, run: Callable[..., 
     nobody, viewer = f"user:{world.user.nobody}", '{"roles": ["viewer"]}'
     assert run(nobody, "view", row, "--as", viewer).output.startswith(f"ALLOWED  {nobody}")
     assert run("view", "policy", "--as", viewer).output.startswith("DENIED  user:0")
+    id = next(rule.id for rule in db.session.query(Role) if rule.slug == "viewer")
+    for words in ("role:viewer", "viewer", f"role:{id}", f"{id}", f'{{"roles": ["{id}"]}}'):
+        found = json.loads(run("view", "role", "--as", words, "--format", "json").stdout)
+        assert found["principal"]["roles"] == ["role:viewer"], words
+
+
+@SQLITE
+def test_the_command_says_for_which_rows(world: World, run: Callable[..., Result]) -> None:
+    """And advises to take away no line that leaves some rows."""
+    north = world.org.north
+    lines = run("create", "task", "--as", f"researcher,org:{north}").output.splitlines()
+    asked = "user:0 may create task"
+    assert lines[0] == f"ALLOWED  {asked}: in collaborations of organization {north}"
+    assert not [line for line in lines if line.startswith("row ")]
+    denial = next(line for line in lines if line.endswith("deny"))
+    reason = lines[lines.index(denial) + 1].strip()
+    assert reason == f"matches some rows: not in collaborations of organization {north}"
+    viewer = run("create", "task", "--as", f"viewer,org:{north}").output
+    assert viewer.startswith("DENIED  user:0 may not create task: nothing grants")
+    assert "grant create task with scope organization" in viewer
+    assert "take away" not in viewer
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("question", "expected", "code"),
+    [
+        (("view", "policy", "--as", "root"), "allow", 0),
+        (("view", "policy", "--as", "root"), "deny", 1),
+        (("view", "policy", "--as", "viewer"), "deny", 0),
+        (("create", "task", "--as", "viewer"), "allow", 1),
+        (("view", "policy", "--as", "no-such-role"), "deny", 2),
+        (("user:1", "view", "task:99999"), "deny", 2),
+    ],
+)
+def test_what_is_expected_gives_the_exit_code(
+    world: World, run: Callable[..., Result], question: tuple[str, ...], expected: str, code: int
+) -> None:
+    found = run(*question, "--expect", expected)
+    assert found.exit_code == code, found.output
 
 
 @SQLITE
@@ -92,6 +134,11 @@ def test_the_command_asks_at_any_time(app: Flask, world: World, run: Callable[..
         (["user:1", "edit", "node:2", "--changes", "nmae"], 1, "did you mean name?"),
         (["user:1", "view", "room:collaboration_1", "--resource", "task"], 1, "a room is of"),
         (["view", "task:1", "--as", "{"], 1, "the principal is not valid JSON"),
+        (["view", "task:1", "--as", "viewr"], 1, "did you mean viewer?"),
+        (["view", "task:1", "--as", "user:1"], 1, "'user:1' is no part of a principal"),
+        (["view", "task:1", "--as", "org:x"], 1, "'org:x' is not org:<id>"),
+        (["view", "task:1", "--as", f"role:{'9' * 5000}"], 1, "there is no role"),
+        (["view", "task:1", "--as", " , "], 1, "the principal is not described"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_a_question(

@@ -42,7 +42,9 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Constant:
+class Constant:
+    """A value that is known."""
+
     value: Any
 
     @property
@@ -51,17 +53,19 @@ class _Constant:
         return type(self.value).__name__, self.value
 
 
-_Term = _Constant | str
+_Term = Constant | str
 
 
 @dataclass(frozen=True, slots=True)
-class _Literal:
+class Literal:
     """One thing that is so, or is not so."""
 
     kind: str
     """`equal`, `one_of`, `member`, `within`, `glob`, `order`, `time` or `other`."""
     left: Any
+    """A fact by its text or a Constant; of `time` a moment, of `other` the whole expression."""
     right: Any
+    """What it is compared with; of `member` the set, of `order` the comparison and a number."""
     so: bool
 
 
@@ -72,6 +76,17 @@ def satisfiable(tree: ast.expr, known: Known = Known()) -> bool:
         return any(_consistent(way, known) for way in reader.ways(tree, True))
     except _TooManyWays:
         return True
+
+
+def ways(tree: ast.expr, known: Known = Known()) -> list[tuple[Literal, ...]] | None:
+    """The ways in which the expression could be true: what has to be so together in each.
+
+    None when they are too many to tell.
+    """
+    try:
+        return [way for way in _Reader(known).ways(tree, True) if _consistent(way, known)]
+    except _TooManyWays:
+        return None
 
 
 def negated(tree: ast.expr) -> ast.expr:
@@ -101,7 +116,7 @@ class _Reader:
     def __init__(self, known: Known) -> None:
         self.known, self.left = known, _TOO_MANY_WAYS
 
-    def ways(self, tree: ast.expr, so: bool) -> Iterator[tuple[_Literal, ...]]:
+    def ways(self, tree: ast.expr, so: bool) -> Iterator[tuple[Literal, ...]]:
         """Each way: literals that must hold together. Raises _TooManyWays."""
         if isinstance(tree, ast.BoolOp):
             if isinstance(tree.op, ast.Or) is so:
@@ -121,7 +136,7 @@ class _Reader:
         else:
             yield (self._other(tree, so),)
 
-    def _together(self, trees: Sequence[ast.expr], so: bool) -> Iterator[tuple[_Literal, ...]]:
+    def _together(self, trees: Sequence[ast.expr], so: bool) -> Iterator[tuple[Literal, ...]]:
         if not trees:
             yield ()
             return
@@ -136,33 +151,33 @@ class _Reader:
 
     def _term(self, tree: ast.expr) -> _Term:
         if isinstance(tree, ast.Constant):
-            return _Constant(tree.value)
+            return Constant(tree.value)
         text = ast.unparse(tree)
-        return _Constant(self.known.values[text]) if text in self.known.values else text
+        return Constant(self.known.values[text]) if text in self.known.values else text
 
     def _set(self, tree: ast.expr) -> frozenset[Any] | str | None:
         """A set of constants, the text of a set fact, or None for what is neither."""
         if isinstance(tree, (ast.Tuple, ast.List)):
             members = [self._term(member) for member in tree.elts]
-            values = [m.value for m in members if isinstance(m, _Constant)]
+            values = [m.value for m in members if isinstance(m, Constant)]
             return frozenset(values) if len(values) == len(members) else None
         term = self._term(tree)
-        if isinstance(term, _Constant):
+        if isinstance(term, Constant):
             return frozenset(term.value) if isinstance(term.value, frozenset) else None
         return term if isinstance(tree, ast.Attribute) else None
 
     @staticmethod
-    def _other(tree: ast.expr, so: bool) -> _Literal:
-        return _Literal("other", ast.unparse(tree), None, so)
+    def _other(tree: ast.expr, so: bool) -> Literal:
+        return Literal("other", ast.unparse(tree), None, so)
 
     @staticmethod
-    def _decided(answer: bool, so: bool) -> Iterator[tuple[_Literal, ...]]:
+    def _decided(answer: bool, so: bool) -> Iterator[tuple[Literal, ...]]:
         if answer is so:
             yield ()
 
     # --- comparisons
 
-    def _compare(self, tree: ast.Compare, so: bool) -> Iterator[tuple[_Literal, ...]]:
+    def _compare(self, tree: ast.Compare, so: bool) -> Iterator[tuple[Literal, ...]]:
         op, left, right = tree.ops[0], tree.left, tree.comparators[0]
         if isinstance(op, (ast.NotEq, ast.NotIn)):
             so = not so
@@ -173,23 +188,25 @@ class _Reader:
         else:
             yield from self._order(tree, self._term(left), op, self._term(right), so)
 
-    def _equal(self, here: _Term, there: _Term, so: bool) -> Iterator[tuple[_Literal, ...]]:
-        if isinstance(here, _Constant) and isinstance(there, _Constant):
+    def _equal(self, here: _Term, there: _Term, so: bool) -> Iterator[tuple[Literal, ...]]:
+        if isinstance(here, Constant) and isinstance(there, Constant):
             yield from self._decided(here.key == there.key, so)
         else:
-            yield (_Literal("equal", here, there, so),)
+            yield (Literal("equal", here, there, so),)
 
     def _member(
         self, tree: ast.Compare, left: ast.expr, right: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         term, among = self._term(left), self._set(right)
-        if isinstance(among, str):
-            yield (_Literal("member", term, among, so),)
+        if isinstance(among, str) and term == Constant(None):
+            yield from self._decided(False, so)  # no set of a row or a principal has it
+        elif isinstance(among, str):
+            yield (Literal("member", term, among, so),)
         elif among is not None:
-            if isinstance(term, _Constant):
+            if isinstance(term, Constant):
                 yield from self._decided(term.key in _keys(among), so)
             else:
-                yield (_Literal("one_of", term, among, so),)
+                yield (Literal("one_of", term, among, so),)
         elif isinstance(right, (ast.Tuple, ast.List)):
             equal = [ast.Compare(left, [ast.Eq()], [member]) for member in right.elts]
             yield from self.ways(joined(ast.Or(), equal), so)
@@ -198,10 +215,10 @@ class _Reader:
 
     def _order(
         self, tree: ast.Compare, here: _Term, op: ast.cmpop, there: _Term, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
-        if isinstance(here, _Constant) and not isinstance(there, _Constant):
+    ) -> Iterator[tuple[Literal, ...]]:
+        if isinstance(here, Constant) and not isinstance(there, Constant):
             here, there, op = there, here, _TURNED[type(op)]()
-        if not isinstance(there, _Constant) or isinstance(here, _Constant):
+        if not isinstance(there, Constant) or isinstance(here, Constant):
             answer = _compared(here, op, there)
             if answer is None:
                 yield (self._other(tree, so),)
@@ -211,13 +228,13 @@ class _Reader:
             yield (self._other(tree, so),)
         else:
             test = type(op) if so else _OPPOSITE[type(op)]
-            yield (_Literal("order", here, (test, there.value), True),)
+            yield (Literal("order", here, (test, there.value), True),)
 
     # --- functions
 
-    def _call(self, tree: ast.Call, so: bool) -> Iterator[tuple[_Literal, ...]]:
+    def _call(self, tree: ast.Call, so: bool) -> Iterator[tuple[Literal, ...]]:
         name = tree.func.id if isinstance(tree.func, ast.Name) else ""
-        read: Callable[..., Iterator[tuple[_Literal, ...]]] | None = {
+        read: Callable[..., Iterator[tuple[Literal, ...]]] | None = {
             "meets": self._meets,
             "within": self._within,
             "glob": self._glob,
@@ -231,7 +248,7 @@ class _Reader:
 
     def _meets(
         self, tree: ast.Call, here: ast.expr, there: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         left, right = self._set(here), self._set(there)
         for fact, written in ((left, there), (right, here)):
             if isinstance(fact, str) and isinstance(written, (ast.Tuple, ast.List)):
@@ -242,21 +259,21 @@ class _Reader:
             yield from self._decided(False, so) if nobody else [(self._other(tree, so),)]
         elif isinstance(left, str) and isinstance(right, str):
             both = " ".join(sorted((left, right)))
-            yield (_Literal("other", f"meets {both}", None, so),)
+            yield (Literal("other", f"meets {both}", None, so),)
         elif isinstance(left, frozenset) and isinstance(right, frozenset):
             yield from self._decided(not left.isdisjoint(right), so)
         else:
             listed, fact = (left, right) if isinstance(left, frozenset) else (right, left)
-            yield from self._any_member(map(_Constant, sorted(listed, key=repr)), fact, so)
+            yield from self._any_member(map(Constant, sorted(listed, key=repr)), fact, so)
 
     @staticmethod
-    def _any_member(terms: Iterable[_Term], fact: Any, so: bool) -> Iterator[tuple[_Literal, ...]]:
-        among = [_Literal("member", term, fact, so) for term in terms]
+    def _any_member(terms: Iterable[_Term], fact: Any, so: bool) -> Iterator[tuple[Literal, ...]]:
+        among = [Literal("member", term, fact, so) for term in terms]
         yield from ((literal,) for literal in among) if so else [tuple(among)]
 
     def _role(
         self, tree: ast.Call, member: ast.expr, role: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         held = self.known.roles.get(ast.unparse(member))
         if held is None or not isinstance(role, ast.Constant):
             yield (self._other(tree, so),)
@@ -265,38 +282,38 @@ class _Reader:
 
     def _within(
         self, tree: ast.Call, here: ast.expr, there: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         members, allowed = self._set(here), self._set(there)
         if members == frozenset():
             yield from self._decided(True, so)
         elif isinstance(members, frozenset) and isinstance(allowed, frozenset):
             yield from self._decided(members <= allowed, so)
         elif isinstance(members, str) and isinstance(allowed, frozenset):
-            yield (_Literal("within", members, allowed, so),)
+            yield (Literal("within", members, allowed, so),)
         else:
             yield (self._other(tree, so),)
 
     def _glob(
         self, tree: ast.Call, text: ast.expr, pattern: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         term, wanted = self._term(text), self._term(pattern)
-        if not isinstance(wanted, _Constant) or not isinstance(wanted.value, str):
+        if not isinstance(wanted, Constant) or not isinstance(wanted.value, str):
             yield (self._other(tree, so),)
-        elif isinstance(term, _Constant):
+        elif isinstance(term, Constant):
             yield from self._decided(_matches(term.value, wanted.value), so)
         else:
-            yield (_Literal("glob", term, wanted.value, so),)
+            yield (Literal("glob", term, wanted.value, so),)
 
     def _time(
         self, tree: ast.Call, start: ast.expr, end: ast.expr, so: bool
-    ) -> Iterator[tuple[_Literal, ...]]:
+    ) -> Iterator[tuple[Literal, ...]]:
         window = window_of(tree)
         if window is None:
             yield (self._other(tree, so),)
         elif self.known.at is not None:
             yield from self._decided(_inside(self.known.at, window), so)
         else:
-            yield (_Literal("time", window[0], window[1], so),)
+            yield (Literal("time", window[0], window[1], so),)
 
 
 Window = tuple[datetime | None, datetime | None]
@@ -342,7 +359,7 @@ _TESTS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def _compared(here: _Term, op: ast.cmpop, there: _Term) -> bool | None:
-    if not isinstance(here, _Constant) or not isinstance(there, _Constant):
+    if not isinstance(here, Constant) or not isinstance(there, Constant):
         return None
     if not isinstance(here.value, int) or not isinstance(there.value, int):
         return None
@@ -350,7 +367,7 @@ def _compared(here: _Term, op: ast.cmpop, there: _Term) -> bool | None:
 
 
 def _keys(values: Iterable[Any]) -> set[tuple[str, Any]]:
-    return {_Constant(value).key for value in values}
+    return {Constant(value).key for value in values}
 
 
 def _matches(value: Any, pattern: str) -> bool:
@@ -391,7 +408,7 @@ class _Group:
         return next(iter(self.constants)) if len(self.constants) == 1 else None
 
     def _fits(self, value: Any) -> bool:
-        key = _Constant(value).key
+        key = Constant(value).key
         return (
             (value is None or not self.unnamed)
             and all(key in _keys(values) for values in self.among)
@@ -422,7 +439,7 @@ class _Groups:
 
     def of(self, term: _Term) -> _Group:
         """The group of a term, made when it is first spoken of."""
-        if isinstance(term, _Constant):
+        if isinstance(term, Constant):
             if term.key not in self._constants:
                 self._constants[term.key] = _Group(constants={term.key: term.value})
             return self._constants[term.key]
@@ -456,7 +473,7 @@ class _Groups:
         return list({id(g): g for g in (*self._of.values(), *self._constants.values())}.values())
 
 
-def _consistent(way: Sequence[_Literal], known: Known) -> bool:
+def _consistent(way: Sequence[Literal], known: Known) -> bool:
     groups = _Groups(known)
     for literal in way:
         if literal.kind == "equal" and literal.so:
@@ -470,7 +487,7 @@ def _consistent(way: Sequence[_Literal], known: Known) -> bool:
     )
 
 
-def _say(way: Sequence[_Literal], groups: _Groups, known: Known) -> bool:
+def _say(way: Sequence[Literal], groups: _Groups, known: Known) -> bool:
     """Note what literals say of single values; false when two say the opposite."""
     said: dict[tuple[str, Any], bool] = {}
     for literal in way:
@@ -493,7 +510,7 @@ def _say(way: Sequence[_Literal], groups: _Groups, known: Known) -> bool:
     return True
 
 
-def _differ(literal: _Literal, groups: _Groups) -> bool:
+def _differ(literal: Literal, groups: _Groups) -> bool:
     if literal.kind != "equal" or literal.so:
         return True
     here, there = groups.of(literal.left), groups.of(literal.right)
@@ -508,7 +525,7 @@ def _differ(literal: _Literal, groups: _Groups) -> bool:
     return True
 
 
-def _members_fit(way: Sequence[_Literal], groups: _Groups, known: Known) -> bool:
+def _members_fit(way: Sequence[Literal], groups: _Groups, known: Known) -> bool:
     inside: dict[str, list[_Group]] = {}
     outside: dict[str, list[_Group]] = {}
     for literal in way:
@@ -540,7 +557,7 @@ def _members_fit(way: Sequence[_Literal], groups: _Groups, known: Known) -> bool
     return True
 
 
-def _time_fits(way: Sequence[_Literal], known: Known) -> bool:
+def _time_fits(way: Sequence[Literal], known: Known) -> bool:
     """Whether some moment is in all windows that must be open and in none that must be closed."""
     windows = [literal for literal in way if literal.kind == "time"]
     if not windows:

@@ -1,7 +1,7 @@
 """One question put to a version of the policy, taken apart line by line."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -53,6 +53,8 @@ class Inquiry:
     ) -> None:
         self.snapshot, self.program = snapshot, snapshot.program
         self.who, self.operation, self.thing, self.changes = who, operation, thing, changes
+        self.table = thing.table
+        """Whose rows could be asked for; None for what is no row."""
         self.subject = who.facts.changing(changes)
         self.terms = Terms(
             self.program, self.subject, thing.facts, operation.value, noun=_noun(thing)
@@ -62,7 +64,7 @@ class Inquiry:
     def with_role(self, role: str) -> "Inquiry":
         """The same question, of a principal that has one more role."""
         who = replace(self.who, roles=(*self.who.roles, role))
-        return Inquiry(self.snapshot, who, self.operation, self.thing, self.changes)
+        return type(self)(self.snapshot, who, self.operation, self.thing, self.changes)
 
     # --- the decision
 
@@ -85,13 +87,26 @@ class Inquiry:
         except Exception:  # a condition that fails never opens a door
             return False
 
+    def gives(self, despite: Collection[str]) -> bool:
+        """Whether something is granted, and nothing forbidden but by lines of these origins."""
+        lines = self.program.candidates(self.key, self.subject.membership)
+        matching = [rest for rest in self.remainders(lines) if self.matches(rest)]
+        forbidding = {rest.line.origin for rest in matching if rest.effect is Effect.DENY}
+        return any(rest.effect is Effect.ALLOW for rest in matching) and forbidding <= {*despite}
+
+    def against(self, held: Iterable[Considered]) -> list[Considered]:
+        """Of the principal's lines those that forbid it, and those that fail, which denies."""
+        held = list(held)
+        forbidding = [one for one in held if one.matched and one.effect is Effect.DENY]
+        return forbidding + [one for one in held if one.failure]
+
     def _parameters_fail(self, plan: Plan) -> str | None:
         """Why rows of a table could not be asked for by this plan; None when they can be.
 
         What principal and time are worth is computed before the database is asked. A failure
         denies, even where the row would have made that term unimportant.
         """
-        table = self.thing.table
+        table = self.table
         if table is None:
             return None
         where = self.snapshot.where(plan, table, foreign=self.thing.foreign, lenient=False)
@@ -100,6 +115,10 @@ class Inquiry:
         except Exception as error:  # whatever a condition can raise
             return f"{type(error).__name__}: {error}"
         return None
+
+    def rows(self) -> tuple[str, ...]:
+        """For which rows it is allowed, where none was named."""
+        return ()
 
     # --- lines
 
@@ -115,7 +134,7 @@ class Inquiry:
         """What a line asks; of a row of another table only facts that it has (`fetch(on=...)`)."""
         if not self.thing.foreign or self.thing.table is None:
             return rest.tree
-        kept = known_facts_only(_alone(rest), self.program, self.thing.table, lenient=False)
+        kept = known_facts_only(alone(rest), self.program, self.thing.table, lenient=False)
         return next(iter((kept.allow or kept.deny).values()), FALSE)
 
     def held(self) -> list[Considered]:
@@ -151,7 +170,7 @@ class Inquiry:
         tree = self._tree(rest)
         failure = self.terms.failure(tree)
         if held and failure is None:
-            failure = self._parameters_fail(_alone(rest))
+            failure = self._parameters_fail(alone(rest))
         return Considered(
             line=str(rest.line),
             origin=rest.line.origin,
@@ -179,6 +198,11 @@ class Inquiry:
         values = tuple(fields.get(name, "") for name in self.snapshot.definition.policy)
         return Line("p", values, "")
 
+    @property
+    def scopes(self) -> Sequence[Scope]:
+        """Those that a grant could have, narrowest first."""
+        return tuple(Scope)
+
     def reaches(self, scope: Scope) -> bool:
         """Whether a grant with this scope would match."""
         [rest] = self.remainders([self.grant(self.who.subject, scope)])
@@ -201,7 +225,7 @@ def _noun(thing: Thing) -> str:
     return "line" if thing.resource is Resource.POLICY else thing.resource.value
 
 
-def _alone(rest: Remainder) -> Plan:
+def alone(rest: Remainder) -> Plan:
     """A plan of one line, for what is asked of plans."""
     trees = {} if rest.text == "False" else {rest.text: rest.tree}
     allow = rest.effect is Effect.ALLOW

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect
-
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.facts import field_names
 from v6srv.authz.matcher import closure
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.errors import Invalid
@@ -21,6 +20,7 @@ from v6srv.policy import questions
 from v6srv.policy.considered import Considered, Inquiry, distance
 from v6srv.policy.questions import Thing
 from v6srv.policy.remedy import Fix, remedy
+from v6srv.policy.some_row import SomeRow
 from v6srv.policy.terms import ordered
 from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Effect, Operation, Resource
@@ -47,6 +47,10 @@ class Explanation:
     """In the words of the question: `task:12`."""
     facts: Mapping[str, Any]
     """The facts of the row as policies saw them."""
+    some_row: bool
+    """No row was named: it is allowed for some row, and `rows` says for which."""
+    rows: tuple[str, ...]
+    """The rows for which it is allowed when none was named, in words: each text is enough."""
     lines: tuple[Considered, ...]
     """Those of the principal, in the order of the policy; on a denial the nearest ones of others,
     unless enough is granted."""
@@ -61,7 +65,7 @@ class Explanation:
 def answer(snapshot: Enforcer, query: Mapping[str, Any]) -> Explanation:
     """The explanation that a query asks for.
 
-    `principal` (`user:7`) and `made_up` (JSON) say who, at least one of them; `operation` and
+    `principal` (`user:7`) and `made_up` (described) say who, at least one of them; `operation` and
     `resource` what. The row is the one with the `id`, or made up (`row`, JSON), of the table `on`
     if that is not the resource's own; or the `room`; or none: the resource as a whole. `changes`:
     names of the fields that an edit changes. `at`: the time it is asked for. Raises Invalid and
@@ -76,13 +80,13 @@ def answer(snapshot: Enforcer, query: Mapping[str, Any]) -> Explanation:
 
 
 def named(snapshot: Enforcer, principal: str | None, made_up: str | None) -> Principal:
-    """The principal of a name, of a description as JSON, or of both: it, but for what is given."""
+    """The principal of a name, of a description, or of both: it, but for what is given."""
     base = questions.principal(principal) if principal else None
     if made_up is not None:
-        described = questions.document(made_up, "the principal")
+        described = questions.description(made_up)
         return questions.made_up_principal(described, base, snapshot.roles)
     if base is None:
-        raise Invalid("Nobody is named: say user:<id>, or describe a principal as JSON")
+        raise Invalid("Nobody is named: say user:<id>, or describe a principal")
     return base
 
 
@@ -106,7 +110,7 @@ def changed(thing: Thing, names: Iterable[str]) -> frozenset[str]:
     wanted = frozenset(names)
     if thing.table is not None:
         model = thing.table.model
-        fields = {name.lstrip("_") for name in inspect(model).attrs.keys()}  # noqa: SIM118
+        fields = field_names(model)
         for name in sorted(wanted - fields):
             raise Invalid(f"{model.__name__} has no field {name!r}{suggestion(name, fields)}")
     return wanted
@@ -120,11 +124,10 @@ def explain(
     changes: frozenset[str] = frozenset(),
 ) -> Explanation:
     """Why `who` may or may not do so with `thing`, by this version of the policy."""
-    inquiry = Inquiry(snapshot, who, operation, thing, changes)
+    inquiry = (SomeRow if thing.some_row else Inquiry)(snapshot, who, operation, thing, changes)
     allowed, held = inquiry.allowed(), inquiry.held()
     granting = [one for one in held if one.matched and one.effect is Effect.ALLOW]
-    against = [one for one in held if one.matched and one.effect is Effect.DENY]
-    against += [one for one in held if one.failure]
+    against = [] if allowed else inquiry.against(held)
     missing = not allowed and not granting
     near = inquiry.others()[:NEAR] if missing else []
     decided_by = _origins(granting if allowed else against)
@@ -138,12 +141,19 @@ def explain(
         resource=thing.resource,
         operation=operation,
         row=thing.name,
-        facts={name: _plain(value) for name, value in vars(thing.facts).items()},
+        facts={name: _plain(value) for name, value in _facts(thing).items()},
+        some_row=thing.some_row,
+        rows=inquiry.rows() if allowed else (),
         lines=(*held, *near),
         decided_by=decided_by,
         nearest=_nearest([*held, *near]) if missing else None,
         fix=fix,
     )
+
+
+def _facts(thing: Thing) -> Mapping[str, Any]:
+    """What is known of the row: of one that nobody named, nothing but what it is."""
+    return {"type": thing.resource.value} if thing.some_row else vars(thing.facts)
 
 
 def _origins(lines: Iterable[Considered]) -> tuple[str, ...]:
@@ -164,7 +174,7 @@ def _reason(
 ) -> str:
     origins = ", ".join(decided_by)
     if allowed:
-        return f"allowed by {origins}"
+        return "; or ".join(inquiry.rows()) or f"allowed by {origins}"
     if any(one.matched for one in against):
         return f"forbidden by {origins}"
     if decided_by:

@@ -24,7 +24,7 @@ def who_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhoCan:
 
 
 def what_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhatCan:
-    """All that the `principal` may do, or one that is `made_up` (JSON).
+    """All that the `principal` may do, or one that is `made_up` (described).
 
     `resource` lists those that are meant; `rows`: whether to name rows, up to `limit` each. Raises
     Invalid and NotFound.

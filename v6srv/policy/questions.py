@@ -1,7 +1,8 @@
 """Reading questions: who, what and on which row, real or made up.
 
 A principal is `user:7`, `node:3` or `container:<task id>`; one that does not exist is described as
-JSON: `{"org": 3, "roles": ["researcher"]}`. What is asked about is `task:12`, a row that does not
+JSON, `{"org": 3, "roles": ["researcher"]}`, or in words of policies, `role:researcher, org:3`. What
+is asked about is `task:12`, a row that does not
 exist (`task:{"image": "x", "orgs": [3]}`), a resource as a whole (`task`), or a socket room
 (`room:collaboration_1`). Everything here raises Invalid for what cannot be understood and NotFound
 for what is not there.
@@ -50,6 +51,8 @@ class Thing:
     """Whose row it is, real or made up; None for rooms and for a resource as a whole."""
     id: int | None = None
     """Of a real row."""
+    some_row: bool = False
+    """No row is meant, and the server asks this of rows only: it is asked for which of them."""
 
     @property
     def foreign(self) -> bool:
@@ -99,6 +102,42 @@ def document(text: str, spoken: str) -> dict[str, Any]:
 # --- who
 
 
+def description(text: str) -> dict[str, Any]:
+    """What a text says of a principal that does not exist, as `made_up_principal` takes it.
+
+    A JSON object, or words with commas between them: `role:viewer`, `viewer`, `role:11`, `11`,
+    `rule:3`, `org:2`, `kind:node`.
+    """
+    if text.lstrip().startswith(("{", "[")):
+        return document(text, "the principal")
+    found: dict[str, Any] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, name = word.rpartition(":")
+        if kind == "kind":
+            found["kind"] = name
+        elif kind in ("org", "rule"):
+            if not _is_id(name):
+                raise Invalid(f"{word!r} is not {kind}:<id>")
+            if kind == "org":
+                found["org"] = int(name)
+            else:
+                found.setdefault("rules", []).append(int(name))
+        elif kind in ("", "role"):
+            found.setdefault("roles", []).append(word)
+        else:
+            raise Invalid(
+                f"{word!r} is no part of a principal: role:<name or id>, rule:<id>, org:<id>,"
+                " kind:<user, node or container>, or a JSON object"
+            )
+    if not found:
+        raise Invalid("the principal is not described: role:viewer, or a JSON object")
+    return found
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))
+
+
 def principal(text: str) -> Principal:
     """The principal of this name, as the database knows it now."""
     return principals.named(text).principal
@@ -115,7 +154,8 @@ def made_up_principal(
     """A principal that does not exist; or `base`, but for what is given.
 
     `kind` is user unless given. `roles` are ids, slugs of default roles, or names that lines of the
-    policy speak of (`roles_of_policy`, as lines write them); `rules` are ids; all must exist.
+    policy speak of (`roles_of_policy`, as lines write them), with or without `role:`; `rules` are
+    ids; all must exist.
     Without `collabs` it takes part in those of its organization. `id` is the account, for a
     container that of its node; without one it is 0, which is nobody's.
     """
@@ -164,17 +204,15 @@ def _roles(given: Mapping[str, Any], roles_of_policy: Collection[str]) -> list[s
     slugs = {str(slug) for slug in session.scalars(default)}
     named = (role.removeprefix("role:") for role in roles_of_policy if role.startswith("role:"))
     slugs |= {name for name in named if not name.isdecimal()}
-    ids = [word for word in words if isinstance(word, int)]
+    wanted = {word: str(word).removeprefix("role:") for word in words}
+    ids = [int(name) for name in wanted.values() if _is_id(name)]
     by_id = {role.id: role.subject for role in session.scalars(_with_ids(Role, ids))}
-    found = []
-    for word in words:
-        if isinstance(word, str) and word in slugs:
-            found.append(f"role:{word}")
-        elif isinstance(word, int) and word in by_id:
-            found.append(by_id[word])
-        else:
-            raise Invalid(f"there is no role {word!r}{suggestion(str(word), slugs)}")
-    return found
+    subjects = {name: f"role:{name}" for name in slugs}
+    subjects |= {str(id): subject for id, subject in by_id.items()}
+    for word, name in wanted.items():
+        if name not in subjects:
+            raise Invalid(f"there is no role {word!r}{suggestion(name, slugs)}")
+    return list(dict.fromkeys(subjects[name] for name in wanted.values()))
 
 
 def _rules(given: Mapping[str, Any]) -> list[str]:
@@ -248,7 +286,9 @@ def made_up_row(asked: Resource, given: Mapping[str, Any], table: Resource | Non
 
 def whole(asked: Resource) -> Thing:
     """A resource as a whole: in no organization and no collaboration, without an owner."""
-    return Thing(asked, asked.value, SimpleNamespace(type=asked.value, **WHOLE))
+    facts = SimpleNamespace(type=asked.value, **WHOLE)
+    # The policy is the one resource that endpoints ask for as a whole.
+    return Thing(asked, asked.value, facts, some_row=asked is not Resource.POLICY)
 
 
 def room(name: str) -> Thing:

@@ -11,8 +11,6 @@ from v6srv.model import Role, Rule
 from v6srv.policy.considered import Inquiry
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
-_WIDENING = tuple(Scope)
-
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -58,7 +56,7 @@ def remedy(inquiry: Inquiry, granted: bool, denials: tuple[str, ...]) -> Fix:
     """What would turn this denial into an allowance; `granted`: but for these `denials`."""
     if granted:
         return Fix(None, None, None, None, (), denials)
-    scope = next((scope for scope in _WIDENING if inquiry.reaches(scope)), None)
+    scope = next((scope for scope in inquiry.scopes if inquiry.reaches(scope)), None)
     grant = line = None
     if scope is not None:
         grant = Grant(inquiry.thing.resource, scope, inquiry.operation)
@@ -88,7 +86,7 @@ def _rule(inquiry: Inquiry) -> tuple[int | None, Scope | None]:
         Rule.name == inquiry.thing.resource.value, Rule.operation == inquiry.operation
     )
     by_scope = {rule.scope: rule.id for rule in session.scalars(declared)}
-    for scope in _WIDENING:
+    for scope in Scope:
         if scope in by_scope and inquiry.reaches(scope):
             return by_scope[scope], scope
     return None, None
@@ -107,7 +105,7 @@ def _roles(inquiry: Inquiry, denials: tuple[str, ...]) -> tuple[RoleName, ...]:
     found = [
         RoleName(role.id, role.name or "", role.subject)
         for role in session.scalars(assignable.order_by(Role.id))
-        if role.subject not in held and _gives(inquiry.with_role(role.subject), denials)
+        if role.subject not in held and inquiry.with_role(role.subject).gives(denials)
     ]
     powers = _powers(inquiry)
 
@@ -116,14 +114,6 @@ def _roles(inquiry: Inquiry, denials: tuple[str, ...]) -> tuple[RoleName, ...]:
         return role.subject in ("role:node", "role:container"), sum(powers[n] for n in names)
 
     return tuple(sorted(found, key=power))
-
-
-def _gives(inquiry: Inquiry, denials: tuple[str, ...]) -> bool:
-    """Whether something is allowed here, and nothing forbidden but by `denials`."""
-    lines = inquiry.program.candidates(inquiry.key, inquiry.subject.membership)
-    matching = [rest for rest in inquiry.remainders(lines) if inquiry.matches(rest)]
-    forbidding = {rest.line.origin for rest in matching if rest.effect is Effect.DENY}
-    return any(rest.effect is Effect.ALLOW for rest in matching) and forbidding <= {*denials}
 
 
 def _powers(inquiry: Inquiry) -> Counter[str]:

@@ -23,8 +23,9 @@ class ExplainQuery(Input):
 
     principal = _text("`user:7`, `node:3` or `container:<task id>`")
     made_up = _text(
-        "A principal that does not exist, as a JSON object; beside `principal`, what is different"
-        " about it. Keys: kind, id, org, collabs, roles, rules, task, run, image",
+        "A principal that does not exist, as a JSON object or as `role:viewer,org:2`; beside"
+        " `principal`, what is different about it. Keys: kind, id, org, collabs, roles, rules,"
+        " task, run, image",
         data_key="as",
     )
     operation = _text(
@@ -93,7 +94,10 @@ class FixOut(Output):
 
 
 class ExplanationOut(Output):
-    """A decision with all its reasons."""
+    """A decision with all its reasons.
+
+    `some_row`: no row was named, and `rows` says in words for which it is allowed.
+    """
 
     allowed = fields.Boolean()
     reason = fields.String()
@@ -104,6 +108,8 @@ class ExplanationOut(Output):
     operation = fields.Enum(Operation, by_value=True)
     row = fields.String()
     facts = fields.Dict(keys=fields.String())
+    some_row = fields.Boolean()
+    rows = fields.List(fields.String())
     lines = fields.Nested(ConsideredOut, many=True)
     decided_by = fields.List(fields.String())
     nearest = fields.String(allow_none=True)

@@ -50,8 +50,8 @@ class WhatCanQuery(Input):
     made_up = Text(
         data_key="as",
         metadata=_said(
-            "A principal that does not exist, as a JSON object; beside `principal`, what is"
-            " different about it"
+            "A principal that does not exist, as a JSON object or as `role:viewer,org:2`; beside"
+            " `principal`, what is different about it"
         ),
     )
     resource = Words(metadata=_said("Only these resources, with commas between them"))

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import readable_errors
+from v6srv.cli.policy.engine import opened
+from v6srv.vocabulary import Effect
 
 if TYPE_CHECKING:
     from v6srv.policy.considered import Considered
@@ -24,13 +26,19 @@ _MOST_ROLES = 6
 @click.option(
     "--as",
     "made_up",
-    metavar="JSON",
-    help='A principal that does not exist: {"org": 3, "roles": ["researcher"]}; beside PRINCIPAL, '
-    "what is different about it. Keys: kind, id, org, collabs, roles, rules, task, run, image.",
+    metavar="WHO",
+    help="A principal that does not exist: role:researcher,org:3 or, as JSON, "
+    '{"org": 3, "roles": ["researcher"]}; beside PRINCIPAL, what is different about it. '
+    "Keys: kind, id, org, collabs, roles, rules, task, run, image.",
 )
 @click.option("--resource", help="Decide this resource on ROW: --resource node organization:3.")
 @click.option("--changes", metavar="FIELDS", help="Names of the fields that an edit changes.")
 @click.option("--at", metavar="TIME", help="As if it were this time; UTC unless it says otherwise.")
+@click.option(
+    "--expect",
+    type=click.Choice([effect.value for effect in Effect]),
+    help="Exit with 1 when it is decided otherwise, and with 2 when that cannot be told.",
+)
 @click.option(
     "--format",
     "format_",
@@ -44,6 +52,7 @@ def explain(
     resource: str | None,
     changes: str | None,
     at: str | None,
+    expect: str | None,
     format_: str,
     **options: Any,
 ) -> None:
@@ -53,16 +62,14 @@ def explain(
     PRINCIPAL  user:7, node:3 or container:<task id>; with --as it may be left out
     OPERATION  view, edit, create or delete
     ROW        task:12, or one that does not exist: task:{"image": "x", "orgs": [3]},
-               a resource as a whole: task, or a socket room: room:collaboration_1
+               or a socket room: room:collaboration_1; task alone asks for which rows it is so
     """
     from v6srv.authz import clock
-    from v6srv.cli.policy.engine import opened
     from v6srv.policy import explain as explaining
     from v6srv.policy import questions
-    from v6srv.wire.policy_explain import ExplanationOut
 
     principal, operation, row = _parts(question, made_up is not None)
-    with readable_errors(), opened(choose(**options)) as authz:
+    with _answering(expect is not None), opened(choose(**options)) as authz:
         who = explaining.named(authz.policy, principal, made_up)
         asked = questions.resource(resource) if resource else None
         thing = questions.thing(row, asked)
@@ -72,9 +79,23 @@ def explain(
                 authz.policy, who, questions.operation(operation), thing, fields
             )
     if format_ == "json":
+        from v6srv.wire.policy_explain import ExplanationOut
+
         click.echo(json.dumps(ExplanationOut().dump(found), indent=2))
     else:
         click.echo("\n".join(_text(found)))
+    effect = Effect.ALLOW if found.allowed else Effect.DENY
+    raise SystemExit(0 if expect in (None, effect) else 1)
+
+
+@contextmanager
+def _answering(expecting: bool) -> Iterator[None]:
+    """End readably when there is no answer: with 2 where 1 is an answer that was not expected."""
+    try:
+        with readable_errors():
+            yield
+    except SystemExit as stop:
+        raise SystemExit(2 if expecting else stop.code) from stop
 
 
 def _parts(question: tuple[str, ...], described: bool) -> tuple[str | None, str, str]:
@@ -100,7 +121,8 @@ def _text(found: "Explanation") -> Iterator[str]:
     yield f"policy {found.policy}, at {found.at:%Y-%m-%d %H:%M:%S} UTC"
     yield ""
     yield f"principal  {_facts(found.principal)}"
-    yield f"row        {_facts(found.facts)}"
+    if not found.some_row:
+        yield f"row        {_facts(found.facts)}"
     held = [one for one in found.lines if one.held]
     yield from _lines("lines that speak of this principal", held, found)
     near = [one for one in found.lines if not one.held]
@@ -132,7 +154,10 @@ def _lines(title: str, lines: "list[Considered]", found: "Explanation") -> Itera
         won = one.held and one.matched and one.origin in found.decided_by
         near = ", nearest" if one.origin == found.nearest else ""
         matches = "matches" if one.held else "would match"
-        verdict = (matches if one.matched else "does not match") + (", decides" if won else near)
+        some = " some rows" if found.some_row else ""
+        verdict = (matches + some if one.matched else f"does not match{some and ' any row'}") + (
+            ", decides" if won else near
+        )
         yield f"  {mark} {one.origin:{width}}  {one.line}"
         pad = " " * (width + 6)
         yield f"{pad}{verdict}{_because(one)}"

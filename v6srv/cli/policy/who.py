@@ -77,9 +77,9 @@ def who_can(
 @click.option(
     "--as",
     "made_up",
-    metavar="JSON",
-    help='A principal that does not exist: {"org": 3, "roles": ["researcher"]}; beside PRINCIPAL, '
-    "what is different about it.",
+    metavar="WHO",
+    help="A principal that does not exist: role:researcher,org:3 or, as JSON, "
+    '{"org": 3, "roles": ["researcher"]}; beside PRINCIPAL, what is different about it.',
 )
 @click.option("--resource", "resources", multiple=True, help="Only this resource; can be repeated.")
 @click.option("--rows", is_flag=True, help="Also the ids of the rows that are allowed now.")
@@ -351,6 +351,3 @@ def _fitting(columns: list[list[str]], width: int) -> Iterator[list[list[str]]]:
 
 def _terminal_width() -> int:
     return max(_NARROWEST, shutil.get_terminal_size((_NARROWEST, 0)).columns)
-
-
-COMMANDS: tuple[click.Command, ...] = (who_can, can, matrix, export)
