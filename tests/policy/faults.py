@@ -215,6 +215,19 @@ CONDITIONS += [
     Fault("not-a-subject", "g, §user:2147483648, role:viewer"),
 ]
 
+ALWAYS = [
+    _condition("always-true", "§r.obj.id == r.obj.id"),
+    _condition("always-true", "§r.sub.kind == 'kind:user'"),
+    _condition("always-true", "§r.obj.image == 'a' || r.obj.image != 'a'"),
+    _condition("always-true", "§!(r.sub.account > 5) || r.sub.account > 3"),
+    _condition("always-true", "§r.obj.type == 'task'"),
+    Fault("always-true", "p, user:5, task, global, delete, §r.sub.account == 5, deny"),
+    Fault(
+        "always-true",
+        "p, user:5, task, global, edit, §r.obj.id == r.obj.id, allow, valid_until=2027-01-01",
+    ),
+]
+
 NEVER = [
     _condition("never-matches", "§False"),
     _condition("never-matches", "§r.obj.image == 'a' && r.obj.image == 'b'"),
@@ -331,20 +344,20 @@ ROLES = [
 ]
 
 WHOLE = [
+    Fault("root-locked-out", "§p, kind:user, task, global, view, True, deny"),
     Fault(
-        "root-locked-out",
-        "§p, kind:user, task, global, view, True, deny",
-        elsewhere=("denied-line default_roles.csv~p, role:viewer, task, ",),
+        "root-locked-out always-true",
+        "§p, role:root, policy, global, *, §r.obj.id == 1 || r.obj.id != 1, deny",
     ),
     Fault(
-        "root-locked-out", "§p, role:root, policy, global, *, r.obj.id == 1 || r.obj.id != 1, deny"
+        "root-locked-out always-true",
+        "§p, role:root, *, global, edit, §r.sub.kind == 'kind:user', deny",
     ),
-    Fault("root-locked-out", "§p, role:root, *, global, edit, r.sub.kind == 'kind:user', deny"),
     Fault("strangers-let-in", "§p, kind:user, port, global, create, True, allow"),
     Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.sub.account > 0, allow"),
     Fault(
-        "strangers-let-in",
-        "§p, role:everyone, port, global, create, r.obj.run == 1 || r.obj.run != 1, allow",
+        "strangers-let-in always-true",
+        "§p, role:everyone, port, global, create, §r.obj.run == 1 || r.obj.run != 1, allow",
     ),
     Fault(
         "strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"
@@ -521,4 +534,4 @@ MODEL = [
     ),
 ]
 
-FAULTS = [*FIELDS, *TIMES, *CONDITIONS, *NEVER, *OVERLAP, *ROLES, *WHOLE, *MODEL]
+FAULTS = [*FIELDS, *TIMES, *CONDITIONS, *ALWAYS, *NEVER, *OVERLAP, *ROLES, *WHOLE, *MODEL]

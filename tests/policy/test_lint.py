@@ -3,7 +3,12 @@
 import json
 import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,8 +17,8 @@ from sqlalchemy import create_engine, insert
 from tests.policy.faults import FAULTS, Fault
 from tests.policy.good import GOOD, MODELS
 from v6srv import migrations
-from v6srv.authz import clock
-from v6srv.authz.codes import CODES, Severity
+from v6srv.authz import clock, folder, source
+from v6srv.authz.codes import CODES, UNREADABLE_FILE, Severity
 from v6srv.authz.snapshot import build
 from v6srv.authz.source import PolicyError, Problem
 from v6srv.cli.main import cli
@@ -198,13 +203,78 @@ def test_whatever_is_written_lint_and_publication_agree(tmp_path: Path, seed: in
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("extra.csv", b"p, role:\xff"), ("model.conf", b"\xff\xfe")]
+    ("name", "content", "places", "message"),
+    [
+        ("extra.csv", b"p, role:\xff", ["1:9"], "the byte ff is no UTF-8"),
+        (
+            "extra.csv",
+            "# ä\n# für Prüfer\n# ok\n\ng, role:é, x\n".encode("cp1252"),
+            ["1:3", "2:4", "5:9"],
+            "the byte e4 is no UTF-8, as ä is written in Windows-1252: save the file as UTF-8",
+        ),
+        ("extra.csv", "# ä: ".encode() + b"\x81\n", ["1:6"], "the byte 81 is no UTF-8: save"),
+        ("extra.csv", "p, role:viewer".encode("utf-16"), ["1:1"], "the file is UTF-16"),
+        ("model.conf", b"\xff\xfe", ["1:1"], "the file is UTF-16: save it as UTF-8"),
+        ("model.conf", b"# m\n# \xe9\n", ["2:3"], "as é is written in Windows-1252"),
+    ],
 )
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes) -> None:
+def test_what_is_no_utf_8_is_told_with_its_place(
+    tmp_path: Path, name: str, content: bytes, places: list[str], message: str
+) -> None:
     make(tmp_path)
     (tmp_path / name).write_bytes(content)
-    assert [(p.code.slug, p.file, p.line) for p in found(tmp_path)] == [
-        ("unreadable-file", name, 0)
+    problems = found(tmp_path)
+    assert [(p.code.slug, p.origin) for p in problems] == [
+        ("unreadable-file", f"{name}:{place}") for place in places
+    ]
+    assert message in problems[0].message
+    assert _refused(tmp_path) == set(problems)
+
+
+def test_what_is_too_large_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """50 MB in three files, none of which is too large by itself; not one of them is read."""
+    make(tmp_path)
+    row = b"p, role:viewer, task, own, view, True, allow\n"
+    for name, megabytes in (("a.csv", 16), ("b.csv", 18), ("c.csv", 16)):
+        (tmp_path / name).write_bytes(row * (megabytes * 1_000_000 // len(row)))
+    read: list[Path] = []
+    monkeypatch.setattr(
+        folder, "read_text", lambda path: (read.append(path), source.read_text(path))[1]
+    )
+    [problem] = [p for p in found(tmp_path) if p.code is UNREADABLE_FILE]
+    assert problem.file == "b.csv"
+    assert [path.name for path in read if path.parent == tmp_path] == ["model.conf"]
+    assert "at most 20 MB in all, not 50 MB" in problem.message
+    assert problem in _refused(tmp_path)
+
+
+def test_an_admins_lines_bring_no_warning_about_shipped_lines(tmp_path: Path) -> None:
+    """Whether they grant more, forbid it, or say the same; of the admin's own lines it is told."""
+    make(
+        tmp_path,
+        "p, role:viewer, task, global, view, True, allow\n"
+        "p, role:viewer, port, global, *, True, deny\n"
+        "p, role:viewer, port, own, view, True, allow\n",
+    )
+    (tmp_path / "a.csv").write_text("p, role:researcher, task, global, delete, True, allow\n")
+    assert [(p.code.slug, p.origin) for p in found(tmp_path)] == [("denied-line", "extra.csv:3:1")]
+    (tmp_path / "extra.csv").unlink()
+    (tmp_path / "a.csv").write_text("p, role:viewer, task, organization, view, True && True, allow")
+    shipped = tmp_path / "default_roles.csv"
+    assert {(p.code.slug, p.file) for p in found(tmp_path)} == {
+        ("always-true", "a.csv"),
+        ("shadowed-line", "a.csv"),
+    }
+    (tmp_path / "a.csv").unlink()
+    changed = shipped.read_text().replace(
+        "task,          organization,  view", "task, own, view", 1
+    )
+    assert changed != shipped.read_text()
+    shipped.write_text(changed + "p, role:viewer, task, own, view, 1 in r.obj.orgs, allow\n")
+    assert [(p.code.slug, p.file) for p in found(tmp_path)] == [
+        ("shadowed-line", "default_roles.csv")
     ]
 
 
@@ -312,6 +382,14 @@ def test_json_is_data(wrong: str) -> None:
     make(Path(wrong))
     result = _run(wrong, "--format", "json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    for odd in ("deny.CSV", "deny.csv.txt", "more/deny.csv"):
+        (Path(wrong) / odd).parent.mkdir(exist_ok=True)
+        (Path(wrong) / odd).write_text("")
+    told = json.loads(_run(wrong, "--format", "json").stdout)
+    assert [(one["code"], one["file"]) for one in told] == [
+        ("unread-file", f"my policies/{odd}")
+        for odd in ("deny.CSV", "deny.csv.txt", "more/deny.csv")
+    ]
 
 
 def test_sarif_points_to_rules_and_regions(wrong: str) -> None:
@@ -383,3 +461,31 @@ def test_the_database_of_the_instance_counts(wrong: str, database_uri: str, tmp_
     assert located["locations"] == [
         {"logicalLocations": [{"fullyQualifiedName": "db:casbin_rule:1"}]}
     ]
+    assert "there is no user 1" not in _run(str(folder)).stdout
+    named = _run(str(folder), V6SRV_INSTANCE=str(tmp_path / "instance"), V6SRV_URI=database_uri)
+    assert "there is no user 1" in named.stdout, named.output
+
+
+def test_watching_tells_again_what_is_wrong_when_a_file_has_changed(wrong: str) -> None:
+    """Also a name that is not read; it ends with Ctrl-C and the last exit code."""
+    command = [sys.executable, "-m", "v6srv", "policy", "lint", wrong, "--watch", "--no-source"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        patience = Timer(60, process.kill)
+        patience.start()
+        try:
+            assert process.stdout is not None
+            assert "unknown-resource" in process.stdout.readline()
+            assert [process.stdout.readline() for _ in range(2)][1] == "1 error, 1 warning\n"
+            (Path(wrong) / "extra.csv").write_text("")
+            assert process.stdout.readline() == "Nothing found\n"
+            (Path(wrong) / "deny.csv.txt").write_text("")
+            assert "unread-file" in process.stdout.readline()
+            assert process.stdout.readline() == "1 warning\n"
+            time.sleep(0.5)  # it is said before it is noted
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 1
+        finally:
+            patience.cancel()
+            process.kill()

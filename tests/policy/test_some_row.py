@@ -14,7 +14,7 @@ from tests.policy.test_explain import _random_policy, changed
 from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.snapshot import Snapshot
+from v6srv.authz.enforcer import Enforcer
 from v6srv.policy import questions
 from v6srv.policy.explain import Explanation, explain
 from v6srv.vocabulary import Operation, Scope
@@ -29,11 +29,11 @@ def opened(app: Flask, world: World) -> Iterator[World]:
 
 
 @pytest.fixture
-def policy(app: Flask, opened: World) -> Snapshot:
+def policy(app: Flask, opened: World) -> Enforcer:
     return app.extensions["authz"].policy
 
 
-def ask(policy: Snapshot, who: str, question: str, **more: Any) -> Explanation:
+def ask(policy: Enforcer, who: str, question: str, **more: Any) -> Explanation:
     """`who` as `--as` takes it: `role:viewer,org:2`."""
     operation, _, resource = question.partition(" ")
     principal = questions.made_up_principal(questions.description(who), None, policy.roles)
@@ -89,7 +89,7 @@ def ask(policy: Snapshot, who: str, question: str, **more: Any) -> Explanation:
         ),
     ],
 )
-def test_it_says_for_which_rows(policy: Snapshot, who: str, question: str, rows: list[str]) -> None:
+def test_it_says_for_which_rows(policy: Enforcer, who: str, question: str, rows: list[str]) -> None:
     found = ask(policy, who, question)
     assert (found.allowed, found.some_row, list(found.rows)) == (True, True, rows)
     assert found.reason == "; or ".join(rows)
@@ -116,7 +116,7 @@ def test_it_says_for_which_rows(policy: Snapshot, who: str, question: str, rows:
         ("timeMatch('2026-01-01', '2026-02-01')", "every task"),
     ],
 )
-def test_conditions_are_told_in_words(policy: Snapshot, condition: str, words: str) -> None:
+def test_conditions_are_told_in_words(policy: Enforcer, condition: str, words: str) -> None:
     # Events are asked of facts, never in SQL: there conditions can say more.
     resource = "event" if " > " in condition or "within" in condition else "task"
     line = f"p, role:other, {resource}, global, delete, {condition}, allow"
@@ -129,7 +129,7 @@ def test_conditions_are_told_in_words(policy: Snapshot, condition: str, words: s
 
 @SQLITE
 def test_what_nothing_grants_is_mended_by_a_grant_and_no_shipped_line_is_taken_away(
-    policy: Snapshot,
+    policy: Enforcer,
 ) -> None:
     found = ask(policy, "viewer, org:2", "create task")
     assert (found.allowed, found.rows) == (False, ())
@@ -144,7 +144,7 @@ def test_what_nothing_grants_is_mended_by_a_grant_and_no_shipped_line_is_taken_a
 
 
 @SQLITE
-def test_lines_that_forbid_it_for_every_row_are_named(policy: Snapshot) -> None:
+def test_lines_that_forbid_it_for_every_row_are_named(policy: Enforcer) -> None:
     """Only those that are in the way: not a denial that leaves some rows."""
     denied = changed(policy, "p, role:researcher, task, global, create, True, deny", ())
     found = ask(denied, "researcher, org:2", "create task")
@@ -157,7 +157,7 @@ def test_lines_that_forbid_it_for_every_row_are_named(policy: Snapshot) -> None:
 
 
 @SQLITE
-def test_the_policy_itself_is_asked_for_as_a_whole(policy: Snapshot) -> None:
+def test_the_policy_itself_is_asked_for_as_a_whole(policy: Enforcer) -> None:
     found = ask(policy, "root", "view policy")
     assert (found.allowed, found.some_row, found.rows) == (True, False, ())
     assert found.reason.startswith("allowed by default_roles.csv:")

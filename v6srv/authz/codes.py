@@ -384,6 +384,12 @@ NEVER_MATCHES = _warning(
     "The line grants or denies nothing.",
     "Correct the condition, or remove the line.",
 )
+ALWAYS_TRUE = _warning(
+    "always-true",
+    "A condition that is always true",
+    "It looks like a limit: the line grants or denies as if there were none.",
+    "Compare with something else, or write True.",
+)
 EMPTY_SCOPE = _warning(
     "empty-scope",
     "A scope that holds no row for those the line is about",

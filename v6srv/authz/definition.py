@@ -9,7 +9,7 @@ from casbin.model import Model
 
 from v6srv.authz import codes
 from v6srv.authz.conf import ALLOW_ONLY, ModelText, check_model
-from v6srv.authz.source import PolicyError, Problem, read_text
+from v6srv.authz.source import PolicyError, Problem, read_text, unreadable
 
 # Casbin describes the whole policy in its log at every load.
 logging.getLogger("casbin").setLevel(logging.ERROR)
@@ -40,8 +40,7 @@ def read_definition(path: Path) -> Definition:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot be read: {error}"
-        raise PolicyError([Problem(path.name, message, codes.UNREADABLE_FILE)]) from error
+        raise PolicyError(unreadable(path.name, error)) from error
     return define(text, path.name)
 
 

@@ -14,7 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from v6srv.authz import codes
-from v6srv.authz.source import PolicyError, Problem, found_in, read_text
+from v6srv.authz.source import (
+    LARGEST,
+    MEGABYTE,
+    PolicyError,
+    Problem,
+    found_in,
+    read_text,
+    unreadable,
+)
 
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
@@ -30,17 +38,36 @@ def policy_files(folder: Path) -> list[Path]:
 
 
 def read_texts(folder: Path) -> tuple[dict[str, str], list[Problem]]:
-    """Text of each file by its path below the folder, and which files cannot be read."""
+    """Text of each file by its path below the folder, and which files cannot be read.
+
+    Of too many bytes of lines none is read.
+    """
     texts: dict[str, str] = {}
-    problems: list[Problem] = []
+    wrong: list[Problem] = []
     with reading(folder):
-        for path in policy_files(folder):
+        paths = policy_files(folder)
+        too_large = _too_large([path for path in paths if path.suffix == ".csv"])
+        for path in paths:
+            if too_large and path.suffix == ".csv":
+                continue
             name = path.relative_to(folder).as_posix()
             try:
                 texts[name] = read_text(path)
             except (OSError, UnicodeDecodeError) as error:
-                problems.append(Problem(name, f"cannot be read: {error}", codes.UNREADABLE_FILE))
-    return texts, problems
+                wrong += unreadable(name, error)
+    return texts, [*too_large, *wrong]
+
+
+def _too_large(paths: Sequence[Path]) -> list[Problem]:
+    sizes = [_status(path)[3] for path in paths]
+    if sum(sizes) <= LARGEST:
+        return []
+    largest = paths[sizes.index(max(sizes))].name
+    message = (
+        f"is not read: the lines of a policy are at most {LARGEST // MEGABYTE} MB in all,"
+        f" not {sum(sizes) // MEGABYTE} MB"
+    )
+    return [Problem(largest, message, codes.UNREADABLE_FILE)]
 
 
 def read_files(folder: Path) -> dict[str, str]:

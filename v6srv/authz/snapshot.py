@@ -37,17 +37,29 @@ def parse_files(texts: Mapping[str, str], unread: Iterable[Problem] = ()) -> Par
     `unread` says which files there are besides. Raises PolicyError for a model that cannot be used.
     """
     problems = [problem for problem in unread if "/" not in problem.origin]
+    definition = define(model_in(texts, problems))
+    lines, wrong = lines_in(texts)
+    limited, more = with_limits(definition, lines)
+    return definition, limited, [*problems, *wrong, *more]
+
+
+def model_in(texts: Mapping[str, str], unread: Iterable[Problem]) -> str:
+    """The text of the model. Raises PolicyError when there is none."""
     if MODEL not in texts:
         missing = Problem(MODEL, "cannot be read: there is no such file", codes.UNREADABLE_FILE)
-        raise PolicyError([one for one in problems if one.origin == MODEL] or [missing])
-    definition = define(texts[MODEL])
+        raise PolicyError([one for one in unread if one.file == MODEL] or [missing])
+    return texts[MODEL]
+
+
+def lines_in(texts: Mapping[str, str]) -> tuple[list[Line], list[Problem]]:
+    """All lines of the CSV files among texts, files by name."""
     lines: list[Line] = []
+    problems: list[Problem] = []
     for name in sorted(name for name in texts if name.endswith(".csv")):
         more, wrong = read_lines(name, texts[name])
         lines += more
         problems += wrong
-    limited, wrong = with_limits(definition, lines)
-    return definition, limited, problems + wrong
+    return lines, problems
 
 
 def _limited(definition: Definition, line: Line) -> Line | list[Problem]:

@@ -1,5 +1,6 @@
 """Policy lines with their origin, from files and from the database, and what is wrong with them."""
 
+import codecs
 import os
 import re
 import stat
@@ -12,14 +13,18 @@ from v6srv.authz import clock, codes
 from v6srv.authz.codes import Code, Severity
 from v6srv.errors import Invalid
 
-LARGEST_FILE = 20 * 1024 * 1024
-"""Bytes; a hundred thousand lines are less."""
+MEGABYTE = 1_000_000
+LARGEST = 20 * MEGABYTE
+"""Bytes of a file, and of all lines of a policy together; a hundred thousand lines are less."""
 
 DATABASE = "db:"
 """How the origin of every line begins that no file holds."""
 
 
-_FILE = re.compile(r"(?P<file>.+\.(?:csv|conf|yaml))(?::(?P<line>\d+))?(?::(?P<column>\d+))?")
+_LIKE_POLICY = r".+\.(?:csv|conf)(?:\.txt|\.csv|\.conf)?"
+_FILE = re.compile(
+    rf"(?P<file>{_LIKE_POLICY}|.+\.ya?ml)(?::(?P<line>\d+))?(?::(?P<column>\d+))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,11 @@ def found_in(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
+def is_like_policy(name: str) -> bool:
+    """Whether a file of this name looks like a part of a policy, though it may not be read."""
+    return re.fullmatch(_LIKE_POLICY, name, re.IGNORECASE) is not None
+
+
 def read_text(path: Path) -> str:
     """The text of a file of policies; never waits, as for a writer of a pipe.
 
@@ -168,18 +178,34 @@ def read_text(path: Path) -> str:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is no file")
-        if status.st_size > LARGEST_FILE:
-            raise OSError(f"it is larger than {LARGEST_FILE} bytes")
+        if status.st_size > LARGEST:
+            raise OSError(f"it is larger than {LARGEST // MEGABYTE} MB")
         return file.read().decode("utf-8")
 
 
-def read_file(path: Path) -> tuple[list[Line], list[Problem]]:
-    """All lines of a CSV file of policies; comments and blank lines are passed over."""
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        return [], [Problem(path.name, f"cannot be read: {error}", codes.UNREADABLE_FILE)]
-    return read_lines(path.name, text)
+def unreadable(name: str, error: OSError | UnicodeDecodeError) -> list[Problem]:
+    """Why `read_text` has failed for the file called so."""
+    if isinstance(error, UnicodeDecodeError):
+        return list(_not_utf8(name, error.object))
+    return [Problem(name, f"cannot be read: {error}", codes.UNREADABLE_FILE)]
+
+
+def _not_utf8(name: str, data: bytes) -> Iterator[Problem]:
+    """The first place of each line that is no UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        message = "the file is UTF-16: save it as UTF-8"
+        yield Problem(f"{name}:1:1", message, codes.UNREADABLE_FILE)
+        return
+    for number, row in enumerate(data.split(b"\n"), 1):
+        try:
+            row.decode("utf-8")
+        except UnicodeDecodeError as error:
+            column = len(row[: error.start].decode("utf-8")) + 1
+            byte = row[error.start : error.start + 1]
+            meant = byte.decode("cp1252", errors="ignore")
+            hint = f", as {meant} is written in Windows-1252" if meant else ""
+            message = f"the byte {byte.hex()} is no UTF-8{hint}: save the file as UTF-8"
+            yield Problem(f"{name}:{number}:{column}", message, codes.UNREADABLE_FILE)
 
 
 def read_lines(name: str, text: str) -> tuple[list[Line], list[Problem]]:

@@ -5,7 +5,8 @@ compiled remainder of each line says: an edited matcher changes the findings wit
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from sqlalchemy import select
@@ -13,30 +14,28 @@ from sqlalchemy import select
 from v6srv.authz import clock, codes
 from v6srv.authz.check import passing_problems
 from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
-from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.folder import SHADOW, reading
-from v6srv.authz.snapshot import examine, with_limits
+from v6srv.authz.folder import SHADOW, read_texts
+from v6srv.authz.snapshot import examine, lines_in, model_in, with_limits
 from v6srv.authz.source import (
     DATABASE,
     Line,
     PolicyError,
     Problem,
     found_in,
-    read_file,
-    read_text,
+    is_like_policy,
 )
 from v6srv.authz.store import ADDED, database_lines
 from v6srv.authz.strangers import needless_declarations
 from v6srv.authz.validate import check_lines
 from v6srv.db import session
 from v6srv.model import Node, Organization, Role, Rule, User
+from v6srv.policy.always import always_true
 from v6srv.policy.never import never_matching
 from v6srv.policy.overlap import overlapping
 from v6srv.policy.people import about_people
 from v6srv.vocabulary import Effect
-
-MODEL = "model.conf"
 
 
 def lint(
@@ -49,14 +48,11 @@ def lint(
     `known_subjects` are the users, nodes, organizations, custom roles and rules there are, as lines
     call them (`user:5`, `role:12`); None when nobody knows. Never raises for what is in the folder.
     """
-    with reading(folder):
-        definition, problems = _read_definition(folder / MODEL)
-        lines: list[Line] = []
-        for path in found_in(folder, "*.csv"):
-            more, wrong = read_file(path)
-            lines += more
-            problems += wrong
-        problems += _unread(folder)
+    texts, found = read_texts(folder)
+    unread = [problem for problem in found if "/" not in problem.origin]  # no tests
+    definition, problems = _read_definition(texts, unread)
+    lines, wrong = lines_in(texts)
+    problems += [*wrong, *_unread(folder), *(one for one in unread if one not in problems)]
     added = list(lines_from_database)
     limited, wrong = with_limits(definition, lines)
     if any(problem.is_error and problem.file == MODEL for problem in problems):
@@ -90,22 +86,22 @@ def stored_subjects() -> set[str]:
     return {f"{kind}:{id}" for kind, query in queries.items() for id in session.scalars(query)}
 
 
-def _read_definition(path: Path) -> tuple[Definition, list[Problem]]:
+def _read_definition(
+    texts: Mapping[str, str], unread: Iterable[Problem]
+) -> tuple[Definition, list[Problem]]:
     """The model as it is, or as far as it can be understood to go on with the lines."""
     try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot be read: {error}"
-        return _guess(ModelText("", "")), [Problem(path.name, message, codes.UNREADABLE_FILE)]
-    model = ModelText(path.name, text)
+        text = model_in(texts, unread)
+    except PolicyError as error:
+        return _guess(ModelText("", "")), [*error.problems]
+    model = ModelText(MODEL, text)
     problems = [*check_model(model), *unused(model)]
     try:
-        return read_definition(path), problems
+        return define(text), problems
     except PolicyError as error:
         return _guess(model), list(dict.fromkeys([*problems, *error.problems]))
 
 
-_LIKE_POLICY = re.compile(r".+\.(csv|conf)(\.txt|\.csv|\.conf)?", re.IGNORECASE)
 _FOLDERS = ("tests", SHADOW)
 
 
@@ -113,7 +109,7 @@ def _unread(folder: Path) -> Iterator[Problem]:
     """What somebody may take for a part of the policy."""
     read = {MODEL, *(path.name for path in found_in(folder, "*.csv"))}
     for path in found_in(folder, "*"):
-        if path.name not in read and _LIKE_POLICY.fullmatch(path.name):
+        if path.name not in read and is_like_policy(path.name):
             yield Problem(path.name, "looks like policy and is not read", codes.UNREAD_FILE)
         elif path.is_dir() and path.name not in _FOLDERS:
             for inner in found_in(path, "*.csv"):
@@ -145,11 +141,19 @@ def _warnings(snapshot: Enforcer) -> list[Problem]:
     alive = [line for line in written if line.origin not in dead]
     return [
         *never,
-        *overlapping(snapshot, alive, now),
+        *always_true(snapshot, alive),
+        *overlapping(snapshot, alive, now, _shipped(alive)),
         *passing_problems(snapshot, now),
         *needless_declarations(snapshot, alive),
         *_without_effect(snapshot),
     ]
+
+
+def _shipped(lines: Iterable[Line]) -> list[Line]:
+    """Those that come with the server, in whatever file they are now."""
+    with as_file(files("v6srv") / "_policies") as packaged:
+        known = {(line.ptype, line.values) for line in lines_in(read_texts(packaged)[0])[0]}
+    return [line for line in lines if (line.ptype, line.values) in known]
 
 
 def _without_effect(snapshot: Enforcer) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Lines that change nothing: shadowed by another of the same effect, or always denied."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from v6srv.authz import codes
@@ -24,9 +24,15 @@ _Key = tuple[str, str, str, Effect]
 """Subject, resource, operation, effect."""
 
 
-def overlapping(snapshot: Enforcer, lines: Sequence[Line], now: datetime) -> Iterator[Problem]:
-    """A warning for each of these lines that another line makes superfluous or void."""
-    finder = _Finder(snapshot, now)
+def overlapping(
+    snapshot: Enforcer, lines: Sequence[Line], now: datetime, shipped: Collection[Line] = ()
+) -> Iterator[Problem]:
+    """A warning for each of these lines that another line makes superfluous or void.
+
+    Of the `shipped` lines only those that are so by themselves: what an admin adds on top of them
+    is meant to change what they say.
+    """
+    finder = _Finder(snapshot, now, shipped)
     for line in lines:
         found = finder.problem(line)
         if found:
@@ -34,8 +40,9 @@ def overlapping(snapshot: Enforcer, lines: Sequence[Line], now: datetime) -> Ite
 
 
 class _Finder:
-    def __init__(self, snapshot: Enforcer, now: datetime) -> None:
+    def __init__(self, snapshot: Enforcer, now: datetime, shipped: Collection[Line]) -> None:
         self.program, self.now = snapshot.program, now
+        self._shipped = frozenset(shipped)
         self.edges = snapshot.graphs.get("g", {})
         self.reach = Reach(snapshot.lines)
         fields = snapshot.definition.fields
@@ -75,11 +82,17 @@ class _Finder:
 
     def _covering(self, line: Line, effect: Effect) -> Line | None:
         for other in self._candidates(line, effect):
-            if other is not line and self._covers(other, line):
+            if other is line or (line in self._shipped and other not in self._shipped):
+                continue
+            if self._covers(other, line):
                 twins = effect is self.program.effect_of(line) and self._covers(line, other)
-                if not twins or self._order[id(other)] < self._order[id(line)]:
+                if not twins or self._came_before(other, line):
                     return other
         return None
+
+    def _came_before(self, one: Line, other: Line) -> bool:
+        ranks = [(line not in self._shipped, self._order[id(line)]) for line in (one, other)]
+        return ranks[0] < ranks[1]
 
     def _candidates(self, line: Line, effect: Effect) -> Iterator[Line]:
         """Lines about all the principals, resources and operations that the line is about."""
