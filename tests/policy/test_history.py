@@ -17,6 +17,7 @@ from sqlalchemy import insert, select, text, update
 
 from tests.databases import Databases
 from tests.policy.desk import GAIN, LOSS, Desk, approval_in
+from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
 from v6srv import db
 from v6srv.authz.folder import digest, read_files, write_files
@@ -300,8 +301,8 @@ def test_a_file_that_changes_between_the_start_and_the_server_is_noted(
 # --- several at once
 
 
-def test_of_several_who_publish_at_once_each_is_live_or_told(desk: Desk, tmp_path: Path) -> None:
-    """From processes of their own: the history is exactly what was live, in its order."""
+def _publish_at_once(desk: Desk, tmp_path: Path) -> dict[str, dict[str, str]]:
+    """What each of those published who were not told to look again; from processes of their own."""
     candidates = {}
     for name in ("ada", "bob", "eve", "joe"):
         folder = tmp_path / name
@@ -324,12 +325,42 @@ def test_of_several_who_publish_at_once_each_is_live_or_told(desk: Desk, tmp_pat
     assert won, said
     for name in candidates.keys() - set(won):
         assert "Somebody else changed the policy" in said[name]
-    history = json.loads(desk("history", "--format", "json"))
-    assert sorted(version["author"] for version in history) == sorted([*won, "server"])
+    return {name: candidates[name] for name in won}
+
+
+def _is_what_was_live(history: list[Any], published: dict[str, dict[str, str]], live: Path) -> None:
+    assert sorted(version["author"] for version in history) == sorted([*published, "server"])
     for version in history[:-1]:
-        assert version["digest"] == digest(candidates[version["author"]])
-    assert history[0]["digest"] == digest(read_files(desk.live))
-    assert not list(desk.live.glob(".*"))
+        assert version["digest"] == digest(published[version["author"]])
+    assert history[0]["digest"] == digest(read_files(live))
+    assert not list(live.glob(".*"))
+
+
+def test_of_several_who_publish_at_once_each_is_live_or_told(desk: Desk, tmp_path: Path) -> None:
+    published = _publish_at_once(desk, tmp_path)
+    history = json.loads(desk("history", "--format", "json"))
+    _is_what_was_live(history, published, desk.live)
+
+
+def test_a_server_that_follows_them_adds_nothing(
+    databases: Databases, backend: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "policies"
+    setup.install_policies(folder)
+    with open_app(databases, backend, True, policies=folder, instance=tmp_path) as (app, _):
+        desk, store = Desk(tmp_path, app.config["SETTINGS"].uri), app.extensions["authz"].store
+        with serving(app):
+            published = _publish_at_once(desk, tmp_path)
+            eventually(lambda: store.texts, read_files(folder))
+            (folder / "hand.csv").write_text("# by hand\n")  # behind it, nothing is on its way
+            eventually(
+                lambda: Caller(app)("root", "GET", "/policy/version").json[0]["message"],
+                "changed on disk",
+            )
+            by_hand, *history = Caller(app)("root", "GET", "/policy/version").json
+        (folder / "hand.csv").unlink()
+        _is_what_was_live(history, published, folder)
+        assert by_hand["author"] == "server"
 
 
 def test_what_changed_since_it_was_reviewed_is_not_published(
