@@ -142,14 +142,37 @@ def test_files_stay_those_of_whom_the_folder_is(tmp_path: Path) -> None:
         assert (status.st_uid, status.st_gid) == (12345, 23456)
 
 
-def test_a_bad_row_of_the_database_is_not_the_fault_of_a_candidate(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("p, role:viewer, prot, global, view, True, allow", "db:casbin_rule:1: unknown resource"),
+        ("p, role:root, *, global, *, True, deny", "db:casbin_rule:1: root may not"),
+        ("g, kind:user, role:root", "default_roles.csv:24:1: everybody may"),
+    ],
+)
+def test_a_bad_row_of_the_database_is_not_the_fault_of_a_candidate(
+    desk: Desk, row: str, told: str
+) -> None:
     """Servers hold it back as well; a row that the candidate makes bad does count against it."""
-    bad = {"ptype": "p", "v0": "role:viewer", "v1": "prot", "v2": "global", "v3": "view"}
-    _execute(desk, CasbinRule.__table__.insert().values(**bad, v4="True", v5="allow"))
+    ptype, *values = row.split(", ")
+    names = ("v0", "v1", "v2", "v3", "v4", "v5")
+    fields = dict(zip(names, values, strict=False))
+    _execute(desk, CasbinRule.__table__.insert().values(ptype=ptype, **fields))
     desk.write(LOSS)
     said = desk.publish()
-    assert "Not live: db:casbin_rule:1: " in said
+    assert f"Not live with the database: {told}" in said
     assert read_files(desk.live)["local.csv"] == LOSS
+
+
+def test_a_row_that_a_candidate_makes_bad_counts_against_it(desk: Desk) -> None:
+    _execute(desk, CasbinRule.__table__.insert().values(ptype="g", v0="user:6", v1="role:study"))
+    study = "p, role:study, port, global, view, True, allow\n"
+    desk.write(study)
+    desk.approving(*desk.publication)
+    desk.write("g2, study, own\n")
+    said = desk.publish(code=1)
+    assert "db:casbin_rule:1: " in said
+    assert read_files(desk.live)["local.csv"] == study
 
 
 def _execute(desk: Desk, statement: Any) -> None:

@@ -66,18 +66,21 @@ def standing(live: Path) -> Standing:
 
 
 def _standing(files: Parsed, rows: Sequence[Line]) -> Standing:
-    """Files with those lines of the database that may go live, as servers do."""
+    """Files with those lines of the database that may go live, much as servers do."""
     definition, lines, problems = files
     policy, found = examine(definition, lines, rows, 0, problems)
-    bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
-    if bad:
-        sound = [row for row in rows if row.origin not in bad]
-        policy, again = examine(definition, lines, sound, 0, problems)
-    else:
-        sound, again = list(rows), found
-    if again:
-        raise PolicyError(again)
-    return Standing(policy, sound, [f"Not live: {one}" for one in found if one.origin in bad])
+    if not found:
+        return Standing(policy, rows)
+    bad = {problem.origin for problem in found}
+    for fewer in (
+        [row for row in rows if not (row.origin in bad and row.origin.startswith(ADDED))],
+        [row for row in rows if not row.origin.startswith(ADDED)],  # no single one is to blame
+    ):
+        if len(fewer) < len(rows):
+            policy, again = examine(definition, lines, fewer, 0, problems)
+            if not again:
+                return Standing(policy, fewer, [f"Not live with the database: {p}" for p in found])
+    raise PolicyError(found)
 
 
 State = tuple[Stamp, int, int]

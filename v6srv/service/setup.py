@@ -137,7 +137,8 @@ def follow_policy_files(folder: Path, live: Mapping[str, str]) -> None:
     grants = grants_of(parse_files(live))
     with declaring() as sess:
         noted, now = policy_versions.newest(sess), digest(read_texts(folder)[0])
-        if noted is None or not digest(live) != now == noted.digest:
+        superseded = noted is not None and digest(live) != now == noted.digest
+        if not superseded:
             declare(sess, grants)
             policy_versions.record(sess, live, policy_versions.SERVER, "changed on disk")
 
