@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, bindparam, false, literal, select
 from v6srv import request_id
 from v6srv.authz import clock
 from v6srv.authz.allowed_rows import AllowedRows
+from v6srv.authz.attempt import attempt
 from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
@@ -28,7 +29,6 @@ from v6srv.authz.question import Form, Question
 from v6srv.authz.refusal import told
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.store import PolicyStore, note_lines_changed, note_members_changed
-from v6srv.authz.where import Where
 from v6srv.db import LARGEST_ID, Base, session
 from v6srv.errors import Denied, NotFound
 from v6srv.model import Rule
@@ -332,12 +332,17 @@ class Authorizer:
         lenient: bool = False,
         changes: frozenset[str] = frozenset(),
     ) -> tuple[ColumnElement[bool], dict[str, Any]]:
-        try:
-            found: Where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
-            return found.condition, found.parameters(who.facts.changing(changes), operation.value)
-        except Exception:  # a failing condition never opens a door, whatever it raises
-            log.exception("policy %s failed for %s: denied", snapshot.version, who.subject)
-            return false(), {}
+        def condition() -> tuple[ColumnElement[bool], dict[str, Any]]:
+            where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
+            facts = who.facts.changing(changes)
+            return where.condition, where.parameters(facts, operation.value)
+
+        found, error = attempt(condition)
+        if error is None:
+            return found  # type: ignore[no-any-return]
+        message = "policy %s failed for %s: denied"
+        log.error(message, snapshot.version, who.subject, exc_info=error)
+        return false(), {}
 
     def _ask(self, question: Question) -> _Asked:
         begun, snapshot = time.perf_counter_ns(), self.store.live
@@ -360,13 +365,11 @@ class Authorizer:
     ) -> bool:
         if plan.never:
             return False
-        try:
-            answer = plan.decide(
-                who.facts, SimpleNamespace(type=resource.value, **facts), operation.value
-            )
-        except Exception:
-            log.exception("policy %s failed on %s: denied", self.policy.version, dict(facts))
-            return False
+        row = SimpleNamespace(type=resource.value, **facts)
+        answer, error = attempt(plan.decide, who.facts, row, operation.value)
+        if error is not None:
+            message = "policy %s failed on %s: denied"
+            log.error(message, self.policy.version, dict(facts), exc_info=error)
         return answer is True
 
     def _is_new(

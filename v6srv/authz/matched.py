@@ -4,11 +4,11 @@ Most plans say it by themselves. Where it hangs on the row which of several cond
 row is asked once more, by the same definitions; only for decisions that are written.
 """
 
-import logging
 from types import SimpleNamespace
 
 from sqlalchemy import false, func, select
 
+from v6srv.authz.attempt import attempt, holds
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import TRUE
 from v6srv.authz.facts import TABLES, WHOLE
@@ -16,8 +16,6 @@ from v6srv.authz.matcher import Plan, Remainder
 from v6srv.authz.question import Form, Question
 from v6srv.db import LARGEST_ID, session
 from v6srv.vocabulary import Effect
-
-log = logging.getLogger(__name__)
 
 
 def origins(question: Question, plan: Plan, snapshot: Enforcer, *, allowed: bool) -> list[str]:
@@ -44,12 +42,9 @@ def _matches(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
         return _matches_row(question, rest, snapshot)
     facts = WHOLE if question.form is Form.WHOLE else question.facts
     thing = SimpleNamespace(type=question.resource.value, **facts)
-    holds = snapshot.program.function(rest.text)
-    try:
-        return holds(question.who.facts, thing, question.operation.value) is True
-    except Exception:  # it failed when it was decided, too, and was logged there
-        log.debug("%s failed", rest.line.origin, exc_info=True)
-        return False
+    # What fails did so when it was decided, too, and was logged there.
+    function = snapshot.program.function(rest.text)
+    return holds(function, question.who.facts, thing, question.operation.value)
 
 
 def _matches_row(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
@@ -63,10 +58,8 @@ def _matches_row(question: Question, rest: Remainder, snapshot: Enforcer) -> boo
     alone = Plan((rest,), allow, deny, snapshot.program.decider(allow, deny))
     where = snapshot.where(alone, table, foreign=question.foreign, lenient=question.lenient)
     subject = question.who.facts.changing(question.changes)
-    try:
-        parameters = where.parameters(subject, question.operation.value)
-    except Exception:  # as above
-        log.debug("%s failed", rest.line.origin, exc_info=True)
+    parameters, error = attempt(where.parameters, subject, question.operation.value)
+    if error is not None:
         return False
     query = select(func.coalesce(where.condition, false())).where(table.key == id)
     left = session.execute(query, parameters).scalar_one_or_none()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from v6srv.authz.attempt import attempt, holds
 from v6srv.authz.expression import names_in
 from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.principal import SubjectFacts
@@ -192,10 +193,7 @@ class Pair:
         return {key: self._answer(atom, who, row) for key, atom in self._atoms.items()}
 
     def _answer(self, atom: _Atom, who: SubjectFacts, row: object) -> bool:
-        try:
-            return atom.program.function(atom.text)(who, row, self.operation.value) is True
-        except Exception:  # what fails does not match, whatever it raises
-            return False
+        return holds(atom.program.function(atom.text), who, row, self.operation.value)
 
     # --- cases
 
@@ -222,10 +220,11 @@ class Pair:
             text = atom.text if atom.form is None else atom.form.other
             if text is None:
                 continue
-            try:
-                values[key] = atom.program.function(text)(who, None, self.operation.value)
-                hash(values[key])
-            except Exception:  # whatever a condition raises
+            function = atom.program.function(text)
+            value, error = attempt(function, who, None, self.operation.value)
+            if error is None and attempt(hash, value)[1] is None:
+                values[key] = value
+            else:
                 failing.add(key)
         return values, frozenset(failing)
 

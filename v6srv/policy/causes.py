@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from v6srv.authz.attempt import holds
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Plan, Program, Remainder, closure
 from v6srv.authz.principal import Principal
@@ -150,7 +151,4 @@ def _leads(policy: Enforcer, who: Principal, edge: Line, line: Line) -> bool:
 
 
 def _holds(program: Program | None, rest: Remainder, who: Principal, rule: object) -> bool:
-    try:
-        return program is not None and program.function(rest.text)(who.facts, rule) is True
-    except Exception:  # what fails does not match, whatever it raises
-        return False
+    return program is not None and holds(program.function(rest.text), who.facts, rule)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from v6srv.authz.attempt import attempt, holds, why
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FALSE
 from v6srv.authz.matcher import Plan, Remainder
@@ -82,10 +83,7 @@ class Inquiry:
             plan = known_facts_only(plan, self.program, table, lenient=False)
             granted = any(map(self.terms.holds, plan.allow.values()))
             return granted and not any(map(self.terms.holds, plan.deny.values()))
-        try:
-            return plan.decide(self.subject, self.thing.facts, self.operation.value) is True
-        except Exception:  # a condition that fails never opens a door
-            return False
+        return holds(plan.decide, self.subject, self.thing.facts, self.operation.value)
 
     def gives(self, despite: Collection[str]) -> bool:
         """Whether something is granted, and nothing forbidden but by lines of these origins."""
@@ -110,11 +108,8 @@ class Inquiry:
         if table is None:
             return None
         where = self.snapshot.where(plan, table, foreign=self.thing.foreign, lenient=False)
-        try:
-            where.parameters(self.subject, self.operation.value)
-        except Exception as error:  # whatever a condition can raise
-            return f"{type(error).__name__}: {error}"
-        return None
+        _, error = attempt(where.parameters, self.subject, self.operation.value)
+        return why(error) if error else None
 
     def rows(self) -> tuple[str, ...]:
         """For which rows it is allowed, where none was named."""

@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import select
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import holds
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import names_in
 from v6srv.authz.facts import room_facts
@@ -358,10 +359,7 @@ def _by_time(
 
 
 def _decided(plan: Plan, who: Principal, *request: object) -> bool:
-    try:
-        return plan.decide(who.facts, *request) is True
-    except Exception:  # a condition that fails denies, whatever it raises
-        return False
+    return holds(plan.decide, who.facts, *request)
 
 
 def _hand_out_plan(program: Program | None, who: Principal, rule: object) -> Plan | None:

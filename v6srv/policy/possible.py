@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import holds
 from v6srv.authz.expression import fact_name, names_in
 from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.matcher import Program
@@ -156,20 +157,17 @@ class Question:
 
     def _ask(self, value: Any) -> bool:
         who, row = self._who, SimpleNamespace(type=self._type)
-        try:
-            if self.fact == CLOCK:
-                with clock.stopped(value):
-                    return self._function(who, row, self._operation) is True
-            if self.fact == CHANGES:
-                who = who.changing(value)
-            elif self.is_pair:
-                setattr(row, self.fact, value[0])
-                setattr(row, str(self.form.other_fact), value[1])
-            else:
-                setattr(row, self.fact, value)
-            return self._function(who, row, self._operation) is True
-        except Exception:  # what fails does not match, whatever it raises
-            return False
+        if self.fact == CLOCK:
+            with clock.stopped(value):
+                return holds(self._function, who, row, self._operation)
+        if self.fact == CHANGES:
+            who = who.changing(value)
+        elif self.is_pair:
+            setattr(row, self.fact, value[0])
+            setattr(row, str(self.form.other_fact), value[1])
+        else:
+            setattr(row, self.fact, value)
+        return holds(self._function, who, row, self._operation)
 
 
 def _members(asked: Form, other: Any) -> frozenset[Any]:

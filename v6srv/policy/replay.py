@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import attempt
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.question import Form, Question
@@ -141,10 +142,9 @@ class _Again:
     def answer(self, at: datetime) -> Effect | None:
         """The effect by the policy, at this time; None when the row is gone."""
         with clock.stopped(at):
-            try:
-                allowed = self._allowed()
-            except Exception:  # a condition that fails never opens a door
-                return Effect.DENY
+            allowed, error = attempt(self._allowed)
+        if error is not None:
+            return Effect.DENY
         if allowed is None:
             return None
         return Effect.ALLOW if allowed else Effect.DENY

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import attempt, why
 from v6srv.authz.expression import fact_name
 from v6srv.authz.matcher import Program
 from v6srv.authz.principal import SubjectFacts
@@ -59,18 +60,12 @@ class Terms:
 
     def holds(self, tree: ast.expr) -> bool:
         """Whether a condition is true; one that fails is not."""
-        try:
-            return self.value(tree) is True
-        except Exception:  # whatever a condition can raise
-            return False
+        return attempt(self.value, tree)[0] is True
 
     def failure(self, tree: ast.expr) -> str | None:
         """Why a condition cannot be told; None when it can."""
-        try:
-            self.value(tree)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        return None
+        _, error = attempt(self.value, tree)
+        return why(error) if error else None
 
     def reasons(self, tree: ast.expr) -> list[Term]:
         """The terms that make the condition what it is, in their order."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import attempt, holds, why
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Plan, Program, closure
 from v6srv.authz.snapshot import build
@@ -148,15 +149,15 @@ def outcome(snapshot: Enforcer, case: Case) -> Outcome:
     plan, program, request = asked
     with clock.stopped(case.at or clock.now()):
         considered = tuple(
-            Considered(rest.line, rest.effect, _matches(program, rest.text, request), rest.text)
+            Considered(
+                rest.line, rest.effect, holds(program.function(rest.text), *request), rest.text
+            )
             for rest in plan.remainders
         )
-        try:
-            found = Effect.ALLOW if plan.decide(*request) is True else Effect.DENY
-        except Exception as error:  # whatever a condition raises denies
-            message = f"the decision failed: {type(error).__name__}: {error}"
-            return Outcome(case, Effect.DENY, message, considered)
-    return Outcome(case, found, None, considered)
+        allowed, error = attempt(plan.decide, *request)
+    found = Effect.ALLOW if allowed is True else Effect.DENY
+    message = f"the decision failed: {why(error)}" if error else None
+    return Outcome(case, found, message, considered)
 
 
 def passes(snapshot: Enforcer, case: Case) -> bool:
@@ -168,10 +169,8 @@ def passes(snapshot: Enforcer, case: Case) -> bool:
         return case.expected is Effect.DENY
     plan, _, request = asked
     with clock.stopped(case.at or clock.now()):
-        try:
-            return (plan.decide(*request) is True) is (case.expected is Effect.ALLOW)
-        except Exception:  # such a decision fails its test
-            return False
+        allowed, error = attempt(plan.decide, *request)
+    return error is None and (allowed is True) is (case.expected is Effect.ALLOW)
 
 
 Request = tuple[object, ...]
@@ -191,13 +190,6 @@ def ask(snapshot: Enforcer, case: Case) -> tuple[Plan, Program, Request] | None:
     rule = SimpleNamespace(res=case.resource.value, scope=case.scope, act=case.operation.value)
     plan = program.plan(program.key_of(case.subject, rule), case.subject.membership)
     return plan, program, (case.subject, rule)
-
-
-def _matches(program: Program, text: str, request: Request) -> bool:
-    try:
-        return program.function(text)(*request) is True
-    except Exception:  # a line that cannot be evaluated does not match; the decision tells why
-        return False
 
 
 def _words(text: str) -> str:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Select, exists, func, or_, select
 
 from v6srv.authz import clock
+from v6srv.authz.attempt import attempt, holds
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.matcher import Plan, Remainder, closure
@@ -62,22 +63,17 @@ class Asked:
         shared = self._shared_by(subject)
         if shared.plan.never:
             return False
-        try:
-            if shared.plan.decide(subject, self.thing.facts, act) is not True:
-                return False
-            # What the database would be given is computed: what fails there denies, too.
-            if shared.where is not None:
-                shared.where.parameters(subject, act)
-        except Exception:  # whatever a condition can raise; it never opens a door
+        if not holds(shared.plan.decide, subject, self.thing.facts, act):
             return False
-        return True
+        # What the database would be given is computed: what fails there denies, too.
+        return shared.where is None or attempt(shared.where.parameters, subject, act)[1] is None
 
     def matching(self, who: Principal, effect: Effect = Effect.ALLOW) -> list[Remainder]:
         """The lines that grant it, or that forbid it, in the order of the policy."""
         subject = self._facts(who)
         request = (subject, self.thing.facts, self.operation.value)
         lines = self._shared_by(subject).lines
-        return [rest for rest, holds in lines if rest.effect is effect and _true(holds, request)]
+        return [rest for rest, says in lines if rest.effect is effect and holds(says, *request)]
 
     def granted_at_all(self, who: Principal) -> bool:
         """Whether some line would grant it for some row."""
@@ -135,13 +131,6 @@ def _words_of(snapshot: Enforcer) -> frozenset[str]:
         in_graphs = (name for edges in snapshot.graphs.values() for name in edges)
         found = _known_words[snapshot] = frozenset([*in_lines, *in_graphs])
     return found
-
-
-def _true(matches: Callable[..., bool], request: tuple[Any, ...]) -> bool:
-    try:
-        return matches(*request) is True
-    except Exception:  # it did not grant
-        return False
 
 
 # --- who can
@@ -376,9 +365,8 @@ def allowed_rows(
     if plan.never:
         return Rows((), 0)
     where = snapshot.where(plan, table, foreign=False, lenient=False)
-    try:
-        parameters = where.parameters(subject, operation.value)
-    except Exception:  # whatever a condition can raise; it never opens a door
+    parameters, error = attempt(where.parameters, subject, operation.value)
+    if error is not None:
         return Rows((), 0)
     query = _ids(table, where).where(table.key > after).order_by(table.key).limit(limit)
     total = session.scalar(_ids(table, where).with_only_columns(func.count()), parameters)

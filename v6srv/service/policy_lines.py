@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import selectinload
 
 from v6srv.authz import clock, codes
+from v6srv.authz.attempt import holds
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
@@ -321,9 +322,6 @@ def _may_mend(snapshot: Enforcer, root: Principal, at: datetime) -> bool:
     with clock.stopped(at):
         for operation in Operation:
             plan = snapshot.plan(root.facts, Resource.POLICY, operation)
-            try:
-                if not plan.decide(root.facts, row, operation.value):
-                    return False
-            except Exception:  # a failing condition denies, whatever it raises
+            if not holds(plan.decide, root.facts, row, operation.value):
                 return False
     return True
