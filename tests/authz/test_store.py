@@ -1,6 +1,5 @@
 """Files and tables go live together, or not at all."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +11,6 @@ from flask import Flask
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
-from v6srv.authz import store as store_module
 from v6srv.authz.store import PolicyStore
 from v6srv.model import CasbinRule, PolicyRevision, User
 
@@ -56,28 +54,6 @@ def test_a_bad_file_changes_nothing_and_says_why(
     (folder / "local.csv").write_text("p, role:viewer, port, global, view, True, deny\n")
     assert _store(app).poll_files()
     assert _store(app).problem is None
-
-
-def test_a_file_that_is_still_being_written_is_not_taken_up(
-    app: Flask, world: World, call: Caller, tmp_path: Path
-) -> None:
-    """Editors and `cp` empty a file before they fill it: for a moment its denials are missing."""
-    folder, denial = _folder(app, tmp_path), "p, role:viewer, task, global, view, True, deny\n"
-    local, store = folder / "local.csv", _store(app)
-    local.write_text(denial)
-    assert store.poll_files()
-    local.write_text("")
-    assert not store.watch_files()
-    local.write_text(denial + "# and a remark\n")
-    assert not store.watch_files()
-    assert call("viewer", "GET", "/task").status_code == 403
-    assert store.watch_files()
-    assert not store.watch_files()
-    assert call("viewer", "GET", "/task").status_code == 403
-    local.write_text("")
-    assert not store.watch_files()
-    assert store.watch_files()
-    assert call("viewer", "GET", "/task").status_code == 200
 
 
 def test_a_change_in_the_database_does_not_take_up_files(
@@ -152,88 +128,3 @@ def test_a_bad_row_is_left_out_and_keeps_no_right_alive(
         db.session.commit()
     assert call("viewer", "GET", "/task").status_code == 403
     assert "is not a subject" in (_store(app).problem or "")
-
-
-def _tick(store: PolicyStore) -> bool:
-    """Two looks of the loop at files that are quiet."""
-    store.watch_files()
-    return store.watch_files()
-
-
-DENIAL = "p, role:viewer, task, global, view, True, deny\n"
-
-
-@pytest.mark.parametrize("name", [".#local.csv", ".hidden.csv", "..data.conf"])
-def test_hidden_names_are_no_policy(
-    app: Flask, world: World, call: Caller, tmp_path: Path, name: str
-) -> None:
-    """The lock of an editor is a link to nowhere, beside the file that is edited."""
-    folder, store = _folder(app, tmp_path), _store(app)
-    (folder / name).symlink_to("somebody@host.1")
-    (folder / "local.csv").write_text(DENIAL)
-    with app.app_context():
-        assert _tick(store), store.problem
-    assert call("viewer", "GET", "/task").status_code == 403
-    assert store.problem is None
-
-
-@pytest.mark.parametrize("kind", ["link to nowhere", "pipe", "folder"])
-def test_what_cannot_be_read_is_told_and_ends(
-    app: Flask, world: World, call: Caller, tmp_path: Path, kind: str
-) -> None:
-    folder, store = _folder(app, tmp_path), _store(app)
-    odd = folder / "odd.csv"
-    if kind == "pipe":
-        os.mkfifo(odd)
-    elif kind == "folder":
-        odd.mkdir()
-    else:
-        odd.symlink_to("nowhere")
-    with app.app_context():
-        assert not _tick(store)
-        assert (store.problem or "").startswith("odd.csv: cannot be read")
-        health = call(None, "GET", "/health").json or {}
-        assert health["problems"] == ["policy: odd.csv: unreadable-file"]
-        odd.rmdir() if kind == "folder" else odd.unlink()
-        (folder / "local.csv").write_text(DENIAL)
-        assert _tick(store)
-    assert store.problem is None
-    assert call("viewer", "GET", "/task").status_code == 403
-
-
-def test_a_change_that_only_the_time_of_the_change_shows_is_seen(
-    app: Flask, world: World, call: Caller, tmp_path: Path
-) -> None:
-    """As `rsync --inplace --times` leaves it: the same file, size and time of modification."""
-    folder, store = _folder(app, tmp_path), _store(app)
-    local = folder / "local.csv"
-    local.write_text(DENIAL)
-    with app.app_context():
-        assert _tick(store)
-        before = local.stat()
-        with local.open("r+") as file:
-            file.write(DENIAL.replace("task", "node"))
-        os.utime(local, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert local.stat().st_size == before.st_size
-        assert _tick(store)
-    assert call("viewer", "GET", "/task").status_code == 200
-
-
-def test_half_of_a_file_that_somebody_writes_is_waited_for_but_not_for_ever(
-    app: Flask, world: World, call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, store = _folder(app, tmp_path), _store(app)
-    with app.app_context(), (folder / "local.csv").open("w") as slow:
-        slow.write("p, role:viewer, node, global, delete, True, allow\n")
-        slow.flush()
-        assert not _tick(store)
-        assert not store.watch_files()
-        monkeypatch.setattr(store_module, "WAIT_FOR_WRITERS_S", 0)
-        assert store.watch_files()
-        monkeypatch.undo()
-        slow.write("p, role:viewer, node, global, delete, True, deny\n")
-        slow.flush()
-        assert not _tick(store)
-        slow.close()
-        assert store.watch_files()
-    assert store.problem is None

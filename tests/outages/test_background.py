@@ -12,7 +12,7 @@ from v6srv.realtime.server import _KEY
 def test_default_roles_follow_files_that_changed_while_the_database_was_away(app, monkeypatch):
     realtime = app.extensions[_KEY]
     looks = iter([True, False, False])
-    monkeypatch.setattr(realtime._policies, "watch_files", lambda: next(looks))
+    monkeypatch.setattr(realtime._follower, "look", lambda: next(looks))
     attempt = realtime._background.attempt
     with database_away():
         assert not attempt(realtime._follow_policy_files)

@@ -281,7 +281,7 @@ def test_the_version_is_what_went_live_whatever_the_folder_holds_afterwards(
                 (folder / "local.csv").write_text(after)
 
         with monkeypatch.context() as patched, app.app_context():
-            patched.setattr(realtime._policies, "watch_files", watch)
+            patched.setattr(realtime._follower, "look", watch)
             realtime._follow_policy_files()
         with app.app_context():
             newest = db.session.scalars(policy_versions.summaries()).first()

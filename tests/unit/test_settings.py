@@ -199,6 +199,15 @@ def test_the_login_limit_can_be_off(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"), [("off", "off"), ("'off'", "off"), ("refuse", "refuse")]
+)
+def test_policy_tests_can_be_off(tmp_path: Path, text: str, meant: str) -> None:
+    assert load(_file(tmp_path, f"policy_tests: {text}"), environ={}).policy_tests == meant
+    assert load(environ={"V6SRV_POLICY_TESTS": "off"}).policy_tests == "off"
+    assert load(environ={}).policy_tests == "warn"
+
+
+@pytest.mark.parametrize(
     ("keys", "store"),
     [
         ("{port: 1}", None),

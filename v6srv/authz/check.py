@@ -4,7 +4,6 @@ import ast
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from time import sleep
 
 from v6srv.authz import clock, codes
 from v6srv.authz.enforcer import Enforcer, Thing
@@ -12,8 +11,9 @@ from v6srv.authz.expression import ExpressionError, facts_in, times_in
 from v6srv.authz.facts import MODELS, TABLES, facts_of
 from v6srv.authz.knowledge import known_of, some_root, stranger
 from v6srv.authz.logic import joined, negated, satisfiable
+from v6srv.authz.long_work import step
 from v6srv.authz.matcher import Plan
-from v6srv.authz.source import Line, Problem
+from v6srv.authz.source import WHOLE, Line, Problem
 from v6srv.authz.where import where
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 
@@ -47,7 +47,7 @@ def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
         own = resources_of(line.values[resource_at])
         resources = own if resource_at in program.indexed else Resource
         for resource, operation in itertools.product(resources, Operation):
-            sleep(0)  # all this takes a quarter of a second: under gevent others get their turn
+            step()
             key = program.key_of(nobody, Thing(resource.value), operation.value)
             try:
                 rest = program.remainder(line, key)
@@ -73,7 +73,7 @@ def sanity_problems(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Pr
     """
     locked = _Blame()
     for resource, operation in itertools.product(Resource, Operation):
-        sleep(0)
+        step()
         locked.add(_who_locks_out(snapshot, resource, operation), resource, operation)
     for place, what in locked.shown(complete):
         message = f"root may not {what}: nobody could repair it"
@@ -106,9 +106,6 @@ def in_short(words: Sequence[str]) -> str:
     return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 
-_AS_A_WHOLE = "policy"
-
-
 class _Blame:
     """What lines do to which resources, told in one sentence for each line."""
 
@@ -119,14 +116,14 @@ class _Blame:
         """Lines to blame; none when it is the policy as a whole, None when all is well."""
         if lines is None:
             return
-        places = [line.place for line in lines] or [_AS_A_WHOLE]
+        places = [line.place for line in lines] or [WHOLE]
         for place in places:
             self._by_place.setdefault(place, {})[resource, operation] = None
 
     def shown(self, complete: bool) -> Iterator[tuple[str, str]]:
         """Place and words, such as `view task, edit task and 3 more`."""
         for place, pairs in self._by_place.items():
-            if place == _AS_A_WHOLE and not complete:
+            if place == WHOLE and not complete:
                 continue
             yield place, in_short([f"{operation} {resource}" for resource, operation in pairs])
 

@@ -358,6 +358,19 @@ STRANGERS_FOR_A_TIME = _error(
     "As for strangers-let-in.",
 )
 
+SLOW_CHECK = _error(
+    "slow-check",
+    "A policy whose check takes too long",
+    "Every change of roles and rules makes requests wait for such a check.",
+    "Let the matcher tie each field of a line to the request; let one line do what many do.",
+)
+TESTS_FAIL = _error(
+    "tests-fail",
+    "With `policy_tests: refuse`, an edit whose tests do not pass",
+    "The policy would decide otherwise than was agreed. Only a server says this, not lint.",
+    "See `v6srv policy test`; correct the policy or its tests, the server tries either again.",
+)
+
 # --- warnings
 
 SHADOWED_LINE = _warning(

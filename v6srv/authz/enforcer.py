@@ -18,6 +18,7 @@ from v6srv.authz import clock
 from v6srv.authz.definition import Definition
 from v6srv.authz.expression import times_in
 from v6srv.authz.facts import TableFacts
+from v6srv.authz.long_work import step
 from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.source import Line
@@ -51,6 +52,7 @@ class _Lines(casbin.persist.Adapter):  # type: ignore[misc]
     def load_policy(self, model: casbin.Model) -> None:
         """Fill the model."""
         for ptype, values in self._lines:
+            step()
             model[ptype[0]][ptype].policy.append(list(values))
 
 
@@ -70,6 +72,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         self.version = _digest(definition.text, lines)
         self.graphs: dict[str, dict[str, list[str]]] = {name: {} for name in definition.graphs}
         for line in lines:
+            step()
             if line.ptype in self.graphs:
                 member, role = line.values
                 self.graphs[line.ptype].setdefault(member, []).append(role)
@@ -97,8 +100,10 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     def _moments(self) -> tuple[datetime, ...]:
         at = self.definition.fields.index("cond") if "cond" in self.definition.fields else None
         conditions = set() if at is None else {line.values[at] for line in self.program.lines}
-        trees = [self.program.tree, *(self.program.condition(text) for text in conditions)]
-        texts = {text for tree in trees for text in times_in(tree)}
+        texts = set(times_in(self.program.tree))
+        for condition in conditions:
+            step()
+            texts.update(times_in(self.program.condition(condition)))
         moments = set()
         for text in texts - {clock.OPEN_END}:
             with suppress(ValueError):  # a condition that fails never matches: nothing changes
@@ -229,6 +234,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
 def _digest(text: str, lines: Iterable[Line]) -> str:
     digest = hashlib.sha256(text.encode())
     for line in lines:
+        step()
         digest.update(f"\n{line}".encode())
     return digest.hexdigest()[:12]
 

@@ -27,7 +27,8 @@ from v6srv.authz.source import (
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
 
-_PATTERNS = ("*.conf", "*.csv", "tests/*.yaml")
+_POLICY = ("*.conf", "*.csv")
+_PATTERNS = (*_POLICY, "tests/*.yaml")
 _NAME = re.compile(r"[^/.][^/]*\.(conf|csv)|tests/[^/.][^/]*\.yaml")
 """A file that these patterns find: nothing else is written, wherever its name comes from."""
 
@@ -82,12 +83,12 @@ Stamp = tuple[tuple[str, int, int, int, int], ...]
 """What tells one state of a folder from another, without reading its files."""
 
 
-def stamp(folder: Path) -> Stamp:
-    """The model and the lines of a folder as they are now; empty without any.
+def stamp(folder: Path, patterns: Sequence[str] = _POLICY) -> Stamp:
+    """The model and the lines of a folder, or other files, as they are now; empty without any.
 
     What cannot be looked at, as a link to nowhere, has a place in it, too.
     """
-    files = sorted([*found_in(folder, "*.conf"), *found_in(folder, "*.csv")])
+    files = sorted(path for pattern in patterns for path in found_in(folder, pattern))
     return tuple((str(path), *_status(path)) for path in files)
 
 
@@ -105,8 +106,7 @@ def is_being_written(folder: Path) -> bool:
 
     Half of a file can be a valid policy without its denials.
     """
-    files = [*found_in(folder, "*.conf"), *found_in(folder, "*.csv")]
-    return any(map(_has_writer, files))
+    return any(_has_writer(path) for pattern in _POLICY for path in found_in(folder, pattern))
 
 
 def _has_writer(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from v6srv.authz import clock
 from v6srv.authz.expression import glob
+from v6srv.authz.long_work import step
 from v6srv.authz.patterns import covers, overlap
 
 _TOO_MANY_WAYS = 3000
@@ -73,9 +74,13 @@ def satisfiable(tree: ast.expr, known: Known = Known()) -> bool:
     """Whether some caller, row and moment could make the expression true."""
     reader = _Reader(known)
     try:
-        return any(_consistent(way, known) for way in reader.ways(tree, True))
+        for way in reader.ways(tree, True):
+            step()
+            if _consistent(way, known):
+                return True
     except _TooManyWays:
         return True
+    return False
 
 
 def ways(tree: ast.expr, known: Known = Known()) -> list[tuple[Literal, ...]] | None:

@@ -35,6 +35,7 @@ from v6srv.authz.expression import (
     syntax_tree,
     tokens_to_names,
 )
+from v6srv.authz.long_work import step
 from v6srv.authz.source import Line
 from v6srv.vocabulary import Effect
 
@@ -159,6 +160,7 @@ class Program:
         ]
         self._by_fields: dict[tuple[str, ...], list[int]] = {}
         for number, line in enumerate(lines):
+            step()
             indexed = tuple(line.values[at] for at, _ in self._index)
             self._by_fields.setdefault(indexed, []).append(number)
         self._functions: dict[str, Callable[..., bool]] = {}
@@ -273,6 +275,7 @@ class Program:
         deny: dict[str, ast.expr] = {}
         remainders: list[Remainder] = []
         for line in self.candidates(key, membership):
+            step()
             rest = self.remainder(line, key)
             if (
                 scopes is not None

@@ -7,7 +7,6 @@ an enforcer or raises PolicyError with all problems. What is wrong never goes li
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import sleep
 
 from v6srv.authz import clock, codes
 from v6srv.authz.check import list_problems, sanity_problems
@@ -15,9 +14,10 @@ from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError, parse, tokens_to_names
 from v6srv.authz.folder import read_texts
+from v6srv.authz.long_work import in_turns, step
 from v6srv.authz.matcher import closure
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
-from v6srv.authz.source import Line, PolicyError, Problem, read_lines
+from v6srv.authz.source import WHOLE, Line, PolicyError, Problem, read_lines
 from v6srv.authz.strangers import stranger_problems
 from v6srv.authz.validate import check_line, check_lines, origins
 from v6srv.vocabulary import Operation, Resource, Scope
@@ -64,6 +64,7 @@ def lines_in(texts: Mapping[str, str]) -> tuple[list[Line], list[Problem]]:
 
 def _limited(definition: Definition, line: Line) -> Line | list[Problem]:
     """A line with its time limits made part of its condition, where the matcher asks for it."""
+    step()
     if line.valid_from is None and line.valid_until is None:
         return line
     if line.ptype != "p" or "p_cond" not in definition.policy:
@@ -131,17 +132,29 @@ def examine(
     """
     added, wrong = with_limits(definition, from_database)
     lines = [*from_files, *added]
-    found = [*problems, *wrong, *check_lines(definition, lines)]
-    bad = origins(found, lines) if found else ()
-    sleep(0)  # others get their turn, as in `check`
-    try:
-        sound = [line for line in lines if line.origin not in bad] if bad else lines
-        snapshot = Enforcer(definition, sound, revision)
-    except ExpressionError as error:
-        return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
-    found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
-    found += stranger_problems(snapshot)
+    with in_turns():
+        found = [*problems, *wrong, *check_lines(definition, lines)]
+        bad = origins(found, lines) if found else ()
+        try:
+            sound = [line for line in lines if line.origin not in bad] if bad else lines
+            snapshot = Enforcer(definition, sound, revision)
+        except ExpressionError as error:
+            return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
+        found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
+        found += stranger_problems(snapshot)
     return snapshot, list(dict.fromkeys(found))
+
+
+CHECK_WITHIN_S = 20.0
+"""Seconds of computing. Ten thousand lines take less than one, a thousand different conditions one.
+A change of roles or rules, which a request waits for, takes about as long as the check of files."""
+
+
+def give_up(used_s: float) -> None:
+    """End the check of files that takes too long. For `long_work.in_turns`; raises PolicyError."""
+    if used_s > CHECK_WITHIN_S:
+        message = f"checking it takes more than {CHECK_WITHIN_S:g} s of computing"
+        raise PolicyError([Problem(WHOLE, message, codes.SLOW_CHECK)])
 
 
 Grants = dict[str, set[tuple[Resource, Scope, Operation]]]

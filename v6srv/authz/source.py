@@ -11,11 +11,15 @@ from pathlib import Path
 
 from v6srv.authz import clock, codes
 from v6srv.authz.codes import Code, Severity
+from v6srv.authz.long_work import step
 from v6srv.errors import Invalid
 
 MEGABYTE = 1_000_000
 LARGEST = 20 * MEGABYTE
 """Bytes of a file, and of all lines of a policy together; a hundred thousand lines are less."""
+
+WHOLE = "policy"
+"""Where it is what is wrong with all of a policy."""
 
 DATABASE = "db:"
 """How the origin of every line begins that no file holds."""
@@ -214,6 +218,7 @@ def read_lines(name: str, text: str) -> tuple[list[Line], list[Problem]]:
     problems: list[Problem] = []
     # Not splitlines: it knows ends of lines that editors do not count.
     for number, row in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        step()
         if not row.strip() or row.lstrip("\ufeff \t").startswith("#"):
             continue
         origin = f"{name}:{number}"

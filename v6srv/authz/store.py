@@ -10,17 +10,19 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select
 
+from v6srv import problems
+from v6srv.authz import long_work
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.folder import SHADOW, is_being_written, read_texts, stamp
-from v6srv.authz.snapshot import assemble, build, examine, parse_files, with_limits
+from v6srv.authz.folder import SHADOW, Stamp, read_texts, stamp
+from v6srv.authz.snapshot import assemble, build, examine, give_up, parse_files, with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.validate import origins
 from v6srv.db import session
@@ -29,8 +31,9 @@ from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
 
-WAIT_FOR_WRITERS_S = 10.0
-"""How long files may change before they are taken up although somebody still writes."""
+TELL_AFTER_S = 1.0
+"""How long edited files may be checked without a word."""
+_SLOW = "check of policy files"
 
 ADDED = "db:casbin_rule:"
 """Origin of the lines that admins add, followed by the id of the row."""
@@ -105,6 +108,16 @@ class _Files:
         return line.ptype == "p" and line.values[at : at + 1] == (Effect.DENY,)
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Valid files that are not live yet."""
+
+    seen: Stamp
+    files: _Files
+    snapshot: Enforcer
+    wrong_rows: tuple[Problem, ...]
+
+
 class PolicyStore:
     """The live policy of this process."""
 
@@ -118,22 +131,20 @@ class PolicyStore:
         self._refused = 0
         """The last revision that could not go live whole: it is not tried at every request."""
         self._changing = threading.Lock()
-        self._seen = stamp(folder)
+        self.seen = stamp(folder)
+        """The files as they were when they went live, or were refused."""
         self._shadow_seen: object = None
         """The candidate's files as they were when it was built last."""
-        self._looked: object = None
-        """The files at the last look of `watch_files`."""
-        self._changed_at: float | None = None
-        """Since when they change, on the monotonic clock; None when they are taken up."""
         self._wrong_files: tuple[Problem, ...] = ()
         self._wrong_rows: tuple[Problem, ...] = ()
         self._rows: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
         """The lines of the database that are live."""
         self._files: _Files
         self.live: Enforcer
-        self._files, self.live, self._wrong_rows = self._from_files()
+        self._files = self._read()
+        self.live, self._wrong_rows = self._with_database(self._files)
         self._rows = _of_database(self.live)
-        self._build_shadow()
+        self.follow_shadow()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -158,25 +169,11 @@ class PolicyStore:
         texts = (self._files.definition.text, *(" ".join(map(str, one)) for one in limits))
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    def _build_shadow(self) -> None:
-        """Build the candidate anew, from its files and the lines of the database."""
-        folder = self.folder / SHADOW
-        self.shadow, self.shadow_problems, self._shadow_seen = None, (), None
-        seen = stamp(folder)
-        try:
-            if seen:
-                self.shadow = build(folder, database_lines(), self.live.revision)
-        except PolicyError as error:
-            self.shadow_problems = error.problems
-            log.error("the policy in shadow cannot be asked: %s", error)
-        self._shadow_seen = seen  # last: what the database interrupts is tried again
-
-    def _from_files(self) -> tuple[_Files, Enforcer, tuple[Problem, ...]]:
-        """The files as they are now, with the lines of the database. Raises PolicyError."""
+    def _read(self) -> _Files:
+        """The files as they are now. Raises PolicyError when nothing can be said of their lines."""
         texts, unread = read_texts(self.folder)
-        definition, lines, problems = parse_files(texts, unread)
-        files = _Files(texts, definition, tuple(lines), tuple(problems))
-        return files, *self._with_database(files)
+        definition, lines, wrong = parse_files(texts, unread)
+        return _Files(texts, definition, tuple(lines), tuple(wrong))
 
     def _with_database(self, files: _Files) -> tuple[Enforcer, tuple[Problem, ...]]:
         """A version of these files with as much of the database as may go live.
@@ -237,24 +234,62 @@ class PolicyStore:
         return set()
 
     def reload(self, reason: str) -> bool:
-        """Build a new snapshot of the files and swap it in.
+        """Check the files as they are now and let them go live; False when that cannot be."""
+        edit = self.check_files(reason)
+        return edit is not None and self.take_up(edit, reason)
 
-        False when it is not valid, or when the files changed while they were read: the old one
-        stays, and the next look sees them.
+    def check_files(
+        self, reason: str, still_wanted: Callable[[], None] = lambda: None
+    ) -> Edit | None:
+        """The files as they are now, if they are valid; requests go on meanwhile.
+
+        None, and a problem, when they are not, or when it takes too long; None also when somebody
+        changes them while they are read: the next look sees it. What `still_wanted` raises ends the
+        check, and nothing is said of the files.
         """
+        seen, began = stamp(self.folder), time.monotonic()
+
+        def at_turn(used_s: float) -> None:
+            if time.monotonic() - began > TELL_AFTER_S:
+                problems.begin(_SLOW, "changed policy files are still being checked")
+            still_wanted()
+            give_up(used_s)
+
+        try:
+            with long_work.in_turns(at_turn, in_background=True):
+                files = self._read()
+                if stamp(self.folder) != seen:
+                    return None
+                return Edit(seen, files, *self._with_database(files))
+        except PolicyError as error:
+            self._refuse(seen, error.problems, reason)
+            return None
+        finally:
+            problems.end(_SLOW)
+
+    def take_up(self, edit: Edit, reason: str) -> bool:
+        """Let checked files go live, with the database of now; False, and a problem, if they do not
+        fit it any more."""
         with self._changing:
-            seen = stamp(self.folder)
-            try:
-                files, snapshot, wrong_rows = self._from_files()
-            except PolicyError as error:
-                self._seen, self._refused, self._wrong_files = seen, 0, error.problems
-                log.error("policy %s stays live (%s): %s", self.live.version, reason, error)
-                return False
-            if stamp(self.folder) != seen:
-                return False
-            self._seen, self._refused, self._wrong_files = seen, 0, ()
-            self._swap(reason, files, snapshot, wrong_rows)
+            session.rollback()  # what was seen of the database before the check is old
+            snapshot, wrong_rows = edit.snapshot, edit.wrong_rows
+            if snapshot.revision < max(_revision(), self.live.revision):
+                try:
+                    snapshot, wrong_rows = self._with_database(edit.files)
+                except PolicyError as error:
+                    self._refuse(edit.seen, error.problems, reason)
+                    return False
+            self.seen, self._refused, self._wrong_files = edit.seen, 0, ()
+            self._swap(reason, edit.files, snapshot, wrong_rows)
             return True
+
+    def refuse(self, edit: Edit, problem: Problem, reason: str) -> None:
+        """Keep what is live instead of these files, and say why."""
+        self._refuse(edit.seen, (problem,), reason)
+
+    def _refuse(self, seen: Stamp, found: tuple[Problem, ...], reason: str) -> None:
+        self.seen, self._refused, self._wrong_files = seen, 0, found
+        log.error("policy %s stays live (%s): %s", self.live.version, reason, PolicyError(found))
 
     def _swap(
         self, reason: str, files: _Files, snapshot: Enforcer, wrong_rows: tuple[Problem, ...]
@@ -266,7 +301,7 @@ class PolicyStore:
             log.error(
                 "policy %s is live, without what is wrong: %s", self.live.version, self.problem
             )
-        self._build_shadow()
+        self.shadow, self._shadow_seen = None, None  # of another database: `follow_shadow`
 
     def follow(self, revision: int) -> Enforcer:
         """The snapshot of at least this revision of the database, loaded now if need be.
@@ -300,34 +335,32 @@ class PolicyStore:
         else:
             self._swap(reason, self._files, made, wrong)
 
-    def watch_files(self) -> bool:
-        """`poll_files`, for a loop: once nothing has changed since the last look.
-
-        Somebody may still be writing, and half of a file can be a valid policy without its denials.
-        Who does not come to an end is not waited for.
-        """
-        looked = stamp(self.folder), stamp(self.folder / SHADOW)
-        now = time.monotonic()
-        if looked != self._looked:
-            self._looked = looked
-            self._changed_at = self._changed_at or now
-            waits = True
-        else:
-            waits = looked[0] != self._seen and is_being_written(self.folder)
-        if waits and now - (self._changed_at or now) < WAIT_FOR_WRITERS_S:
-            self._changed_at = self._changed_at or now
-            return False
-        self._changed_at = None
-        return self.poll_files()
-
     def poll_files(self) -> bool:
         """Reload when a file of the folder has changed; True when a new snapshot went live."""
-        changed = stamp(self.folder) != self._seen
-        candidate = stamp(self.folder / SHADOW)
-        if candidate != self._shadow_seen:
-            with self._changing:
-                self._build_shadow()
-        return changed and self.reload("files changed")
+        changed = stamp(self.folder) != self.seen
+        live = changed and self.reload("files changed")
+        self.follow_shadow()
+        return live
+
+    def follow_shadow(self) -> None:
+        """Build the candidate when its files or what is live have changed; requests go on."""
+        seen, live = stamp(self.folder / SHADOW), self.live
+        if seen == self._shadow_seen:
+            return
+        candidate, found = self._build_shadow() if seen else (None, ())
+        with self._changing:
+            if self.live is live:  # last: what the database interrupts is tried again
+                self.shadow, self.shadow_problems, self._shadow_seen = candidate, found, seen
+
+    def _build_shadow(self) -> tuple[Enforcer | None, tuple[Problem, ...]]:
+        """The candidate's files with the lines of the database, or what is wrong with them."""
+        folder = self.folder / SHADOW
+        try:
+            with long_work.in_turns(give_up, in_background=True):
+                return build(folder, database_lines(), self.live.revision), ()
+        except PolicyError as error:
+            log.error("the policy in shadow cannot be asked: %s", error)
+            return None, error.problems
 
 
 def _of_database(snapshot: Enforcer) -> frozenset[tuple[str, tuple[str, ...]]]:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from time import sleep
 
 from v6srv.authz import clock, codes
 from v6srv.authz.check import in_short, operations_of, resources_of, turns
@@ -21,6 +20,7 @@ from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import parse
 from v6srv.authz.knowledge import known_of_strangers, stranger
 from v6srv.authz.logic import joined, negated, satisfiable
+from v6srv.authz.long_work import step
 from v6srv.authz.matcher import Remainder, closure
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import Line, Problem
@@ -89,7 +89,7 @@ def stranger_problems(snapshot: Enforcer) -> Iterator[Problem]:
     """A policy that lets strangers in, now or later, and does not say so, does not go live."""
     strangers, told = Strangers(snapshot), _Told()
     for kind, resource in itertools.product(PrincipalKind, Resource):
-        sleep(0)  # others get their turn, as in `check`
+        step()
         for operation in Operation:
             for rest in strangers.let_in(kind, resource, operation):
                 if not _is_meant(snapshot, rest.line, kind):

@@ -8,6 +8,7 @@ from v6srv.authz import codes
 from v6srv.authz.conditions import Fault, faults
 from v6srv.authz.definition import Definition
 from v6srv.authz.language import SUBJECT_TYPES, WORDS, Language, object_types
+from v6srv.authz.long_work import step
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import DATABASE, Line, Problem
 from v6srv.db import LARGEST_ID
@@ -51,6 +52,7 @@ def check_lines(definition: Definition, lines: Sequence[Line]) -> list[Problem]:
     first: dict[tuple[str, tuple[str, ...]], Line] = {}
     problems: list[Problem] = []
     for line in lines:
+        step()
         same = first.setdefault((line.ptype, line.values), line)
         if same is line:
             problems += _check_line(definition, line, conditions)
@@ -238,6 +240,7 @@ def _check_roles(lines: Sequence[Line]) -> Iterator[Problem]:
     granting = {line.values[0] for line in lines if line.ptype == "p" and line.values}
     heads = {line.values[0] for line in edges}
     for line in edges:
+        step()
         role = line.values[1]
         if _CUSTOM.fullmatch(role):
             continue  # its rules come and go in the database: no fault of this line
@@ -255,6 +258,7 @@ def _check_circles(definition: Definition, lines: Sequence[Line]) -> Iterator[Pr
         for line in edges:
             above.setdefault(line.values[0], []).append(line)
         for line in edges:
+            step()
             yield from _follow(line, above)
 
 

@@ -5,19 +5,19 @@ compiled remainder of each line says: an edited matcher changes the findings wit
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from sqlalchemy import select
 
-from v6srv.authz import clock, codes
+from v6srv.authz import clock, codes, long_work
 from v6srv.authz.check import passing_problems
 from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
 from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, read_texts
-from v6srv.authz.snapshot import examine, lines_in, model_in, with_limits
+from v6srv.authz.snapshot import examine, give_up, lines_in, model_in, with_limits
 from v6srv.authz.source import (
     DATABASE,
     Line,
@@ -60,13 +60,27 @@ def lint(
         problems += [*wrong, *check_lines(definition, both)]
         return _sorted(problems)
     errors = [*(problem for problem in problems if problem.is_error), *wrong]
-    snapshot, found = examine(definition, limited, added, 0, errors)
+    snapshot, found = _examine(definition, limited, added, errors)
     problems += found
     problems += about_people(lines, added, known_subjects)
     problems += _other_than_casbin(definition, lines)
     if snapshot is not None:
         problems += _warnings(snapshot)
     return _sorted(problems)
+
+
+def _examine(
+    definition: Definition,
+    lines: Iterable[Line],
+    added: Iterable[Line],
+    errors: Sequence[Problem],
+) -> tuple[Enforcer | None, list[Problem]]:
+    """As `snapshot.examine`, for no longer than a server would."""
+    try:
+        with long_work.in_turns(give_up):
+            return examine(definition, lines, added, 0, errors)
+    except PolicyError as error:
+        return None, [*errors, *error.problems]
 
 
 def lint_stored(folder: Path) -> list[Problem]:

@@ -136,7 +136,7 @@ def review(live: Path, files: Mapping[str, str]) -> Review:
         if errors:
             return Review(files, state, now, errors)
         new = build(folder, now.rows)
-        failing, old = failures(folder), now.or_nothing(new)
+        failing, old = [*map(str, failures(folder))], now.or_nothing(new)
     try:
         found = compare_stored(old, new)
     except Invalid as error:  # going back must be possible from a policy that is like that

@@ -18,6 +18,7 @@ import yaml
 from v6srv import yaml_files
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import COMMON, MODELS, TABLES, WHOLE, Scalar, SetOf, room_facts
+from v6srv.authz.folder import Stamp, stamp
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.source import PolicyError, Problem, found_in
 from v6srv.model import Task
@@ -91,6 +92,11 @@ class Suite:
 def test_paths(folder: Path) -> list[Path]:
     """The files of tests of a folder of policies, by name."""
     return found_in(folder / FOLDER, "*.yaml")
+
+
+def stamp_of_tests(folder: Path) -> Stamp:
+    """The files beside the policies that are tests, or look like it; empty without any."""
+    return stamp(folder / FOLDER, ("*.yaml", "*.yml"))
 
 
 def read_tests(folder: Path, snapshot: Enforcer) -> list[Suite]:
@@ -476,5 +482,6 @@ __all__ = [
     "hypothetical_row",
     "read_suite",
     "read_tests",
+    "stamp_of_tests",
     "test_paths",
 ]

@@ -6,13 +6,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
 
-from v6srv.authz import clock
+from v6srv.authz import clock, codes
 from v6srv.authz.attempt import attempt, holds, why
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.matcher import Plan, Program, closure
 from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError, Problem
-from v6srv.policy.test_files import FOLDER, Case, read_tests, test_paths
+from v6srv.policy.test_files import FOLDER, Case, read_tests, stamp_of_tests
 from v6srv.vocabulary import Effect
 
 
@@ -103,18 +103,21 @@ def run_folder(folder: Path, pattern: str | None = None) -> Report:
     return run(snapshot, read_cases(folder, snapshot, pattern))
 
 
-def failures(folder: Path) -> list[str]:
+def failures(folder: Path) -> list[Problem]:
     """What is wrong with a folder of valid policies, by its tests; nothing when it has none.
 
-    One text for each test that fails, or for each problem of a test that cannot be read.
+    A problem for each test that fails, or each that a test which cannot be read has.
     """
-    if not test_paths(folder):
+    if not stamp_of_tests(folder):
         return []
     try:
         report = run_folder(folder)
     except PolicyError as error:
-        return [str(problem) for problem in error.problems]
-    return [f"{one.case.origin}: {one.case.title}: {one.mismatch}" for one in report.failed]
+        return list(error.problems)
+    return [
+        Problem(one.case.origin, f"{one.case.title}: {one.mismatch}", codes.TESTS_FAIL)
+        for one in report.failed
+    ]
 
 
 def read_cases(folder: Path, snapshot: Enforcer, pattern: str | None = None) -> list[Case]:

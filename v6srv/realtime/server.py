@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from flask import Flask
 from flask_socketio import SocketIO
 
+from v6srv.authz import long_work
 from v6srv.authz.decide import Authorizer
 from v6srv.identity import mail_delivery, seen
+from v6srv.policy.follower import Follower
 from v6srv.realtime import broadcast, managers, web_sockets
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
@@ -37,6 +39,7 @@ class Realtime:
     def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
         authz: Authorizer = app.extensions["authz"]
         self._policies = authz.store
+        self._follower = Follower(authz.store, settings.policy_tests)
         self._seen: seen.Seen = app.extensions["seen"]
         self._socketio = socketio
         self._background = Background(app, socketio)
@@ -79,10 +82,11 @@ class Realtime:
 
     def _follow_policy_files(self) -> None:
         """A changed file takes effect, and the database knows of it, too."""
-        self._policies.watch_files()
+        self._follower.look()
         live = self._policies.texts
         if live != self._noted:
-            setup.follow_policy_files(self._policies.folder, live)
+            with long_work.in_turns(in_background=True):
+                setup.follow_policy_files(self._policies.folder, live)
             self._noted = live
 
     def _send_mails(self) -> None:
@@ -98,6 +102,7 @@ class Realtime:
         if self._started:
             self._started = False
             events.unsubscribe(self.announcer.committed, self.revocation.changed)
+            self._follower.stop()
             self._background.stop()
             self._background.attempt(self._seen.write)
             self._background.attempt(self.departures.work_off)

@@ -173,6 +173,11 @@ class Settings(Group):
     inputs of tasks travel in bodies."""
     policies: Path = Path("policies")
     """Folder of model.conf and the CSV files; a relative one is in the instance folder."""
+    policy_tests: Literal["refuse", "warn", "off"] = "warn"
+    """What the tests beside the policies are for when files are edited. `warn`: the edit is live
+    within a second, then they are run, and those that fail are problems. `refuse`: it goes live
+    when they pass, and stays out when one fails; until then what was live decides. `off`: a server
+    does not run them. Versions that are published are tested before, whatever this is."""
     root_password: SecretStr | None = None
     """The password of `root` when that account is made, at the first start. Unset: one is made up
     and shown once."""
@@ -195,6 +200,11 @@ class Settings(Group):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @field_validator("policy_tests", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML's understanding of it
 
     @field_validator("login_rate_limit", mode="before")
     @classmethod

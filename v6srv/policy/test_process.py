@@ -1,0 +1,112 @@
+"""The tests beside a policy, run in a process of their own: the server does not stall.
+
+`python -P -m v6srv.policy.test_process FOLDER` is that process. It prints what fails as JSON, has
+the lowest priority, and ends when the process that began it does.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from v6srv.errors import V6srvError
+
+WITHIN_S = 60.0
+"""After so long tests are given up."""
+_KILLED_WITHIN_S = 1.0
+
+Failures = Mapping[str, str]
+"""What is wrong, by place: `tests/viewer.yaml:12:5`."""
+
+
+class NotRunError(V6srvError):
+    """Nobody knows whether the tests pass."""
+
+
+class RunningTests:
+    """The tests of a folder; `result` and `stop` end them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start them. Raises OSError when there can be no further process."""
+        self._until = time.monotonic() + WITHIN_S
+        self._printed, self._said = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - till it ends
+        theirs, self._alive = os.pipe()  # closed when this process ends, however it does
+        try:
+            streams = (theirs, self._printed.fileno(), self._said.fileno())
+            self._pid = _spawn(folder, streams)
+        except OSError:
+            self._close()
+            raise
+        finally:
+            os.close(theirs)
+
+    def result(self) -> Failures | None:
+        """What fails; None while they run. Raises NotRunError."""
+        ended, status = os.waitpid(self._pid, os.WNOHANG)
+        if not ended:
+            if time.monotonic() < self._until:
+                return None
+            self.stop()
+            raise NotRunError(f"they did not come to an end within {WITHIN_S:g} s")
+        code = os.waitstatus_to_exitcode(status)
+        printed, said = _text(self._printed), _text(self._said).split("\n")
+        self._close()
+        if code:
+            raise NotRunError(f"their process ended with {code} {said[-2:][0]}".strip())
+        failures: Failures = json.loads(printed)
+        return failures
+
+    def stop(self) -> None:
+        """End them: nobody waits for the result any more."""
+        os.kill(self._pid, signal.SIGKILL)
+        self._close()
+        until = time.monotonic() + _KILLED_WITHIN_S
+        while not os.waitpid(self._pid, os.WNOHANG)[0] and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def _close(self) -> None:
+        os.close(self._alive)
+        self._printed.close()
+        self._said.close()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def _spawn(folder: Path, streams: tuple[int, int, int]) -> int:
+    """Not by forking: a server is large, and has greenlets and threads."""
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", __name__, str(folder.absolute())],
+        {name: value for name, value in os.environ.items() if not name.startswith("V6SRV_")},
+        file_actions=[(os.POSIX_SPAWN_DUP2, stream, at) for at, stream in enumerate(streams)],
+        setsigmask=(),
+        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE),
+    )
+
+
+def _end_with_the_server() -> None:
+    os.read(0, 1)  # nobody writes: it is at its end when the other end is closed
+    os._exit(1)
+
+
+def main() -> None:
+    """Run the tests of the folder that is the argument."""
+    os.nice(19)
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    from v6srv.policy.testing import failures
+
+    found = failures(Path(sys.argv[1]))
+    json.dump({problem.origin: problem.message for problem in found}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
