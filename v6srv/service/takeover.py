@@ -44,7 +44,6 @@ from v6srv.model import (
     Result,
     Role,
     RoleRule,
-    Rule,
     Run,
     SocketConnection,
     Task,
@@ -53,6 +52,7 @@ from v6srv.model import (
 )
 from v6srv.service import takeover_source as tables
 from v6srv.service.setup import ROOT, complete_roles
+from v6srv.service.takeover_rights import Change, Right, differences, rules_here
 from v6srv.service.takeover_source import BATCH, rows_of
 from v6srv.vocabulary import Operation, Scope
 
@@ -72,22 +72,7 @@ _COUNTED = (
 )
 """Tables whose ids the database gives."""
 
-Right = tuple[str, str, str]
-"""Resource, scope, operation, in the words of policy lines."""
-
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A right that a user has on one of the two servers only, and why."""
-
-    user_id: int
-    username: str | None
-    gained: bool
-    """False: the user had it on the 3.x server and does not have it here."""
-    right: Right
-    reason: str
 
 
 @dataclass(slots=True)
@@ -151,7 +136,7 @@ class _TakeOver:
         self._advance_ids()
         complete_roles(session(), self.grants)
         self._tell_what_was_mended()
-        self.report.changes = self._compare(pairs, defaults)
+        self.report.changes = differences(self._rules, pairs, defaults)
         note_lines_changed()
         note_members_changed()
         return self.report
@@ -382,7 +367,7 @@ class _TakeOver:
 
         What default roles hold is not copied: the policy files say it.
         """
-        ours = _rules_here()
+        ours = rules_here()
         self._ids["rule"] = set(self._rules)
         members = self._pairs(tables.MEMBER, "organization_id", "organization", "collaboration_id")
         self._write(
@@ -450,74 +435,6 @@ class _TakeOver:
             self._refer(row, "task_id", "task", "result")
             self._refer(row, "organization_id", "organization", "result")
             yield row
-
-    # --- rights
-
-    def _compare(
-        self, pairs: Mapping[str, list[tuple[int, int]]], defaults: Mapping[int, str]
-    ) -> list[Change]:
-        """Every difference in the rights of users. Raises Conflict for one without a reason."""
-        granted, extra = defaultdict(set), defaultdict(set)
-        for role, rule in pairs["granted"]:
-            granted[role].add(self._rules[rule])
-        for user, rule in pairs["extra"]:
-            extra[user].add(self._rules[rule])
-        roles = defaultdict(set)
-        for user, role in pairs["held"]:
-            roles[user].add(role)
-        now, by_role = _rights_here()
-        known = set(_rules_here())
-        changes, unexplained = [], []
-        for user, name in session.execute(select(User.id, User.username).order_by(User.id)):
-            before = extra[user].union(*(granted[role] for role in roles[user]))
-            for right in sorted(before ^ now[user]):
-                gained = right not in before
-                # Who makes the difference: roles that have the right on one side only.
-                there = {role for role in roles[user] if right in granted[role]}
-                here = {role for role in roles[user] if right in by_role[role]}
-                if not gained and right not in known:
-                    reason = "this server has no such rule"
-                elif (blamed := here if gained else there) and blamed <= defaults.keys():
-                    names = ", ".join(sorted(defaults[role] for role in blamed))
-                    reason = f"default role {names} follows the policy files"
-                else:
-                    reason = ""
-                change = Change(user, name, gained, right, reason)
-                changes.append(change)
-                if not reason or (not gained and right in extra[user] and right in known):
-                    unexplained.append(change)
-        if unexplained:
-            raise Conflict(
-                "\n".join(
-                    f"user {change.user_id} {'gains' if change.gained else 'loses'} "
-                    f"{' '.join(change.right)} for no known reason"
-                    for change in unexplained
-                )
-            )
-        return changes
-
-
-def _rules_here() -> dict[Right, int]:
-    """The ids of the rules of this server."""
-    query = select(Rule.id, Rule.name, Rule.scope, Rule.operation)
-    return {
-        (name, scope.value, operation.value): id_
-        for id_, name, scope, operation in session.execute(query)
-    }
-
-
-def _rights_here() -> tuple[dict[int, set[Right]], dict[int, set[Right]]]:
-    """What users and what roles may do by the rows of this database, by id."""
-    rights = {id_: right for right, id_ in _rules_here().items()}
-    by_role: dict[int, set[Right]] = defaultdict(set)
-    for role, rule in session.execute(select(RoleRule.c.role_id, RoleRule.c.rule_id)):
-        by_role[role].add(rights[rule])
-    by_user: dict[int, set[Right]] = defaultdict(set)
-    for user, role in session.execute(select(Permission.c.user_id, Permission.c.role_id)):
-        by_user[user] |= by_role[role]
-    for user, rule in session.execute(select(UserPermission.c.user_id, UserPermission.c.rule_id)):
-        by_user[user].add(rights[rule])
-    return by_user, by_role
 
 
 def _mapped(
