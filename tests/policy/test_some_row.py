@@ -15,7 +15,7 @@ from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
-from v6srv.policy import questions
+from v6srv.policy import questions, who
 from v6srv.policy.explain import Explanation, explain
 from v6srv.vocabulary import Operation, Scope
 
@@ -33,17 +33,17 @@ def policy(app: Flask, opened: World) -> Enforcer:
     return app.extensions["authz"].policy
 
 
-def ask(policy: Enforcer, who: str, question: str, **more: Any) -> Explanation:
-    """`who` as `--as` takes it: `role:viewer,org:2`."""
+def ask(policy: Enforcer, somebody: str, question: str, **more: Any) -> Explanation:
+    """`somebody` as `--as` takes it: `role:viewer,org:2`."""
     operation, _, resource = question.partition(" ")
-    principal = questions.made_up_principal(questions.description(who), None, policy.roles)
+    principal = questions.made_up_principal(questions.description(somebody), None, policy.roles)
     thing = questions.thing(resource)
     return explain(policy, principal, Operation(operation), thing, **more)
 
 
 @SQLITE
 @pytest.mark.parametrize(
-    ("who", "question", "rows"),
+    ("somebody", "question", "rows"),
     [
         ("researcher, org:2", "create task", ["in collaborations of organization 2"]),
         ("root, org:2", "create task", ["in collaborations of organization 2"]),
@@ -89,8 +89,10 @@ def ask(policy: Enforcer, who: str, question: str, **more: Any) -> Explanation:
         ),
     ],
 )
-def test_it_says_for_which_rows(policy: Enforcer, who: str, question: str, rows: list[str]) -> None:
-    found = ask(policy, who, question)
+def test_it_says_for_which_rows(
+    policy: Enforcer, somebody: str, question: str, rows: list[str]
+) -> None:
+    found = ask(policy, somebody, question)
     assert (found.allowed, found.some_row, list(found.rows)) == (True, True, rows)
     assert found.reason == "; or ".join(rows)
     assert found.fix is None
@@ -163,6 +165,28 @@ def test_the_policy_itself_is_asked_for_as_a_whole(policy: Enforcer) -> None:
     assert found.reason.startswith("allowed by default_roles.csv:")
 
 
+@SQLITE
+def test_who_can_without_a_row_names_all_who_may_for_some(opened: World, policy: Enforcer) -> None:
+    """Not nobody, because a row in no organization is forbidden; with the lines that grant it."""
+    whole = questions.thing("task")
+    found = who.who_can(policy, Operation.CREATE, whole)
+    named = {one.subject for way in found.ways for one in way.principals}
+    assert named == {
+        one.subject
+        for one in who.everyone(whole)
+        if explain(policy, one, Operation.CREATE, whole).allowed
+    }
+    user = opened.user
+    assert {f"user:{user.researcher}", f"user:{user.second_root}"} <= named
+    assert not {f"user:{user.viewer}", f"user:{user.nobody}"} & named
+    [line] = next(way.lines for way in found.ways if way.held == "role:researcher")
+    assert line.line == "p, role:researcher, task, organization, create, True, allow"
+    denied = changed(policy, "p, role:researcher, task, global, create, True, deny", ())
+    left = who.who_can(denied, Operation.CREATE, whole)
+    assert "role:researcher" not in [way.held for way in left.ways]
+    assert left.users < found.users
+
+
 def test_random_policies_allow_no_row_that_is_not_spoken_of(
     database_uri: str, tmp_path: Path
 ) -> None:
@@ -177,20 +201,20 @@ def test_random_policies_allow_no_row_that_is_not_spoken_of(
             db.session.flush()
             policy = _random_policy(chance, tmp_path)
             lines = [*policy.lines]
-            for who in chance.sample(world.principals, min(4, len(world.principals))):
+            for asking in chance.sample(world.principals, min(4, len(world.principals))):
                 for resource, rows in world.rows.items():
                     for operation in Operation:
-                        found = explain(policy, who, operation, questions.whole(resource))
+                        found = explain(policy, asking, operation, questions.whole(resource))
                         facts = [world.facts[resource, row.id] for row in rows]  # type: ignore[attr-defined]
-                        some = any(oracle(who, one, operation, lines) for one in facts)
-                        assert found.allowed or not some, (seed, who.subject, operation, resource)
+                        some = any(oracle(asking, one, operation, lines) for one in facts)
+                        assert found.allowed or not some, (seed, asking.subject, operation)
                         seen["allowed" if found.allowed else "denied"] += 1
                         seen["some"] += some
                         if found.some_row and not found.allowed:
                             assert found.fix is not None
                             mended = changed(policy, found.fix.line, found.fix.denials)
                             whole = questions.whole(resource)
-                            assert explain(mended, who, operation, whole).allowed
+                            assert explain(mended, asking, operation, whole).allowed
             db.session.rollback()
     finally:
         db.session.remove()

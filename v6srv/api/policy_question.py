@@ -27,8 +27,7 @@ class WhoCan(MethodView):
     def get(self, query, authz):
         """All users, nodes and running containers that may do something, by why they may.
 
-        Of the row `id` or `row` (and `on`), or `room`, or nothing: then it is asked of the
-        resource as a whole.
+        Of the row `id` or `row` (and `on`), or `room`, or nothing: then who may for some row.
         """
         return overview.who_can(authz.policy, query)
 

@@ -42,6 +42,15 @@ class SomeRow(Inquiry):
         lines = self.program.candidates(self.key, self.subject.membership)
         return self._is_possible(self._decision(self.remainders(lines), despite))
 
+    def granting(self) -> list[Remainder]:
+        """The lines that allow it for some row that no line forbids."""
+        denials = [rest for rest in self.plan.remainders if rest.effect is Effect.DENY]
+        return [
+            rest
+            for rest in self.plan.remainders
+            if rest.effect is Effect.ALLOW and self._is_possible(self._decision([rest, *denials]))
+        ]
+
     def rows(self) -> tuple[str, ...]:
         """For which rows it is allowed, in words: each of these ways is enough."""
         return self._words(self._decision(self.plan.remainders))

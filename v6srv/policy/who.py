@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from time import sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,7 @@ from v6srv.identity import principals
 from v6srv.model import Result, Role, Task
 from v6srv.policy.matrix import Reach, field_of, reach
 from v6srv.policy.questions import Thing
+from v6srv.policy.some_row import SomeRow
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 
 # --- one question, many principals
@@ -116,6 +118,22 @@ class Asked:
         return self._program.decider(alone.deny if deny else alone.allow, {})
 
 
+class _AskedOfSomeRow(Asked):
+    """One operation on some row that there is or could be."""
+
+    def allows(self, who: Principal) -> bool:
+        """Whether `who` may for some row."""
+        sleep(0)  # it takes its time for each: under gevent others get their turn
+        return self._inquiry(who).allowed()
+
+    def matching(self, who: Principal, effect: Effect = Effect.ALLOW) -> list[Remainder]:
+        """The lines that grant it for some row that no line forbids."""
+        return self._inquiry(who).granting()
+
+    def _inquiry(self, who: Principal) -> SomeRow:
+        return SomeRow(self.snapshot, who, self.operation, self.thing, self.changes)
+
+
 def _never(*_: object) -> bool:
     return False
 
@@ -205,7 +223,8 @@ def everyone(thing: Thing) -> Iterator[Principal]:
 
 def who_can(snapshot: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
     """All users, nodes and running containers that may `operation` this, by why they may."""
-    asked, holds = Asked(snapshot, operation, thing), _Holding(snapshot)
+    asked = (_AskedOfSomeRow if thing.some_row else Asked)(snapshot, operation, thing)
+    holds = _Holding(snapshot)
     ways: dict[tuple[str, tuple[GrantingLine, ...]], list[Somebody]] = {}
     counts = dict.fromkeys(PrincipalKind, 0)
     for who in everyone(thing):

@@ -52,7 +52,7 @@ def who_can(
     \b
     OPERATION  view, edit, create or delete
     ROW        task:12, or one that does not exist: task:{"image": "x", "orgs": [3]},
-               a resource as a whole: task, or a socket room: room:collaboration_1
+               or a socket room: room:collaboration_1; task alone: who may for some task
 
     Exits with 1 when nobody may.
     """
