@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def usual_time(server: LiveServer) -> float:
     return sorted(took)[len(took) // 2]
 
 
+def opened(pid: int) -> list[str]:
+    """What a process has open."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found.append(os.readlink(entry))
+    return found
+
+
 def slow(policies: Path) -> None:
     """Tests that take long to read."""
     case = "  - {principal: one, operation: view, row: its, effect: allow}\n"
@@ -127,6 +137,7 @@ def test_requests_are_answered_while_tests_run_and_the_end_does_not_wait_for_the
         eventually(lambda: processes_of(server))
         [pid] = processes_of(server)
         eventually(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
+        assert [name for name in opened(pid) if name.startswith(("socket:", "/dev/"))] == []
         assert usual_time(server) < 5 * alone + 0.02
         assert processes_of(server) == [pid]
         (policies / "local.csv").write_text(DENIAL)

@@ -147,6 +147,7 @@ class _Reader:
             return
         for first in self.ways(trees[0], so):
             for rest in self._together(trees[1:], so):
+                step()
                 self.left -= 1
                 if self.left < 0:
                     raise _TooManyWays
