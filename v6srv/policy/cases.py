@@ -17,7 +17,8 @@ from v6srv.authz.expression import names_in
 from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.principal import SubjectFacts
 from v6srv.errors import Invalid
-from v6srv.policy.possible import (
+from v6srv.policy.possible import possible_rows
+from v6srv.policy.row_questions import (
     CHANGES,
     CLOCK,
     Form,
@@ -27,7 +28,6 @@ from v6srv.policy.possible import (
     asks_of_row,
     example,
     form,
-    possible_rows,
 )
 from v6srv.vocabulary import Operation, Resource
 
