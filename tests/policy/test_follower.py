@@ -484,6 +484,26 @@ def test_tests_that_cannot_be_run_are_a_problem(
     assert call("viewer", "GET", "/node").status_code == 403
 
 
+@one_database
+def test_an_edit_that_nothing_is_decided_about_is_told(
+    call: Caller, folder: Path, suite: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here somebody saves the tests again and again, so that they never come to their end."""
+    follower = follow("refuse")
+    (folder / "local.csv").write_text(DENIAL.replace("task", "node"))
+    for _ in range(3):
+        os.utime(suite)
+        assert not tick(follower)
+    assert health(call) == []
+    monkeypatch.setattr(module, "LATE_AFTER_S", 0)
+    os.utime(suite)
+    assert not tick(follower)
+    assert health(call) == ["changed policy files are not live yet"]
+    assert settled(follower)
+    follower.look()
+    assert health(call) == []
+
+
 def _no_process(*_: object, **__: object) -> int:
     raise BlockingIOError(11, "Resource temporarily unavailable")
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 10.0
 """How long a writer who does not come to an end, or ever newer files, are waited for."""
+LATE_AFTER_S = 15.0
+"""After how long files that are neither live nor refused are a problem, whatever is waited for."""
 LOOK_EVERY_S = 0.25
 """How often a check looks whether there are newer files."""
 MOST_NAMED = 20
@@ -32,7 +34,7 @@ MOST_NAMED = 20
 Mode = Literal["refuse", "warn", "off"]
 
 _REASON = "files changed"
-_NOT_RUN, _MORE = "policy tests", "more policy tests"
+_LATE, _NOT_RUN, _MORE = "late policy files", "policy tests", "more policy tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ class _Patience:
     def __init__(self) -> None:
         self._since: float | None = None
 
-    def left(self) -> bool:
+    def left(self, within_s: float) -> bool:
         """Whether to wait; for how long is counted from the first time that this is asked."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
-        return now - self._since < WAIT_S
+        return now - self._since < within_s
 
     def over(self) -> None:
         """It is there."""
@@ -73,7 +75,7 @@ class Follower:
         live, those that fail are problems; `off`: nothing."""
         self._store, self._mode = store, mode
         self._last: _Look | None = None
-        self._writers, self._editors = _Patience(), _Patience()
+        self._writers, self._editors, self._anybody = _Patience(), _Patience(), _Patience()
         self._valid = store.seen
         """The files that are live, or wait for their tests."""
         self._waiting: tuple[Edit, Stamp] | None = None
@@ -87,6 +89,7 @@ class Follower:
     def look(self) -> bool:
         """Take up what was edited, and what its tests say; True when something went live."""
         now = self._now()
+        self._tell_of_delay(now)
         if self._tested != (now.policy, now.tests):
             self._stop_tests()  # nobody waits for them any more
         if self._stopped or not self._is_quiet(now):
@@ -106,6 +109,13 @@ class Follower:
         folder = self._store.folder
         return _Look(stamp(folder), stamp_of_tests(folder), stamp(folder / SHADOW))
 
+    def _tell_of_delay(self, now: _Look) -> None:
+        if now.policy == self._store.seen:
+            self._anybody.over()
+            problems.end(_LATE)
+        elif not self._anybody.left(LATE_AFTER_S):
+            problems.begin(_LATE, "changed policy files are not live yet")
+
     def _is_new(self, now: _Look) -> bool:
         if self._waiting is None:
             return now.policy != self._store.seen
@@ -117,7 +127,7 @@ class Follower:
         written = self._is_new(now) and is_being_written(self._store.folder)
         written |= now != self._last
         self._last = now
-        if written and self._writers.left():
+        if written and self._writers.left(WAIT_S):
             return False
         self._writers.over()
         return True
@@ -150,7 +160,7 @@ class Follower:
                 raise _Superseded
             if time.monotonic() - looked > LOOK_EVERY_S:
                 looked = time.monotonic()
-                if stamp(self._store.folder) != now.policy and self._editors.left():
+                if stamp(self._store.folder) != now.policy and self._editors.left(WAIT_S):
                     raise _Superseded
 
         return still_wanted
