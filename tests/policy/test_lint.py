@@ -1,5 +1,6 @@
 """Lint finds every fault of a corpus at its character, and nothing in good policies."""
 
+import itertools
 import json
 import os
 import random
@@ -19,11 +20,14 @@ from tests.policy.good import GOOD, MODELS
 from v6srv import migrations
 from v6srv.authz import clock, folder, source
 from v6srv.authz.codes import CODES, UNREADABLE_FILE, Severity
-from v6srv.authz.snapshot import build
+from v6srv.authz.enforcer import Enforcer, Thing
+from v6srv.authz.knowledge import stranger
+from v6srv.authz.snapshot import build, read_folder
 from v6srv.authz.source import PolicyError, Problem
 from v6srv.cli.main import cli
 from v6srv.model import CasbinRule
 from v6srv.policy.lint import lint
+from v6srv.vocabulary import Operation, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"
 TODAY = clock.read("2026-11-24 12:00:00")
@@ -490,3 +494,19 @@ def test_watching_tells_again_what_is_wrong_when_a_file_has_changed(wrong: str) 
         finally:
             patience.cancel()
             process.kill()
+
+
+@pytest.mark.parametrize(
+    "act", ["r.act == p.act", 'r.act == p.act || p.act == "*" || p.act == "view"']
+)
+def test_what_is_asked_of_a_line_is_what_the_matcher_brings_it_to(tmp_path: Path, act: str) -> None:
+    """A line that is found for somebody is one that concerns the request, and no other is."""
+    make(tmp_path, model=(('r.act == p.act || p.act == "*"', act),))
+    definition, lines, _ = read_folder(tmp_path)
+    enforcer = Enforcer(definition, lines, 0)
+    program = enforcer.program
+    everybody = [line.values[0] for line in program.lines]
+    for resource, operation in itertools.product(Resource, Operation):
+        key = program.key_of(stranger(), Thing(resource.value), operation.value)
+        concerned = [line for line in program.lines if program.concerns(line, key)]
+        assert concerned == program.candidates(key, everybody)

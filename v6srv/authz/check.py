@@ -31,24 +31,26 @@ def operations_of(word: str) -> Sequence[Operation]:
 def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
     """Every line must have a form for lists, for each resource and operation it speaks of.
 
-    A matcher that does not find lines by their resource may bring any line to any row.
+    Which these are says the matcher: it may bring any line to any row.
     """
     program, done = snapshot.program, set()
     fields = snapshot.definition.fields
-    resource_at, subject_at = fields.index("res"), fields.index("sub")
+    subject_at = fields.index("sub")
     condition_at = fields.index("cond") if "cond" in fields else 0
-    nobody = stranger()
+    requests = [
+        (resource, program.key_of(stranger(), Thing(resource.value), operation.value))
+        for resource, operation in itertools.product(Resource, Operation)
+    ]
 
     def kind_of(line: Line) -> tuple[str, ...]:
         return line.values[:subject_at] + line.values[subject_at + 1 :]
 
     alike = {kind_of(line): line for line in reversed(program.lines)}  # the first of each kind
     for line in alike.values():
-        own = resources_of(line.values[resource_at])
-        resources = own if resource_at in program.indexed else Resource
-        for resource, operation in itertools.product(resources, Operation):
+        for resource, key in requests:
+            if not program.concerns(line, key):
+                continue
             step()
-            key = program.key_of(nobody, Thing(resource.value), operation.value)
             try:
                 rest = program.remainder(line, key)
                 unknown = facts_in(rest.tree, program.object) - facts_of(resource) - {"type"}

@@ -240,6 +240,21 @@ class Program:
         """Which fields of a line decide, by themselves, whether it is a candidate."""
         return frozenset(at for at, _ in self._index)
 
+    def concerns(self, line: Line, key: tuple[Any, ...]) -> bool:
+        """Whether the line can match such a request, whoever asks."""
+        for at, leaves in self._index:
+            if any(leaf.kind != "const" and leaf.value not in self._known for leaf in leaves):
+                continue  # it depends on who asks
+            if all(
+                line.values[at] != (leaf.value if leaf.kind == "const" else self._of(key, leaf))
+                for leaf in leaves
+            ):
+                return False
+        return True
+
+    def _of(self, key: tuple[Any, ...], leaf: _Leaf) -> Any:
+        return key[self._keys.index(leaf.value)]
+
     def candidates(self, key: tuple[Any, ...], membership: Iterable[str]) -> list[Line]:
         """The lines that can match, in their order."""
         values = dict(zip(self._keys, key, strict=True))

@@ -29,13 +29,12 @@ def always_true(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
         if tree is None:
             continue
         own = reach.own_facts(values[subject_at], program.subject)
+        kinds = reach.kinds(values[subject_at])
         cases = itertools.product(
-            reach.kinds(values[subject_at]),
-            resources_of(values[resource_at]),
-            operations_of(values[operation_at]),
+            kinds, resources_of(values[resource_at]), operations_of(values[operation_at])
         )
-        known = [known_of(program, *case, more=own) for case in cases]
-        if known and not any(satisfiable(negated(tree), one) for one in known):
+        known = (known_of(program, *case, more=own) for case in cases)
+        if kinds and not any(satisfiable(negated(tree), one) for one in known):
             message = "the condition is always true: it limits nothing"
             yield Problem(line.at(condition_at), message, codes.ALWAYS_TRUE)
 
