@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from v6srv.authz import clock
 from v6srv.authz.expression import FUNCTIONS, parse, tokens_to_names
-from v6srv.authz.logic import Known, implies, satisfiable
+from v6srv.authz.literals import Known
+from v6srv.authz.logic import implies, satisfiable
 from v6srv.authz.patterns import covers, overlap
 
 NUMBERS = (None, 1, 2, 3)

@@ -18,6 +18,7 @@ from v6srv import request_id
 from v6srv.authz import clock
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.attempt import attempt
+from v6srv.authz.decision import Decision, Lacking
 from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
@@ -41,32 +42,6 @@ _ROW = "policy_row"
 _MOST_REMEMBERED = 100_000
 _NOTHING = "nothing grants this"
 _OUTSIDE = "outside what is granted"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The effect for one principal, resource, operation and row, and why."""
-
-    allowed: bool
-    subject: str
-    resource: Resource
-    operation: Operation
-    row_id: int | None
-    """None when the decision needed no row."""
-    reason: str
-    policy: str
-    """Version of the policy that decided."""
-    id: str | None = None
-    """Finds it in the decision log. Every denial has one, an allowance if it is written there."""
-    told: str = ""
-    """The reason of a denial as far as the principal may know it."""
-
-
-class Lacking(list[Rule]):
-    """Rules that may not be handed out; empty when all may."""
-
-    decision: Decision | None = None
-    """The denial, when there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,46 +175,51 @@ class Authorizer:
         every row, denials apart: others get the same answer for rows that exist and that do not.
         """
         table = TABLES[on or MODELS[resource]]
-        asked = self._ask(
-            Question(
-                Form.ROW,
-                who,
-                resource,
-                operation,
-                table.model,
-                id,
-                prospective=refresh,
-                min_scope=min_scope,
-                lenient=lenient,
-                changes=changes,
-            )
+        question = Question(
+            Form.ROW,
+            who,
+            resource,
+            operation,
+            table.model,
+            id,
+            prospective=refresh,
+            min_scope=min_scope,
+            lenient=lenient,
+            changes=changes,
         )
-        plan, snapshot, foreign = asked.plan, asked.snapshot, asked.question.foreign
-        if plan.never:
+        asked = self._ask(question)
+        if asked.plan.never:
             raise self._denied(asked, _NOTHING)
-        row = None
-        if 0 < id <= LARGEST_ID:
-            condition, parameters = self._where(
-                plan, snapshot, who, operation, table, foreign, lenient=lenient, changes=changes
-            )
-            query = (
-                select(table.model)
-                .options(with_wire)
-                .where(table.key == bindparam(_ROW), condition)
-            )
-            if operation in (Operation.EDIT, Operation.DELETE) and not refresh:
-                query = query.with_for_update(of=table.model.__table__)
-            row = session.execute(
-                query,
-                {_ROW: id, **parameters},
-                execution_options={"populate_existing": True} if refresh else {},
-            ).scalar_one_or_none()
+        row = self._row(asked, table, id) if 0 < id <= LARGEST_ID else None
         if row is None:
-            if plan.grants_all and (plan.always or not _exists(table, id)):
+            if asked.plan.grants_all and (asked.plan.always or not _exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
             raise self._denied(asked, _OUTSIDE)
         self._allowed(asked)
         return row
+
+    def _row(self, asked: _Asked, table: TableFacts, id: int) -> Any:
+        """The row if it is allowed, else None; locked when it is about to be changed."""
+        question = asked.question
+        who, operation, refresh = question.who, question.operation, question.prospective
+        condition, parameters = self._where(
+            asked.plan,
+            asked.snapshot,
+            who,
+            operation,
+            table,
+            question.foreign,
+            lenient=question.lenient,
+            changes=question.changes,
+        )
+        query = (
+            select(table.model).options(with_wire).where(table.key == bindparam(_ROW), condition)
+        )
+        if operation in (Operation.EDIT, Operation.DELETE) and not refresh:
+            query = query.with_for_update(of=table.model.__table__)
+        options = {"populate_existing": True} if refresh else {}
+        found = session.execute(query, {_ROW: id, **parameters}, execution_options=options)
+        return found.scalar_one_or_none()
 
     def decide(
         self,

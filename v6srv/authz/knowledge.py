@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.sql.elements import Null, TypeCoerce
 
 from v6srv.authz.facts import MODELS, TABLES, Scalar
-from v6srv.authz.logic import Known
+from v6srv.authz.literals import Known
 from v6srv.authz.matcher import Program, closure
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.vocabulary import Operation, PrincipalKind, Resource

@@ -6,90 +6,49 @@ is not understood; nothing is ever refused or reported because of it.
 """
 
 import ast
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from v6srv.authz import clock
-from v6srv.authz.expression import glob
+from v6srv.authz.consistency import consistent
+from v6srv.authz.literals import (
+    NOTHING_KNOWN,
+    ORDERS,
+    Constant,
+    Known,
+    Literal,
+    Term,
+    Window,
+    inside,
+    keys,
+    matches,
+)
 from v6srv.authz.long_work import step
-from v6srv.authz.patterns import covers, overlap
 
 _TOO_MANY_WAYS = 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of facts beforehand. Facts go by their text in expressions, `r_sub.kind`."""
-
-    values: Mapping[str, Any] = field(default_factory=dict)
-    """Facts with one value; None when they never have one, an empty frozenset for no members."""
-    shapes: Mapping[str, tuple[str, re.Pattern[str]]] = field(default_factory=dict)
-    """Facts that always look alike: as a pattern of `glob` and, exactly, as an expression."""
-    members: Mapping[str, tuple[str, re.Pattern[str]]] = field(default_factory=dict)
-    """The same for the members of sets."""
-    choices: Mapping[str, Collection[Any]] = field(default_factory=dict)
-    """Facts that are one of a few values."""
-    at: datetime | None = None
-    """The moment it is; None: any moment."""
-    since: datetime | None = None
-    """With `at` None: no moment before this one."""
-    unnamed: Collection[str] = ()
-    """Facts that no constant equals but None, and sets that hold no constant."""
-    roles: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """All that `g` is true for, by its first argument."""
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A value that is known."""
-
-    value: Any
-
-    @property
-    def key(self) -> tuple[str, Any]:
-        """Told apart from equal values of other types: True is not 1 here."""
-        return type(self.value).__name__, self.value
-
-
-_Term = Constant | str
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """One thing that is so, or is not so."""
-
-    kind: str
-    """`equal`, `one_of`, `member`, `within`, `glob`, `order`, `time` or `other`."""
-    left: Any
-    """A fact by its text or a Constant; of `time` a moment, of `other` the whole expression."""
-    right: Any
-    """What it is compared with; of `member` the set, of `order` the comparison and a number."""
-    so: bool
-
-
-def satisfiable(tree: ast.expr, known: Known = Known()) -> bool:
+def satisfiable(tree: ast.expr, known: Known = NOTHING_KNOWN) -> bool:
     """Whether some caller, row and moment could make the expression true."""
     reader = _Reader(known)
     try:
         for way in reader.ways(tree, True):
             step()
-            if _consistent(way, known):
+            if consistent(way, known):
                 return True
     except _TooManyWays:
         return True
     return False
 
 
-def ways(tree: ast.expr, known: Known = Known()) -> list[tuple[Literal, ...]] | None:
+def ways(tree: ast.expr, known: Known = NOTHING_KNOWN) -> list[tuple[Literal, ...]] | None:
     """The ways in which the expression could be true: what has to be so together in each.
 
     None when they are too many to tell.
     """
     try:
-        return [way for way in _Reader(known).ways(tree, True) if _consistent(way, known)]
+        return [way for way in _Reader(known).ways(tree, True) if consistent(way, known)]
     except _TooManyWays:
         return None
 
@@ -106,7 +65,7 @@ def joined(operator: ast.boolop, trees: Sequence[ast.expr]) -> ast.expr:
     return trees[0] if len(trees) == 1 else ast.BoolOp(operator, list(trees))
 
 
-def implies(one: ast.expr, other: ast.expr, known: Known = Known()) -> bool:
+def implies(one: ast.expr, other: ast.expr, known: Known = NOTHING_KNOWN) -> bool:
     """Whether the other is true whenever the one is; false when in doubt."""
     return not satisfiable(joined(ast.And(), (one, negated(other))), known)
 
@@ -155,7 +114,7 @@ class _Reader:
 
     # --- terms
 
-    def _term(self, tree: ast.expr) -> _Term:
+    def _term(self, tree: ast.expr) -> Term:
         if isinstance(tree, ast.Constant):
             return Constant(tree.value)
         text = ast.unparse(tree)
@@ -194,7 +153,7 @@ class _Reader:
         else:
             yield from self._order(tree, self._term(left), op, self._term(right), so)
 
-    def _equal(self, here: _Term, there: _Term, so: bool) -> Iterator[tuple[Literal, ...]]:
+    def _equal(self, here: Term, there: Term, so: bool) -> Iterator[tuple[Literal, ...]]:
         if isinstance(here, Constant) and isinstance(there, Constant):
             yield from self._decided(here.key == there.key, so)
         else:
@@ -210,7 +169,7 @@ class _Reader:
             yield (Literal("member", term, among, so),)
         elif among is not None:
             if isinstance(term, Constant):
-                yield from self._decided(term.key in _keys(among), so)
+                yield from self._decided(term.key in keys(among), so)
             else:
                 yield (Literal("one_of", term, among, so),)
         elif isinstance(right, (ast.Tuple, ast.List)):
@@ -220,7 +179,7 @@ class _Reader:
             yield (self._other(ast.Compare(left, [ast.In()], [right]), so),)
 
     def _order(
-        self, tree: ast.Compare, here: _Term, op: ast.cmpop, there: _Term, so: bool
+        self, tree: ast.Compare, here: Term, op: ast.cmpop, there: Term, so: bool
     ) -> Iterator[tuple[Literal, ...]]:
         if isinstance(here, Constant) and not isinstance(there, Constant):
             here, there, op = there, here, _TURNED[type(op)]()
@@ -273,7 +232,7 @@ class _Reader:
             yield from self._any_member(map(Constant, sorted(listed, key=repr)), fact, so)
 
     @staticmethod
-    def _any_member(terms: Iterable[_Term], fact: Any, so: bool) -> Iterator[tuple[Literal, ...]]:
+    def _any_member(terms: Iterable[Term], fact: Any, so: bool) -> Iterator[tuple[Literal, ...]]:
         among = [Literal("member", term, fact, so) for term in terms]
         yield from ((literal,) for literal in among) if so else [tuple(among)]
 
@@ -306,7 +265,7 @@ class _Reader:
         if not isinstance(wanted, Constant) or not isinstance(wanted.value, str):
             yield (self._other(tree, so),)
         elif isinstance(term, Constant):
-            yield from self._decided(_matches(term.value, wanted.value), so)
+            yield from self._decided(matches(term.value, wanted.value), so)
         else:
             yield (Literal("glob", term, wanted.value, so),)
 
@@ -317,12 +276,9 @@ class _Reader:
         if window is None:
             yield (self._other(tree, so),)
         elif self.known.at is not None:
-            yield from self._decided(_inside(self.known.at, window), so)
+            yield from self._decided(inside(self.known.at, window), so)
         else:
             yield (Literal("time", window[0], window[1], so),)
-
-
-Window = tuple[datetime | None, datetime | None]
 
 
 def window_of(tree: ast.Call) -> Window | None:
@@ -339,11 +295,6 @@ def window_of(tree: ast.Call) -> Window | None:
     return (ends[0], ends[1]) if len(ends) == 2 else None
 
 
-def _inside(moment: datetime, window: Window) -> bool:
-    start, end = window
-    return (start is None or start <= moment) and (end is None or moment < end)
-
-
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.Gt,
     ast.LtE: ast.GtE,
@@ -356,223 +307,11 @@ _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Gt: ast.LtE,
     ast.GtE: ast.Lt,
 }
-_TESTS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
-}
 
 
-def _compared(here: _Term, op: ast.cmpop, there: _Term) -> bool | None:
+def _compared(here: Term, op: ast.cmpop, there: Term) -> bool | None:
     if not isinstance(here, Constant) or not isinstance(there, Constant):
         return None
     if not isinstance(here.value, int) or not isinstance(there.value, int):
         return None
-    return _TESTS[type(op)](here.value, there.value)
-
-
-def _keys(values: Iterable[Any]) -> set[tuple[str, Any]]:
-    return {Constant(value).key for value in values}
-
-
-def _matches(value: Any, pattern: str) -> bool:
-    return isinstance(value, str) and glob(value, pattern)
-
-
-# --- whether literals can hold together
-
-
-@dataclass(slots=True)
-class _Group:
-    """Terms that are equal, and what is said of their one value."""
-
-    names: set[str] = field(default_factory=set)
-    constants: dict[tuple[str, Any], Any] = field(default_factory=dict)
-    among: list[Collection[Any]] = field(default_factory=list)
-    not_among: list[Collection[Any]] = field(default_factory=list)
-    like: list[str] = field(default_factory=list)
-    unlike: list[str] = field(default_factory=list)
-    exactly: list[re.Pattern[str]] = field(default_factory=list)
-    order: list[tuple[type[ast.cmpop], int]] = field(default_factory=list)
-    unnamed: bool = False
-
-    def possible(self) -> bool:
-        """Whether there is a value for it."""
-        if len(self.constants) > 1:
-            return False
-        if self.constants:
-            candidates: Collection[Any] | None = list(self.constants.values())
-        else:
-            candidates = self.among[0] if self.among else None
-        if candidates is not None:
-            return any(self._fits(value) for value in candidates)
-        return self._patterns_fit() and self._numbers_fit()
-
-    def only(self) -> tuple[str, Any] | None:
-        """The one value it can have, if there is just one."""
-        return next(iter(self.constants)) if len(self.constants) == 1 else None
-
-    def _fits(self, value: Any) -> bool:
-        key = Constant(value).key
-        return (
-            (value is None or not self.unnamed)
-            and all(key in _keys(values) for values in self.among)
-            and not any(key in _keys(values) for values in self.not_among)
-            and all(_matches(value, pattern) for pattern in self.like)
-            and not any(_matches(value, pattern) for pattern in self.unlike)
-            and all(isinstance(value, str) and p.fullmatch(value) for p in self.exactly)
-            and all(isinstance(value, int) and _TESTS[t](value, than) for t, than in self.order)
-        )
-
-    def _patterns_fit(self) -> bool:
-        pairs = [(a, b) for i, a in enumerate(self.like) for b in self.like[i + 1 :]]
-        return all(overlap(*pair) for pair in pairs) and not any(
-            covers(unlike, like) for like in self.like for unlike in self.unlike
-        )
-
-    def _numbers_fit(self) -> bool:
-        lows = [than + (test is ast.Gt) for test, than in self.order if test in (ast.Gt, ast.GtE)]
-        highs = [than - (test is ast.Lt) for test, than in self.order if test in (ast.Lt, ast.LtE)]
-        return not lows or not highs or max(lows) <= min(highs)
-
-
-class _Groups:
-    def __init__(self, known: Known) -> None:
-        self.known = known
-        self._of: dict[str, _Group] = {}
-        self._constants: dict[tuple[str, Any], _Group] = {}
-
-    def of(self, term: _Term) -> _Group:
-        """The group of a term, made when it is first spoken of."""
-        if isinstance(term, Constant):
-            if term.key not in self._constants:
-                self._constants[term.key] = _Group(constants={term.key: term.value})
-            return self._constants[term.key]
-        if term not in self._of:
-            group = self._of[term] = _Group(names={term}, unnamed=term in self.known.unnamed)
-            if term in self.known.shapes:
-                pattern, exactly = self.known.shapes[term]
-                group.like.append(pattern)
-                group.exactly.append(exactly)
-            if term in self.known.choices:
-                group.among.append(self.known.choices[term])
-        return self._of[term]
-
-    def join(self, here: _Term, there: _Term) -> None:
-        """Let the two be equal."""
-        one, other = self.of(here), self.of(there)
-        if one is other:
-            return
-        one.unnamed |= other.unnamed
-        one.names |= other.names
-        one.constants |= other.constants
-        for name in ("among", "not_among", "like", "unlike", "exactly", "order"):
-            getattr(one, name).extend(getattr(other, name))
-        for name in other.names:
-            self._of[name] = one
-        for key in other.constants:
-            self._constants[key] = one
-
-    def all(self) -> list[_Group]:
-        """Each group once."""
-        return list({id(g): g for g in (*self._of.values(), *self._constants.values())}.values())
-
-
-def _consistent(way: Sequence[Literal], known: Known) -> bool:
-    groups = _Groups(known)
-    for literal in way:
-        if literal.kind == "equal" and literal.so:
-            groups.join(literal.left, literal.right)
-    return (
-        _say(way, groups, known)
-        and all(group.possible() for group in groups.all())
-        and all(_differ(literal, groups) for literal in way)
-        and _members_fit(way, groups, known)
-        and _time_fits(way, known)
-    )
-
-
-def _say(way: Sequence[Literal], groups: _Groups, known: Known) -> bool:
-    """Note what literals say of single values; false when two say the opposite."""
-    said: dict[tuple[str, Any], bool] = {}
-    for literal in way:
-        if literal.kind == "other":
-            if said.setdefault((literal.kind, literal.left), literal.so) is not literal.so:
-                return False
-        elif literal.kind == "one_of":
-            group = groups.of(literal.left)
-            (group.among if literal.so else group.not_among).append(literal.right)
-        elif literal.kind == "glob":
-            group = groups.of(literal.left)
-            (group.like if literal.so else group.unlike).append(literal.right)
-        elif literal.kind == "order":
-            groups.of(literal.left).order.append(literal.right)
-        elif literal.kind == "member" and literal.so and literal.right in known.members:
-            pattern, exactly = known.members[literal.right]
-            group = groups.of(literal.left)
-            group.like.append(pattern)
-            group.exactly.append(exactly)
-    return True
-
-
-def _differ(literal: Literal, groups: _Groups) -> bool:
-    if literal.kind != "equal" or literal.so:
-        return True
-    here, there = groups.of(literal.left), groups.of(literal.right)
-    if here is there:
-        return False
-    for one, other in ((here, there), (there, here)):
-        only = other.only()
-        if only and not one.constants:
-            one.not_among.append(list(other.constants.values()))
-            if not one.possible():
-                return False
-    return True
-
-
-def _members_fit(way: Sequence[Literal], groups: _Groups, known: Known) -> bool:
-    inside: dict[str, list[_Group]] = {}
-    outside: dict[str, list[_Group]] = {}
-    for literal in way:
-        if literal.kind == "member":
-            (inside if literal.so else outside).setdefault(literal.right, []).append(
-                groups.of(literal.left)
-            )
-    for name, members in inside.items():
-        if any(member is other for member in members for other in outside.get(name, ())):
-            return False
-        constants = [member.only() for member in members]
-        if ("NoneType", None) in constants or (name in known.unnamed and any(constants)):
-            return False
-    for literal in way:
-        if literal.kind == "within" and literal.so:
-            allowed = _keys(literal.right)
-            for member in inside.get(literal.left, ()):
-                only = member.only()
-                if not allowed or (only and only not in allowed):
-                    return False
-            for other in way:
-                if (
-                    other.kind == "within"
-                    and not other.so
-                    and other.left == literal.left
-                    and (allowed <= _keys(other.right))
-                ):
-                    return False
-    return True
-
-
-def _time_fits(way: Sequence[Literal], known: Known) -> bool:
-    """Whether some moment is in all windows that must be open and in none that must be closed."""
-    windows = [literal for literal in way if literal.kind == "time"]
-    if not windows:
-        return True
-    marks = {m for w in windows for m in (w.left, w.right) if m is not None}
-    start = min(marks, default=clock.now())
-    moments = {*marks, known.since or start.replace(year=1)}
-    return any(
-        (known.since is None or moment >= known.since)
-        and all(_inside(moment, (w.left, w.right)) is w.so for w in windows)
-        for moment in moments
-    )
+    return ORDERS[type(op)](here.value, there.value)

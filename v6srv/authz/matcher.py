@@ -142,28 +142,25 @@ class Program:
         found = [leaf.value for _, leaves in self._index for leaf in leaves if leaf.kind != "const"]
         self._keys = list(dict.fromkeys([*found, *always]))
         self.scope_at = next((i for i, t in enumerate(policy) if t.endswith("_scope")), None)
-        arguments = ", ".join(request)
-        self._environment: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS}
-        for name, edges in graphs.items():
-            self._environment[name] = _role_function(edges)
-        self._environment[_OWN_ROLES] = _own_role_function(graphs.get("g", {}))
+        self._arguments = ", ".join(request)
+        self._environment = _environment(graphs)
         self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
-            f"({', '.join(self._keys)}{',' if self._keys else ''})", arguments
+            f"({', '.join(self._keys)}{',' if self._keys else ''})", self._arguments
         )
-        self._arguments = arguments
         used = {name for term in self._rest for name in names_in(term)}
         self._fields = [t for t in policy if t in used]
-        self._known = [
-            key
-            for key in self._keys
-            if not key.startswith(f"{self.subject}.") and key != self.subject
-        ]
-        self._by_fields: dict[tuple[str, ...], list[int]] = {}
-        for number, line in enumerate(lines):
+        self._known = [key for key in self._keys if key.partition(".")[0] != self.subject]
+        self._by_fields = self._indexed_lines()
+        self._functions: dict[str, Callable[..., bool]] = {}
+
+    def _indexed_lines(self) -> dict[tuple[str, ...], list[int]]:
+        """The numbers of lines by what their indexed fields hold."""
+        found: dict[tuple[str, ...], list[int]] = {}
+        for number, line in enumerate(self.lines):
             step()
             indexed = tuple(line.values[at] for at, _ in self._index)
-            self._by_fields.setdefault(indexed, []).append(number)
-        self._functions: dict[str, Callable[..., bool]] = {}
+            found.setdefault(indexed, []).append(number)
+        return found
 
     # --- reading the matcher
 
@@ -364,6 +361,13 @@ def _what_is_left(
     tree = fold(Substitute(dict(fields), dict(known), condition).visit(_tree_of(matcher)))
     ast.fix_missing_locations(tree)
     return ast.unparse(tree), tree
+
+
+def _environment(graphs: Mapping[str, Edges]) -> dict[str, Any]:
+    """What compiled expressions may call."""
+    found: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS}
+    found |= {name: _role_function(edges) for name, edges in graphs.items()}
+    return found | {_OWN_ROLES: _own_role_function(graphs.get("g", {}))}
 
 
 def _own_role_function(edges: Edges) -> Callable[[Any, str], bool]:

@@ -1,6 +1,7 @@
 """`import`: put a file of organizations, users and collaborations into the database."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import Progress
@@ -8,6 +9,11 @@ from rich.progress import Progress
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors, warn
+
+if TYPE_CHECKING:
+    from v6srv.service.import_file import Document
+    from v6srv.service.importer import Summary
+    from v6srv.settings import Settings
 
 LONG = 50
 """Entities from which on a progress bar is shown."""
@@ -30,11 +36,8 @@ def import_(
     A user whose `roles` FILE does not name gets the role super of the organization, which holds
     every rule there is, as from a 3.x server: write `roles: [Researcher]` to give less.
     """
-    from v6srv import db, migrations
-    from v6srv.authz.snapshot import build
     from v6srv.cli.serving import prepare
-    from v6srv.identity import passwords
-    from v6srv.service import import_file, importer, setup
+    from v6srv.service import import_file
 
     with readable_errors():
         settings = choose(name, config, environment, system)
@@ -45,29 +48,45 @@ def import_(
         info("Reading yaml file.")
         document = import_file.load(file)
         if drop_all:
-            # Whatever would stop the import later must stop it before the data is gone.
-            importer.require_complete(document, settings.root_email)
-            setup.install_policies(settings.policies)
-            build(settings.policies)
-            info("Dropping everything that is stored.")
-            migrations.drop_all(settings.uri)
+            _drop_all(document, settings)
         prepare(settings)
-        engine = db.connect(settings.uri)
         info("Adding entities to database.")
-        try:
-            with Progress(disable=document.size < LONG, transient=True) as bar:
-                job = bar.add_task("importing", total=None)
-                summary = importer.run(
-                    document,
-                    passwords,
-                    lambda done, total: bar.update(job, completed=done, total=total),
-                )
-        finally:
-            db.session.remove()
-            engine.dispose()
+        summary = _add(document, settings)
         for existing in summary.existing:
             info(f"exists already: {existing}")
         for warning in summary.warnings:
             warn(warning)
         added = ", ".join(f"{count} x {kind}" for kind, count in summary.added.items())
         info(f"added: {added or 'nothing'}")
+
+
+def _drop_all(document: "Document", settings: "Settings") -> None:
+    """Whatever would stop the import later must stop it before the data is gone."""
+    from v6srv import migrations
+    from v6srv.authz.snapshot import build
+    from v6srv.service import importer, setup
+
+    importer.require_complete(document, settings.root_email)
+    setup.install_policies(settings.policies)
+    build(settings.policies)
+    info("Dropping everything that is stored.")
+    migrations.drop_all(settings.uri)
+
+
+def _add(document: "Document", settings: "Settings") -> "Summary":
+    from v6srv import db
+    from v6srv.identity import passwords
+    from v6srv.service import importer
+
+    engine = db.connect(settings.uri)
+    try:
+        with Progress(disable=document.size < LONG, transient=True) as bar:
+            job = bar.add_task("importing", total=None)
+            return importer.run(
+                document,
+                passwords,
+                lambda done, total: bar.update(job, completed=done, total=total),
+            )
+    finally:
+        db.session.remove()
+        engine.dispose()

@@ -14,7 +14,8 @@ from v6srv.authz.expression import facts_in
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
 from v6srv.authz.language import spoken
-from v6srv.authz.logic import Known, satisfiable
+from v6srv.authz.literals import Known
+from v6srv.authz.logic import satisfiable
 from v6srv.authz.matcher import Program, Remainder
 from v6srv.authz.source import Line, Problem
 from v6srv.policy.people import Reach

@@ -13,7 +13,8 @@ from v6srv.authz import clock
 from v6srv.authz.expression import fold, names_in
 from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.knowledge import known_of
-from v6srv.authz.logic import Known, joined, negated, satisfiable, ways
+from v6srv.authz.literals import Known
+from v6srv.authz.logic import joined, negated, satisfiable, ways
 from v6srv.authz.matcher import Remainder
 from v6srv.authz.principal import SUBJECT_FACTS
 from v6srv.authz.rules import DECLARED

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from v6srv.authz.logic import Constant, Literal
+from v6srv.authz.literals import Constant, Literal
 from v6srv.authz.matcher import Program
 from v6srv.policy.terms import shown, spoken
 from v6srv.vocabulary import Resource
