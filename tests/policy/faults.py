@@ -244,7 +244,7 @@ NEVER = [
     _condition("never-matches", "§'node:3' in r.obj.owners"),
     _condition("never-matches", "§r.obj.run == r.obj.id && r.obj.id == 1 && r.obj.run == 2"),
     Fault("never-matches", "p, user:5, task, global, view, §r.sub.id == 'user:6', allow"),
-    Fault("never-matches", "p, org:3, task, global, view, §r.sub.org == 4, deny"),
+    Fault("denies-nothing", "p, org:3, task, global, view, §r.sub.org == 4, deny"),
     Fault(
         "never-matches", "p, role:viewer, collaboration, organization, edit, §r.obj.org == 3, allow"
     ),
@@ -259,17 +259,40 @@ NEVER = [
     Fault("empty-scope", "p, role:viewer, policy, §organization, view, True, allow"),
     Fault("fact-never-set", "p, role:viewer, task, own, view, §r.sub.task == 3, allow"),
     Fault(
-        "fact-never-set", "p, kind:node, task, organization, view, §glob(r.sub.image, 'a*'), deny"
+        "denies-nothing", "p, kind:node, task, organization, view, §glob(r.sub.image, 'a*'), deny"
     ),
     Fault(
-        "fact-never-set",
+        "denies-nothing",
         "p, role:viewer, user, organization, view, §meets(r.sub.changes, ('roles',)), deny",
     ),
     Fault(
-        "unknown-field",
+        "denies-nothing",
         "p, user:5, user, global, edit, meets(r.sub.changes, (§'rols',)), deny",
         meant="roles",
     ),
+]
+
+CONDITIONS += [
+    _condition("pattern-for-text", "r.obj.image == §'a/*'"),
+    _condition("pattern-for-text", "r.obj.image != §'registry.example/*'"),
+    _condition("pattern-for-text pattern-for-text", "!(r.obj.image in (§'a/*', 'b', §'c*'))"),
+    _condition("pattern-for-text", "r.sub.id == §'user:*'"),
+    _condition("wrong-type", "§(3, 4) in r.obj.orgs"),
+    _condition("glob-pattern", "glob(r.obj.image, §'^a/.*')"),
+    _condition("glob-pattern", "glob(r.obj.image, §'a/*|b/*')"),
+    _condition("glob-pattern", "glob(r.obj.image, §'a/.*$')"),
+]
+
+NEVER += [
+    Fault(
+        "unknown-field",
+        "p, user:5, user, organization, edit, meets(r.sub.changes, (§'rols',)), allow",
+        meant="roles",
+    ),
+    Fault("denies-nothing", "p, role:viewer, collaboration, §own, view, True, deny"),
+    Fault("denies-nothing", "p, role:viewer, task, global, view, §False, deny"),
+    Fault("denies-nothing", "p, §role:vewer, task, global, view, True, deny", meant="role:viewer"),
+    Fault("denies-nothing", "p, §role:any_user, task, global, view, True, deny"),
 ]
 
 OVERLAP = [

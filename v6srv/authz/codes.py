@@ -233,10 +233,16 @@ TEXT_FOR_LIST = _error(
     "('a') is the text a, not a list of one: its letters would be compared.",
     "Write a list of one with a comma: ('a',).",
 )
+PATTERN_FOR_TEXT = _error(
+    "pattern-for-text",
+    "A text with a * compared with ==, != or in",
+    "Letters are compared one by one, and no name holds a *: a denial denies nothing.",
+    "Write glob(r.obj.image, 'registry.example/*').",
+)
 GLOB_PATTERN = _error(
     "glob-pattern",
     "A pattern that glob does not know",
-    "Patterns have * and ? only; with [ a list and a single decision would disagree.",
+    "Patterns have * and ? only: [ has no form for lists; ^, $ and | are of regular expressions.",
     "Use * and ?, or several patterns joined by ||.",
 )
 UNKNOWN_STATUS = _error(
@@ -369,6 +375,12 @@ TESTS_FAIL = _error(
     "With `policy_tests: refuse`, an edit whose tests do not pass",
     "The policy would decide otherwise than was agreed. Only a server says this, not lint.",
     "See `v6srv policy test`; correct the policy or its tests, the server tries either again.",
+)
+DENIES_NOTHING = _error(
+    "denies-nothing",
+    "A denial that can never deny anything",
+    "Whom it should keep out is let in, and nobody notices.",
+    "Correct what the message names, or remove the line.",
 )
 
 # --- warnings

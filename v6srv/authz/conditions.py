@@ -297,6 +297,10 @@ class _Checker:
                 if there.value not in known:
                     near = nearest(there.value, known)
                     yield self._fault(there, code, f"unknown {name} {there.value!r}", near)
+            elif isinstance(here, ast.Attribute) and "*" in _quoted(there):
+                instead = f"glob({self._source(here)}, {ast.unparse(there)})"
+                message = f"* stands for itself here, {instead} takes a pattern"
+                yield self._fault(there, codes.PATTERN_FOR_TEXT, message)
 
     def _member(self, left: ast.expr, right: ast.expr) -> Iterator[Fault]:
         if isinstance(right, (ast.Tuple, ast.List)):
@@ -315,7 +319,9 @@ class _Checker:
         if self._holds_roles(right):
             yield from self._role_word(left)
         one = self._type(left)
-        if isinstance(one, SetType):
+        if isinstance(left, (ast.Tuple, ast.List)):
+            yield self._fault(left, codes.WRONG_TYPE, "a list is no member of a set: use meets")
+        elif isinstance(one, SetType):
             message = f"{self._source(left)} is {one.spoken}: use meets"
             yield self._fault(left, codes.WRONG_TYPE, message)
         elif one is not None and one is not kind.of:
@@ -389,7 +395,7 @@ class _Checker:
     def _glob(self, text: ast.expr, pattern: ast.expr) -> Iterator[Fault]:
         yield from self._text(text)
         if isinstance(pattern, ast.Constant) and (
-            not isinstance(pattern.value, str) or "[" in pattern.value
+            not isinstance(pattern.value, str) or not {"[", "^", "$", "|"}.isdisjoint(pattern.value)
         ):
             message = "a glob pattern is text of letters, * and ?"
             yield self._fault(pattern, codes.GLOB_PATTERN, message)
@@ -476,6 +482,11 @@ class _Checker:
             message = f"{word!r} is no role: role:<name> or role:<id>"
             near = repr(meant) if _ROLE.fullmatch(meant) else ""
             yield self._fault(node, codes.NOT_A_SUBJECT, message, near)
+
+
+def _quoted(node: ast.expr) -> str:
+    """The text that is written out; empty for what is none."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 _ROLE = re.compile(r"role:[A-Za-z0-9_.-]+|rule:[1-9][0-9]*")

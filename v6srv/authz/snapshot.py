@@ -16,6 +16,7 @@ from v6srv.authz.expression import ExpressionError, parse, tokens_to_names
 from v6srv.authz.folder import read_texts
 from v6srv.authz.long_work import in_turns, step
 from v6srv.authz.matcher import closure
+from v6srv.authz.never import void_denials
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
 from v6srv.authz.source import WHOLE, Line, PolicyError, Problem, read_lines
 from v6srv.authz.strangers import stranger_problems
@@ -141,7 +142,7 @@ def examine(
         except ExpressionError as error:
             return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
         found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
-        found += stranger_problems(snapshot)
+        found += [*stranger_problems(snapshot), *void_denials(snapshot, complete=not found)]
     return snapshot, list(dict.fromkeys(found))
 
 

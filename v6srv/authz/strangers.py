@@ -214,10 +214,12 @@ class Strangers:
     def _gives(self, edge: Line, kind: PrincipalKind, subject: str) -> bool:
         """Whether a line gives a role of people, and with it the lines of `subject`, to a kind."""
         member, role = edge.values
+        others = {f"{word}:{other}" for other in PrincipalKind for word in ("kind", "role")}
+        others -= {f"kind:{kind}", f"role:{kind}"}
         return (
-            member in self._reached[kind]
+            member in self._reached[kind] - others
             and member not in self._of_people
-            and role in self._of_people
+            and role in self._of_people | others
             and subject in closure(self.snapshot.graphs["g"], role)
         )
 

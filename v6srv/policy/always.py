@@ -10,8 +10,8 @@ from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import all_of, conjuncts
 from v6srv.authz.knowledge import known_of
 from v6srv.authz.logic import negated, satisfiable
+from v6srv.authz.reach import Reach
 from v6srv.authz.source import Line, Problem
-from v6srv.policy.people import Reach
 
 
 def always_true(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:

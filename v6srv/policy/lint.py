@@ -17,6 +17,7 @@ from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
 from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, read_texts
+from v6srv.authz.never import never_matching, without_effect
 from v6srv.authz.snapshot import examine, give_up, lines_in, model_in, with_limits
 from v6srv.authz.source import (
     DATABASE,
@@ -32,10 +33,8 @@ from v6srv.authz.validate import check_lines
 from v6srv.db import session
 from v6srv.model import Node, Organization, Role, Rule, User
 from v6srv.policy.always import always_true
-from v6srv.policy.never import never_matching
 from v6srv.policy.overlap import overlapping
 from v6srv.policy.people import about_people
-from v6srv.vocabulary import Effect
 
 
 def lint(
@@ -62,10 +61,16 @@ def lint(
     errors = [*(problem for problem in problems if problem.is_error), *wrong]
     snapshot, found = _examine(definition, limited, added, errors)
     problems += found
-    problems += about_people(lines, added, known_subjects)
+    void = {problem.origin for problem in problems if problem.code is codes.DENIES_NOTHING}
+    people = about_people(lines, added, known_subjects)
+    problems += [
+        problem
+        for problem in people
+        if problem.code is not codes.ROLE_WITHOUT_MEMBERS or problem.origin not in void
+    ]
     problems += _other_than_casbin(definition, lines)
     if snapshot is not None:
-        problems += _warnings(snapshot)
+        problems += _warnings(snapshot, void)
     return _sorted(problems)
 
 
@@ -145,13 +150,12 @@ def _guess(model: ModelText) -> Definition:
     )
 
 
-def _warnings(snapshot: Enforcer) -> list[Problem]:
+def _warnings(snapshot: Enforcer, void: Collection[str]) -> list[Problem]:
     now = clock.now()
     written = [line for line in snapshot.program.lines if is_written(line)]
     never = list(never_matching(snapshot, written, now))
-    dead = {problem.origin for problem in never} | {
-        problem.origin.rpartition(":")[0] for problem in never
-    }
+    places = {*void, *(problem.origin for problem in never)}
+    dead = places | {place.rpartition(":")[0] for place in places}
     alive = [line for line in written if line.origin not in dead]
     return [
         *never,
@@ -159,7 +163,7 @@ def _warnings(snapshot: Enforcer) -> list[Problem]:
         *overlapping(snapshot, alive, now, _shipped(alive)),
         *passing_problems(snapshot, now),
         *needless_declarations(snapshot, alive),
-        *_without_effect(snapshot),
+        *without_effect(snapshot),
     ]
 
 
@@ -168,16 +172,6 @@ def _shipped(lines: Iterable[Line]) -> list[Line]:
     with as_file(files("v6srv") / "_policies") as packaged:
         known = {(line.ptype, line.values) for line in lines_in(read_texts(packaged)[0])[0]}
     return [line for line in lines if (line.ptype, line.values) in known]
-
-
-def _without_effect(snapshot: Enforcer) -> Iterator[Problem]:
-    """Denials that the policy effect of the model does not look for."""
-    if snapshot.definition.allow_only:
-        at = snapshot.definition.fields.index("eft")
-        for line in snapshot.lines:
-            if line.ptype == "p" and line.values[at] == Effect.DENY:
-                message = "the model knows no denials: this line has no effect"
-                yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
 
 
 _OTHERWISE = {

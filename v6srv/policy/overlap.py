@@ -10,8 +10,8 @@ from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.knowledge import known_of, stranger
 from v6srv.authz.logic import implies
 from v6srv.authz.matcher import Remainder, closure
+from v6srv.authz.reach import Reach
 from v6srv.authz.source import Line, Problem
-from v6srv.policy.people import Reach
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 
 _MOST_COMPARED = 40

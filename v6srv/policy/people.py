@@ -1,17 +1,12 @@
 """Whom lines are about: roles that nobody can have, ids that do not exist, kinds of principals."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 from v6srv.authz import codes
 from v6srv.authz.matcher import closure
-from v6srv.authz.rules import DEFAULT_ROLES
+from v6srv.authz.reach import DEFAULT, edges_of, is_custom
 from v6srv.authz.source import Line, Problem
 from v6srv.authz.validate import is_subject, near_role
-from v6srv.vocabulary import PrincipalKind
-
-_EVERY_KIND = frozenset(PrincipalKind)
-_DEFAULT = tuple(f"role:{role.slug}" for role in DEFAULT_ROLES)
 
 
 def about_people(
@@ -32,25 +27,11 @@ def _is_complete(line: Line) -> bool:
     return line.ptype in ("p", "g") and len(line.values) >= 2
 
 
-def _is_custom(subject: str) -> bool:
-    """A role or rule of the database: people get it there."""
-    kind, _, name = subject.partition(":")
-    return kind == "rule" or (kind == "role" and name.isascii() and name.isdecimal())
-
-
-def _edges(lines: Iterable[Line]) -> dict[str, list[str]]:
-    edges: dict[str, list[str]] = {}
-    for line in lines:
-        if line.ptype == "g" and len(line.values) == 2:
-            edges.setdefault(line.values[0], []).append(line.values[1])
-    return edges
-
-
 def _without_members(lines: Sequence[Line]) -> Iterator[Problem]:
-    edges = _edges(lines)
+    edges = edges_of(lines)
     subjects = {line.values[0] for line in lines}
-    given = {s for s in subjects if not s.startswith("role:") or s in _DEFAULT or _is_custom(s)}
-    reached = {*given, *_DEFAULT}
+    given = {s for s in subjects if not s.startswith("role:") or s in DEFAULT or is_custom(s)}
+    reached = {*given, *DEFAULT}
     for subject in list(reached):
         reached |= closure(edges, subject)
     told: set[str] = set()
@@ -92,47 +73,3 @@ _SPOKEN = {
     "role": "custom role",
     "rule": "rule",
 }
-
-
-class Reach:
-    """Which principals the lines of a subject are about."""
-
-    def __init__(self, lines: Iterable[Line]) -> None:
-        self._members: dict[str, list[str]] = {}
-        for member, roles in _edges(lines).items():
-            for role in roles:
-                self._members.setdefault(role, []).append(member)
-        self._kinds: dict[str, frozenset[PrincipalKind]] = {}
-
-    def kinds(self, subject: str) -> frozenset[PrincipalKind]:
-        """The kinds of principals that are or can have the subject; empty for nobody."""
-        if subject not in self._kinds:
-            found: set[PrincipalKind] = set()
-            for name in closure(self._members, subject):
-                found |= _kinds_called(name)
-            self._kinds[subject] = frozenset(found)
-        return self._kinds[subject]
-
-    def own_facts(self, subject: str, token: str) -> Mapping[str, Any]:
-        """Facts that follow from the subject itself, unless others inherit from it."""
-        kind, _, name = subject.partition(":")
-        if subject in self._members or kind not in ("user", "node", "org"):
-            return {}
-        if kind == "org":
-            return {f"{token}.group": subject, f"{token}.org": int(name)}
-        return {f"{token}.id": subject, f"{token}.account": int(name)}
-
-
-def _kinds_called(name: str) -> frozenset[PrincipalKind]:
-    prefix, _, rest = name.partition(":")
-    if prefix == "kind":
-        return frozenset({PrincipalKind(rest)})
-    if prefix in ("user", "node"):
-        return frozenset({PrincipalKind(prefix)})
-    if prefix == "org":
-        return _EVERY_KIND
-    if _is_custom(name):
-        return frozenset({PrincipalKind.USER})
-    # The default roles node and container are for those kinds; people are given the others.
-    own = name in _DEFAULT and rest not in set(PrincipalKind)
-    return frozenset({PrincipalKind.USER}) if own else frozenset()

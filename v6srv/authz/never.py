@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from v6srv.authz import codes
+from v6srv.authz import clock, codes
 from v6srv.authz.check import operations_of, resources_of
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import facts_in
@@ -16,20 +16,55 @@ from v6srv.authz.knowledge import CONTAINERS_ONLY, known_of, stranger
 from v6srv.authz.language import spoken
 from v6srv.authz.literals import Known
 from v6srv.authz.logic import satisfiable
+from v6srv.authz.long_work import step
 from v6srv.authz.matcher import Program, Remainder
-from v6srv.authz.source import Line, Problem
-from v6srv.policy.people import Reach
+from v6srv.authz.reach import DEFAULT, Reach
+from v6srv.authz.source import DATABASE, Line, Problem
+from v6srv.authz.validate import near_role
 from v6srv.suggestions import nearest
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 
 Case = tuple[PrincipalKind, Resource, Operation]
 
 
 def never_matching(snapshot: Enforcer, lines: Iterable[Line], now: datetime) -> Iterator[Problem]:
-    """A warning for each line that matches no request of anybody, now or later."""
+    """A warning for each line that matches no request of anybody, now or later.
+
+    Of denials only for those whose time is over: `void_denials` has the others.
+    """
     finder = _Finder(snapshot, now)
     for line in lines:
-        yield from finder.problems(line)
+        is_denial = snapshot.program.effect_of(line) is Effect.DENY
+        for problem in finder.problems(line):
+            if not is_denial or problem.code is codes.TIME_OVER:
+                yield problem
+
+
+def void_denials(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
+    """A denial that denies nothing does not go live: whom it should keep out is let in.
+
+    Not `complete`: lines are missing, so nobody knows who has a role.
+    """
+    program, finder = snapshot.program, _Finder(snapshot, clock.now())
+    for line in program.lines:
+        if program.effect_of(line) is not Effect.DENY:
+            continue
+        step()
+        for problem in finder.problems(line):
+            if problem.code is not codes.TIME_OVER:
+                yield replace(problem, code=codes.DENIES_NOTHING)
+        if complete and not line.origin.startswith(DATABASE):
+            yield from finder.nobody(line)
+
+
+def without_effect(snapshot: Enforcer) -> Iterator[Problem]:
+    """Denials that the policy effect of the model does not look for."""
+    if snapshot.definition.allow_only:
+        at = snapshot.definition.fields.index("eft")
+        for line in snapshot.lines:
+            if line.ptype == "p" and line.values[at] == Effect.DENY:
+                message = "the model knows no denials: this line has no effect"
+                yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
 
 
 class _Finder:
@@ -52,6 +87,16 @@ class _Finder:
             yield self._empty_scope(line, values)
         else:
             yield self._impossible(line, values, cases)
+
+    def nobody(self, line: Line) -> Iterator[Problem]:
+        """That the subject of the line is a role which nobody can have."""
+        at = self.fields.index("sub")
+        subject = line.values[at]
+        if not self.reach.kinds(subject):
+            near = near_role(subject, {*self.snapshot.roles, *DEFAULT} - {subject})
+            hint = f", did you mean {near}?" if near else ""
+            message = f"nobody can have the role {subject!r}{hint}"
+            yield Problem(line.at(at), message, codes.DENIES_NOTHING, near)
 
     # --- what is asked
 
@@ -134,8 +179,10 @@ class _Finder:
         if "changes" not in values.get("cond", ""):
             return
         tree = self.program.condition(values["cond"])
-        known = {name for _, resource, _ in cases for name in _names_of_fields(resource)}
-        for name in _changes_in(tree, self.program):
+        asked = set(_changes_in(tree, self.program))
+        resources = {resource for _, resource, _ in cases}
+        known = {name for resource in resources for name in _names_of_fields(resource)}
+        for name in asked:
             if known and name not in known:
                 near = nearest(name, known)
                 hint = f", did you mean {near}?" if near else ""
