@@ -1,7 +1,7 @@
 """How long it takes to compare two versions of a policy: 500 users, 60 nodes and 320 lines.
 
 Without a database: everybody is made up here, with the rooms of 10 collaborations. Every number is
-the median of some runs, each with snapshots that have not been asked anything before.
+the median of some runs, each with enforcers that have not been asked anything before.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from v6srv.authz.definition import Definition, read_definition
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.load import read_folder
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
-from v6srv.authz.snapshot import read_folder
 from v6srv.authz.source import Line
 from v6srv.policy.audience import imagined
 from v6srv.policy.diff import compare

@@ -30,9 +30,9 @@ from pydantic import SecretStr
 from v6srv import migrations
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.facts import facts_of
+from v6srv.authz.load import build
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
-from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line
 from v6srv.db import make_engine
 from v6srv.identity import passwords
@@ -274,9 +274,9 @@ def decisions(policies: Path, users: int, roles: int, rules_per_role: int) -> De
         for rule in chance.sample(RULES, rules_per_role)
     ]
     started = time.perf_counter()
-    snapshot = build(policies, lines)
+    enforcer = build(policies, lines)
     took = time.perf_counter() - started
-    authorizer = Authorizer(SimpleNamespace(live=snapshot))  # type: ignore[arg-type]
+    authorizer = Authorizer(SimpleNamespace(live=enforcer))  # type: ignore[arg-type]
     callers = [
         Principal(
             PrincipalKind.USER,
@@ -298,7 +298,7 @@ def decisions(policies: Path, users: int, roles: int, rules_per_role: int) -> De
         authorizer.decide_facts(who, Resource.TASK, Operation.VIEW, task)
         times.append((time.perf_counter_ns() - begun) / 1000)
     return Decisions(
-        users, roles, len(snapshot.lines), 1000 * took, statistics.median(times), _p95(times)
+        users, roles, len(enforcer.lines), 1000 * took, statistics.median(times), _p95(times)
     )
 
 

@@ -9,10 +9,10 @@ import click
 from v6srv.authz.codes import CODES
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.load import build, declared_grants
 from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.snapshot import build, declared_grants
 from v6srv.authz.source import Line
 from v6srv.cli.audit import audit
 from v6srv.cli.policy import policy
@@ -100,9 +100,9 @@ _BELONGS = {
 
 def _scopes() -> str:
     """What the matcher leaves of each scope, and what that means for each resource."""
-    snapshot = build(ROOT / "policies")
-    program = snapshot.program
-    fields = {token.removeprefix("p_"): at for at, token in enumerate(snapshot.definition.policy)}
+    enforcer = build(ROOT / "policies")
+    program = enforcer.program
+    fields = {token.removeprefix("p_"): at for at, token in enumerate(enforcer.definition.policy)}
     user = Principal(PrincipalKind.USER, 1, 1).facts
     lines = [
         "## Scopes",

@@ -4,8 +4,8 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+from v6srv.authz.load import build, declared_grants
 from v6srv.authz.rules import DEFAULT_ROLES, RULES
-from v6srv.authz.snapshot import build, declared_grants
 from v6srv.authz.source import Line
 
 CONTRACT = Path(__file__).parents[1] / "contract"
@@ -51,5 +51,5 @@ def test_the_fixed_roles_are_marked_as_in_the_contract() -> None:
 
 def test_the_shipped_policies_are_valid_with_a_custom_role() -> None:
     custom = Line("p", ("role:12", "task", "own", "view", "True", "allow"), "db:role:12")
-    snapshot = build(POLICIES, [custom])
-    assert Counter(line.origin.split(":")[0] for line in snapshot.lines)["db"] == 1
+    enforcer = build(POLICIES, [custom])
+    assert Counter(line.origin.split(":")[0] for line in enforcer.lines)["db"] == 1

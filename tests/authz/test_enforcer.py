@@ -15,7 +15,7 @@ from tests.world import World
 from v6srv import db
 from v6srv.authz.enforcer import Enforcer, Immutable
 from v6srv.authz.expression import FUNCTIONS
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 
 POLICIES = Path(__file__).parents[2] / "policies"
 

@@ -28,9 +28,9 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
+from v6srv.authz.load import build, examine
 from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import build, examine
 from v6srv.authz.source import Line
 from v6srv.errors import Denied
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
@@ -109,16 +109,16 @@ def session(database_uri: str) -> Iterator[Session]:
     engine.dispose()
 
 
-def _snapshot(tmp: Path, model: str, lines: list[Line]) -> Enforcer | None:
+def _enforcer(tmp: Path, model: str, lines: list[Line]) -> Enforcer | None:
     """Also of a policy that does harm; None where a line of one resource asks rows of another."""
     (tmp / "model.conf").write_text(model)
-    snapshot, problems = examine(define((tmp / "model.conf").read_text()), (), lines)
+    enforcer, problems = examine(define((tmp / "model.conf").read_text()), (), lines)
     found = {problem.code for problem in problems}
     if NO_LIST_FORM in found and model == MODELS["no index on resources"]:
         return None
     harmful = {ROOT_LOCKED_OUT, STRANGERS_LET_IN, DENIES_NOTHING}
     assert found <= {*harmful, STRANGERS_FOR_A_TIME}
-    return snapshot
+    return enforcer
 
 
 def _stock(model: str, lines: list[Line], principals: list[Principal]) -> casbin.Enforcer:
@@ -166,10 +166,10 @@ def test_the_compiled_decision_is_the_stock_decision_and_the_list(
     world = make_world(chance, session)
     try:
         lines = make_lines(chance)
-        snapshot = _snapshot(tmp_path, model, lines)
-        if snapshot is None:
+        enforcer = _enforcer(tmp_path, model, lines)
+        if enforcer is None:
             return
-        authz = Authorizer(_Live(snapshot))  # type: ignore[arg-type]
+        authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
         stock = _stock(model, lines, world.principals)
         for who in chance.sample(world.principals, min(3, len(world.principals))):
             _compare(world, authz, stock, who, chance)
@@ -205,8 +205,8 @@ def test_a_condition_on_the_kind_of_row_and_the_operation_is_asked_each_time() -
     """What is known for one question must not stay in the condition for the next one."""
     condition = "r.obj.type == 'node' && r.act != 'edit'"
     line = Line("p", ("user:77", "*", "global", "*", condition, "allow"), "more")
-    snapshot = build(SHIPPED.parent, [line])
-    authz = Authorizer(_Live(snapshot))  # type: ignore[arg-type]
+    enforcer = build(SHIPPED.parent, [line])
+    authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
     who = Principal(PrincipalKind.USER, 77, 1, frozenset(), ())
     granted = {
         (resource, operation)
@@ -227,10 +227,10 @@ def test_the_list_is_what_a_plain_python_oracle_says(
     world = make_world(chance, session)
     try:
         lines = make_lines(chance)
-        snapshot = _snapshot(tmp_path, MODELS["shipped"], lines)
-        if snapshot is None:
+        enforcer = _enforcer(tmp_path, MODELS["shipped"], lines)
+        if enforcer is None:
             return
-        authz = Authorizer(_Live(snapshot))  # type: ignore[arg-type]
+        authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
         for who in world.principals:
             for resource, rows in world.rows.items():
                 for operation in Operation:

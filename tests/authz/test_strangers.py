@@ -27,8 +27,8 @@ from tests.policy.test_lint import MARK, TODAY, make
 from v6srv.authz import clock
 from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.load import build
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError, Problem
 from v6srv.authz.strangers import DECLARING, Strangers, stranger_problems
 from v6srv.policy.lint import lint
@@ -316,14 +316,14 @@ def test_whoever_is_let_in_by_a_random_policy_is_found(seed: int) -> None:
     """Every row that a stranger has no part in and may use is one that lint knows of."""
     chance = random.Random(seed)
     lines = make_lines_for_kinds(chance)
-    snapshot = Enforcer(define((POLICIES / "model.conf").read_text()), lines, 0)
+    enforcer = Enforcer(define((POLICIES / "model.conf").read_text()), lines, 0)
     found = {
         (kind, resource, operation)
         for kind, resource, operation in itertools.product(PrincipalKind, Resource, Operation)
-        for rest in Strangers(snapshot).let_in(kind, resource, operation)
+        for rest in Strangers(enforcer).let_in(kind, resource, operation)
         if rest.line in _unmeant(lines, kind)
     }
-    assert bool(found) is any(True for _ in stranger_problems(snapshot))
+    assert bool(found) is any(True for _ in stranger_problems(enforcer))
     for _ in range(40):
         for who, resource in itertools.product(make_strangers(chance), Resource):
             row, operation = make_row(chance, resource), chance.choice(tuple(Operation))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.source import PolicyError
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -158,5 +158,5 @@ GOOD = [
 
 @pytest.mark.parametrize("line", GOOD)
 def test_a_good_line_goes_live(tmp_path: Path, line: str) -> None:
-    snapshot = build(_folder(tmp_path, line))
-    assert [l.origin for l in snapshot.lines if l.origin.startswith("extra")] == ["extra.csv:3"]  # noqa: E741
+    enforcer = build(_folder(tmp_path, line))
+    assert [l.origin for l in enforcer.lines if l.origin.startswith("extra")] == ["extra.csv:3"]  # noqa: E741

@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks
 from v6srv.authz import clock
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.policy.lint import lint
 from v6srv.policy.mutation import mutate
 from v6srv.policy.testing import run_folder
@@ -86,11 +86,11 @@ def test_a_recipe_does_what_it_says(folder: Path) -> None:
 
 @recipes
 def test_no_line_of_a_recipe_could_be_missing_or_turned_around(folder: Path) -> None:
-    snapshot = build(folder)
+    enforcer = build(folder)
     report = run_folder(folder)
     survivors = [
         str(mutant)
-        for mutant in mutate(snapshot, report).lines.survivors
+        for mutant in mutate(enforcer, report).lines.survivors
         if mutant.line.origin.startswith("local.csv")
     ]
     assert survivors == []

@@ -16,7 +16,7 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.authz.decision_log import DecisionLog, Series, sealed
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.store import database_lines
 from v6srv.cli.main import cli
 from v6srv.errors import NotFound

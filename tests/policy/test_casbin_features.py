@@ -11,7 +11,7 @@ from casbin.model import FunctionMap
 from tools.casbin_reference import SECTIONS, Feature, Verdict
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.policy.lint import lint
 
 POLICIES = Path(__file__).parents[2] / "policies"

@@ -14,8 +14,8 @@ from tests.policy.mutations import RICHER, line, mutated
 from v6srv.authz.definition import Definition, read_definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
+from v6srv.authz.load import read_folder
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.snapshot import read_folder
 from v6srv.authz.source import Line
 from v6srv.policy.diff import Change, Kind, PolicyDiff, compare
 from v6srv.vocabulary import Operation, Resource
@@ -28,7 +28,7 @@ SHIPPED = [
 RICH = [*SHIPPED, *(line(text, f"richer.csv:{at}") for at, text in enumerate(RICHER, 1))]
 
 
-def _snapshot(lines: list[Line], definition: Definition = DEFINITION) -> Enforcer:
+def _enforcer(lines: list[Line], definition: Definition = DEFINITION) -> Enforcer:
     return Enforcer(definition, lines, 0)
 
 
@@ -40,11 +40,11 @@ def _snapshot(lines: list[Line], definition: Definition = DEFINITION) -> Enforce
 def test_changes_are_exactly_those_that_stock_casbin_makes(base: list[Line], seed: int) -> None:
     """Ten random mutations; with all parameters 200. Both ways: nothing missed, nothing made up."""
     chance = random.Random(f"{seed} {len(base)}")
-    old = _snapshot(base)
+    old = _enforcer(base)
     before = Stock(base)
     for _ in range(10):
         name, lines = mutated(chance, base)
-        found = compare(old, _snapshot(lines), PRINCIPALS)
+        found = compare(old, _enforcer(lines), PRINCIPALS)
         _check(found, before, Stock(lines), f"{name}: {_difference(base, lines)}")
 
 
@@ -68,7 +68,7 @@ def test_facts_of_a_row_are_compared_with_each_other(condition: str, effect: str
     added = [line(f"p, kind:user, task, global, view, {condition}, {effect}", "local.csv:1")]
     added += [line(f"p, role:viewer, task, own, delete, {condition}, {effect}", "local.csv:2")]
     for old, new in ((SHIPPED, [*SHIPPED, *added]), ([*SHIPPED, *added], SHIPPED)):
-        found = compare(_snapshot(old), _snapshot(new), PRINCIPALS)
+        found = compare(_enforcer(old), _enforcer(new), PRINCIPALS)
         _check(found, Stock(old), Stock(new), condition)
 
 
@@ -95,7 +95,7 @@ def test_facts_of_a_row_are_compared_with_each_other(condition: str, effect: str
 )
 def test_facts_that_depend_on_each_other(resource: str, condition: str, seen: list[str]) -> None:
     new = [*SHIPPED, line(f"p, user:17, {resource}, global, view, {condition}, allow", "x.csv:1")]
-    found = compare(_snapshot(SHIPPED), _snapshot(new), PRINCIPALS)
+    found = compare(_enforcer(SHIPPED), _enforcer(new), PRINCIPALS)
     assert [change.case.name for change in found.changes if not change.hand_out] == seen
 
 

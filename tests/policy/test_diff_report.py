@@ -18,7 +18,7 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.store import database_lines
 from v6srv.cli.main import cli
 from v6srv.model import CasbinRule

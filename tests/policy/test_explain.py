@@ -23,8 +23,8 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
+from v6srv.authz.load import examine
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import examine
 from v6srv.authz.source import Line, split
 from v6srv.errors import Denied, NotFound
 from v6srv.model import CasbinRule, Collaboration, Node, Organization, Task
@@ -184,7 +184,7 @@ def _explained(chance: random.Random, world: RandomWorld, policy: Enforcer) -> C
 
 def _random_policy(chance: random.Random, folder: Path) -> Enforcer:
     (folder / "model.conf").write_text(MODEL.read_text())
-    snapshot, problems = examine(
+    enforcer, problems = examine(
         define((folder / "model.conf").read_text()), (), make_lines(chance)
     )
     assert {one.code for one in problems} <= {
@@ -192,8 +192,8 @@ def _random_policy(chance: random.Random, folder: Path) -> Enforcer:
         STRANGERS_LET_IN,
         DENIES_NOTHING,
     }
-    assert snapshot is not None
-    return snapshot
+    assert enforcer is not None
+    return enforcer
 
 
 # --- what would help

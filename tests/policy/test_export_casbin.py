@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from tests.authz.random_world import IMAGES, make_lines
 from tools.casbin_reference import STOCK
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.cli.main import cli
 from v6srv.errors import Invalid

@@ -15,7 +15,7 @@ from flask import Flask
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
-from v6srv.authz import long_work, snapshot
+from v6srv.authz import enforcer, long_work
 from v6srv.authz import store as store_module
 from v6srv.authz.store import PolicyStore
 from v6srv.model import CasbinRule, PolicyRevision
@@ -207,7 +207,7 @@ def test_a_check_that_takes_too_long_is_given_up_and_told_everywhere(
     follower = follow()
     (folder / "local.csv").write_text(DENIAL)
     with monkeypatch.context() as patience:
-        patience.setattr(snapshot, "CHECK_WITHIN_S", 0.001)
+        patience.setattr(enforcer, "CHECK_WITHIN_S", 0.001)
         assert not tick(follower)
         assert {problem.code.slug for problem in lint(folder)} == {"slow-check"}
     assert health(call) == ["policy: policy: slow-check"]

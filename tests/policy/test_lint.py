@@ -22,7 +22,7 @@ from v6srv.authz import clock, folder, source
 from v6srv.authz.codes import CODES, UNREADABLE_FILE, Severity
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.knowledge import stranger
-from v6srv.authz.snapshot import build, read_folder
+from v6srv.authz.load import build, read_folder
 from v6srv.authz.source import PolicyError, Problem
 from v6srv.cli.main import cli
 from v6srv.model import CasbinRule

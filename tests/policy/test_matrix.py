@@ -19,8 +19,8 @@ from tests.world import World
 from v6srv.authz import clock
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.load import build, declared_grants
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.snapshot import build, declared_grants
 from v6srv.authz.store import database_lines
 from v6srv.cli.main import cli
 from v6srv.db import session

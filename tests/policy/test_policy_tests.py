@@ -13,7 +13,7 @@ from flask import Flask
 from tests.world import IMAGE, World
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.source import Line, PolicyError
 from v6srv.policy.mutation import mutants, mutate
 from v6srv.policy.test_files import fact_types, hypothetical_row, read_tests
@@ -254,14 +254,14 @@ def test_a_condition_that_fails_fails_the_test(folder: Path) -> None:
     """A broken condition denies; a test that expects a denial must not pass because of it."""
     denied = "  - {principal: viewer, operation: edit, row: ours, effect: deny}\n"
     write(folder, GOOD + denied)
-    snapshot = build(folder)
-    cases = read_cases(folder, snapshot)
-    assert run(snapshot, cases).failed == ()
+    enforcer = build(folder)
+    cases = read_cases(folder, enforcer)
+    assert run(enforcer, cases).failed == ()
     # Such a line does not get through `build` any more; the tests would notice it all the same.
     broken = Line(
         "p", ("role:viewer", "task", "global", "edit", "timeMatch('never', 'ever')", "allow"), "x:1"
     )
-    [found] = run(Enforcer(snapshot.definition, [*snapshot.lines, broken], 0), cases).failed
+    [found] = run(Enforcer(enforcer.definition, [*enforcer.lines, broken], 0), cases).failed
     assert "the decision failed: ValueError" in found.mismatch
 
 
@@ -394,16 +394,16 @@ def test_a_folder_without_tests_has_no_failures_and_cannot_be_run(folder: Path) 
 
 
 def test_what_is_not_tested_is_listed(folder: Path) -> None:
-    snapshot = build(folder)
-    report = run(snapshot, read_cases(folder, snapshot))
-    covered = {line.origin for line in snapshot.lines}
-    covered -= {line.origin for line in coverage(snapshot, report).uncovered}
+    enforcer = build(folder)
+    report = run(enforcer, read_cases(folder, enforcer))
+    covered = {line.origin for line in enforcer.lines}
+    covered -= {line.origin for line in coverage(enforcer, report).uncovered}
     text = (folder / "default_roles.csv").read_text().splitlines()
     said = sorted(text[int(origin.rpartition(":")[2]) - 1] for origin in covered)
     assert said == ["p, role:researcher, task, organization, create, True, allow"]
-    mutation = mutate(snapshot, report)
+    mutation = mutate(enforcer, report)
     assert mutation.lines.killed == 2  # the same line dropped and flipped
-    noticed = {mutant.line.origin for mutant in mutants(snapshot)} - {
+    noticed = {mutant.line.origin for mutant in mutants(enforcer)} - {
         mutant.line.origin for mutant in mutation.lines.survivors
     }
     # The denial of tasks elsewhere is not reached: turned around, it would let the test pass.
@@ -413,12 +413,12 @@ def test_what_is_not_tested_is_listed(folder: Path) -> None:
 def test_an_edge_is_covered_by_what_only_it_brings(folder: Path) -> None:
     view = "  - {principal: researcher, operation: view, row: ours, effect: allow}\n"
     write(folder, GOOD + view)
-    snapshot = build(folder)
-    report = run(snapshot, read_cases(folder, snapshot))
-    uncovered = {str(line) for line in coverage(snapshot, report).uncovered}
+    enforcer = build(folder)
+    report = run(enforcer, read_cases(folder, enforcer))
+    uncovered = {str(line) for line in coverage(enforcer, report).uncovered}
     assert "g, role:researcher, role:viewer" not in uncovered
     assert "g, role:org_admin, role:researcher" in uncovered
-    survivors = {str(mutant) for mutant in mutate(snapshot, report).lines.survivors}
+    survivors = {str(mutant) for mutant in mutate(enforcer, report).lines.survivors}
     assert "drop g, role:researcher, role:viewer" not in survivors
     assert "drop g, role:org_admin, role:researcher" in survivors
 
@@ -460,18 +460,18 @@ def test_a_change_is_noticed_exactly_when_some_test_fails(folder: Path, model: s
         folder,
         text.replace("rows:", "  machine: {kind: node, id: 30, org: 3, collabs: [1]}\nrows:"),
     )
-    snapshot = build(folder)
-    report = run(snapshot, read_cases(folder, snapshot))
+    enforcer = build(folder)
+    report = run(enforcer, read_cases(folder, enforcer))
     cases = [one.case for one in report.outcomes if one.passed]
     assert len(cases) > 6
     alive = set()
-    for mutant in mutants(snapshot):
-        lines = [mutant.changed if line is mutant.line else line for line in snapshot.lines]
+    for mutant in mutants(enforcer):
+        lines = [mutant.changed if line is mutant.line else line for line in enforcer.lines]
         kept = [line for line in lines if line is not None]
-        changed = Enforcer(snapshot.definition, kept, 0)
+        changed = Enforcer(enforcer.definition, kept, 0)
         if all(one.passed for one in run(changed, cases).outcomes):
             alive.add(mutant)
-    found = mutate(snapshot, report)
+    found = mutate(enforcer, report)
     assert {*found.lines.survivors, *found.scopes.survivors} == alive
     assert 5 < found.lines.killed < found.lines.total
 

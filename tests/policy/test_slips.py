@@ -7,7 +7,7 @@ import pytest
 from tests.policy.slips import SLIPS
 from tests.policy.test_lint import TODAY, make
 from v6srv.authz import clock
-from v6srv.authz.snapshot import build
+from v6srv.authz.load import build
 from v6srv.authz.source import PolicyError
 
 

@@ -28,13 +28,13 @@ def operations_of(word: str) -> Sequence[Operation]:
     return tuple(Operation) if word == "*" else (Operation(word),)
 
 
-def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
+def list_problems(enforcer: Enforcer) -> Iterator[Problem]:
     """Every line must have a form for lists, for each resource and operation it speaks of.
 
     Which these are says the matcher: it may bring any line to any row.
     """
-    program, done = snapshot.program, set()
-    fields = snapshot.definition.fields
+    program, done = enforcer.program, set()
+    fields = enforcer.definition.fields
     subject_at = fields.index("sub")
     condition_at = fields.index("cond") if "cond" in fields else 0
     requests = [
@@ -68,7 +68,7 @@ def list_problems(snapshot: Enforcer) -> Iterator[Problem]:
                 break
 
 
-def sanity_problems(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
+def sanity_problems(enforcer: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
     """A policy that locks root out does not go live.
 
     Not `complete`: lines are missing, so only what others do is told, not what nobody does.
@@ -76,20 +76,20 @@ def sanity_problems(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Pr
     locked = _Blame()
     for resource, operation in itertools.product(Resource, Operation):
         step()
-        locked.add(_who_locks_out(snapshot, resource, operation), resource, operation)
+        locked.add(_who_locks_out(enforcer, resource, operation), resource, operation)
     for place, what in locked.shown(complete):
         message = f"root may not {what}: nobody could repair it"
         yield Problem(place, message, codes.ROOT_LOCKED_OUT)
 
 
-def passing_problems(snapshot: Enforcer, now: datetime) -> Iterator[Problem]:
+def passing_problems(enforcer: Enforcer, now: datetime) -> Iterator[Problem]:
     """As `sanity_problems`, for what is so only between now and some time, or later for a while."""
     locked = _Blame()
     for resource, operation in itertools.product(Resource, Operation):
-        if _who_locks_out(snapshot, resource, operation) is None:
-            plan = snapshot.plan(some_root(), resource, operation)
+        if _who_locks_out(enforcer, resource, operation) is None:
+            plan = enforcer.plan(some_root(), resource, operation)
             for moment in turns([*plan.allow.values(), *plan.deny.values()], now):
-                found = _who_locks_out(snapshot, resource, operation, moment)
+                found = _who_locks_out(enforcer, resource, operation, moment)
                 locked.add(found, resource, operation)
     for place, what in locked.shown(True):
         message = f"root may not {what} for some time: nobody could repair it"
@@ -131,13 +131,13 @@ class _Blame:
 
 
 def _who_locks_out(
-    snapshot: Enforcer, resource: Resource, operation: Operation, at: datetime | None = None
+    enforcer: Enforcer, resource: Resource, operation: Operation, at: datetime | None = None
 ) -> list[Line] | None:
     """The denials that leave root nothing; an empty list when nothing grants it."""
-    plan = snapshot.plan(some_root(), resource, operation)
+    plan = enforcer.plan(some_root(), resource, operation)
     if plan.always:
         return None
-    known = known_of(snapshot.program, PrincipalKind.USER, resource, operation, at=at)
+    known = known_of(enforcer.program, PrincipalKind.USER, resource, operation, at=at)
     allow = joined(ast.Or(), list(plan.allow.values()))
     deny = joined(ast.Or(), list(plan.deny.values()))
     if satisfiable(joined(ast.And(), (allow, negated(deny))), known):

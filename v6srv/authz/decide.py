@@ -50,7 +50,7 @@ class _Asked:
 
     question: Question
     plan: Plan
-    snapshot: Enforcer
+    enforcer: Enforcer
     begun_ns: int
 
 
@@ -103,7 +103,7 @@ class Authorizer:
         plan, table = asked.plan, TABLES[MODELS[resource]]
         if plan.never:
             raise self._denied(asked, _NOTHING)
-        condition, parameters = self._where(plan, asked.snapshot, who, operation, table, None)
+        condition, parameters = self._where(plan, asked.enforcer, who, operation, table, None)
         self._allowed(asked)
         query = select(table.model).options(with_wire).order_by(table.key)
         return AllowedRows(query.where(condition), parameters)
@@ -204,7 +204,7 @@ class Authorizer:
         who, operation, refresh = question.who, question.operation, question.prospective
         condition, parameters = self._where(
             asked.plan,
-            asked.snapshot,
+            asked.enforcer,
             who,
             operation,
             table,
@@ -232,10 +232,10 @@ class Authorizer:
         table = TABLES[type(row)]
         id: int = row.id  # type: ignore[attr-defined]
         asked = self._ask(Question(Form.ROW, who, resource, operation, table.model, id))
-        plan, snapshot, foreign = asked.plan, asked.snapshot, asked.question.foreign
+        plan, enforcer, foreign = asked.plan, asked.enforcer, asked.question.foreign
         if plan.never:
             return self._refused(asked, _NOTHING)
-        condition, parameters = self._where(plan, snapshot, who, operation, table, foreign)
+        condition, parameters = self._where(plan, enforcer, who, operation, table, foreign)
         query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
         if session.execute(query, {_ROW: id, **parameters}).first() is None:
             return self._refused(asked, _OUTSIDE)
@@ -254,15 +254,15 @@ class Authorizer:
         every change, so the decision log gets the same answer for the same reasons once; denied
         rooms of collaborations that `who` has no part in are, as in a list, no refusal at all.
         """
-        begun, snapshot = time.perf_counter_ns(), self.store.live
-        plan = snapshot.plan(who.facts, resource, operation)
+        begun, enforcer = time.perf_counter_ns(), self.store.live
+        plan = enforcer.plan(who.facts, resource, operation)
         allowed = self._holds(plan, who, resource, operation, facts)
         if self.shadow is not None and self.store.shadow is not None:
             question = Question(Form.THING, who, resource, operation, facts=facts)
             self.shadow.compare(question, allowed=allowed)
         if self.decisions is not None and self._is_new(plan, who, facts, allowed=allowed):
             question = Question(Form.THING, who, resource, operation, facts=facts)
-            asked = _Asked(question, plan, snapshot, begun)
+            asked = _Asked(question, plan, enforcer, begun)
             if self._is_news(asked, allowed=allowed):
                 _ = self._allowed(asked) if allowed else self._refused(asked, _OUTSIDE)
         return allowed
@@ -271,17 +271,17 @@ class Authorizer:
 
     def may_hand_out(self, who: Principal, rules: Iterable[Rule]) -> Lacking:
         """Those of `rules` that `who` may not give to others; empty means all may be given."""
-        begun, snapshot = time.perf_counter_ns(), self.store.live
+        begun, enforcer = time.perf_counter_ns(), self.store.live
         wanted = [(rule, SimpleNamespace(**_rule_facts(rule))) for rule in rules]
         lacking = Lacking(
-            rule for rule, facts in wanted if not snapshot.may_hand_out(who.facts, facts)
+            rule for rule, facts in wanted if not enforcer.may_hand_out(who.facts, facts)
         )
         if wanted:
             told_of = lacking or [rule for rule, _ in wanted]
             keys = tuple((f["res"], f["scope"], f["act"]) for f in map(_rule_facts, told_of))
             resource, operation = Resource(keys[0][0]), Operation(keys[0][2])
             question = Question(Form.HAND_OUT, who, resource, operation, rules=keys)
-            asked = _Asked(question, _NO_PLAN, snapshot, begun)
+            asked = _Asked(question, _NO_PLAN, enforcer, begun)
             if lacking:
                 lacking.decision = self._refused(asked, "not held")
             else:
@@ -303,7 +303,7 @@ class Authorizer:
     @staticmethod
     def _where(
         plan: Plan,
-        snapshot: Enforcer,
+        enforcer: Enforcer,
         who: Principal,
         operation: Operation,
         table: TableFacts,
@@ -313,7 +313,7 @@ class Authorizer:
         changes: frozenset[str] = frozenset(),
     ) -> tuple[ColumnElement[bool], dict[str, Any]]:
         def condition() -> tuple[ColumnElement[bool], dict[str, Any]]:
-            where = snapshot.where(plan, table, foreign=bool(foreign), lenient=lenient)
+            where = enforcer.where(plan, table, foreign=bool(foreign), lenient=lenient)
             facts = who.facts.changing(changes)
             return where.condition, where.parameters(facts, operation.value)
 
@@ -321,15 +321,15 @@ class Authorizer:
         if error is None:
             return found  # type: ignore[no-any-return]
         message = "policy %s failed for %s: denied"
-        log.error(message, snapshot.version, who.subject, exc_info=error)
+        log.error(message, enforcer.version, who.subject, exc_info=error)
         return false(), {}
 
     def _ask(self, question: Question) -> _Asked:
-        begun, snapshot = time.perf_counter_ns(), self.store.live
-        plan = snapshot.plan(
+        begun, enforcer = time.perf_counter_ns(), self.store.live
+        plan = enforcer.plan(
             question.who.facts, question.resource, question.operation, question.scopes
         )
-        return _Asked(question, plan, snapshot, begun)
+        return _Asked(question, plan, enforcer, begun)
 
     def _decided(self, asked: _Asked, facts: Mapping[str, Any]) -> bool:
         question = asked.question
@@ -401,7 +401,7 @@ class Authorizer:
         self._note(asked.question, allowed=False)
         id = self._write(asked, reason, allowed=False)
         self._say(logging.INFO, "deny", asked, id, reason)
-        words = told(asked.question, asked.plan, asked.snapshot.program)
+        words = told(asked.question, asked.plan, asked.enforcer.program)
         return self._answer(asked, reason, allowed=False, id=id, told=words)
 
     @staticmethod
@@ -417,7 +417,7 @@ class Authorizer:
             question.operation.value,
             question.resource.value,
             question.row,
-            asked.snapshot.version,
+            asked.enforcer.version,
             reason,
         )
 
@@ -432,9 +432,9 @@ class Authorizer:
                 "id": id,
                 **asked.question.record(),
                 "effect": (Effect.ALLOW if allowed else Effect.DENY).value,
-                "lines": origins(asked.question, asked.plan, asked.snapshot, allowed=allowed),
+                "lines": origins(asked.question, asked.plan, asked.enforcer, allowed=allowed),
                 "reason": reason,
-                "policy": asked.snapshot.version,
+                "policy": asked.enforcer.version,
                 "latency_us": latency_us,
             }
             if request := request_id.current():
@@ -454,7 +454,7 @@ class Authorizer:
             question.operation,
             question.row,
             reason,
-            asked.snapshot.version,
+            asked.enforcer.version,
             id,
             told,
         )

@@ -18,7 +18,7 @@ from v6srv.db import LARGEST_ID, session
 from v6srv.vocabulary import Effect
 
 
-def origins(question: Question, plan: Plan, snapshot: Enforcer, *, allowed: bool) -> list[str]:
+def origins(question: Question, plan: Plan, enforcer: Enforcer, *, allowed: bool) -> list[str]:
     """Where the lines stand that allowed, or that denied; none when nothing allowed.
 
     Of a list: all that it is made of. Lines that ask nothing of the row are named alone.
@@ -32,22 +32,22 @@ def origins(question: Question, plan: Plan, snapshot: Enforcer, *, allowed: bool
         found = certain or able
     else:
         held = {rest.text: rest for rest in able}
-        held = {text: rest for text, rest in held.items() if _matches(question, rest, snapshot)}
+        held = {text: rest for text, rest in held.items() if _matches(question, rest, enforcer)}
         found = [rest for rest in able if rest.text in held]
     return list(dict.fromkeys(rest.line.origin for rest in found))
 
 
-def _matches(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
+def _matches(question: Question, rest: Remainder, enforcer: Enforcer) -> bool:
     if question.table is not None:
-        return _matches_row(question, rest, snapshot)
+        return _matches_row(question, rest, enforcer)
     facts = WHOLE if question.form is Form.WHOLE else question.facts
     thing = SimpleNamespace(type=question.resource.value, **facts)
     # What fails did so when it was decided, too, and was logged there.
-    function = snapshot.program.function(rest.text)
+    function = enforcer.program.function(rest.text)
     return holds(function, question.who.facts, thing, question.operation.value)
 
 
-def _matches_row(question: Question, rest: Remainder, snapshot: Enforcer) -> bool:
+def _matches_row(question: Question, rest: Remainder, enforcer: Enforcer) -> bool:
     assert question.table is not None
     id = question.row or 0
     if not 0 < id <= LARGEST_ID:
@@ -55,8 +55,8 @@ def _matches_row(question: Question, rest: Remainder, snapshot: Enforcer) -> boo
     table, own = TABLES[question.table], {rest.text: rest.tree}
     denial = rest.effect is Effect.DENY
     allow, deny = ({"True": TRUE}, own) if denial else (own, {})
-    alone = Plan((rest,), allow, deny, snapshot.program.decider(allow, deny))
-    where = snapshot.where(alone, table, foreign=question.foreign, lenient=question.lenient)
+    alone = Plan((rest,), allow, deny, enforcer.program.decider(allow, deny))
+    where = enforcer.where(alone, table, foreign=question.foreign, lenient=question.lenient)
     subject = question.who.facts.changing(question.changes)
     parameters, error = attempt(where.parameters, subject, question.operation.value)
     if error is not None:

@@ -27,25 +27,25 @@ from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 Case = tuple[PrincipalKind, Resource, Operation]
 
 
-def never_matching(snapshot: Enforcer, lines: Iterable[Line], now: datetime) -> Iterator[Problem]:
+def never_matching(enforcer: Enforcer, lines: Iterable[Line], now: datetime) -> Iterator[Problem]:
     """A warning for each line that matches no request of anybody, now or later.
 
     Of denials only for those whose time is over: `void_denials` has the others.
     """
-    finder = _Finder(snapshot, now)
+    finder = _Finder(enforcer, now)
     for line in lines:
-        is_denial = snapshot.program.effect_of(line) is Effect.DENY
+        is_denial = enforcer.program.effect_of(line) is Effect.DENY
         for problem in finder.problems(line):
             if not is_denial or problem.code is codes.TIME_OVER:
                 yield problem
 
 
-def void_denials(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
+def void_denials(enforcer: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
     """A denial that denies nothing does not go live: whom it should keep out is let in.
 
     Not `complete`: lines are missing, so nobody knows who has a role.
     """
-    program, finder = snapshot.program, _Finder(snapshot, clock.now())
+    program, finder = enforcer.program, _Finder(enforcer, clock.now())
     for line in program.lines:
         if program.effect_of(line) is not Effect.DENY:
             continue
@@ -57,21 +57,21 @@ def void_denials(snapshot: Enforcer, *, complete: bool = True) -> Iterator[Probl
             yield from finder.nobody(line)
 
 
-def without_effect(snapshot: Enforcer) -> Iterator[Problem]:
+def without_effect(enforcer: Enforcer) -> Iterator[Problem]:
     """Denials that the policy effect of the model does not look for."""
-    if snapshot.definition.allow_only:
-        at = snapshot.definition.fields.index("eft")
-        for line in snapshot.lines:
+    if enforcer.definition.allow_only:
+        at = enforcer.definition.fields.index("eft")
+        for line in enforcer.lines:
             if line.ptype == "p" and line.values[at] == Effect.DENY:
                 message = "the model knows no denials: this line has no effect"
                 yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
 
 
 class _Finder:
-    def __init__(self, snapshot: Enforcer, now: datetime) -> None:
-        self.snapshot, self.program, self.now = snapshot, snapshot.program, now
-        self.fields = snapshot.definition.fields
-        self.reach = Reach(snapshot.lines)
+    def __init__(self, enforcer: Enforcer, now: datetime) -> None:
+        self.enforcer, self.program, self.now = enforcer, enforcer.program, now
+        self.fields = enforcer.definition.fields
+        self.reach = Reach(enforcer.lines)
         self._nobody = stranger()
         self._possible: dict[tuple[Any, ...], bool] = {}
 
@@ -93,7 +93,7 @@ class _Finder:
         at = self.fields.index("sub")
         subject = line.values[at]
         if not self.reach.kinds(subject):
-            near = near_role(subject, {*self.snapshot.roles, *DEFAULT} - {subject})
+            near = near_role(subject, {*self.enforcer.roles, *DEFAULT} - {subject})
             hint = f", did you mean {near}?" if near else ""
             message = f"nobody can have the role {subject!r}{hint}"
             yield Problem(line.at(at), message, codes.DENIES_NOTHING, near)

@@ -1,6 +1,6 @@
-"""Where the live policy is: files and database in, one snapshot out, swapped in one assignment.
+"""Where the live policy is: files and database in, one enforcer out, swapped in one assignment.
 
-A change is built and validated beside the live snapshot. Readers never lock and never see half a
+A change is built and validated beside the live enforcer. Readers never lock and never see half a
 policy. What is live holds no grant but those of the last valid files and of the database as it is
 now: files that are not valid leave the files before them in force, and lines of the database that
 cannot go live are held back, but what was taken away there is gone. `problem` says what is wrong.
@@ -22,7 +22,7 @@ from v6srv.authz import long_work
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, Stamp, read_texts, stamp
-from v6srv.authz.snapshot import assemble, build, examine, give_up, parse_files, with_limits
+from v6srv.authz.load import assemble, build, examine, give_up, parse_files, with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.validate import origins
 from v6srv.db import session
@@ -94,7 +94,7 @@ class _Files:
     problems: tuple[Problem, ...] = ()
 
     def examine(self, rows: Iterable[Line], revision: int) -> tuple[Enforcer | None, list[Problem]]:
-        """With these lines of the database, as `snapshot.examine`."""
+        """With these lines of the database, as `load.examine`."""
         return examine(self.definition, self.lines, rows, revision, self.problems)
 
     def assemble(self, rows: Iterable[Line], revision: int) -> Enforcer:
@@ -114,7 +114,7 @@ class Edit:
 
     seen: Stamp
     files: _Files
-    snapshot: Enforcer
+    enforcer: Enforcer
     wrong_rows: tuple[Problem, ...]
 
 
@@ -183,17 +183,17 @@ class PolicyStore:
         """
         # The revision first: what is committed in between is read again, not passed over.
         revision, rows = _revision(), database_lines()
-        snapshot, found = files.examine(rows, revision)
+        enforcer, found = files.examine(rows, revision)
         if found:
             bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
             sound = [row for row in rows if row.origin not in bad]
-            snapshot, again = files.examine(sound, revision) if bad else (None, found)
+            enforcer, again = files.examine(sound, revision) if bad else (None, found)
             if again:
-                snapshot, again = files.examine(self._held_back(files, rows, found), revision)
-            if again or snapshot is None:
+                enforcer, again = files.examine(self._held_back(files, rows, found), revision)
+            if again or enforcer is None:
                 raise PolicyError(found)
-        assert snapshot is not None
-        return snapshot, tuple(found)
+        assert enforcer is not None
+        return enforcer, tuple(found)
 
     def _held_back(
         self, files: _Files, rows: Iterable[Line], problems: Sequence[Problem]
@@ -272,15 +272,15 @@ class PolicyStore:
         fit it any more."""
         with self._changing:
             session.rollback()  # what was seen of the database before the check is old
-            snapshot, wrong_rows = edit.snapshot, edit.wrong_rows
-            if snapshot.revision < max(_revision(), self.live.revision):
+            enforcer, wrong_rows = edit.enforcer, edit.wrong_rows
+            if enforcer.revision < max(_revision(), self.live.revision):
                 try:
-                    snapshot, wrong_rows = self._with_database(edit.files)
+                    enforcer, wrong_rows = self._with_database(edit.files)
                 except PolicyError as error:
                     self._refuse(edit.seen, error.problems, reason)
                     return False
             self.seen, self._refused, self._wrong_files = edit.seen, 0, ()
-            self._swap(reason, edit.files, snapshot, wrong_rows)
+            self._swap(reason, edit.files, enforcer, wrong_rows)
             return True
 
     def refuse(self, edit: Edit, problem: Problem, reason: str) -> None:
@@ -292,11 +292,11 @@ class PolicyStore:
         log.error("policy %s stays live (%s): %s", self.live.version, reason, PolicyError(found))
 
     def _swap(
-        self, reason: str, files: _Files, snapshot: Enforcer, wrong_rows: tuple[Problem, ...]
+        self, reason: str, files: _Files, enforcer: Enforcer, wrong_rows: tuple[Problem, ...]
     ) -> None:
-        log.info("policy %s is live (%s), was %s", snapshot.version, reason, self.live.version)
-        self._files, self.live, self._wrong_rows = files, snapshot, wrong_rows
-        self._rows = _of_database(snapshot)
+        log.info("policy %s is live (%s), was %s", enforcer.version, reason, self.live.version)
+        self._files, self.live, self._wrong_rows = files, enforcer, wrong_rows
+        self._rows = _of_database(enforcer)
         if self.problems:
             log.error(
                 "policy %s is live, without what is wrong: %s", self.live.version, self.problem
@@ -304,7 +304,7 @@ class PolicyStore:
         self.shadow, self._shadow_seen = None, None  # of another database: `follow_shadow`
 
     def follow(self, revision: int) -> Enforcer:
-        """The snapshot of at least this revision of the database, loaded now if need be.
+        """The enforcer of at least this revision of the database, loaded now if need be.
 
         Of the files it has what is live: they are taken up when nobody is writing them.
         """
@@ -336,7 +336,7 @@ class PolicyStore:
             self._swap(reason, self._files, made, wrong)
 
     def poll_files(self) -> bool:
-        """Reload when a file of the folder has changed; True when a new snapshot went live."""
+        """Reload when a file of the folder has changed; True when a new enforcer went live."""
         changed = stamp(self.folder) != self.seen
         live = changed and self.reload("files changed")
         self.follow_shadow()
@@ -363,9 +363,9 @@ class PolicyStore:
             return None, error.problems
 
 
-def _of_database(snapshot: Enforcer) -> frozenset[tuple[str, tuple[str, ...]]]:
+def _of_database(enforcer: Enforcer) -> frozenset[tuple[str, tuple[str, ...]]]:
     """The lines of a version that no file holds, whatever row they come from."""
-    lines = (line for line in snapshot.lines if line.origin.startswith(DATABASE))
+    lines = (line for line in enforcer.lines if line.origin.startswith(DATABASE))
     return frozenset((line.ptype, line.values) for line in lines)
 
 

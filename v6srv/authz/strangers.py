@@ -85,24 +85,24 @@ def _part(kind: PrincipalKind, resource: Resource, operation: Operation) -> Sequ
 _tree = cache(parse)
 
 
-def stranger_problems(snapshot: Enforcer) -> Iterator[Problem]:
+def stranger_problems(enforcer: Enforcer) -> Iterator[Problem]:
     """A policy that lets strangers in, now or later, and does not say so, does not go live."""
-    strangers, told = Strangers(snapshot), _Told()
+    strangers, told = Strangers(enforcer), _Told()
     for kind, resource in itertools.product(PrincipalKind, Resource):
         step()
         for operation in Operation:
             for rest in strangers.let_in(kind, resource, operation):
-                if not _is_meant(snapshot, rest.line, kind):
+                if not _is_meant(enforcer, rest.line, kind):
                     passing = strangers.is_passing(rest, kind, resource, operation)
                     for place in strangers.places(rest.line, kind, resource):
                         told.add(place, kind, passing, f"{operation} {_rows(rest, resource)}")
     yield from told.problems()
 
 
-def needless_declarations(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
+def needless_declarations(enforcer: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
     """Lines that say that strangers are meant where none are let in."""
-    strangers = Strangers(snapshot)
-    at, kinds = snapshot.definition.fields.index, {role: kind for kind, role in DECLARING.items()}
+    strangers = Strangers(enforcer)
+    at, kinds = enforcer.definition.fields.index, {role: kind for kind, role in DECLARING.items()}
     for line in lines:
         kind = kinds.get(line.values[at("sub")])
         if kind is None or strangers.effect_of(line) is Effect.DENY:
@@ -116,9 +116,9 @@ def needless_declarations(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator
             yield Problem(place, message, codes.NEEDLESS_DECLARATION, meant)
 
 
-def _is_meant(snapshot: Enforcer, line: Line, kind: PrincipalKind) -> bool:
+def _is_meant(enforcer: Enforcer, line: Line, kind: PrincipalKind) -> bool:
     """Whether the line is given to strangers on purpose, for this resource and operation."""
-    values = dict(zip(snapshot.definition.fields, line.values, strict=True))
+    values = dict(zip(enforcer.definition.fields, line.values, strict=True))
     return values["sub"] == DECLARING[kind] and "*" not in (values["res"], values["act"])
 
 
@@ -129,12 +129,12 @@ def _rows(rest: Remainder, resource: Resource) -> str:
 class Strangers:
     """What the lines of one version let strangers do."""
 
-    def __init__(self, snapshot: Enforcer) -> None:
-        self.snapshot, self.program, self.now = snapshot, snapshot.program, clock.now()
-        self.fields = snapshot.definition.fields
+    def __init__(self, enforcer: Enforcer) -> None:
+        self.enforcer, self.program, self.now = enforcer, enforcer.program, clock.now()
+        self.fields = enforcer.definition.fields
         self.effect_of = self.program.effect_of
-        self._edges = [line for line in snapshot.lines if line.ptype == "g"]
-        graph = snapshot.graphs.get("g", {})
+        self._edges = [line for line in enforcer.lines if line.ptype == "g"]
+        graph = enforcer.graphs.get("g", {})
         self._reached = {kind: closure(graph, f"kind:{kind}") for kind in PrincipalKind}
         named = {name for line in self._edges for name in line.values[:1] if _is_for_people(name)}
         people = {*named, *(f"role:{role.slug}" for role in DEFAULT_ROLES)}
@@ -206,7 +206,7 @@ class Strangers:
     def places(self, line: Line, kind: PrincipalKind, resource: Resource) -> list[str]:
         """Where the fault is: the matcher, the lines that give a role to strangers, or the line."""
         if self._is_of_the_matcher(line, kind, resource):
-            return [_place_of_matcher(self.snapshot.definition.text)]
+            return [_place_of_matcher(self.enforcer.definition.text)]
         subject = line.values[self.fields.index("sub")]
         given = [edge.place for edge in self._edges if self._gives(edge, kind, subject)]
         return given or [line.place]
@@ -220,7 +220,7 @@ class Strangers:
             member in self._reached[kind] - others
             and member not in self._of_people
             and role in self._of_people | others
-            and subject in closure(self.snapshot.graphs["g"], role)
+            and subject in closure(self.enforcer.graphs["g"], role)
         )
 
     def _is_of_the_matcher(self, line: Line, kind: PrincipalKind, resource: Resource) -> bool:

@@ -135,7 +135,7 @@ def replay(
     By the policy in use, or that of --policy; principals and time are as they were then, rows as
     they are now. Exit code 0 when all agree, 1 when some do not, 2 when it cannot be done.
     """
-    from v6srv.authz.snapshot import build
+    from v6srv.authz.load import build
     from v6srv.authz.store import database_lines
     from v6srv.cli.policy.engine import opened
     from v6srv.policy import audit as looking
@@ -145,9 +145,9 @@ def replay(
         settings = choose(**options)
         paths = _files(files, options)
         with opened(settings) as authz:
-            snapshot = build(folder, database_lines()) if folder else authz.policy
+            enforcer = build(folder, database_lines()) if folder else authz.policy
             records = looking.forwards(paths, since)
-            found = again(records, snapshot)
+            found = again(records, enforcer)
     for one in found.disagreements:
         error(str(one))
     if found.gone:

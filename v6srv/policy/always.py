@@ -14,12 +14,12 @@ from v6srv.authz.reach import Reach
 from v6srv.authz.source import Line, Problem
 
 
-def always_true(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
+def always_true(enforcer: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
     """A warning for each line whose condition limits nothing."""
-    fields, program = snapshot.definition.fields, snapshot.program
+    fields, program = enforcer.definition.fields, enforcer.program
     if "cond" not in fields:
         return
-    reach = Reach(snapshot.lines)
+    reach = Reach(enforcer.lines)
     subject_at, resource_at, operation_at, condition_at = map(
         fields.index, ("sub", "res", "act", "cond")
     )
@@ -42,7 +42,7 @@ def always_true(snapshot: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
 def _written(line: Line, condition: ast.expr) -> ast.expr | None:
     """What somebody wrote as the condition; None for nothing, which is `True`.
 
-    The time limits of the line have become its first term (`snapshot.with_limits`).
+    The time limits of the line have become its first term (`enforcer.with_limits`).
     """
     limited = line.valid_from is not None or line.valid_until is not None
     terms = conjuncts(condition)[1 if limited else 0 :]

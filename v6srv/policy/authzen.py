@@ -69,14 +69,14 @@ class Answer:
     """Why there was nothing to decide; it is denied then."""
 
 
-def evaluate(snapshot: Enforcer, asked: Asked) -> Answer:
+def evaluate(enforcer: Enforcer, asked: Asked) -> Answer:
     """The decision on one question."""
-    [answer] = evaluations(snapshot, [asked])
+    [answer] = evaluations(enforcer, [asked])
     return answer
 
 
 def evaluations(
-    snapshot: Enforcer,
+    enforcer: Enforcer,
     asked: Sequence[Asked | Invalid],
     semantic: str = Semantic.EXECUTE_ALL,
 ) -> list[Answer]:
@@ -90,26 +90,26 @@ def evaluations(
     stops_at = _STOPS_AT.get(Semantic(semantic))
     answers = []
     for question in asked:
-        answers.append(_answer(snapshot, known, question))
+        answers.append(_answer(enforcer, known, question))
         if answers[-1].decision is stops_at:
             break
     return answers
 
 
-def _answer(snapshot: Enforcer, known: "_Known", asked: Asked | Invalid) -> Answer:
+def _answer(enforcer: Enforcer, known: "_Known", asked: Asked | Invalid) -> Answer:
     try:
         if isinstance(asked, Invalid):
             raise asked
         subject, thing = known.principal(asked["subject"]), known.thing(asked["resource"])
         operation, changes = questions.operation(asked["action"]["name"]), _changes(asked["action"])
     except (Invalid, NotFound) as error:
-        return Answer(False, str(error), snapshot.version, error=error)
-    question = who.Asked(snapshot, operation, thing, changes)
+        return Answer(False, str(error), enforcer.version, error=error)
+    question = who.Asked(enforcer, operation, thing, changes)
     allowed = question.allows(subject)
     effect = Effect.ALLOW if allowed else Effect.DENY
     rests = question.matching(subject, effect)
     lines = tuple(dict.fromkeys(rest.line.origin for rest in rests))
-    return Answer(allowed, _reason(question, subject, allowed, lines), snapshot.version, lines)
+    return Answer(allowed, _reason(question, subject, allowed, lines), enforcer.version, lines)
 
 
 def _changes(action: Entity) -> frozenset[str]:
@@ -221,7 +221,7 @@ class Found:
     results: tuple[Mapping[str, str], ...]
 
 
-def search_subjects(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
+def search_subjects(enforcer: Enforcer, asked: Mapping[str, Any]) -> Found:
     """The principals of a type that may do this with that, by id.
 
     Raises Invalid for a `page` that is not of this search.
@@ -233,7 +233,7 @@ def search_subjects(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
         thing, changes = _Known((), [resource]).thing(resource), _changes(action)
     except (Invalid, NotFound):
         return page.cut(())
-    question = who.Asked(snapshot, operation, thing, changes)
+    question = who.Asked(enforcer, operation, thing, changes)
     ids = (_id_of(one) for one in _candidates(kind) if question.allows(one))
     return page.cut([(id, {"type": kind.value, "id": str(id)}) for id in ids])
 
@@ -248,7 +248,7 @@ def _id_of(one: Principal) -> int:
     return int(one.id.partition(":")[2])
 
 
-def search_resources(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
+def search_resources(enforcer: Enforcer, asked: Mapping[str, Any]) -> Found:
     """The rows of a resource that somebody may do this with, by id. Raises as the others."""
     page = _Page(asked, "resource")
     subject, action = asked["subject"], asked["action"]
@@ -258,17 +258,17 @@ def search_resources(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
     except (Invalid, NotFound):
         return page.cut(())
     rows = who.allowed_rows(
-        snapshot, one, of, operation, limit=page.limit + 1, after=page.after, changes=changes
+        enforcer, one, of, operation, limit=page.limit + 1, after=page.after, changes=changes
     )
     results = [(id, {"type": of.value, "id": str(id)}) for id in rows.ids]
     return page.take(results, rows.total)
 
 
-def search_actions(snapshot: Enforcer, asked: Mapping[str, Any]) -> Found:
+def search_actions(enforcer: Enforcer, asked: Mapping[str, Any]) -> Found:
     """What somebody may do with this. Raises as the others."""
     page = _Page(asked, "action")
     names = [operation.value for operation in Operation]
-    answers = evaluations(snapshot, [{**asked, "action": {"name": name}} for name in names])
+    answers = evaluations(enforcer, [{**asked, "action": {"name": name}} for name in names])
     may = [name for name, answer in zip(names, answers, strict=True) if answer.decision]
     return page.cut([(number, {"name": name}) for number, name in enumerate(may, 1)])
 

@@ -46,13 +46,13 @@ class Inquiry:
 
     def __init__(
         self,
-        snapshot: Enforcer,
+        enforcer: Enforcer,
         who: Principal,
         operation: Operation,
         thing: Thing,
         changes: frozenset[str] = frozenset(),
     ) -> None:
-        self.snapshot, self.program = snapshot, snapshot.program
+        self.enforcer, self.program = enforcer, enforcer.program
         self.who, self.operation, self.thing, self.changes = who, operation, thing, changes
         self.table = thing.table
         """Whose rows could be asked for; None for what is no row."""
@@ -65,14 +65,14 @@ class Inquiry:
     def with_role(self, role: str) -> "Inquiry":
         """The same question, of a principal that has one more role."""
         who = replace(self.who, roles=(*self.who.roles, role))
-        return type(self)(self.snapshot, who, self.operation, self.thing, self.changes)
+        return type(self)(self.enforcer, who, self.operation, self.thing, self.changes)
 
     # --- the decision
 
     @property
     def plan(self) -> Plan:
         """The plan that decides it."""
-        return self.snapshot.plan(self.subject, self.thing.resource, self.operation)
+        return self.enforcer.plan(self.subject, self.thing.resource, self.operation)
 
     def allowed(self) -> bool:
         """The decision, as the Authorizer makes it, in Python."""
@@ -107,7 +107,7 @@ class Inquiry:
         table = self.table
         if table is None:
             return None
-        where = self.snapshot.where(plan, table, foreign=self.thing.foreign, lenient=False)
+        where = self.enforcer.where(plan, table, foreign=self.thing.foreign, lenient=False)
         _, error = attempt(where.parameters, self.subject, self.operation.value)
         return why(error) if error else None
 
@@ -190,7 +190,7 @@ class Inquiry:
             "p_cond": "True",
             "p_eft": Effect.ALLOW.value,
         }
-        values = tuple(fields.get(name, "") for name in self.snapshot.definition.policy)
+        values = tuple(fields.get(name, "") for name in self.enforcer.definition.policy)
         return Line("p", values, "")
 
     @property
@@ -205,7 +205,7 @@ class Inquiry:
 
     def field(self, name: str) -> int | None:
         """Where a field of the policy definition is among the values of a line."""
-        policy = self.snapshot.definition.policy
+        policy = self.enforcer.definition.policy
         return policy.index(f"p_{name}") if f"p_{name}" in policy else None
 
 

@@ -62,7 +62,7 @@ class Explanation:
     """None when it is allowed."""
 
 
-def answer(snapshot: Enforcer, query: Mapping[str, Any]) -> Explanation:
+def answer(enforcer: Enforcer, query: Mapping[str, Any]) -> Explanation:
     """The explanation that a query asks for.
 
     `principal` (`user:7`) and `made_up` (described) say who, at least one of them; `operation` and
@@ -71,20 +71,20 @@ def answer(snapshot: Enforcer, query: Mapping[str, Any]) -> Explanation:
     names of the fields that an edit changes. `at`: the time it is asked for. Raises Invalid and
     NotFound.
     """
-    who = named(snapshot, query.get("principal"), query.get("made_up"))
+    who = named(enforcer, query.get("principal"), query.get("made_up"))
     operation = questions.operation(query["operation"])
     thing = _thing(query)
     fields = changed(thing, query.get("changes", ()))
     with clock.stopped(questions.moment(query["at"])) if "at" in query else nullcontext():
-        return explain(snapshot, who, operation, thing, fields)
+        return explain(enforcer, who, operation, thing, fields)
 
 
-def named(snapshot: Enforcer, principal: str | None, made_up: str | None) -> Principal:
+def named(enforcer: Enforcer, principal: str | None, made_up: str | None) -> Principal:
     """The principal of a name, of a description, or of both: it, but for what is given."""
     base = questions.principal(principal) if principal else None
     if made_up is not None:
         described = questions.description(made_up)
-        return questions.made_up_principal(described, base, snapshot.roles)
+        return questions.made_up_principal(described, base, enforcer.roles)
     if base is None:
         raise Invalid("Nobody is named: say user:<id>, or describe a principal")
     return base
@@ -117,14 +117,14 @@ def changed(thing: Thing, names: Iterable[str]) -> frozenset[str]:
 
 
 def explain(
-    snapshot: Enforcer,
+    enforcer: Enforcer,
     who: Principal,
     operation: Operation,
     thing: Thing,
     changes: frozenset[str] = frozenset(),
 ) -> Explanation:
     """Why `who` may or may not do so with `thing`, by this version of the policy."""
-    inquiry = (SomeRow if thing.some_row else Inquiry)(snapshot, who, operation, thing, changes)
+    inquiry = (SomeRow if thing.some_row else Inquiry)(enforcer, who, operation, thing, changes)
     allowed, held = inquiry.allowed(), inquiry.held()
     granting = [one for one in held if one.matched and one.effect is Effect.ALLOW]
     against = [] if allowed else inquiry.against(held)
@@ -135,7 +135,7 @@ def explain(
     return Explanation(
         allowed=allowed,
         reason=_reason(inquiry, allowed, held, against, decided_by),
-        policy=snapshot.version,
+        policy=enforcer.version,
         at=clock.now(),
         principal=_principal_facts(inquiry),
         resource=thing.resource,
@@ -186,7 +186,7 @@ def _reason(
 
 
 def _principal_facts(inquiry: Inquiry) -> dict[str, Any]:
-    subject, graph = inquiry.subject, inquiry.snapshot.graphs.get("g", {})
+    subject, graph = inquiry.subject, inquiry.enforcer.graphs.get("g", {})
     own = {subject.id, subject.kind, subject.group}
     names = set(closure(graph, subject.id, subject.membership))
     names |= closure(graph, subject.kind) | closure(graph, subject.group)

@@ -17,20 +17,20 @@ _BREAKS = re.compile(r"[\r\n]")
 """Only between words: no text of a condition can hold one."""
 
 
-def lines(snapshot: Enforcer) -> list[Line]:
+def lines(enforcer: Enforcer) -> list[Line]:
     """The lines in the order they are read, time limits beside conditions and not part of them.
 
     A line that says the same as one before it is left out: files must not repeat lines.
     """
     found: dict[tuple[str, tuple[str, ...]], Line] = {}
-    for line in snapshot.lines:
-        found.setdefault((line.ptype, line.values), _without_limits(snapshot, line))
+    for line in enforcer.lines:
+        found.setdefault((line.ptype, line.values), _without_limits(enforcer, line))
     return list(found.values())
 
 
-def _without_limits(snapshot: Enforcer, line: Line) -> Line:
+def _without_limits(enforcer: Enforcer, line: Line) -> Line:
     """The line as it was written: `with_limits` the other way round."""
-    policy = snapshot.definition.policy
+    policy = enforcer.definition.policy
     if (line.valid_from, line.valid_until) == (None, None) or "p_cond" not in policy:
         return line
     at = policy.index("p_cond")
@@ -47,14 +47,14 @@ def in_force(line: Line) -> bool:
     return begun and (line.valid_until is None or now < line.valid_until)
 
 
-def as_csv(snapshot: Enforcer) -> Iterator[str]:
+def as_csv(enforcer: Enforcer) -> Iterator[str]:
     """The lines of a policy file that, beside the same model.conf, is the same policy.
 
     Comments say where lines came from.
     """
-    yield f"# Policy {snapshot.version}"
+    yield f"# Policy {enforcer.version}"
     before = ""
-    for line in lines(snapshot):
+    for line in lines(enforcer):
         source = line.origin.rpartition(":")[0]
         if source != before:
             yield f"# --- {source}"
@@ -99,15 +99,15 @@ def _for_stock(condition: str) -> str:
     return f"({condition})" if "," in condition else condition
 
 
-def as_data(snapshot: Enforcer) -> dict[str, Any]:
+def as_data(enforcer: Enforcer) -> dict[str, Any]:
     """Everything about the policy, for JSON: the model and each line with its place and limits."""
-    names = [name.removeprefix("p_") for name in snapshot.definition.policy]
+    names = [name.removeprefix("p_") for name in enforcer.definition.policy]
     return {
-        "policy": snapshot.version,
-        "revision": snapshot.revision,
+        "policy": enforcer.version,
+        "revision": enforcer.revision,
         "at": clock.now().isoformat(),
-        "model": snapshot.definition.text,
-        "lines": [_plain(line, names) for line in lines(snapshot)],
+        "model": enforcer.definition.text,
+        "lines": [_plain(line, names) for line in lines(enforcer)],
     }
 
 

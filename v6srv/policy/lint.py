@@ -1,6 +1,6 @@
 """Everything wrong with a folder of policies: what must not go live, and what misleads.
 
-The errors are those of `authz.snapshot.examine`. The warnings are found here, by asking what the
+The errors are those of `authz.load.examine`. The warnings are found here, by asking what the
 compiled remainder of each line says: an edited matcher changes the findings with it.
 """
 
@@ -17,8 +17,8 @@ from v6srv.authz.conf import FIELDS, ModelText, check_model, unused
 from v6srv.authz.definition import MODEL, Definition, define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import SHADOW, read_texts
+from v6srv.authz.load import examine, give_up, lines_in, model_in, with_limits
 from v6srv.authz.never import never_matching, without_effect
-from v6srv.authz.snapshot import examine, give_up, lines_in, model_in, with_limits
 from v6srv.authz.source import (
     DATABASE,
     Line,
@@ -59,7 +59,7 @@ def lint(
         problems += [*wrong, *check_lines(definition, both)]
         return _sorted(problems)
     errors = [*(problem for problem in problems if problem.is_error), *wrong]
-    snapshot, found = _examine(definition, limited, added, errors)
+    enforcer, found = _examine(definition, limited, added, errors)
     problems += found
     void = {problem.origin for problem in problems if problem.code is codes.DENIES_NOTHING}
     people = about_people(lines, added, known_subjects)
@@ -69,8 +69,8 @@ def lint(
         if problem.code is not codes.ROLE_WITHOUT_MEMBERS or problem.origin not in void
     ]
     problems += _other_than_casbin(definition, lines)
-    if snapshot is not None:
-        problems += _warnings(snapshot, void)
+    if enforcer is not None:
+        problems += _warnings(enforcer, void)
     return _sorted(problems)
 
 
@@ -80,7 +80,7 @@ def _examine(
     added: Iterable[Line],
     errors: Sequence[Problem],
 ) -> tuple[Enforcer | None, list[Problem]]:
-    """As `snapshot.examine`, for no longer than a server would."""
+    """As `load.examine`, for no longer than a server would."""
     try:
         with long_work.in_turns(give_up):
             return examine(definition, lines, added, 0, errors)
@@ -150,20 +150,20 @@ def _guess(model: ModelText) -> Definition:
     )
 
 
-def _warnings(snapshot: Enforcer, void: Collection[str]) -> list[Problem]:
+def _warnings(enforcer: Enforcer, void: Collection[str]) -> list[Problem]:
     now = clock.now()
-    written = [line for line in snapshot.program.lines if is_written(line)]
-    never = list(never_matching(snapshot, written, now))
+    written = [line for line in enforcer.program.lines if is_written(line)]
+    never = list(never_matching(enforcer, written, now))
     places = {*void, *(problem.origin for problem in never)}
     dead = places | {place.rpartition(":")[0] for place in places}
     alive = [line for line in written if line.origin not in dead]
     return [
         *never,
-        *always_true(snapshot, alive),
-        *overlapping(snapshot, alive, now, _shipped(alive)),
-        *passing_problems(snapshot, now),
-        *needless_declarations(snapshot, alive),
-        *without_effect(snapshot),
+        *always_true(enforcer, alive),
+        *overlapping(enforcer, alive, now, _shipped(alive)),
+        *passing_problems(enforcer, now),
+        *needless_declarations(enforcer, alive),
+        *without_effect(enforcer),
     ]
 
 

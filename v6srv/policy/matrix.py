@@ -69,7 +69,7 @@ def _width(scope: Scope | None) -> int:
 
 
 def reach(
-    snapshot: Enforcer, resource: Resource, operation: Operation, lines: Iterable[Remainder]
+    enforcer: Enforcer, resource: Resource, operation: Operation, lines: Iterable[Remainder]
 ) -> Reach:
     """How far these lines reach."""
     scope: Scope | None = None
@@ -78,7 +78,7 @@ def reach(
     for rest in lines:
         if rest.text == "False":
             continue
-        limited = _limited(snapshot, rest.line)
+        limited = _limited(enforcer, rest.line)
         if rest.effect is Effect.DENY:
             denials.append(limited)
         elif limited.condition != _ANYTHING:
@@ -88,8 +88,8 @@ def reach(
     return Reach(resource, operation, scope, tuple(conditional), tuple(denials))
 
 
-def _limited(snapshot: Enforcer, line: Line) -> Limited:
-    policy = snapshot.definition.policy
+def _limited(enforcer: Enforcer, line: Line) -> Limited:
+    policy = enforcer.definition.policy
     fields = dict(zip(policy, line.values, strict=False))
     return Limited(
         str(line),
@@ -122,7 +122,7 @@ class Row:
 
 
 def matrix(
-    snapshot: Enforcer,
+    enforcer: Enforcer,
     roles: Collection[str] = (),
     resources: Collection[Resource] = (),
 ) -> list[Row]:
@@ -132,52 +132,52 @@ def matrix(
     it, and is the row `kind:user`. `roles` (`role:viewer`, `role:12`, `kind:user`, or without
     `role:`) and `resources` pick some. Raises Invalid for a role that does not exist.
     """
-    holders = _picked(_holders(snapshot), roles)
+    holders = _picked(_holders(enforcer), roles)
     wanted = [resource for resource in Resource if not resources or resource in resources]
     return [
         Row(
             holder,
             tuple(
-                _cell(snapshot, holder, resource, act) for resource in wanted for act in Operation
+                _cell(enforcer, holder, resource, act) for resource in wanted for act in Operation
             ),
         )
         for holder in holders
     ]
 
 
-def _holders(snapshot: Enforcer) -> list[Holder]:
+def _holders(enforcer: Enforcer) -> list[Holder]:
     kinds = {f"kind:{kind}": (f"every {kind}", None) for kind in PrincipalKind}
     stored = list(session.scalars(select(Role).order_by(Role.slug.is_(None), Role.id)))
     known = {role.subject: (role.name or "", role.organization_id) for role in stored}
     default = {role.subject: known[role.subject] for role in stored if role.slug}
-    in_files = dict.fromkeys(sorted(_roles_of_lines(snapshot)), ("", None))
+    in_files = dict.fromkeys(sorted(_roles_of_lines(enforcer)), ("", None))
     # Each stays where it comes first, with what the database knows of it.
     everybody = {**kinds, **default, **in_files, **known}
     return [
-        Holder(subject, name, organization, inherited(snapshot, subject))
+        Holder(subject, name, organization, inherited(enforcer, subject))
         for subject, (name, organization) in everybody.items()
     ]
 
 
-def _roles_of_lines(snapshot: Enforcer) -> set[str]:
+def _roles_of_lines(enforcer: Enforcer) -> set[str]:
     """Roles that lines speak of, but for those that are only rows of the database."""
-    graph = snapshot.graphs.get("g", {})
+    graph = enforcer.graphs.get("g", {})
     names = {*graph, *(role for above in graph.values() for role in above)}
-    at = field_of(snapshot, "sub")
+    at = field_of(enforcer, "sub")
     if at is not None:
-        spoken = (line for line in snapshot.program.lines if not line.origin.startswith(STORED))
+        spoken = (line for line in enforcer.program.lines if not line.origin.startswith(STORED))
         names |= {line.values[at] for line in spoken}
     return {name for name in names if name.startswith("role:")}
 
 
-def inherited(snapshot: Enforcer, subject: str) -> tuple[str, ...]:
+def inherited(enforcer: Enforcer, subject: str) -> tuple[str, ...]:
     """All that comes with a role, a kind or a principal by `g` lines, itself left out."""
-    return tuple(sorted(closure(snapshot.graphs.get("g", {}), subject) - {subject}))
+    return tuple(sorted(closure(enforcer.graphs.get("g", {}), subject) - {subject}))
 
 
-def field_of(snapshot: Enforcer, name: str) -> int | None:
+def field_of(enforcer: Enforcer, name: str) -> int | None:
     """Where a field of the policy definition is among the values of a line; None if nowhere."""
-    policy = snapshot.definition.policy
+    policy = enforcer.definition.policy
     return policy.index(f"p_{name}") if f"p_{name}" in policy else None
 
 
@@ -192,11 +192,11 @@ def _picked(holders: list[Holder], roles: Collection[str]) -> list[Holder]:
     return [holder for holder in holders if holder.subject in wanted]
 
 
-def _cell(snapshot: Enforcer, holder: Holder, resource: Resource, operation: Operation) -> Reach:
-    program = snapshot.program
+def _cell(enforcer: Enforcer, holder: Holder, resource: Resource, operation: Operation) -> Reach:
+    program = enforcer.program
     key = program.key_of(_only(holder.subject), _Kind(resource.value), operation.value)
     lines = [program.remainder(line, key) for line in program.candidates(key, ())]
-    return reach(snapshot, resource, operation, lines)
+    return reach(enforcer, resource, operation, lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,14 +57,14 @@ class Mutation:
     scopes: Score
 
 
-def mutate(snapshot: Enforcer, report: Report) -> Mutation:
+def mutate(enforcer: Enforcer, report: Report) -> Mutation:
     """Which changes of single lines the passing tests of a report notice."""
     passing = [outcome for outcome in report.outcomes if outcome.passed]
     survivors: list[Mutant] = []
     made = dict.fromkeys((*PRESENCE, *SCOPES), 0)
-    for mutant in mutants(snapshot):
+    for mutant in mutants(enforcer):
         made[mutant.change] += 1
-        if not _killed(snapshot, mutant, passing):
+        if not _killed(enforcer, mutant, passing):
             survivors.append(mutant)
     return Mutation(*(_score(changes, made, survivors) for changes in (PRESENCE, SCOPES)))
 
@@ -74,10 +74,10 @@ def _score(changes: Sequence[str], made: dict[str, int], survivors: Sequence[Mut
     return Score(sum(made[change] for change in changes) - len(alive), alive)
 
 
-def mutants(snapshot: Enforcer) -> Iterator[Mutant]:
+def mutants(enforcer: Enforcer) -> Iterator[Mutant]:
     """Every change of one line that is tried."""
-    fields = {token.removeprefix("p_"): at for at, token in enumerate(snapshot.definition.policy)}
-    for line in snapshot.lines:
+    fields = {token.removeprefix("p_"): at for at, token in enumerate(enforcer.definition.policy)}
+    for line in enforcer.lines:
         yield Mutant(line, "drop", None)
         if line.ptype != "p":
             continue
@@ -103,20 +103,20 @@ def _with(line: Line, at: int, value: str) -> Line:
     return replace(line, values=(*line.values[:at], str(value), *line.values[at + 1 :]))
 
 
-def _killed(snapshot: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> bool:
-    cases = _concerned(snapshot, mutant, passing)
+def _killed(enforcer: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> bool:
+    cases = _concerned(enforcer, mutant, passing)
     if not cases:
         return False
-    lines = [mutant.changed if line == mutant.line else line for line in snapshot.lines]
+    lines = [mutant.changed if line == mutant.line else line for line in enforcer.lines]
     kept = [line for line in lines if line is not None]
-    changed = Enforcer(snapshot.definition, kept, snapshot.revision)
+    changed = Enforcer(enforcer.definition, kept, enforcer.revision)
     return any(not passes(changed, case) for case in cases)
 
 
-def _concerned(snapshot: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> list[Case]:
+def _concerned(enforcer: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -> list[Case]:
     """The cases that can come out otherwise, first those whose decision the line had a part in."""
     if mutant.line.ptype != "p":
-        return [one.case for one in passing if reaches(snapshot, one, mutant.line)]
+        return [one.case for one in passing if reaches(enforcer, one, mutant.line)]
     matched: list[Case] = []
     considered: list[Case] = []
     others: list[Case] = []
@@ -124,18 +124,18 @@ def _concerned(snapshot: Enforcer, mutant: Mutant, passing: Sequence[Outcome]) -
         own = [c for c in one.considered if c.line == mutant.line]
         kind = others if not own else matched if any(c.matched for c in own) else considered
         kind.append(one.case)
-    return [*matched, *considered, *(others if _found_anew(snapshot, mutant) else ())]
+    return [*matched, *considered, *(others if _found_anew(enforcer, mutant) else ())]
 
 
-def _found_anew(snapshot: Enforcer, mutant: Mutant) -> bool:
+def _found_anew(enforcer: Enforcer, mutant: Mutant) -> bool:
     """Whether the changed line could be a candidate where the line is none."""
     if mutant.changed is None:
         return False
-    if snapshot.definition.allow_only:  # where denials are no lines to begin with
+    if enforcer.definition.allow_only:  # where denials are no lines to begin with
         return True
     pairs = zip(mutant.line.values, mutant.changed.values, strict=True)
     fields = {at for at, (before, after) in enumerate(pairs) if before != after}
-    programs = (snapshot.program, snapshot.hand_out)
+    programs = (enforcer.program, enforcer.hand_out)
     return any(program is not None and fields & program.indexed for program in programs)
 
 

@@ -25,14 +25,14 @@ _Key = tuple[str, str, str, Effect]
 
 
 def overlapping(
-    snapshot: Enforcer, lines: Sequence[Line], now: datetime, shipped: Collection[Line] = ()
+    enforcer: Enforcer, lines: Sequence[Line], now: datetime, shipped: Collection[Line] = ()
 ) -> Iterator[Problem]:
     """A warning for each of these lines that another line makes superfluous or void.
 
     Of the `shipped` lines only those that are so by themselves: what an admin adds on top of them
     is meant to change what they say.
     """
-    finder = _Finder(snapshot, now, shipped)
+    finder = _Finder(enforcer, now, shipped)
     for line in lines:
         found = finder.problem(line)
         if found:
@@ -40,12 +40,12 @@ def overlapping(
 
 
 class _Finder:
-    def __init__(self, snapshot: Enforcer, now: datetime, shipped: Collection[Line]) -> None:
-        self.program, self.now = snapshot.program, now
+    def __init__(self, enforcer: Enforcer, now: datetime, shipped: Collection[Line]) -> None:
+        self.program, self.now = enforcer.program, now
         self._shipped = frozenset(shipped)
-        self.edges = snapshot.graphs.get("g", {})
-        self.reach = Reach(snapshot.lines)
-        fields = snapshot.definition.fields
+        self.edges = enforcer.graphs.get("g", {})
+        self.reach = Reach(enforcer.lines)
+        fields = enforcer.definition.fields
         self.subject, self.resource, self.operation = map(fields.index, ("sub", "res", "act"))
         self._nobody = stranger()
         self._order = {id(line): number for number, line in enumerate(self.program.lines)}

@@ -16,31 +16,31 @@ ROWS = 20
 """How many ids of rows are named unless told."""
 
 
-def who_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhoCan:
+def who_can(enforcer: Enforcer, query: Mapping[str, Any]) -> WhoCan:
     """Everybody who may do the `operation` with what the query names. See `thing`."""
     operation, asked = questions.operation(query["operation"]), thing(query)
     with _time(query):
-        return who.who_can(snapshot, operation, asked)
+        return who.who_can(enforcer, operation, asked)
 
 
-def what_can(snapshot: Enforcer, query: Mapping[str, Any]) -> WhatCan:
+def what_can(enforcer: Enforcer, query: Mapping[str, Any]) -> WhatCan:
     """All that the `principal` may do, or one that is `made_up` (described).
 
     `resource` lists those that are meant; `rows`: whether to name rows, up to `limit` each. Raises
     Invalid and NotFound.
     """
-    somebody = explain.named(snapshot, query.get("principal"), query.get("made_up"))
+    somebody = explain.named(enforcer, query.get("principal"), query.get("made_up"))
     resources = [questions.resource(word) for word in query.get("resource", ())]
     rows = query.get("limit", ROWS) if query.get("rows") else None
     with _time(query):
-        return who.what_can(snapshot, somebody, resources, rows)
+        return who.what_can(enforcer, somebody, resources, rows)
 
 
-def matrix(snapshot: Enforcer, query: Mapping[str, Any]) -> dict[str, Any]:
+def matrix(enforcer: Enforcer, query: Mapping[str, Any]) -> dict[str, Any]:
     """What each `role` grants for each `resource`; both are lists, all unless given."""
     resources = [questions.resource(word) for word in query.get("resource", ())]
-    rows = matrices.matrix(snapshot, query.get("role", ()), resources)
-    return {"policy": snapshot.version, "roles": rows}
+    rows = matrices.matrix(enforcer, query.get("role", ()), resources)
+    return {"policy": enforcer.version, "roles": rows}
 
 
 def thing(query: Mapping[str, Any]) -> Thing:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.folder import Stamp, digest, read_texts, replacing, stamp, write_files
-from v6srv.authz.snapshot import Parsed, build, examine, grants_of, parse_files
+from v6srv.authz.load import Parsed, build, examine, grants_of, parse_files
 from v6srv.authz.source import Line, PolicyError
 from v6srv.authz.store import ADDED, database_lines
 from v6srv.db import session

@@ -97,7 +97,7 @@ def _roles(inquiry: Inquiry, denials: tuple[str, ...]) -> tuple[RoleName, ...]:
     who = inquiry.who
     if who.kind is not PrincipalKind.USER:
         return ()
-    graph = inquiry.snapshot.graphs.get("g", {})
+    graph = inquiry.enforcer.graphs.get("g", {})
     held = closure(graph, who.subject, who.facts.membership)
     assignable = select(Role).where(
         or_(Role.organization_id.is_(None), Role.organization_id == who.organization_id)

@@ -58,8 +58,8 @@ class Replay:
     disagreements: list[Disagreement] = field(default_factory=list)
 
 
-def replay(records: Iterable[Record], snapshot: Enforcer) -> Replay:
-    """Decide what `records` (of decisions) asked once more, by `snapshot`.
+def replay(records: Iterable[Record], enforcer: Enforcer) -> Replay:
+    """Decide what `records` (of decisions) asked once more, by `enforcer`.
 
     Principals, changes and the time are as they were then: lines that are limited in time count as
     they did. Rows are as they are now. Needs the database.
@@ -71,7 +71,7 @@ def replay(records: Iterable[Record], snapshot: Enforcer) -> Replay:
         rows = _rows([question for _, question in asked])
         for record, question in asked:
             stored = not question.prospective or record["effect"] == Effect.ALLOW
-            answer = _Again(snapshot, question, rows if stored else {}).answer(_time(record))
+            answer = _Again(enforcer, question, rows if stored else {}).answer(_time(record))
             if answer is None:
                 found.gone += 1
                 continue
@@ -134,9 +134,9 @@ class _Again:
     """One question, to be answered again."""
 
     def __init__(
-        self, snapshot: Enforcer, question: Question, rows: dict[RowKey, SimpleNamespace]
+        self, enforcer: Enforcer, question: Question, rows: dict[RowKey, SimpleNamespace]
     ) -> None:
-        self.snapshot, self.question, self.rows = snapshot, question, rows
+        self.enforcer, self.question, self.rows = enforcer, question, rows
         self.subject = question.who.facts.changing(question.changes)
 
     def answer(self, at: datetime) -> Effect | None:
@@ -155,12 +155,12 @@ class _Again:
             return question.who.kind in question.callers
         if question.form is Form.HAND_OUT:
             return all(
-                self.snapshot.may_hand_out(
+                self.enforcer.may_hand_out(
                     self.subject, SimpleNamespace(res=res, scope=scope, act=act)
                 )
                 for res, scope, act in question.rules
             )
-        plan = self.snapshot.plan(
+        plan = self.enforcer.plan(
             self.subject, question.resource, question.operation, question.scopes
         )
         if plan.never:
@@ -176,9 +176,9 @@ class _Again:
         if row is None:
             return None
         table = TABLES[question.table]
-        where = self.snapshot.where(plan, table, foreign=question.foreign, lenient=question.lenient)
+        where = self.enforcer.where(plan, table, foreign=question.foreign, lenient=question.lenient)
         where.parameters(self.subject, operation)  # what fails there fails the decision
         if question.foreign:
-            program = self.snapshot.program
+            program = self.enforcer.program
             plan = known_facts_only(plan, program, table, lenient=question.lenient)
         return plan.decide(self.subject, row, operation) is True

@@ -99,10 +99,10 @@ def stamp_of_tests(folder: Path) -> Stamp:
     return stamp(folder / FOLDER, ("*.yaml", "*.yml"))
 
 
-def read_tests(folder: Path, snapshot: Enforcer) -> list[Suite]:
+def read_tests(folder: Path, enforcer: Enforcer) -> list[Suite]:
     """The suites of a folder of policies, from its folder `tests`, by name of file.
 
-    `snapshot` knows the roles. Raises PolicyError with everything that is wrong, and when there is
+    `enforcer` knows the roles. Raises PolicyError with everything that is wrong, and when there is
     no test at all.
     """
     paths = test_paths(folder)
@@ -115,7 +115,7 @@ def read_tests(folder: Path, snapshot: Enforcer) -> list[Suite]:
     ]
     for path in paths:
         try:
-            suites.append(read_suite(path, snapshot))
+            suites.append(read_suite(path, enforcer))
         except PolicyError as error:
             problems += error.problems
     if problems:
@@ -123,14 +123,14 @@ def read_tests(folder: Path, snapshot: Enforcer) -> list[Suite]:
     return suites
 
 
-def read_suite(path: Path, snapshot: Enforcer) -> Suite:
+def read_suite(path: Path, enforcer: Enforcer) -> Suite:
     """The suite in a file. Raises PolicyError with everything that is wrong with it."""
     name = f"{FOLDER}/{path.name}"
     try:
         root = yaml_files.read(path, name)
     except BadYaml as error:
         raise PolicyError(Problem(fault.place, fault.message) for fault in error.faults) from error
-    return _Reader(name, roles=snapshot.roles).suite(root)
+    return _Reader(name, roles=enforcer.roles).suite(root)
 
 
 def fact_types(resource: Resource) -> Mapping[str, Fact]:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from v6srv.authz import clock, codes
 from v6srv.authz.attempt import attempt, holds, why
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.load import build
 from v6srv.authz.matcher import Plan, Program, closure
-from v6srv.authz.snapshot import build
 from v6srv.authz.source import Line, PolicyError, Problem
 from v6srv.policy.test_files import FOLDER, Case, read_tests, stamp_of_tests
 from v6srv.vocabulary import Effect
@@ -99,8 +99,8 @@ def run_folder(folder: Path, pattern: str | None = None) -> Report:
 
     Raises PolicyError when the policy is not valid, a test cannot be read, or none is chosen.
     """
-    snapshot = build(folder)
-    return run(snapshot, read_cases(folder, snapshot, pattern))
+    enforcer = build(folder)
+    return run(enforcer, read_cases(folder, enforcer, pattern))
 
 
 def failures(folder: Path) -> list[Problem]:
@@ -120,7 +120,7 @@ def failures(folder: Path) -> list[Problem]:
     ]
 
 
-def read_cases(folder: Path, snapshot: Enforcer, pattern: str | None = None) -> list[Case]:
+def read_cases(folder: Path, enforcer: Enforcer, pattern: str | None = None) -> list[Case]:
     """The cases of a folder; with a pattern, those with it in their title (`*` and `?` count).
 
     Raises PolicyError.
@@ -128,7 +128,7 @@ def read_cases(folder: Path, snapshot: Enforcer, pattern: str | None = None) -> 
     now = clock.now()
     cases = [
         case if case.at else replace(case, at=now)
-        for suite in read_tests(folder, snapshot)
+        for suite in read_tests(folder, enforcer)
         for case in suite.cases
     ]
     if pattern is not None:
@@ -139,14 +139,14 @@ def read_cases(folder: Path, snapshot: Enforcer, pattern: str | None = None) -> 
     return cases
 
 
-def run(snapshot: Enforcer, cases: Iterable[Case]) -> Report:
+def run(enforcer: Enforcer, cases: Iterable[Case]) -> Report:
     """The outcome of every case under this policy."""
-    return Report(snapshot.version, tuple(outcome(snapshot, case) for case in cases))
+    return Report(enforcer.version, tuple(outcome(enforcer, case) for case in cases))
 
 
-def outcome(snapshot: Enforcer, case: Case) -> Outcome:
+def outcome(enforcer: Enforcer, case: Case) -> Outcome:
     """The decision on a case, with every line considered."""
-    asked = ask(snapshot, case)
+    asked = ask(enforcer, case)
     if asked is None:
         return Outcome(case, Effect.DENY, None, ())
     plan, program, request = asked
@@ -163,11 +163,11 @@ def outcome(snapshot: Enforcer, case: Case) -> Outcome:
     return Outcome(case, found, message, considered)
 
 
-def passes(snapshot: Enforcer, case: Case) -> bool:
+def passes(enforcer: Enforcer, case: Case) -> bool:
     """Whether a case comes out as expected; quicker than its outcome."""
     if case.because is not None:
-        return outcome(snapshot, case).passed
-    asked = ask(snapshot, case)
+        return outcome(enforcer, case).passed
+    asked = ask(enforcer, case)
     if asked is None:
         return case.expected is Effect.DENY
     plan, _, request = asked
@@ -179,15 +179,15 @@ def passes(snapshot: Enforcer, case: Case) -> bool:
 Request = tuple[object, ...]
 
 
-def ask(snapshot: Enforcer, case: Case) -> tuple[Plan, Program, Request] | None:
+def ask(enforcer: Enforcer, case: Case) -> tuple[Plan, Program, Request] | None:
     """The plan of a case, the matcher it is made from, and the request to decide it for.
 
     None: this policy hands out no rules.
     """
     if case.row is not None:
-        plan = snapshot.plan(case.subject, case.resource, case.operation)
-        return plan, snapshot.program, (case.subject, case.row, case.operation.value)
-    program = snapshot.hand_out
+        plan = enforcer.plan(case.subject, case.resource, case.operation)
+        return plan, enforcer.program, (case.subject, case.row, case.operation.value)
+    program = enforcer.hand_out
     if program is None:
         return None
     rule = SimpleNamespace(res=case.resource.value, scope=case.scope, act=case.operation.value)
@@ -208,7 +208,7 @@ def percent(part: int, whole: int) -> float:
 # --- coverage
 
 
-def coverage(snapshot: Enforcer, report: Report) -> Coverage:
+def coverage(enforcer: Enforcer, report: Report) -> Coverage:
     """Which lines are covered.
 
     A `p` line: it matched in a decision on a row. A line of a role definition (`g`, `g2`): without
@@ -221,18 +221,18 @@ def coverage(snapshot: Enforcer, report: Report) -> Coverage:
         for one in outcome.considered
         if one.matched
     }
-    edges = [line for line in snapshot.lines if line.ptype != "p"]
-    needed = {line for line in edges if _needed(snapshot, line, report.outcomes)}
-    uncovered = [line for line in snapshot.lines if line not in matched | needed]
-    return Coverage(snapshot.lines, tuple(uncovered))
+    edges = [line for line in enforcer.lines if line.ptype != "p"]
+    needed = {line for line in edges if _needed(enforcer, line, report.outcomes)}
+    uncovered = [line for line in enforcer.lines if line not in matched | needed]
+    return Coverage(enforcer.lines, tuple(uncovered))
 
 
-def _needed(snapshot: Enforcer, edge: Line, outcomes: Sequence[Outcome]) -> bool:
-    reached = [one for one in outcomes if reaches(snapshot, one, edge)]
+def _needed(enforcer: Enforcer, edge: Line, outcomes: Sequence[Outcome]) -> bool:
+    reached = [one for one in outcomes if reaches(enforcer, one, edge)]
     if not reached:
         return False
-    rest = [line for line in snapshot.lines if line != edge]
-    without = Enforcer(snapshot.definition, rest, snapshot.revision)
+    rest = [line for line in enforcer.lines if line != edge]
+    without = Enforcer(enforcer.definition, rest, enforcer.revision)
     return any(_matched(one) != _matched(outcome(without, one.case)) for one in reached)
 
 
@@ -240,11 +240,11 @@ def _matched(found: Outcome) -> set[Line]:
     return {one.line for one in found.considered if one.matched}
 
 
-def reaches(snapshot: Enforcer, found: Outcome, edge: Line) -> bool:
+def reaches(enforcer: Enforcer, found: Outcome, edge: Line) -> bool:
     """Whether a line of a role definition can mean anything to a case."""
     if edge.ptype != "g" or any("g(" in one.remaining for one in found.considered):
         return True
-    subject, graph = found.case.subject, snapshot.graphs["g"]
+    subject, graph = found.case.subject, enforcer.graphs["g"]
     own = closure(graph, subject.id, subject.membership)
     return edge.values[0] in own.union(closure(graph, subject.kind), closure(graph, subject.group))
 

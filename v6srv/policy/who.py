@@ -48,16 +48,16 @@ class Asked:
 
     def __init__(
         self,
-        snapshot: Enforcer,
+        enforcer: Enforcer,
         operation: Operation,
         thing: Thing,
         changes: frozenset[str] = frozenset(),
     ) -> None:
-        self.snapshot, self.operation, self.thing = snapshot, operation, thing
+        self.enforcer, self.operation, self.thing = enforcer, operation, thing
         self.changes = changes
-        self._program = snapshot.program
+        self._program = enforcer.program
         self._shared: dict[tuple[Any, ...], _Shared] = {}
-        self._words = _words_of(snapshot)
+        self._words = _words_of(enforcer)
 
     def allows(self, who: Principal) -> bool:
         """Whether `who` may; the answer of `Authorizer.decide` for rows."""
@@ -102,7 +102,7 @@ class Asked:
         lines = tuple((rest, self._holds(rest)) for rest in plan.remainders)
         where = None
         if table is not None and not plan.never:
-            where = self.snapshot.where(plan, table, foreign=foreign, lenient=False)
+            where = self.enforcer.where(plan, table, foreign=foreign, lenient=False)
         return _Shared(self._usable(plan), where, lines)
 
     def _usable(self, plan: Plan) -> Plan:
@@ -131,7 +131,7 @@ class _AskedOfSomeRow(Asked):
         return self._inquiry(who).granting()
 
     def _inquiry(self, who: Principal) -> SomeRow:
-        return SomeRow(self.snapshot, who, self.operation, self.thing, self.changes)
+        return SomeRow(self.enforcer, who, self.operation, self.thing, self.changes)
 
 
 def _never(*_: object) -> bool:
@@ -141,13 +141,13 @@ def _never(*_: object) -> bool:
 _known_words: WeakKeyDictionary[Enforcer, frozenset[str]] = WeakKeyDictionary()
 
 
-def _words_of(snapshot: Enforcer) -> frozenset[str]:
+def _words_of(enforcer: Enforcer) -> frozenset[str]:
     """All words of the lines and role graphs of a policy."""
-    found = _known_words.get(snapshot)
+    found = _known_words.get(enforcer)
     if found is None:
-        in_lines = (value for line in snapshot.program.lines for value in line.values)
-        in_graphs = (name for edges in snapshot.graphs.values() for name in edges)
-        found = _known_words[snapshot] = frozenset([*in_lines, *in_graphs])
+        in_lines = (value for line in enforcer.program.lines for value in line.values)
+        in_graphs = (name for edges in enforcer.graphs.values() for name in edges)
+        found = _known_words[enforcer] = frozenset([*in_lines, *in_graphs])
     return found
 
 
@@ -221,10 +221,10 @@ def everyone(thing: Thing) -> Iterator[Principal]:
         yield known.principal
 
 
-def who_can(snapshot: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
+def who_can(enforcer: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
     """All users, nodes and running containers that may `operation` this, by why they may."""
-    asked = (_AskedOfSomeRow if thing.some_row else Asked)(snapshot, operation, thing)
-    holds = _Holding(snapshot)
+    asked = (_AskedOfSomeRow if thing.some_row else Asked)(enforcer, operation, thing)
+    holds = _Holding(enforcer)
     ways: dict[tuple[str, tuple[GrantingLine, ...]], list[Somebody]] = {}
     counts = dict.fromkeys(PrincipalKind, 0)
     for who in everyone(thing):
@@ -242,7 +242,7 @@ def who_can(snapshot: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
         operation=operation,
         resource=thing.resource,
         thing=thing.name,
-        policy=snapshot.version,
+        policy=enforcer.version,
         at=clock.now(),
         ways=tuple(sorted(found, key=lambda way: (-len(way.principals), way.held))),
         users=counts[PrincipalKind.USER],
@@ -254,9 +254,9 @@ def who_can(snapshot: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
 class _Holding:
     """By what a principal is one whom a line speaks of."""
 
-    def __init__(self, snapshot: Enforcer) -> None:
-        self._graph = snapshot.graphs.get("g", {})
-        self._at = field_of(snapshot, "sub")
+    def __init__(self, enforcer: Enforcer) -> None:
+        self._graph = enforcer.graphs.get("g", {})
+        self._at = field_of(enforcer, "sub")
         self._closures: dict[str, frozenset[str]] = {}
 
     def ways(
@@ -328,7 +328,7 @@ class WhatCan:
 
 
 def what_can(
-    snapshot: Enforcer,
+    enforcer: Enforcer,
     who: Principal,
     resources: Collection[Resource] = (),
     rows: int | None = None,
@@ -337,25 +337,25 @@ def what_can(
     abilities = []
     for resource in [one for one in Resource if not resources or one in resources]:
         for operation in Operation:
-            lines = snapshot.plan(who.facts, resource, operation).remainders
-            found = reach(snapshot, resource, operation, lines)
+            lines = enforcer.plan(who.facts, resource, operation).remainders
+            found = reach(enforcer, resource, operation, lines)
             if found.scope is None and not found.conditional and not found.denials:
                 continue
             listed = resource in MODELS and operation is not Operation.CREATE and rows is not None
-            ids = allowed_rows(snapshot, who, resource, operation, limit=rows) if listed else None
+            ids = allowed_rows(enforcer, who, resource, operation, limit=rows) if listed else None
             abilities.append(Ability(found, ids))
     return WhatCan(
         who.subject,
         who.name,
-        _inherits(snapshot, who),
-        snapshot.version,
+        _inherits(enforcer, who),
+        enforcer.version,
         clock.now(),
         tuple(abilities),
     )
 
 
-def _inherits(snapshot: Enforcer, who: Principal) -> tuple[str, ...]:
-    graph, facts = snapshot.graphs.get("g", {}), who.facts
+def _inherits(enforcer: Enforcer, who: Principal) -> tuple[str, ...]:
+    graph, facts = enforcer.graphs.get("g", {}), who.facts
     own = {facts.id, facts.kind, facts.group}
     found = closure(graph, facts.id, facts.membership)
     found |= closure(graph, facts.kind) | closure(graph, facts.group)
@@ -363,7 +363,7 @@ def _inherits(snapshot: Enforcer, who: Principal) -> tuple[str, ...]:
 
 
 def allowed_rows(
-    snapshot: Enforcer,
+    enforcer: Enforcer,
     who: Principal,
     resource: Resource,
     operation: Operation,
@@ -380,10 +380,10 @@ def allowed_rows(
     if resource not in MODELS:
         return Rows((), 0)
     subject, table = who.facts.changing(changes), TABLES[MODELS[resource]]
-    plan = snapshot.plan(subject, resource, operation)
+    plan = enforcer.plan(subject, resource, operation)
     if plan.never:
         return Rows((), 0)
-    where = snapshot.where(plan, table, foreign=False, lenient=False)
+    where = enforcer.where(plan, table, foreign=False, lenient=False)
     parameters, error = attempt(where.parameters, subject, operation.value)
     if error is not None:
         return Rows((), 0)

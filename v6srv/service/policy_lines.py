@@ -20,9 +20,9 @@ from v6srv.authz.decide import Authorizer
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import WHOLE
+from v6srv.authz.load import with_limits
 from v6srv.authz.matcher import closure
 from v6srv.authz.principal import Principal
-from v6srv.authz.snapshot import with_limits
 from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
 from v6srv.authz.store import database_lines, line_of
 from v6srv.db import LARGEST_ID, session
@@ -78,9 +78,9 @@ def narrowed(authz: Authorizer, query: Fields) -> Iterator[ColumnElement[bool]]:
 
 def shown(authz: Authorizer, rows: Iterable[CasbinRule]) -> list[dict[str, Any]]:
     """What there is to say of lines, by the names that bodies have for their fields."""
-    snapshot = authz.policy
-    live = {line.origin for line in snapshot.lines}
-    return [_shown(snapshot.definition, row, live) for row in rows]
+    enforcer = authz.policy
+    live = {line.origin for line in enforcer.lines}
+    return [_shown(enforcer.definition, row, live) for row in rows]
 
 
 def written(authz: Authorizer, row: CasbinRule) -> dict[str, Any]:
@@ -293,14 +293,14 @@ def _require_fixed_kinds(candidate: Enforcer) -> None:
                 raise Invalid(f"Every {kind} would have the custom role {role}; use one of files")
 
 
-def _repairable(snapshot: Enforcer) -> bool:
+def _repairable(enforcer: Enforcer) -> bool:
     """Whether, now and whenever a time limit turns, a user with the role Root may mend lines.
 
     True where there is no such user.
     """
     roots = [_principal(user) for user in session.scalars(_roots)]
-    moments = [clock.now(), *(moment for moment in snapshot.moments if moment > clock.now())]
-    return not roots or all(any(_may_mend(snapshot, root, at) for root in roots) for at in moments)
+    moments = [clock.now(), *(moment for moment in enforcer.moments if moment > clock.now())]
+    return not roots or all(any(_may_mend(enforcer, root, at) for root in roots) for at in moments)
 
 
 _roots = (
@@ -317,11 +317,11 @@ def _principal(user: User) -> Principal:
     return Principal(PrincipalKind.USER, user.id, user.organization_id, roles=(*roles, *rules))
 
 
-def _may_mend(snapshot: Enforcer, root: Principal, at: datetime) -> bool:
+def _may_mend(enforcer: Enforcer, root: Principal, at: datetime) -> bool:
     row = SimpleNamespace(type=Resource.POLICY.value, **{**WHOLE, "id": LARGEST_ID})
     with clock.stopped(at):
         for operation in Operation:
-            plan = snapshot.plan(root.facts, Resource.POLICY, operation)
+            plan = enforcer.plan(root.facts, Resource.POLICY, operation)
             if not holds(plan.decide, root.facts, row, operation.value):
                 return False
     return True

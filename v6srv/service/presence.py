@@ -327,7 +327,7 @@ def _returned(statement: Any) -> set[int]:
 
 @contextmanager
 def _transaction() -> Iterator[None]:
-    session.remove()  # what was read before must not be the snapshot we write on
+    session.remove()  # what was read before must not be the enforcer we write on
     try:
         with writing():
             yield

@@ -114,7 +114,7 @@ def _compare(
     options: dict[str, Any],
 ) -> "tuple[PolicyDiff, Replay | None, bool]":
     """The difference, the log again, and whether the difference is what publication asks about."""
-    from v6srv.authz.snapshot import build
+    from v6srv.authz.load import build
     from v6srv.authz.store import database_lines
     from v6srv.policy.audit import forwards
     from v6srv.policy.diff import compare_alone, compare_stored

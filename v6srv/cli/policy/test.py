@@ -85,15 +85,15 @@ def _run(
     with_mutation: bool,
     wanted: dict[str, float | None],
 ) -> "Findings":
-    from v6srv.authz.snapshot import build
+    from v6srv.authz.load import build
     from v6srv.policy.mutation import mutate
     from v6srv.policy.test_report import Findings
     from v6srv.policy.testing import coverage, read_cases, run
 
-    snapshot = build(folder)
-    report = run(snapshot, read_cases(folder, snapshot, pattern))
-    covered = coverage(snapshot, report) if with_coverage else None
-    mutation = mutate(snapshot, report) if with_mutation else None
+    enforcer = build(folder)
+    report = run(enforcer, read_cases(folder, enforcer, pattern))
+    covered = coverage(enforcer, report) if with_coverage else None
+    mutation = mutate(enforcer, report) if with_mutation else None
     reached = {
         "coverage": covered.percent if covered else None,
         "mutation": mutation.lines.percent if mutation else None,

@@ -98,7 +98,7 @@ def with_limits(definition: Definition, lines: Iterable[Line]) -> tuple[list[Lin
 
 
 def build(folder: Path, from_database: Iterable[Line] = (), revision: int = 0) -> Enforcer:
-    """A validated snapshot of a folder of policies and the lines of the database.
+    """A validated enforcer of a folder of policies and the lines of the database.
 
     Raises PolicyError with every problem found.
     """
@@ -114,10 +114,10 @@ def assemble(
     problems: Iterable[Problem] = (),
 ) -> Enforcer:
     """As `build`, of lines that have been read: those of files with `problems` and their limits."""
-    snapshot, found = examine(definition, from_files, from_database, revision, problems)
-    if found or snapshot is None:
+    enforcer, found = examine(definition, from_files, from_database, revision, problems)
+    if found or enforcer is None:
         raise PolicyError(found)
-    return snapshot
+    return enforcer
 
 
 def examine(
@@ -127,9 +127,9 @@ def examine(
     revision: int = 0,
     problems: Iterable[Problem] = (),
 ) -> tuple[Enforcer | None, list[Problem]]:
-    """Everything that keeps a policy from going live, and a snapshot of the lines that are right.
+    """Everything that keeps a policy from going live, and an enforcer of the lines that are right.
 
-    Arguments as for `assemble`. The snapshot is None when the model cannot be used.
+    Arguments as for `assemble`. The enforcer is None when the model cannot be used.
     """
     added, wrong = with_limits(definition, from_database)
     lines = [*from_files, *added]
@@ -138,12 +138,12 @@ def examine(
         bad = origins(found, lines) if found else ()
         try:
             sound = [line for line in lines if line.origin not in bad] if bad else lines
-            snapshot = Enforcer(definition, sound, revision)
+            enforcer = Enforcer(definition, sound, revision)
         except ExpressionError as error:
             return None, [*found, Problem("model.conf", str(error), codes.SYNTAX)]
-        found += [*list_problems(snapshot), *sanity_problems(snapshot, complete=not found)]
-        found += [*stranger_problems(snapshot), *void_denials(snapshot, complete=not found)]
-    return snapshot, list(dict.fromkeys(found))
+        found += [*list_problems(enforcer), *sanity_problems(enforcer, complete=not found)]
+        found += [*stranger_problems(enforcer), *void_denials(enforcer, complete=not found)]
+    return enforcer, list(dict.fromkeys(found))
 
 
 CHECK_WITHIN_S = 20.0
