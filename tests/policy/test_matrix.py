@@ -37,7 +37,7 @@ Cells = dict[tuple[Resource, Operation], Reach]
 def add_line(authz: Authorizer, *values: str, ptype: str = "p", **more: Any) -> None:
     fields = {f"v{at}": value for at, value in enumerate(values)}
     session.add(CasbinRule(ptype=ptype, **fields, **more))
-    session.flush()
+    session.commit()
     assert authz.store.reload("test"), authz.store.problem
 
 
