@@ -44,7 +44,7 @@ counts from `valid_from` on and until just before `valid_until`. A day without a
 until its end. They become part of the condition, as `timeMatch('<from>', '<until>')`.
 
 What every user, node or container gets by lines for `kind:...`, or for a role that is given to a kind, must be about what is theirs:
-to view what they own or take part in, to change what they own, and what the protocol needs. What goes further is meant only where
+to view what they own or take part in, to edit and delete what they own, and what the protocol needs. What goes further is meant only where
 it is given to `role:any_user`, `role:any_node` or `role:any_container`, with a resource and an operation
 ([ADR 13](../adr/0013-strangers.md)):
 

@@ -76,6 +76,7 @@ SLIPS = [
     "§p, kind:user, event, global, view, r.obj.org == r.sub.org, allow",
     "§p, kind:user, task, global, view, r.obj.run == r.sub.run, allow",
     "§p, kind:user, task, global, view, r.sub.org == None, allow",
+    "§p, kind:user, task, global, view, !(r.sub.org > 0) && !(r.sub.org <= 0), allow",
     # single rows of others, for everybody
     "§p, kind:user, task, global, view, 4 in r.obj.collabs, allow",
     "§p, kind:user, collaboration, global, view, r.obj.id == 4, allow",
@@ -88,6 +89,11 @@ SLIPS = [
     "§p, kind:user, task, organization, create, True, allow",
     "§p, kind:user, task, collaboration, delete, True, allow",
     "§p, kind:user, role, own, edit, True, allow",
+    # whoever makes a row owns it
+    "§p, kind:user, task, own, create, True, allow",
+    "§p, role:everyone, task, own, *, True, allow",
+    "§p, kind:user, task, global, create, r.sub.id in r.obj.owners, allow",
+    "§p, kind:user, task, own, create, glob(r.obj.image, 'harbor/*'), allow",
     "§p, kind:user, *, organization, *, True, allow",
     "§p, role:everyone, user, organization, edit, True, allow",
     # nodes and containers
@@ -274,7 +280,9 @@ def test_a_declaration_that_nothing_needs_is_told(tmp_path: Path, line: str) -> 
 def _has_part(who: Principal, row: SimpleNamespace, operation: Operation) -> bool:
     """What is harmless, said again in plain Python."""
     sub, node, container = who.facts, who.kind == "node", who.kind == "container"
-    owner = sub.id in row.owners and not (row.type == "role" and operation != "view")
+    made = operation == "create" and row.type != who.kind
+    held = row.type == "role" and operation != "view"
+    owner = sub.id in row.owners and not (made or held)
     if owner or (row.type == who.kind and row.id == sub.account):
         return True
     home = sub.org is not None and (sub.org in row.orgs or row.org == sub.org)

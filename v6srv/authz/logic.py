@@ -194,6 +194,8 @@ class _Reader:
         else:
             test = type(op) if so else _OPPOSITE[type(op)]
             yield (Literal("order", here, (test, there.value), True),)
+            if not so:  # an order with what is absent is false
+                yield (Literal("equal", here, Constant(None), True),)
 
     # --- functions
 

@@ -1,7 +1,7 @@
 """Who is let in without a role: what lines give to every user, node or container.
 
 A stranger is somebody of whom only the kind is known. Such a principal may view what it has a part
-in, change what is its own, and do what its protocol needs; `_part` says so, as expressions of
+in, edit and delete what is its own, and do what its protocol needs; `_part` says so, as expressions of
 policies. A line that can be true for anything else lets strangers in, whatever its scope and its
 condition look like. It is meant when it is given to the role that says so (`DECLARING`).
 """
@@ -77,9 +77,13 @@ def _part(kind: PrincipalKind, resource: Resource, operation: Operation) -> Sequ
         everyone = (_OWNER, _MEMBER, own, _COLLABORATION, *_SEEN_BY_ALL.get(resource, ()))
         return (*everyone, *_SEEN.get((kind, resource), ()))
     needed = _PROTOCOL.get((kind, resource, operation), ())
+    if kind == str(resource):
+        return (_OWNER, _ACCOUNT, *needed)
     if resource is Resource.ROLE:  # it is not owned by those who hold it
         return needed
-    return (_OWNER, *((_ACCOUNT,) if kind == str(resource) else ()), *needed)
+    if operation is Operation.CREATE:  # whoever makes a row owns it from then on
+        return needed
+    return (_OWNER, *needed)
 
 
 _tree = cache(parse)
