@@ -526,6 +526,11 @@ MODEL = [
             ('p.scope == "own"', '§p.scope == "own"'),
         ),
     ),
+    Fault("not-allowed", model=(("eval(p.cond)\n", 'eval(p.cond) && §p.eft == "allow"\n'),)),
+    Fault(
+        "not-allowed",
+        model=(("(p.scope == r2.rule", '§p.eft != "deny" && (p.scope == r2.rule'),),
+    ),
     Fault(
         "unbound-field",
         model=(

@@ -58,7 +58,10 @@ def faults(text: str, language: Language) -> list[Fault]:
 
 
 def unbound_faults(text: str, language: Language) -> list[Fault]:
-    """Where a matcher without other faults can be true for lines about something else."""
+    """Where a matcher without other faults can be true for lines about something else.
+
+    And where it looks at the effect of a line, which is not its business.
+    """
     return list(_Checker(text, language).unbound())
 
 
@@ -116,6 +119,10 @@ class _Checker:
             else:
                 message = f"this can be true without asking for {spoken(field)}"
             yield self._fault(way, codes.UNBOUND_FIELD, message)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id == "p_eft":
+                message = "a matcher that asks for p.eft could make denials deny nothing"
+                yield self._fault(node, codes.NOT_ALLOWED, message)
 
     # --- places
 
