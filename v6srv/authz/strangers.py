@@ -1,8 +1,8 @@
 """Who is let in without a role: what lines give to every user, node or container.
 
 A stranger is somebody of whom only the kind is known. Such a principal may view what it has a part
-in, edit and delete what is its own, and do what its protocol needs; `_part` says so, as expressions of
-policies. A line that can be true for anything else lets strangers in, whatever its scope and its
+in, edit and delete what is its own, and do what its protocol needs; `_part` says so, as expressions
+of policies. A line that can be true for anything else lets strangers in, whatever its scope and its
 condition look like. It is meant when it is given to the role that says so (`DECLARING`).
 """
 
