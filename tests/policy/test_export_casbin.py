@@ -121,3 +121,16 @@ def test_what_casbin_cannot_read_from_a_file_is_said(tmp_path: Path) -> None:
     line = Line("p", ("role:viewer", "task", "own", "view", "r.obj.image == 'a)'", "allow"), "x:1")
     with pytest.raises(Invalid, match="brackets in a text"):
         for_casbin(build(POLICIES, [line]))
+
+
+def test_what_a_text_says_is_exported_as_it_is(tmp_path: Path) -> None:
+    """Also where a condition is rewritten, and the text quotes what is rewritten."""
+    texts = ("x is not None", "r3_core")
+    lines = [
+        Line("p", ("role:viewer", "task", "own", "view", condition, "allow"), f"x:{number}")
+        for number, text in enumerate(texts)
+        for condition in [f"r.sub.org > 3 && r.obj.image == '{text}'"]
+    ]
+    exported = for_casbin(build(POLICIES, lines))["policy.csv"]
+    assert all(f"r.obj.image == '{text}'" in exported for text in texts)
+    assert "r.sub.org != None" in exported

@@ -94,8 +94,13 @@ def _for_stock(condition: str) -> str:
         isinstance(n, ast.Compare) and isinstance(n.ops[0], _ORDERS) for n in ast.walk(tree)
     )
     if ordered or re.search(r"\b(keyMatch2?|globMatch)\s*\(", condition):
-        text = ast.unparse(ast.fix_missing_locations(OnlyOfWhatIsThere().visit(tree)))
-        condition = spoken(text.replace(" is not None", " != None"))
+        tree = OnlyOfWhatIsThere().visit(tree)
+        for node in ast.walk(tree):  # not in the text, which may quote the same words
+            if isinstance(node, ast.Name):
+                node.id = spoken(node.id)
+            elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.IsNot):
+                node.ops = [ast.NotEq()]
+        condition = ast.unparse(ast.fix_missing_locations(tree))
     return f"({condition})" if "," in condition else condition
 
 
