@@ -76,6 +76,8 @@ SLIPS = [
     "§p, kind:user, event, global, view, r.obj.org == r.sub.org, allow",
     "§p, kind:user, task, global, view, r.obj.run == r.sub.run, allow",
     "§p, kind:user, task, global, view, r.sub.org == None, allow",
+    "§p, kind:user, task, global, view, r.sub.group == 'org:None', allow",
+    "§p, kind:user, task, global, view, r.sub.group in ('org:3', 'org:None'), allow",
     "§p, kind:user, task, global, view, !(r.sub.org > 0) && !(r.sub.org <= 0), allow",
     # single rows of others, for everybody
     "§p, kind:user, task, global, view, 4 in r.obj.collabs, allow",

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from v6srv.authz import clock
-from v6srv.authz.literals import ORDERS, Constant, Known, Literal, Term, inside, keys, matches
+from v6srv.authz.literals import (
+    ABSENT,
+    ORDERS,
+    Constant,
+    Known,
+    Literal,
+    Term,
+    inside,
+    keys,
+    matches,
+)
 from v6srv.authz.patterns import covers, overlap
 
 
@@ -44,7 +54,7 @@ class _Group:
     def _fits(self, value: Any) -> bool:
         key = Constant(value).key
         return (
-            (value is None or not self.unnamed)
+            (value in ABSENT or not self.unnamed)
             and all(key in keys(values) for values in self.among)
             and not any(key in keys(values) for values in self.not_among)
             and all(matches(value, pattern) for pattern in self.like)

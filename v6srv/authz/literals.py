@@ -27,10 +27,13 @@ class Known:
     since: datetime | None = None
     """With `at` None: no moment before this one."""
     unnamed: Collection[str] = ()
-    """Facts that no constant equals but None, and sets that hold no constant."""
+    """Facts that no constant equals but `ABSENT`, and sets that hold no constant."""
     roles: Mapping[str, Collection[str]] = field(default_factory=dict)
     """All that `g` is true for, by its first argument."""
 
+
+ABSENT = (None, "org:None")
+"""What a fact is for somebody who has none; the second is `r.sub.group` without an organization."""
 
 NOTHING_KNOWN = Known()
 
