@@ -4,9 +4,12 @@ import re
 
 import pytest
 import schemathesis
+from flask import Flask
 
 from tests.support import database_away
 from tests.world import PASSWORD
+from v6srv.api import openapi
+from v6srv.api.blueprint import Blueprint
 
 
 def test_the_version_is_one_of_the_contract(call):
@@ -99,6 +102,25 @@ def test_the_documentation_is_valid_and_names_every_operation(call):
     assert len(ids) == len(set(ids)) > 80
     assert {"getTasks", "postTasks", "getTask", "deleteTask", "postUserToken"} <= set(ids)
     assert all(name.isascii() and name.isidentifier() for name in ids)
+
+
+def test_what_could_not_be_described_is_not_left_out(monkeypatch):
+    """Whoever asks after a failure is told of it, too, or gets all of the document."""
+    app = Flask(__name__)
+    app.config.update(openapi.configuration("/api"))
+    api, fails = openapi.Api(app), iter((True, False))
+
+    def describe(blueprint, *arguments, **options):
+        if blueprint.name == "second" and next(fails):
+            raise RuntimeError("cannot be described")
+
+    monkeypatch.setattr(Blueprint, "register_views_in_doc", describe)
+    for name in ("first", "second", "third"):
+        api.register_blueprint(Blueprint(name, name, description=name))
+    client = app.test_client()
+    assert client.get("/apispec_1.json").status_code == 500
+    tags = client.get("/apispec_1.json").json["tags"]
+    assert [tag["name"] for tag in tags] == ["first", "second", "third"]
 
 
 def test_the_documentation_says_where_it_is_and_where_a_token_comes_from(call):

@@ -31,11 +31,12 @@ class Api(flask_smorest.Api):
     def _describe(self) -> None:
         with self._describing:
             while self._undescribed:
-                blp = self._undescribed.pop(0)
+                blp = self._undescribed[0]
                 blp.register_views_in_doc(
                     self, self._app, self.spec, name=blp.name, parameters=None
                 )
                 self.spec.tag({"name": blp.name, "description": blp.description})
+                self._undescribed.pop(0)  # not before: half a document would be taken for all
                 sleep(0)  # under gevent others get their turn
 
 
