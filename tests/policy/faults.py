@@ -348,6 +348,15 @@ ROLES = [
         "p, §role:monitor, task, global, view, True, allow\np, role:monitor, node, global, view, True, allow",
     ),
     Fault("role-without-members", "g, §role:monitor, role:viewer"),
+    Fault(  # of a denial that denies nothing
+        "role-without-members",
+        "p, role:viewer, task, own, view, r.obj.id != 1 && g(r.sub.id, '§role:vewer'), deny",
+        meant="role:viewer",
+    ),
+    Fault(
+        "role-without-members",
+        "p, role:viewer, task, own, view, meets(r.sub.roles, ('role:12', '§role:auditor')), deny",
+    ),
     Fault(
         "inheritance-cycle inheritance-cycle",
         "§g, role:a, role:b\n§g, role:b, role:a\ng, user:1, role:a\np, role:b, task, own, view, True, allow",

@@ -1,5 +1,6 @@
 """Whom lines are about: roles that nobody can have, ids that do not exist, kinds of principals."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from v6srv.authz import codes
@@ -36,13 +37,23 @@ def _without_members(lines: Sequence[Line]) -> Iterator[Problem]:
         reached |= closure(edges, subject)
     told: set[str] = set()
     for line in lines:
-        role = line.values[0]
-        if is_subject(role) and role not in reached and role not in told:
-            told.add(role)
-            near = near_role(role, reached - {role})
-            hint = f", did you mean {near}?" if near else ""
-            message = f"nobody can have the role {role!r}{hint}"
-            yield Problem(line.at(0), message, codes.ROLE_WITHOUT_MEMBERS, near)
+        for role, place in ((line.values[0], line.at(0)), *_asked_for(line)):
+            if is_subject(role) and role not in reached and role not in told:
+                told.add(role)
+                near = near_role(role, reached - {role})
+                hint = f", did you mean {near}?" if near else ""
+                message = f"nobody can have the role {role!r}{hint}"
+                yield Problem(place, message, codes.ROLE_WITHOUT_MEMBERS, near)
+
+
+def _asked_for(line: Line) -> Iterator[tuple[str, str]]:
+    """The roles that the condition of a line asks for, and their places."""
+    for index, value in enumerate(line.values):
+        for found in re.finditer(r"""(?<=['"])role:\w+(?=['"])""", value):
+            if not is_custom(found.group()):
+                known = index < len(line.columns)
+                column = line.columns[index] + found.start() if known else 0
+                yield found.group(), f"{line.origin}:{column}" if known else line.origin
 
 
 def _wrong_way_round(lines: Sequence[Line]) -> Iterator[Problem]:
