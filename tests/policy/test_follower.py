@@ -18,6 +18,7 @@ from v6srv import db
 from v6srv.authz import enforcer, long_work
 from v6srv.authz import store as store_module
 from v6srv.authz.store import PolicyStore
+from v6srv.errors import DatabaseUnavailable
 from v6srv.model import CasbinRule, PolicyRevision
 from v6srv.policy import follower as module
 from v6srv.policy import test_process
@@ -414,6 +415,36 @@ def test_an_edit_whose_tests_fail_is_refused_until_policy_or_tests_are_changed(
     assert tick(follower), "there is nothing to wait for"
     assert health(call) == []
     assert call("viewer", "GET", "/task").status_code == 200
+
+
+@pytest.mark.parametrize("when", ["checked", "taken up"])
+@one_database
+def test_a_refused_edit_whose_tests_were_mended_is_tried_again_when_the_database_was_away(
+    app: Flask, world: World, call: Caller, folder: Path, suite: Path, follow: Follow, when: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    follower = follow("refuse")
+    (folder / "local.csv").write_text(DENIAL)
+    tick(follower)
+    settled(follower)
+    suite.write_text(SUITE.replace("effect: allow", "effect: deny"))
+    follower.look()
+    with monkeypatch.context() as outage:
+        if when == "checked":
+            outage.setattr(store_module, "database_lines", _away)
+        else:
+            outage.setattr(PolicyStore, "take_up", _away)
+        with pytest.raises(DatabaseUnavailable):
+            follower.look()
+            settled(follower)
+    tick(follower)
+    settled(follower)
+    assert call("viewer", "GET", "/task").status_code == 403
+    assert health(call) == []
+
+
+def _away(*_: object) -> Any:
+    raise DatabaseUnavailable("away", 1)
 
 
 def test_while_an_edit_waits_for_its_tests_the_database_does_not(

@@ -80,6 +80,8 @@ class Follower:
         """The files that are live, or wait for their tests."""
         self._waiting: tuple[Edit, Stamp] | None = None
         """Is not live because of its tests, and these: they run, or do not pass."""
+        self._interrupted = False
+        """Whether an edit was being checked or taken up when something failed, as the database."""
         self._running: RunningTests | None = None
         self._tested: tuple[Stamp, Stamp] | None = None
         """The policy and the tests that were run last, or are run now."""
@@ -118,7 +120,7 @@ class Follower:
 
     def _is_new(self, now: _Look) -> bool:
         if self._waiting is None:
-            return now.policy != self._store.seen
+            return self._interrupted or now.policy != self._store.seen
         edit, tests = self._waiting
         return (now.policy, now.tests) != (edit.seen, tests)
 
@@ -137,12 +139,13 @@ class Follower:
     def _take_up_files(self, now: _Look) -> bool:
         if not self._is_new(now):
             return False
-        self._waiting = None
+        self._waiting, self._interrupted = None, True
         try:
             edit = self._store.check_files(_REASON, self._still_wanted(now))
         except _Superseded:
             return False
         self._editors.over()
+        self._interrupted = False
         if edit is None:
             return False
         if self._mode == "refuse" and now.tests:
@@ -166,8 +169,10 @@ class Follower:
         return still_wanted
 
     def _go_live(self, edit: Edit) -> bool:
-        self._waiting = None
-        if not self._store.take_up(edit, _REASON):
+        self._waiting, self._interrupted = None, True
+        taken_up = self._store.take_up(edit, _REASON)
+        self._interrupted = False
+        if not taken_up:
             return False
         self._valid = edit.seen
         return True
