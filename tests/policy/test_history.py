@@ -436,6 +436,36 @@ def test_an_edit_in_the_last_moment_is_not_lost(
         assert _messages() == ["found at start"]
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_files_that_are_relative_links_are_replaced(
+    databases: Databases, backend: str, tmp_path: Path, monkeypatch: Any, saved: bool
+) -> None:
+    """As tools that manage files make them; moved aside, such a link leads nowhere."""
+    folder, elsewhere = tmp_path / "policies", tmp_path / "elsewhere.csv"
+    setup.install_policies(folder)
+    elsewhere.write_text("# nothing\n")
+    (folder / "local.csv").symlink_to("../elsewhere.csv")
+    with open_app(databases, backend, True, policies=folder) as (app, _), app.app_context():
+        reviewed = publishing.review(folder, {**read_files(folder), "local.csv": LOSS})
+        record = policy_versions.record
+
+        def save(*arguments: Any) -> Any:
+            if saved:  # by an editor that puts a file in the place of the link
+                write_files(folder, {**read_files(folder), "local.csv": "# mine\n"})
+            return record(*arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(policy_versions, "record", save)
+            if saved:
+                with pytest.raises(Conflict, match="Somebody else changed"):
+                    publishing.publish(folder, reviewed, "ada", "why")
+            else:
+                publishing.publish(folder, reviewed, "ada", "why")
+        assert read_files(folder)["local.csv"] == ("# mine\n" if saved else LOSS)
+        assert elsewhere.read_text() == "# nothing\n"
+        assert not list(folder.glob(".*"))
+
+
 def test_a_commit_that_fails_leaves_the_files_as_they_were(
     databases: Databases, backend: str, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -183,8 +183,10 @@ def publish(
         version = policy_versions.add(sess, reviewed.files, author, message)
         setup.declare(sess, grants)
         keep = broken or bool(unread)
+        # Aside, a relative link leads nowhere; but what it led to stays where it is.
+        linked = {name: text for name, text in before.items() if (live / name).is_symlink()}
         with replacing(live, reviewed.files, keep=keep) as replaced:
-            if read_texts(replaced)[0] != before:  # files know no lock: an editor saved just now
+            if linked | read_texts(replaced)[0] != before:  # files know no lock: an editor saved just now
                 raise Conflict(_CHANGED)
             sess.commit()
     return Published(version, replaced if keep else None)
