@@ -24,7 +24,7 @@ from v6srv.policy import follower as module
 from v6srv.policy import test_process
 from v6srv.policy.follower import Follower, Mode
 from v6srv.policy.lint import lint
-from v6srv.policy.test_process import RunningTests
+from v6srv.policy.test_process import NotRunError, RunningTests
 
 one_database = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 """What the database has no part in."""
@@ -590,6 +590,33 @@ def test_the_process_imports_nothing_of_the_working_folder_and_knows_no_secrets(
 
 
 @one_database
+def test_a_result_with_something_else_around_it_is_none(
+    folder: Path, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is set up to run in each Python process of the machine may print."""
+    (tmp_path / "sitecustomize.py").write_text('print("hello")\n')
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(test_process.__file__).parents[2]}")
+    with pytest.raises(NotRunError, match="printed something else"):
+        result(RunningTests(folder))
+
+
+def test_a_process_whose_end_is_not_told_is_over_all_the_same(
+    folder: Path, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that was started with SIGCHLD ignored; the number may be another's by then."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(NotRunError, match="is not told"):
+            result(RunningTests(folder))
+        tests = RunningTests(folder)
+        os.kill(tests._pid, signal.SIGKILL)
+        eventually(lambda: not is_there(tests._pid))
+        monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("somebody else is killed"))
+        tests.stop()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_process_that_is_stopped_is_gone_at_once(folder: Path, suite: Path) -> None:
     tests = RunningTests(folder)
     began = time.monotonic()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -46,27 +47,46 @@ class RunningTests:
 
     def result(self) -> Failures | None:
         """What fails; None while they run. Raises NotRunError."""
-        ended, status = os.waitpid(self._pid, os.WNOHANG)
-        if not ended:
+        try:
+            code = self._ended()
+        except ChildProcessError as error:
+            self._close()
+            raise NotRunError("how their process ended is not told") from error
+        if code is None:
             if time.monotonic() < self._until:
                 return None
             self.stop()
             raise NotRunError(f"they did not come to an end within {WITHIN_S:g} s")
-        code = os.waitstatus_to_exitcode(status)
         printed, said = _text(self._printed), _text(self._said).split("\n")
         self._close()
         if code:
             raise NotRunError(f"their process ended with {code} {said[-2:][0]}".strip())
-        failures: Failures = json.loads(printed)
+        try:
+            failures: Failures = json.loads(printed)
+        except ValueError as error:
+            raise NotRunError("their process printed something else, too") from error
         return failures
 
     def stop(self) -> None:
         """End them: nobody waits for the result any more."""
-        os.kill(self._pid, signal.SIGKILL)
         self._close()
         until = time.monotonic() + _KILLED_WITHIN_S
-        while not os.waitpid(self._pid, os.WNOHANG)[0] and time.monotonic() < until:
-            time.sleep(0.005)
+        with suppress(ChildProcessError):  # it is gone, and its number may be another's by now
+            code = self._ended()
+            if code is None:
+                os.kill(self._pid, signal.SIGKILL)
+            while code is None and time.monotonic() < until:
+                time.sleep(0.005)
+                code = self._ended()
+
+    def _ended(self) -> int | None:
+        """The exit code; None while it runs.
+
+        Raises ChildProcessError when it is gone without one: a server that was started with SIGCHLD
+        ignored has such children.
+        """
+        ended, status = os.waitpid(self._pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if ended else None
 
     def _close(self) -> None:
         os.close(self._alive)
