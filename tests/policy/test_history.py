@@ -506,6 +506,29 @@ def test_files_that_cannot_be_moved_all_stay(tmp_path: Path, monkeypatch: Any) -
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("at", range(1, 5))
+def test_who_presses_ctrl_c_while_files_are_moved_leaves_all(
+    tmp_path: Path, monkeypatch: Any, at: int
+) -> None:
+    old, new = {"model.conf": "a", "x.csv": "b"}, {"model.conf": "c", "x.csv": "d"}
+    write_files(tmp_path, old)
+    rename, moved = Path.rename, []
+
+    def interrupt(self: Path, target: Path) -> Path:
+        found = rename(self, target)
+        moved.append(target)
+        if len(moved) == at:
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_files(tmp_path, new)
+    assert read_files(tmp_path) == old
+    assert not list(tmp_path.glob(".*"))
+
+
 # --- gains are approved by what they are
 
 

@@ -215,12 +215,14 @@ def _move_alone(folder: Path, moves: _Moves) -> None:
 
 def _move(moves: _Moves) -> None:
     """All of them or none, in this order. Raises OSError."""
-    for at, (source, target) in enumerate(moves):
-        try:
+    at = 0
+    try:
+        for at, (source, target) in enumerate(moves):
             source.rename(target)
-        except OSError:
-            _move(_back(moves[:at]))
-            raise
+    except BaseException:  # Ctrl-C, too: half of a version can be valid without its denials
+        done = at if os.path.lexists(moves[at][0]) else at + 1
+        _move(_back(moves[:done]))
+        raise
 
 
 def _back(moves: _Moves) -> _Moves:
