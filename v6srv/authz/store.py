@@ -270,8 +270,9 @@ class PolicyStore:
     def take_up(self, edit: Edit, reason: str) -> bool:
         """Let checked files go live, with the database of now; False, and a problem, if they do not
         fit it any more."""
+        session.rollback()  # what was seen of the database before the check is old
+        session.connection()  # first: those who wait for `_changing` have theirs
         with self._changing:
-            session.rollback()  # what was seen of the database before the check is old
             enforcer, wrong_rows = edit.enforcer, edit.wrong_rows
             if enforcer.revision < max(_revision(), self.live.revision):
                 try:
