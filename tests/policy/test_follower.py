@@ -1,5 +1,6 @@
 """Edits of policy files: taken up when they are whole and valid, tested, and never waited for."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.world import World
 from v6srv import db
 from v6srv.authz import enforcer, long_work
 from v6srv.authz import store as store_module
+from v6srv.authz.folder import read_texts
 from v6srv.authz.store import PolicyStore
 from v6srv.errors import DatabaseUnavailable
 from v6srv.model import CasbinRule, PolicyRevision
@@ -168,6 +171,30 @@ def test_half_of_a_file_that_somebody_writes_is_waited_for_but_not_for_ever(
     assert _store(app).problem is None
 
 
+def test_while_somebody_has_the_folder_locked_others_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read the folder can lock it, and a publication can be stopped in the middle."""
+    naps: list[float] = []
+    holder = os.open(folder, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+
+    def nap(s: float) -> None:
+        naps.append(s)
+        fcntl.flock(holder, fcntl.LOCK_UN)
+
+    monkeypatch.setattr(time, "sleep", nap)
+    release = Timer(2, fcntl.flock, (holder, fcntl.LOCK_UN))
+    release.start()
+    try:
+        texts, _ = read_texts(folder)
+    finally:
+        release.cancel()
+        os.close(holder)
+    assert naps
+    assert "model.conf" in texts
+
+
 # --- a check that takes long
 
 
@@ -277,6 +304,31 @@ def test_a_revocation_waits_for_no_check_and_is_not_undone_by_it(
     assert not [line for line in live.lines if line.origin.startswith("db:casbin_rule")]
     assert call("nobody", "GET", "/task").status_code == 403
     assert call("viewer", "GET", "/task").status_code == 403
+
+
+class _Watched:
+    """A lock that notes whether who has it keeps the connection that he came with."""
+
+    def __init__(self) -> None:
+        self.kept: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.transaction = db.session().get_transaction()
+
+    def __exit__(self, *_: object) -> None:
+        transaction = self.transaction
+        self.kept.append(transaction is not None and transaction.is_active)
+
+
+def test_who_takes_up_an_edit_keeps_nobody_from_the_connection_that_it_waits_for(
+    app: Flask, world: World, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that follow the database wait for the lock of the store, with a connection each."""
+    follower, watched = follow(), _Watched()
+    (folder / "local.csv").write_text(DENIAL)
+    monkeypatch.setattr(_store(app), "_changing", watched)
+    assert tick(follower)
+    assert watched.kept[0]
 
 
 def _grant(world: World) -> CasbinRule:
@@ -434,7 +486,7 @@ def test_a_refused_edit_whose_tests_were_mended_is_tried_again_when_the_database
             outage.setattr(store_module, "database_lines", _away)
         else:
             outage.setattr(PolicyStore, "take_up", _away)
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - whichever look it is
             follower.look()
             settled(follower)
     tick(follower)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ from v6srv.authz.source import (
 
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
+
+_ASK_EVERY_S = 0.01
+"""Whether a folder that somebody has locked is free."""
 
 _POLICY = ("*.conf", "*.csv")
 _PATTERNS = (*_POLICY, "tests/*.yaml")
@@ -215,13 +219,14 @@ def _move_alone(folder: Path, moves: _Moves) -> None:
 
 def _move(moves: _Moves) -> None:
     """All of them or none, in this order. Raises OSError."""
-    at = 0
+    begun = 0
     try:
-        for at, (source, target) in enumerate(moves):
+        for source, target in moves:
+            begun += 1
             source.rename(target)
     except BaseException:  # Ctrl-C, too: half of a version can be valid without its denials
-        done = at if os.path.lexists(moves[at][0]) else at + 1
-        _move(_back(moves[:done]))
+        done = moves[:begun]
+        _move(_back(done[:-1] if done and os.path.lexists(done[-1][0]) else done))
         raise
 
 
@@ -245,7 +250,16 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
         return
     try:
         with suppress(OSError):  # some network file systems know no locks
-            fcntl.flock(handle, how)
+            _lock(handle, how)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, how: int) -> None:
+    """Asked again and again: under gevent nothing else of the process would run meanwhile."""
+    while True:
+        try:
+            return fcntl.flock(handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_ASK_EVERY_S)

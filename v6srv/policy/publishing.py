@@ -186,7 +186,8 @@ def publish(
         # Aside, a relative link leads nowhere; but what it led to stays where it is.
         linked = {name: text for name, text in before.items() if (live / name).is_symlink()}
         with replacing(live, reviewed.files, keep=keep) as replaced:
-            if linked | read_texts(replaced)[0] != before:  # files know no lock: an editor saved just now
+            # Files know no lock: an editor may have saved just now.
+            if linked | read_texts(replaced)[0] != before:
                 raise Conflict(_CHANGED)
             sess.commit()
     return Published(version, replaced if keep else None)
