@@ -499,6 +499,24 @@ def _away(*_: object) -> Any:
     raise DatabaseUnavailable("away", 1)
 
 
+@one_database
+def test_tests_that_cannot_be_looked_at_are_not_no_tests(
+    world: World, call: Caller, folder: Path, follow: Follow
+) -> None:
+    """A folder that is not there for the server: a link to nowhere, or somebody else's rights."""
+    (folder / "tests").symlink_to("nowhere")
+    (folder / "local.csv").write_text(DENIAL)
+    follower = follow("refuse")
+    tick(follower)
+    settled(follower)
+    assert call("viewer", "GET", "/task").status_code == 200
+    assert health(call) == ["policy test fails: tests", "policy: tests: tests-fail"]
+    (folder / "tests").unlink()
+    tick(follower)
+    assert call("viewer", "GET", "/task").status_code == 403
+    assert health(call) == []
+
+
 def test_while_an_edit_waits_for_its_tests_the_database_does_not(
     app: Flask, world: World, call: Caller, folder: Path, suite: Path, follow: Follow
 ) -> None:
