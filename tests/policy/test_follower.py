@@ -331,6 +331,22 @@ def test_who_takes_up_an_edit_keeps_nobody_from_the_connection_that_it_waits_for
     assert watched.kept[0]
 
 
+def test_a_check_of_files_keeps_no_transaction_open(
+    app: Flask, world: World, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database ends one in which nothing happens; the edit would begin again, for ever."""
+    examined, open_ones = snapshot.examine, []
+
+    def examine(*arguments: Any) -> Any:
+        open_ones.append(db.session().in_transaction())
+        return examined(*arguments)
+
+    monkeypatch.setattr(store_module, "examine", examine)
+    (folder / "local.csv").write_text(DENIAL)
+    assert tick(follow())
+    assert open_ones == [False]
+
+
 def _grant(world: World) -> CasbinRule:
     """Somebody without a role sees tasks."""
     line = (f"user:{world.user.nobody}", "task", "global", "view", "True", "allow")

@@ -175,7 +175,9 @@ class PolicyStore:
         definition, lines, wrong = parse_files(texts, unread)
         return _Files(texts, definition, tuple(lines), tuple(wrong))
 
-    def _with_database(self, files: _Files) -> tuple[Enforcer, tuple[Problem, ...]]:
+    def _with_database(
+        self, files: _Files, *, in_background: bool = False
+    ) -> tuple[Enforcer, tuple[Problem, ...]]:
         """A version of these files with as much of the database as may go live.
 
         Returns what is wrong with the rest, too. Raises PolicyError when the files themselves are
@@ -183,6 +185,8 @@ class PolicyStore:
         """
         # The revision first: what is committed in between is read again, not passed over.
         revision, rows = _revision(), database_lines()
+        if in_background:
+            session.rollback()  # the database ends a transaction in which nothing happens for long
         enforcer, found = files.examine(rows, revision)
         if found:
             bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
@@ -260,7 +264,7 @@ class PolicyStore:
                 files = self._read()
                 if stamp(self.folder) != seen:
                     return None
-                return Edit(seen, files, *self._with_database(files))
+                return Edit(seen, files, *self._with_database(files, in_background=True))
         except PolicyError as error:
             self._refuse(seen, error.problems, reason)
             return None
