@@ -17,7 +17,7 @@ from flask import Flask
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
-from v6srv.authz import enforcer, long_work
+from v6srv.authz import load, long_work
 from v6srv.authz import store as store_module
 from v6srv.authz.folder import read_texts
 from v6srv.authz.store import PolicyStore
@@ -235,7 +235,7 @@ def test_a_check_that_takes_too_long_is_given_up_and_told_everywhere(
     follower = follow()
     (folder / "local.csv").write_text(DENIAL)
     with monkeypatch.context() as patience:
-        patience.setattr(enforcer, "CHECK_WITHIN_S", 0.001)
+        patience.setattr(load, "CHECK_WITHIN_S", 0.001)
         assert not tick(follower)
         assert {problem.code.slug for problem in lint(folder)} == {"slow-check"}
     assert health(call) == ["policy: policy: slow-check"]
@@ -335,7 +335,7 @@ def test_a_check_of_files_keeps_no_transaction_open(
     app: Flask, world: World, folder: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database ends one in which nothing happens; the edit would begin again, for ever."""
-    examined, open_ones = snapshot.examine, []
+    examined, open_ones = load.examine, []
 
     def examine(*arguments: Any) -> Any:
         open_ones.append(db.session().in_transaction())
