@@ -28,7 +28,7 @@ from v6srv.authz import clock
 from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.load import build
-from v6srv.authz.principal import Principal
+from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.source import Line, PolicyError, Problem
 from v6srv.authz.strangers import DECLARING, Strangers, stranger_problems
 from v6srv.policy.lint import lint
@@ -107,6 +107,8 @@ SLIPS = [
     "§p, kind:container, organization, global, view, r.sub.task != 2, allow",
     "§p, kind:container, organization, global, view, glob(r.sub.image, 'signed/*'), allow",
     "§p, kind:container, task, collaboration, create, r.obj.image == r.sub.image, allow",
+    "§p, kind:container, task, global, create, r.obj.parent == r.sub.task, allow",
+    "§p, kind:container, task, collaboration, create, r.obj.parent == r.sub.task, allow",
     "§p, kind:container, result, organization, edit, True, allow",
     # a role of people for everybody: the line that gives it is to blame
     "§g, kind:user, role:root",
@@ -168,7 +170,8 @@ HARMLESS = [
     "p, kind:container, result, global, view, r.obj.run == r.sub.run, allow",
     # what the protocol needs
     "p, kind:node, result, organization, edit, r.obj.org == r.sub.org && r.obj.status != 'completed', allow",
-    "p, kind:container, task, organization, create, r.obj.parent == r.sub.task, allow",
+    "p, kind:container, task, collaboration, create,"
+    " r.obj.image == r.sub.image && r.obj.parent == r.sub.task && r.obj.id != 5, allow",
     # those who are named
     "p, kind:user, task, global, view, r.sub.org == 3, allow",
     "p, kind:user, task, global, view, r.sub.org in (3, 4), allow",
@@ -301,8 +304,13 @@ def _has_part(who: Principal, row: SimpleNamespace, operation: Operation) -> boo
         (node and operation == "edit" and row.type in ("node", "organization") and home)
         or (node and operation == "edit" and row.type == "node" and row.org == sub.org)
         or (node and (row.type, operation) in PROTOCOL and row.org == sub.org)
-        or (container and (row.type, operation) == ("task", "create") and row.parent == sub.task)
+        or (container and (row.type, operation) == ("task", "create") and _subtask(sub, row))
     )
+
+
+def _subtask(sub: SubjectFacts, row: SimpleNamespace) -> bool:
+    together = row.parent == sub.task and row.image == sub.image
+    return together and bool(sub.collabs & row.collabs)
 
 
 PROTOCOL = {("result", "edit"), ("port", "create"), ("port", "edit"), ("port", "delete")}

@@ -504,6 +504,28 @@ MODEL = [
     Fault(
         "unbound-field", model=(('p.cond == "True"\n', 'p.cond == "True" || §True\n'),), alone=False
     ),
+    Fault(  # whoever may delete may do everything
+        "unbound-field",
+        model=(
+            (
+                'r.act == p.act || p.act == "*"',
+                'r.act == p.act || p.act == "*" || §p.act == "delete"',
+            ),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field",
+        model=(
+            ("r.obj.type == p.res || p.res", 'r.obj.type == p.res || §p.res == "user" || p.res'),
+        ),
+        alone=False,
+    ),
+    Fault(
+        "unbound-field",
+        model=(("(p.scope == r2", '(§p.scope == "own" || p.scope == r2'),),
+        alone=False,
+    ),
     Fault(
         "unbound-field",
         model=(("eval(p.cond)\n", 'eval(p.cond) || §r.act == "view"\n'),),

@@ -497,7 +497,8 @@ def test_watching_tells_again_what_is_wrong_when_a_file_has_changed(wrong: str) 
 
 
 @pytest.mark.parametrize(
-    "act", ["r.act == p.act", 'r.act == p.act || p.act == "*" || p.act == "view"']
+    "act",
+    ["r.act == p.act", 'r.act == p.act || p.act == "*" || p.act == "view" && r.act == "edit"'],
 )
 def test_what_is_asked_of_a_line_is_what_the_matcher_brings_it_to(tmp_path: Path, act: str) -> None:
     """A line that is found for somebody is one that concerns the request, and no other is."""

@@ -378,10 +378,10 @@ def test_q_61_default_roles_follow_policy_files_while_the_server_runs(backend, d
     setup.install_policies(folder)
     with open_app(databases, backend, True, policies=folder) as (app, world), serving(app):
         call = Caller(app)
-        path, added = f"/role/{world.role.node}/rule", world.rule["role", "GLOBAL", "VIEW"]
+        path, added = f"/role/{world.role.node}/rule", world.rule["event", "COLLABORATION", "VIEW"]
         user, body = f"/user/{world.user.nobody}", {"roles": [world.role.node]}
         before = ids(call("root", "GET", path))
-        (folder / "more.csv").write_text("p, role:node, role, global, view, True, allow\n")
+        (folder / "more.csv").write_text("p, role:node, event, collaboration, view, True, allow\n")
         eventually(lambda: ids(call("root", "GET", path)), sorted([*before, added]))
         # An Organization Admin does not hold what the role has now, and cannot hand it out.
         refused(call("org_admin", "PATCH", user, json=body), 403)

@@ -16,17 +16,32 @@ def unbound(
     """Each way to be true that does not ask for one of `fields`, and the field.
 
     `fields` are tokens such as `p_sub`, `request` those of the request, the principal first. `row`
-    is the token of the row, where scopes narrower than global must relate it to the principal.
+    is the token of the row, where scopes narrower than global must relate it to the principal. For
+    a way that asks the line for a word, and the request for nothing, it is the part of the request:
+    `p.act == "delete"` alone is true whatever is done.
     """
     for field in fields:
         binds = _Binds(field, request)
         if binds.can_hold(tree):
             yield binds.way(tree), field
+            continue
+        counterpart = _counterpart(field, request, row)
+        answers = _Answers(field, request, counterpart)
+        if counterpart and answers.can_hold(tree):
+            yield answers.way(tree), counterpart
     scope = next((field for field in fields if field.endswith("_scope")), None)
     if row is not None and scope is not None:
         relates = _Relates(scope, request[0], row)
         if relates.can_hold(tree) and not _Binds(scope, request).can_hold(tree):
             yield relates.way(tree), f"{request[0]} {row}"
+
+
+def _counterpart(field: str, request: Sequence[str], row: str | None) -> str:
+    """What of the request a field of lines is about; empty where that is asked for otherwise."""
+    name = field.partition("_")[2]
+    if row is None:  # the second request: a rule with the same words
+        return f"{request[1]}.{name}" if name in ("res", "scope", "act") else ""
+    return {"res": f"{row}.type", "act": request[2]}.get(name, "")
 
 
 class _Ways:
@@ -77,6 +92,24 @@ class _Binds(_Ways):
 
     def _asks_request(self, term: ast.expr) -> bool:
         return not self._request.isdisjoint(names_in(term))
+
+
+class _Answers(_Binds):
+    """Terms that tie the field to the request, let `*` be all, or ask for the request's part."""
+
+    def __init__(self, field: str, request: Sequence[str], counterpart: str) -> None:
+        super().__init__(field, request)
+        self._counterpart = counterpart
+
+    def is_wanted(self, term: ast.expr) -> bool:
+        """Not those that compare the field with any other word."""
+        if isinstance(term, ast.Compare) and isinstance(term.ops[0], (ast.Eq, ast.In)):
+            sides = [ast.unparse(side) for side in (term.left, term.comparators[0])]
+            if self._counterpart in sides and sides[0] != sides[1]:
+                return True
+            if self._field in sides and "'*'" in sides:
+                return True
+        return super().is_wanted(term) and self._asks_request(term)
 
 
 class _Relates(_Ways):

@@ -39,6 +39,8 @@ _ITSELF = "{obj}.id == {sub}.org"
 _COLLABORATION = "meets({sub}.collabs, {obj}.collabs)"
 _RUN = "{obj}.run == {sub}.run"
 _PARENT = "{obj}.parent == {sub}.task"
+_SUBTASK = f"({_PARENT} and {{obj}}.image == {{sub}}.image and {_COLLABORATION})"
+"""The server makes what a container starts a subtask of its task: that alone is no limit."""
 
 _SEEN = {
     (_USER, Resource.USER): (_ACCOUNT,),
@@ -65,7 +67,7 @@ _PROTOCOL = {
     (_NODE, Resource.PORT, Operation.CREATE): (_ORGANIZATION,),
     (_NODE, Resource.PORT, Operation.EDIT): (_ORGANIZATION,),
     (_NODE, Resource.PORT, Operation.DELETE): (_ORGANIZATION,),
-    (_CONTAINER, Resource.TASK, Operation.CREATE): (_PARENT,),
+    (_CONTAINER, Resource.TASK, Operation.CREATE): (_SUBTASK,),
 }
 """What nodes and containers change because they are that: no client could work without it."""
 
