@@ -360,7 +360,7 @@ EXPORT = f"""## To stock Casbin
 `v6srv policy export --format casbin DIR` writes `model.conf` and `policy.csv`. With these functions, and the facts of the reference as
 attributes of `r.sub` and `r.obj`, stock Casbin decides the same:
 
-```python
+```python fragment
 {STOCK}```"""
 
 
