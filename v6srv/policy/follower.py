@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 10.0
 """How long a writer who does not come to an end, or ever newer files, are waited for."""
+AGAIN_AFTER_S = 60.0
+"""Time after which tests that could not be run are run again."""
 LATE_AFTER_S = 15.0
 """After how long files that are neither live nor refused are a problem, whatever is waited for."""
 LOOK_EVERY_S = 0.25
@@ -85,6 +87,8 @@ class Follower:
         self._running: RunningTests | None = None
         self._tested: tuple[Stamp, Stamp] | None = None
         """The policy and the tests that were run last, or are run now."""
+        self._again_at = float("inf")
+        """When tests are run again that could not be run."""
         self._told: set[str] = set()
         self._stopped = False
 
@@ -92,7 +96,7 @@ class Follower:
         """Take up what was edited, and what its tests say; True when something went live."""
         now = self._now()
         self._tell_of_delay(now)
-        if self._tested != (now.policy, now.tests):
+        if self._tested != (now.policy, now.tests) or time.monotonic() >= self._again_at:
             self._stop_tests()  # nobody waits for them any more
         if self._stopped or not self._is_quiet(now):
             return False
@@ -181,7 +185,7 @@ class Follower:
 
     def _begin_tests(self, now: _Look) -> bool:
         """Run them; where there is nothing to run, what waits for it goes live."""
-        self._tested = now.policy, now.tests
+        self._tested, self._again_at = (now.policy, now.tests), float("inf")
         if self._mode == "off" or not now.tests:
             return self._tests_have_said({})
         try:
@@ -215,6 +219,7 @@ class Follower:
             running.stop()
 
     def _tests_are_unknown(self, cause: object) -> None:
+        self._again_at = time.monotonic() + AGAIN_AFTER_S
         problems.begin(_NOT_RUN, "the tests of the policy could not be run", cause)
         self._keep_waiting("its tests could not be run")
 
