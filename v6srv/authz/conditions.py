@@ -378,8 +378,7 @@ class _Checker:
 
     def _eval(self, field: ast.expr) -> Iterator[Fault]:
         if not isinstance(field, ast.Name) or field.id not in self.language.fields:
-            message = "eval takes a field of the policy definition, such as p.cond"
-            yield self._fault(field, codes.WRONG_ARGUMENTS, message)
+            yield self._fault(field, codes.WRONG_ARGUMENTS, "eval takes a field, such as p.cond")
 
     def _time(self, node: ast.Call) -> Iterator[Fault]:
         moments = []
@@ -414,8 +413,7 @@ class _Checker:
     def _path_pattern(self, name: str, text: ast.expr, pattern: ast.expr) -> Iterator[Fault]:
         yield from self._text(text)
         if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
-            message = f"the pattern of {name} is a quoted text"
-            yield self._fault(pattern, codes.GLOB_PATTERN, message)
+            yield self._fault(pattern, codes.GLOB_PATTERN, f"{name} takes a quoted text as pattern")
             return
         try:
             PATH_PATTERNS[name](text, pattern.value)
