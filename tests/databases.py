@@ -78,6 +78,7 @@ class Databases:
             "password_rounds": 4,
             "jwt_secret_key": "a secret of the tests, long enough for HS256",
             "decision_log": {"sample": 0},  # chance must not add a query to a test
+            "policy_tests": "off",  # a process for each server: a third of all computing
         }
         return Settings(**{**values, **more})
 

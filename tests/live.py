@@ -96,6 +96,7 @@ def live_server(
             "V6SRV_ROOT_PASSWORD": ROOT_PASSWORD,
             "V6SRV_JWT_SECRET": secrets.token_hex(32),
             "V6SRV_PASSWORD_ROUNDS": "4",
+            "V6SRV_POLICY_TESTS": "off",  # as tests.databases has it
             **environment,
         }
         variables = {name: value for name, value in variables.items() if value}

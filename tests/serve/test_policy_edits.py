@@ -91,10 +91,13 @@ def slow(policies: Path) -> None:
     (policies / "tests" / "long.yaml").write_text(known + case * LONG)
 
 
+WARN = {"V6SRV_POLICY_TESTS": "warn", "V6SRV_METRICS": "true"}  # the default
+
+
 def test_an_edit_is_live_within_a_second_and_the_tests_that_fail_are_named(
     policies: Path,
 ) -> None:
-    with live_server(*SERVE, instance=policies.parent, V6SRV_METRICS="true") as server:
+    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
         eventually(lambda: "the tests of the policy pass" in server.tail())
         before = live_version(server)
         (policies / "local.csv").write_text(DENIAL)
@@ -130,7 +133,7 @@ def test_an_edit_is_refused_when_its_tests_fail(policies: Path) -> None:
 def test_requests_are_answered_while_tests_run_and_the_end_does_not_wait_for_them(
     policies: Path,
 ) -> None:
-    with live_server(*SERVE, instance=policies.parent) as server:
+    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
         eventually(lambda: "the tests of the policy pass" in server.tail())
         alone = usual_time(server)
         slow(policies)
@@ -150,7 +153,7 @@ def test_requests_are_answered_while_tests_run_and_the_end_does_not_wait_for_the
 
 
 def test_a_check_that_takes_long_is_told_holds_up_nobody_and_gives_way(policies: Path) -> None:
-    with live_server(*SERVE, instance=policies.parent, V6SRV_METRICS="true") as server:
+    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
         before, local, alone = live_version(server), policies / "local.csv", usual_time(server)
         fresh = policies / "local.new"
         conditions = (
