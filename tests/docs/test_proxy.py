@@ -105,7 +105,13 @@ def test_sockets_pass(server: LiveServer, front: proxy.Proxy, transport: str) ->
     session = requests.Session()
     session.trust_env = False  # it may name authorities, which this certificate has none of
     client = socketio.Client(http_session=session, ssl_verify=False)
-    client.connect(front.url, headers=server.login(), namespaces=["/tasks"], transports=[transport])
+    client.connect(
+        front.url,
+        headers=server.login(),
+        namespaces=["/tasks"],
+        transports=[transport],
+        wait_timeout=20,
+    )
     try:
         assert client.transport() == transport
         assert client.namespaces.keys() == {"/tasks"}
