@@ -674,7 +674,7 @@ def test_the_process_imports_nothing_of_the_working_folder_and_knows_no_secrets(
     monkeypatch.setenv("V6SRV_JWT_SECRET", "secret")
     tests = RunningTests(folder.relative_to(tmp_path))
     assert b"V6SRV_" not in Path(f"/proc/{tests._pid}/environ").read_bytes()
-    eventually(lambda: os.getpriority(os.PRIO_PROCESS, tests._pid) == 19)
+    eventually(lambda: os.getpriority(os.PRIO_PROCESS, tests._pid) == 10)
     assert result(tests) == {}
 
 
@@ -732,7 +732,7 @@ def test_the_process_ends_when_the_server_is_killed(folder: Path, suite: Path) -
     )
     assert server.stdout is not None
     pid = int(server.stdout.readline())
-    eventually(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
+    eventually(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 10)
     server.kill()
     server.wait()
     began = time.monotonic()
