@@ -1,7 +1,7 @@
 """The tests beside a policy, run in a process of their own: the server does not stall.
 
 `python -P -m v6srv.policy.test_process FOLDER` is that process. It prints what fails as JSON, has
-the lowest priority, and ends when the process that began it does.
+a low priority, and ends when the process that began it does.
 """
 
 import json
