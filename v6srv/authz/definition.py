@@ -34,6 +34,11 @@ class Definition:
         """The fields of policy lines: `sub`, `res` and so on."""
         return tuple(token.partition("_")[2] for token in self.policy)
 
+    @property
+    def condition_at(self) -> int | None:
+        """Which field of a line is its condition; None in a model without."""
+        return self.fields.index("cond") if "cond" in self.fields else None
+
 
 def read_definition(path: Path) -> Definition:
     """The model of a file, as `define`."""

@@ -98,7 +98,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         self.build_role_links()
 
     def _moments(self) -> tuple[datetime, ...]:
-        at = self.definition.fields.index("cond") if "cond" in self.definition.fields else None
+        at = self.definition.condition_at
         conditions = set() if at is None else {line.values[at] for line in self.program.lines}
         texts = set(times_in(self.program.tree))
         for condition in conditions:

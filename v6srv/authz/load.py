@@ -17,6 +17,7 @@ from v6srv.authz.folder import read_texts
 from v6srv.authz.long_work import in_turns, step
 from v6srv.authz.matcher import closure
 from v6srv.authz.never import void_denials
+from v6srv.authz.reach import edges_of
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, OWN_RULES, Declared
 from v6srv.authz.source import WHOLE, Line, PolicyError, Problem, read_lines
 from v6srv.authz.strangers import stranger_problems
@@ -176,10 +177,7 @@ def grants_of(policy: Parsed) -> Grants:
     problems = [*found, *check_lines(definition, lines)]
     if problems:
         raise PolicyError(problems)
-    edges: dict[str, list[str]] = {}
-    for line in lines:
-        if line.ptype == "g":
-            edges.setdefault(line.values[0], []).append(line.values[1])
+    edges = edges_of(lines)
     at = {token.removeprefix("p_"): index for index, token in enumerate(definition.policy)}
     grants: Grants = {}
     for role in DEFAULT_ROLES:

@@ -46,7 +46,7 @@ Conditions = Callable[[str, str], Sequence[Fault]]
 def check_lines(definition: Definition, lines: Sequence[Line]) -> list[Problem]:
     """Everything that can be said of lines without compiling them.
 
-    Time limits are part of conditions already (`enforcer.with_limits`).
+    Time limits are part of conditions already (`load.with_limits`).
     """
     conditions = _conditions(definition)
     first: dict[tuple[str, tuple[str, ...]], Line] = {}

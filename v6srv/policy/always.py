@@ -42,7 +42,7 @@ def always_true(enforcer: Enforcer, lines: Iterable[Line]) -> Iterator[Problem]:
 def _written(line: Line, condition: ast.expr) -> ast.expr | None:
     """What somebody wrote as the condition; None for nothing, which is `True`.
 
-    The time limits of the line have become its first term (`enforcer.with_limits`).
+    The time limits of the line have become its first term (`load.with_limits`).
     """
     limited = line.valid_from is not None or line.valid_until is not None
     terms = conjuncts(condition)[1 if limited else 0 :]

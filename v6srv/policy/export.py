@@ -71,7 +71,7 @@ def for_casbin(enforcer: Enforcer) -> dict[str, str]:
     It needs our functions, and the roles of who asks (docs/reference/casbin.md). Time limits are
     part of conditions. Raises Invalid for a line that Casbin cannot read from a file.
     """
-    at = enforcer.definition.fields.index("cond") if "cond" in enforcer.definition.fields else None
+    at = enforcer.definition.condition_at
     said = []
     for ptype, values in dict.fromkeys((line.ptype, line.values) for line in enforcer.lines):
         fields = list(values)

@@ -181,7 +181,7 @@ _OTHERWISE = {
 
 
 def _other_than_casbin(definition: Definition, lines: Iterable[Line]) -> Iterator[Problem]:
-    at = definition.fields.index("cond") if "cond" in definition.fields else None
+    at = definition.condition_at
     for line in lines:
         if at is None or line.ptype != "p" or len(line.values) <= at:
             continue
