@@ -10,11 +10,11 @@ import sqlalchemy_adapter
 from casbin.core_enforcer import EnforceContext
 from flask import Flask
 
+from tests.stock_casbin import stock_enforcer
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
 from v6srv.authz.enforcer import Enforcer, Immutable
-from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.load import build
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -74,15 +74,7 @@ def enforcer() -> Enforcer:
 @pytest.fixture(scope="module")
 def stock(enforcer: Enforcer) -> casbin.Enforcer:
     """Casbin's own, loaded in its own way from the same lines."""
-    made = casbin.Enforcer(casbin.Enforcer.new_model(text=enforcer.definition.text))
-    for name, function in FUNCTIONS.items():
-        made.add_function(name, function)
-    for line in enforcer.lines:
-        if line.ptype == "p":
-            made.add_policy(*line.values)
-        else:
-            made.add_named_grouping_policy(line.ptype, *line.values)
-    return made
+    return stock_enforcer(enforcer.definition.text, enforcer.lines)
 
 
 def _api() -> set[str]:

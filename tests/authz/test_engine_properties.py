@@ -5,17 +5,17 @@ Random databases, policies with denials and conditions, several models, SQLite a
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import casbin
 import pytest
-from casbin.model import FunctionMap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from tests.authz.random_world import World, make_lines, make_world, oracle
+from tests.stock_casbin import stock_enforcer
 from v6srv import db
 from v6srv.authz.codes import (
     DENIES_NOTHING,
@@ -27,9 +27,7 @@ from v6srv.authz.codes import (
 from v6srv.authz.decide import Authorizer
 from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.load import build, examine
-from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import Principal
 from v6srv.authz.source import Line
 from v6srv.errors import Denied
@@ -122,27 +120,11 @@ def _enforcer(tmp: Path, model: str, lines: list[Line]) -> Enforcer | None:
 
 
 def _stock(model: str, lines: list[Line], principals: list[Principal]) -> casbin.Enforcer:
-    loaded = casbin.Model()
-    loaded.load_model_from_text(model)
-    enforcer = casbin.Enforcer(loaded)
-    for name, function in FUNCTIONS.items():
-        enforcer.add_function(name, function)
-    for name in PATH_PATTERNS:
-        enforcer.add_function(name, _of_what_is_there(FunctionMap.load_function_map().fm[name]))
-    for line in lines:
-        if line.ptype == "p":
-            enforcer.add_policy(*line.values)
-        else:
-            enforcer.add_named_grouping_policy(line.ptype, *line.values)
+    enforcer = stock_enforcer(model, lines)
     for who in principals:
         for role in who.roles:
             enforcer.add_grouping_policy(who.id, role)
     return enforcer
-
-
-def _of_what_is_there(function: Callable[[str, str], bool]) -> Callable[[str | None, str], bool]:
-    """Stock functions fail for an absent text, which never matches here."""
-    return lambda text, pattern: text is not None and function(text, pattern)
 
 
 def _listed(

@@ -4,13 +4,11 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import casbin
 import pytest
 from casbin.model import FunctionMap
 
+from tests.stock_casbin import stock_enforcer
 from tools.casbin_reference import SECTIONS, Feature, Verdict
-from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.load import build
 from v6srv.policy.lint import lint
 
@@ -37,18 +35,6 @@ def _edited(feature: Feature, folder: Path) -> Path:
     return folder
 
 
-def _stock(enforcer: Enforcer) -> casbin.Enforcer:
-    made = casbin.Enforcer(casbin.Enforcer.new_model(text=enforcer.definition.text))
-    for name, function in FUNCTIONS.items():
-        made.add_function(name, function)
-    for line in enforcer.lines:
-        if line.ptype == "p":
-            made.add_policy(*line.values)
-        else:
-            made.add_named_grouping_policy(line.ptype, *line.values)
-    return made
-
-
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_it_is_as_the_page_says(feature: Feature, tmp_path: Path) -> None:
     found = lint(_edited(feature, tmp_path / "policies"))
@@ -62,7 +48,7 @@ def test_it_is_as_the_page_says(feature: Feature, tmp_path: Path) -> None:
         return
     assert feature.code == ""
     enforcer = build(tmp_path / "policies")
-    stock = _stock(enforcer)
+    stock = stock_enforcer(enforcer.definition.text, enforcer.lines)
     who = SimpleNamespace(id="user:5", roles=frozenset(), **SUBJECT, **ABSENT)
     answers = set()
     for id, image in enumerate(("a/b", "a/b/c", "c")):
