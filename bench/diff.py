@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.load import read_folder
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
-from v6srv.authz.source import Line
-from v6srv.policy.audience import imagined
-from v6srv.policy.diff import compare
+from v6srv.authz.source.load import read_folder
+from v6srv.authz.source.model_conf import read_definition
+from v6srv.policy.diff.audience import imagined
+from v6srv.policy.diff.compare import compare
 from v6srv.vocabulary import PrincipalKind
 
 POLICIES = Path(__file__).parents[1] / "policies"

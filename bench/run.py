@@ -28,12 +28,12 @@ from fill import IMAGE, INPUT, PASSWORD, Filled, fill
 from pydantic import SecretStr
 
 from v6srv import migrations
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import facts_of
-from v6srv.authz.load import build
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
-from v6srv.authz.source import Line
+from v6srv.authz.source.load import build
 from v6srv.db import make_engine
 from v6srv.identity import passwords
 from v6srv.service import setup

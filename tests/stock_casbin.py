@@ -6,8 +6,8 @@ import casbin
 from casbin.model import FunctionMap
 
 from v6srv.authz.expression import FUNCTIONS
+from v6srv.authz.line import Line
 from v6srv.authz.path_patterns import PATH_PATTERNS
-from v6srv.authz.source import Line
 
 
 def stock_enforcer(model: str, lines: Iterable[Line]) -> casbin.Enforcer:

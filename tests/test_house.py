@@ -133,7 +133,7 @@ def test_what_a_condition_raises_is_caught_in_one_place() -> None:
     }
     assert nets == {
         "authz/attempt.py",
-        "authz/definition.py",  # Casbin raises bare exceptions when it reads a model
+        "authz/source/model_conf.py",  # Casbin raises bare exceptions when it reads a model
         "authz/shadow.py",  # whatever goes wrong in shadow, the request goes on
     }
 

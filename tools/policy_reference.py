@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import click
 
-from v6srv.authz.codes import CODES
 from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.facts import MODELS, TABLES
-from v6srv.authz.load import build, declared_grants
+from v6srv.authz.line import Line
 from v6srv.authz.path_patterns import PATH_PATTERNS
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.source import Line
+from v6srv.authz.source.codes import CODES
+from v6srv.authz.source.load import build, declared_grants
 from v6srv.cli.audit import audit
 from v6srv.cli.policy import policy
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope

@@ -35,10 +35,10 @@ from v6srv.api import (
     vpn,
 )
 from v6srv.api.converters import Digits
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source.live import PolicyStore
 from v6srv.identity import passwords, tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime

@@ -10,11 +10,11 @@ from werkzeug.test import TestResponse
 
 from tests.support import Caller
 from tests.world import World
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.db import session
 from v6srv.identity import principals
-from v6srv.policy import authzen
+from v6srv.policy.who import authzen
 from v6srv.vocabulary import Operation
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -12,7 +12,7 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv.authz.facts import room_facts
 from v6srv.identity import principals
-from v6srv.policy import audit
+from v6srv.policy.audit import trail
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -38,7 +38,7 @@ def _line(call: Caller, origin: str) -> str:
 
 def _written(call: Caller) -> list[dict[str, Any]]:
     series = call.app.extensions["authz"].decisions.series
-    return list(audit.forwards(series.files()))
+    return list(trail.forwards(series.files()))
 
 
 def test_an_allowance_names_the_lines_that_gave_it(every: tuple[Caller, World]) -> None:

@@ -19,7 +19,7 @@ from tests.support import Caller, counting_commits, database_digest
 from tests.world import IMAGE, World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source.live import PolicyStore
 from v6srv.model import CasbinRule, PolicyRevision, Task, User
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

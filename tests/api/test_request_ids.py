@@ -16,7 +16,7 @@ from tests.world import World
 from v6srv import request_id
 from v6srv.cli.log_lines import Text
 from v6srv.cli.main import cli
-from v6srv.policy import audit
+from v6srv.policy.audit import trail
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -130,11 +130,11 @@ def test_all_decisions_of_a_request_are_found_by_its_id(
     )
     denied = call("viewer", "GET", f"/task/{world.task.waiting}")
     series = call.app.extensions["authz"].decisions.series
-    of_one = list(audit.query(series.files(), audit.Wanted(request_id=ID)))
+    of_one = list(trail.query(series.files(), trail.Wanted(request_id=ID)))
     assert [record["operation"] for record in of_one] == ["edit", "edit"]  # before and after
-    [other] = audit.query(series.files(), audit.Wanted(request_id=denied.json["request_id"]))
+    [other] = trail.query(series.files(), trail.Wanted(request_id=denied.json["request_id"]))
     assert other["id"] == denied.json["decision_id"]
-    assert not audit.verify_series(series).faults
+    assert not trail.verify_series(series).faults
 
     files = [str(file) for file in series.files()]
     shown = CliRunner().invoke(cli, ["audit", "query", "--request-id", ID, *files])
@@ -152,7 +152,7 @@ def test_decisions_that_no_request_asked_for_have_none(house: tuple[Caller, Worl
     with call.app.app_context():
         viewer = principals.named(f"user:{world.user.viewer}").principal
         authz.require_any(viewer, Resource.TASK, Operation.VIEW)
-    [record] = audit.forwards(authz.decisions.series.files())
+    [record] = trail.forwards(authz.decisions.series.files())
     assert "request_id" not in record
 
 
@@ -173,7 +173,7 @@ def test_what_a_socket_says_is_logged_with_its_id(house: tuple[Caller, World]) -
     assert all(line.endswith(f"request_id={sid}") for line in said)
     assert not any("\n" in line for line in said)
     series = call.app.extensions["authz"].decisions.series
-    rooms = list(audit.query(series.files(), audit.Wanted(request_id=sid)))
+    rooms = list(trail.query(series.files(), trail.Wanted(request_id=sid)))
     assert {record["question"] for record in rooms} == {"thing"}
 
 

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 from sqlalchemy.orm import Session
 
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.source import Line
 from v6srv.model import (
     Collaboration,
     Node,

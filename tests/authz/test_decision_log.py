@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from v6srv.authz.decision_log import DecisionLog, Head, Series
-from v6srv.policy import audit
+from v6srv.policy.audit import trail
 
 RECORD: dict[str, Any] = {"kind": "decision", "time": "2026-03-01T12:00:00.000Z", "effect": "deny"}
 
@@ -32,7 +32,7 @@ def _kinds(series: Series) -> list[str]:
 
 
 def _faults(series: Series) -> list[str]:
-    return [f"{fault.kind}: {fault.message}" for fault in audit.verify_series(series).faults]
+    return [f"{fault.kind}: {fault.message}" for fault in trail.verify_series(series).faults]
 
 
 def test_nothing_is_made_before_the_first_record(series: Series) -> None:
@@ -133,7 +133,7 @@ def test_old_files_go_and_the_chain_stays_whole(series: Series) -> None:
         log.write(RECORD)
     assert len(series.files()) == 3
     assert series.numbers()[0] > 3
-    found = audit.verify_series(series)
+    found = trail.verify_series(series)
     assert not found.faults
     assert found.notes == [f"records before {found.first} were removed by rotation"]
 
@@ -255,7 +255,7 @@ def test_a_record_that_was_written_half_shows_and_the_next_is_whole(
         file.write(b'{"kind":"decisi')
     written.write(RECORD)
     assert _faults(series) == ["altered: this is no record"]
-    assert audit.verify_series(series).last == 6
+    assert trail.verify_series(series).last == 6
 
 
 def test_records_that_a_power_failure_took_show(written: DecisionLog, series: Series) -> None:

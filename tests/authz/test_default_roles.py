@@ -4,9 +4,9 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from v6srv.authz.load import build, declared_grants
+from v6srv.authz.line import Line
 from v6srv.authz.rules import DEFAULT_ROLES, RULES
-from v6srv.authz.source import Line
+from v6srv.authz.source.load import build, declared_grants
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 POLICIES = Path(__file__).parents[2] / "policies"

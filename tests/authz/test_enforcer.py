@@ -15,7 +15,7 @@ from tests.support import Caller
 from tests.world import World
 from v6srv import db
 from v6srv.authz.enforcer import Enforcer, Immutable
-from v6srv.authz.load import build
+from v6srv.authz.source.load import build
 
 POLICIES = Path(__file__).parents[2] / "policies"
 

@@ -17,19 +17,19 @@ from sqlalchemy.orm import Session
 from tests.authz.random_world import World, make_lines, make_world, oracle
 from tests.stock_casbin import stock_enforcer
 from v6srv import db
-from v6srv.authz.codes import (
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.line import Line
+from v6srv.authz.principal import Principal
+from v6srv.authz.source.codes import (
     DENIES_NOTHING,
     NO_LIST_FORM,
     ROOT_LOCKED_OUT,
     STRANGERS_FOR_A_TIME,
     STRANGERS_LET_IN,
 )
-from v6srv.authz.decide import Authorizer
-from v6srv.authz.definition import define
-from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.load import build, examine
-from v6srv.authz.principal import Principal
-from v6srv.authz.source import Line
+from v6srv.authz.source.load import build, examine
+from v6srv.authz.source.model_conf import define
 from v6srv.errors import Denied
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 

@@ -25,13 +25,14 @@ from tests.authz.random_world import (
 )
 from tests.policy.test_lint import MARK, TODAY, make
 from v6srv.authz import clock
-from v6srv.authz.definition import define
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.load import build
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.source import Line, PolicyError, Problem
-from v6srv.authz.strangers import DECLARING, Strangers, stranger_problems
-from v6srv.policy.lint import lint
+from v6srv.authz.source.load import build
+from v6srv.authz.source.model_conf import define
+from v6srv.authz.source.problems import PolicyError, Problem
+from v6srv.authz.source.strangers import DECLARING, Strangers, stranger_problems
+from v6srv.policy.lint.folder import lint
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
 POLICIES = Path(__file__).parents[2] / "policies"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from v6srv.authz.load import build
-from v6srv.authz.source import PolicyError
+from v6srv.authz.source.load import build
+from v6srv.authz.source.problems import PolicyError
 
 POLICIES = Path(__file__).parents[2] / "policies"
 

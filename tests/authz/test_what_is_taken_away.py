@@ -16,9 +16,9 @@ from sqlalchemy.exc import OperationalError
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
-from v6srv.authz import store as store_module
 from v6srv.authz.principal import Principal
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source import live as live_module
+from v6srv.authz.source.live import PolicyStore
 from v6srv.model import CasbinRule, PolicyRevision, RoleRule
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
@@ -101,7 +101,7 @@ def test_a_revocation_between_two_reads_is_not_passed_over(
     with app.app_context():
         _give(role, world.rule["collaboration", "GLOBAL", "DELETE"])
         _raise_revision()
-    read, late = store_module.database_lines, []
+    read, late = live_module.database_lines, []
 
     def read_and_revoke() -> Any:
         lines = read()
@@ -112,7 +112,7 @@ def test_a_revocation_between_two_reads_is_not_passed_over(
             _raise_revision()
         return lines
 
-    monkeypatch.setattr(store_module, "database_lines", read_and_revoke)
+    monkeypatch.setattr(live_module, "database_lines", read_and_revoke)
     with app.app_context():
         assert store.reload("test")
     assert call("root", "GET", "/rule").status_code == 200
@@ -134,7 +134,7 @@ def test_an_edit_that_meets_a_failing_database_is_not_forgotten(
 
     with app.app_context():
         with monkeypatch.context() as broken:
-            broken.setattr(store_module, "database_lines", away)
+            broken.setattr(live_module, "database_lines", away)
             for _ in range(2):
                 with pytest.raises(OperationalError):
                     store.poll_files()
@@ -273,9 +273,9 @@ def _revision() -> int:
 def _interrupt(store: PolicyStore, monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """The same, while something fails that the store asks for."""
     failures: list[tuple[Any, str, Callable[..., Any]]] = [
-        (store_module, "database_lines", _database_fails),
-        (store_module, "_revision", _database_fails),
-        (store_module, "read_texts", _disk_fails),
+        (live_module, "database_lines", _database_fails),
+        (live_module, "current_revision", _database_fails),
+        (live_module, "read_texts", _disk_fails),
         (PolicyStore, "_build_shadow", _database_fails),
     ]
     revision = _revision()

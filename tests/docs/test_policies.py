@@ -12,10 +12,10 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks
 from v6srv.authz import clock
-from v6srv.authz.load import build
-from v6srv.policy.lint import lint
-from v6srv.policy.mutation import mutate
-from v6srv.policy.testing import run_folder
+from v6srv.authz.source.load import build
+from v6srv.policy.lint.folder import lint
+from v6srv.policy.testing.mutation import mutate
+from v6srv.policy.testing.run import run_folder
 
 LINES = "csv"
 TESTS = "yaml tests"

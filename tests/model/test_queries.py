@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tests.support import Caller
 from tests.world import NOON, PASSWORD, USERS, World, api_key
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.rules import RULES
 from v6srv.db import LARGEST_ID, session, utcnow
 from v6srv.errors import Invalid

@@ -16,8 +16,8 @@ import casbin
 from casbin.core_enforcer import EnforceContext
 
 from v6srv.authz.expression import FUNCTIONS
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.source import Line
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"

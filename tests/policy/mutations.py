@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from v6srv.authz.source import Line
+from v6srv.authz.line import Line
 from v6srv.vocabulary import Operation, Resource, Scope
 
 ANY = (
@@ -72,7 +72,7 @@ RICHER = (
 
 def line(text: str, origin: str) -> Line:
     """A line as files hold it; commas within brackets do not split."""
-    from v6srv.authz.source import split
+    from v6srv.authz.source.lines import split
 
     ptype, *values = (value for value, _ in split(text))
     return Line(ptype, tuple(values), origin)

@@ -16,13 +16,13 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.authz.decision_log import DecisionLog, Series, sealed
-from v6srv.authz.load import build
-from v6srv.authz.store import database_lines
+from v6srv.authz.source.adapter import database_lines
+from v6srv.authz.source.load import build
 from v6srv.cli.main import cli
 from v6srv.errors import NotFound
 from v6srv.model import Task
-from v6srv.policy import audit
-from v6srv.policy.replay import replay
+from v6srv.policy.audit import trail
+from v6srv.policy.audit.replay import replay
 
 Lines = list[bytes]
 
@@ -147,12 +147,12 @@ def _garbage(lines: Lines) -> None:
 def test_every_kind_of_change_shows(
     series: Series, tamper: Callable[[Lines], None], faults: list[str]
 ) -> None:
-    assert not audit.verify_series(series).faults
+    assert not trail.verify_series(series).faults
     path = series.files()[0]
     lines = path.read_bytes().splitlines(keepends=True)
     tamper(lines)
     path.write_bytes(b"".join(lines))
-    found = [str(fault) for fault in audit.verify_series(series).faults]
+    found = [str(fault) for fault in trail.verify_series(series).faults]
     for text in faults:
         assert any(one.endswith(text) for one in found), (text, found)
 
@@ -162,7 +162,7 @@ def test_every_single_byte_counts(series: Series) -> None:
     whole = path.read_bytes()
     for at in range(0, len(whole), 7):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert audit.verify_series(series).faults, at
+        assert trail.verify_series(series).faults, at
 
 
 @pytest.fixture
@@ -181,24 +181,24 @@ def files(tmp_path: Path) -> Series:
     [(0, "the files with the records before"), (1, "records"), (-1, "are gone")],
 )
 def test_a_file_that_is_gone_shows(files: Series, number: int, fault: str) -> None:
-    assert not audit.verify_series(files).faults
+    assert not trail.verify_series(files).faults
     files.files()[number].unlink()
-    assert any(fault in str(found) for found in audit.verify_series(files).faults)
+    assert any(fault in str(found) for found in trail.verify_series(files).faults)
 
 
 def test_files_that_changed_places_are_read_in_the_order_of_their_records(files: Series) -> None:
     """Names may change when files are kept elsewhere; what counts is inside."""
-    found = audit.verify(list(reversed(files.files())))
+    found = trail.verify(list(reversed(files.files())))
     assert not found.faults
     assert found.notes == ["without the head, records missing at the end cannot be seen"]
 
 
 def test_the_chain_can_be_checked_against_a_hash_that_was_noted_down(series: Series) -> None:
     """Who can write to the folder can make up a whole new log, but not this hash."""
-    noted = audit.verify_series(series).hash
+    noted = trail.verify_series(series).hash
     log = DecisionLog(series)
     log.write(_decision(11))
-    assert not audit.verify_series(series, noted).faults
+    assert not trail.verify_series(series, noted).faults
     log.close()
     for path in series.folder.iterdir():
         path.unlink()
@@ -206,8 +206,8 @@ def test_the_chain_can_be_checked_against_a_hash_that_was_noted_down(series: Ser
     for number in range(30):
         # Other than the real ones: the same records in the same millisecond have the same hashes.
         forged.write(_decision(number, effect="allow"))
-    assert not audit.verify_series(series).faults
-    [fault] = audit.verify_series(series, noted).faults
+    assert not trail.verify_series(series).faults
+    [fault] = trail.verify_series(series, noted).faults
     assert fault.message == "no record has the hash that was noted down"
 
 
@@ -215,7 +215,7 @@ def test_the_chain_can_be_checked_against_a_hash_that_was_noted_down(series: Ser
 
 
 def _rows(series: Series, **wanted: Any) -> list[int]:
-    return [record["row"] for record in audit.query(series.files(), audit.Wanted(**wanted))]
+    return [record["row"] for record in trail.query(series.files(), trail.Wanted(**wanted))]
 
 
 @pytest.mark.parametrize(
@@ -245,15 +245,15 @@ def test_old_files_are_not_read_for_what_is_new(files: Series) -> None:
     files.files()[0].unlink()
     files.files()[0].chmod(0)
     since = datetime(2026, 3, 2, tzinfo=UTC)
-    records = audit.query(files.files(), audit.Wanted(since=since))
+    records = trail.query(files.files(), trail.Wanted(since=since))
     assert [record["row"] for record in records] == [100]
 
 
 def test_one_decision_is_found_by_its_id(files: Series) -> None:
-    assert audit.find(files, f"{3:020x}")["row"] == 3
+    assert trail.find(files, f"{3:020x}")["row"] == 3
     for unknown in (f"{99:020x}", "", "x", '"', f"{3:020x}"[:-1]):
         with pytest.raises(NotFound):
-            audit.find(files, unknown)
+            trail.find(files, unknown)
 
 
 # --- replay
@@ -295,7 +295,7 @@ def _use(app: Flask, world: World) -> None:
 def test_the_same_policy_answers_the_same(logged: tuple[Flask, World, Series]) -> None:
     app, world, series = logged
     _use(app, world)
-    records = list(audit.forwards(series.files()))
+    records = list(trail.forwards(series.files()))
     forms = {record["question"] for record in records}
     assert forms == {"row", "rows", "any", "whole", "hand_out", "caller"}
     assert {record["effect"] for record in records} == {"allow", "deny"}
@@ -305,7 +305,7 @@ def test_the_same_policy_answers_the_same(logged: tuple[Flask, World, Series]) -
     assert found.unknown == 0
     assert found.asked > len(records) * 0.8
     assert found.asked + found.gone == len(records)
-    assert not audit.verify_series(series).faults
+    assert not trail.verify_series(series).faults
 
 
 def test_another_policy_disagrees_on_what_it_changes(
@@ -324,7 +324,7 @@ def test_another_policy_disagrees_on_what_it_changes(
         f"p, user:{world.user.researcher}, task, global, view, True, allow\n",
     )
     with app.app_context():
-        found = replay(audit.forwards(series.files()), build(folder, database_lines()))
+        found = replay(trail.forwards(series.files()), build(folder, database_lines()))
     assert sorted(
         (one.principal, one.about, one.was, one.now, one.count) for one in found.disagreements
     ) == sorted(
@@ -350,7 +350,7 @@ def test_a_row_that_is_gone_cannot_be_decided_again(logged: tuple[Flask, World, 
     Caller(app)("nobody", "GET", f"/task/{world.task.killed}")  # nothing grants it, row or not
     with app.app_context():
         db.session.execute(delete(Task).where(Task.id == world.task.killed))
-        found = replay(audit.forwards(series.files()), app.extensions["authz"].policy)
+        found = replay(trail.forwards(series.files()), app.extensions["authz"].policy)
     assert (found.asked, found.gone) == (1, 1)
 
 
@@ -360,7 +360,7 @@ def test_a_kind_of_caller_that_is_refused_is_so_by_every_policy(
     app, _, series = logged
     for who, path in (("north_registry", "/user"), ("container", "/rule"), ("root", "/vpn")):
         assert Caller(app)(who, "GET", path).status_code == 403
-    records = list(audit.forwards(series.files()))
+    records = list(trail.forwards(series.files()))
     changed = [{**record, "callers": ["user", "node", "container"]} for record in records]
     with app.app_context():
         same = replay(records, app.extensions["authz"].policy)
@@ -375,7 +375,7 @@ def test_lines_limited_in_time_count_as_they_did_then(
     """A decision is made again at the time it was made: that a line is over now is no change."""
     app, world, series = logged
     Caller(app)("nobody", "GET", f"/task/{world.task.waiting}")
-    [record] = audit.forwards(series.files())
+    [record] = trail.forwards(series.files())
     line = f"p, user:{world.user.nobody}, task, global, view, True, allow, valid_until=2026-01-01\n"
     with app.app_context():
         policy = build(_policy(app, tmp_path / "new", line), database_lines())
@@ -389,7 +389,7 @@ def test_records_of_another_release_are_counted_and_passed_over(
 ) -> None:
     app, world, series = logged
     Caller(app)("viewer", "GET", f"/task/{world.task.waiting}")
-    [record] = audit.forwards(series.files())
+    [record] = trail.forwards(series.files())
     odd = [
         {**record, **change}
         for change in (
@@ -429,7 +429,7 @@ def test_verify_says_what_it_found_by_its_exit_code(
     Caller(app)("viewer", "GET", f"/task/{world.task.waiting}")
     whole = _run("verify", app=app)
     assert whole.exit_code == 0, whole.output
-    assert f"the hash of the last is {audit.verify_series(series).hash}" in whole.output
+    assert f"the hash of the last is {trail.verify_series(series).hash}" in whole.output
     assert _run("verify", "--known", "0" * 64, app=app).exit_code == 1
     path = series.files()[0]
     path.write_bytes(path.read_bytes().replace(b'"deny"', b'"allow"'))

@@ -9,8 +9,8 @@ from casbin.model import FunctionMap
 
 from tests.stock_casbin import stock_enforcer
 from tools.casbin_reference import SECTIONS, Feature, Verdict
-from v6srv.authz.load import build
-from v6srv.policy.lint import lint
+from v6srv.authz.source.load import build
+from v6srv.policy.lint.folder import lint
 
 POLICIES = Path(__file__).parents[2] / "policies"
 FEATURES = [feature for features in SECTIONS.values() for feature in features]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from tests.policy import brute_force
-from v6srv.authz.definition import read_definition
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
-from v6srv.authz.source import Line
+from v6srv.authz.source.model_conf import read_definition
+from v6srv.authz.theory.pattern_texts import words
 from v6srv.errors import Invalid
-from v6srv.policy.cases import Case, Found, Pair
-from v6srv.policy.words import words
+from v6srv.policy.diff.cases import Case, Found, Pair
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 DEFINITION = read_definition(brute_force.MODEL)

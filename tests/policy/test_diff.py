@@ -11,13 +11,14 @@ import pytest
 from tests.policy import brute_force
 from tests.policy.brute_force import PRINCIPALS, Stock, facts_of
 from tests.policy.mutations import RICHER, line, mutated
-from v6srv.authz.definition import Definition, read_definition
+from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import FUNCTIONS
-from v6srv.authz.load import read_folder
+from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.source import Line
-from v6srv.policy.diff import Change, Kind, PolicyDiff, compare
+from v6srv.authz.source.load import read_folder
+from v6srv.authz.source.model_conf import read_definition
+from v6srv.policy.diff.compare import Change, Kind, PolicyDiff, compare
 from v6srv.vocabulary import Operation, Resource
 
 DEFINITION = read_definition(brute_force.MODEL)

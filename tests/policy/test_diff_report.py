@@ -18,13 +18,20 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.load import build
-from v6srv.authz.store import database_lines
+from v6srv.authz.source.adapter import database_lines
+from v6srv.authz.source.load import build
 from v6srv.cli.main import cli
 from v6srv.model import CasbinRule
-from v6srv.policy.audience import imagined, stored
-from v6srv.policy.cases import Case
-from v6srv.policy.diff import Change, Kind, PolicyDiff, compare, compare_alone, compare_stored
+from v6srv.policy.diff.audience import imagined, stored
+from v6srv.policy.diff.cases import Case
+from v6srv.policy.diff.compare import (
+    Change,
+    Kind,
+    PolicyDiff,
+    compare,
+    compare_alone,
+    compare_stored,
+)
 from v6srv.vocabulary import Operation, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"

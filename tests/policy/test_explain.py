@@ -18,21 +18,22 @@ from tests.support import Caller
 from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.codes import DENIES_NOTHING, ROOT_LOCKED_OUT, STRANGERS_LET_IN
-from v6srv.authz.decide import Authorizer
-from v6srv.authz.definition import define
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
-from v6srv.authz.load import examine
+from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
-from v6srv.authz.source import Line, split
+from v6srv.authz.source.codes import DENIES_NOTHING, ROOT_LOCKED_OUT, STRANGERS_LET_IN
+from v6srv.authz.source.lines import split
+from v6srv.authz.source.load import examine
+from v6srv.authz.source.model_conf import define
 from v6srv.errors import Denied, NotFound
 from v6srv.model import CasbinRule, Collaboration, Node, Organization, Task
 from v6srv.model import Result as ResultRow
-from v6srv.policy import questions
-from v6srv.policy.explain import Explanation, explain
-from v6srv.policy.questions import Thing
-from v6srv.policy.remedy import Fix
+from v6srv.policy import ask as questions
+from v6srv.policy.ask import Thing
+from v6srv.policy.explain.explanation import Explanation, explain
+from v6srv.policy.explain.remedy import Fix
 from v6srv.vocabulary import Operation, Resource, Scope
 
 MODEL = Path(__file__).parents[2] / "policies" / "model.conf"

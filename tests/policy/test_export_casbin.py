@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from tests.authz.random_world import IMAGES, make_lines
 from tools.casbin_reference import STOCK
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.load import build
-from v6srv.authz.source import Line, PolicyError
+from v6srv.authz.line import Line
+from v6srv.authz.source.load import build
+from v6srv.authz.source.problems import PolicyError
 from v6srv.cli.main import cli
 from v6srv.errors import Invalid
-from v6srv.policy.export import for_casbin
+from v6srv.policy.publish.export import for_casbin
 from v6srv.vocabulary import Operation, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"

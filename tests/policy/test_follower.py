@@ -17,17 +17,18 @@ from flask import Flask
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
-from v6srv.authz import load, long_work
-from v6srv.authz import store as store_module
-from v6srv.authz.folder import read_texts
-from v6srv.authz.store import PolicyStore
+from v6srv.authz import long_work
+from v6srv.authz.source import live as live_module
+from v6srv.authz.source import load
+from v6srv.authz.source.folder import read_texts
+from v6srv.authz.source.live import PolicyStore
 from v6srv.errors import DatabaseUnavailable
 from v6srv.model import CasbinRule, PolicyRevision
-from v6srv.policy import follower as module
-from v6srv.policy import test_process
-from v6srv.policy.follower import Follower, Mode
-from v6srv.policy.lint import lint
-from v6srv.policy.test_process import NotRunError, RunningTests
+from v6srv.policy.lint.folder import lint
+from v6srv.policy.publish import follower as module
+from v6srv.policy.publish.follower import Follower, Mode
+from v6srv.policy.testing import process
+from v6srv.policy.testing.process import NotRunError, RunningTests
 
 one_database = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 """What the database has no part in."""
@@ -208,7 +209,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], 
     """Have something done once, while edited files are being checked."""
 
     def do(once: Callable[[], object]) -> None:
-        read, left = store_module.database_lines, [once]
+        read, left = live_module.database_lines, [once]
 
         def read_meanwhile() -> Any:
             lines = read()
@@ -216,7 +217,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], 
                 left.pop()()
             return lines
 
-        monkeypatch.setattr(store_module, "database_lines", read_meanwhile)
+        monkeypatch.setattr(live_module, "database_lines", read_meanwhile)
 
     monkeypatch.setattr(long_work, "TURN_S", 0)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0)
@@ -251,7 +252,7 @@ def test_a_check_that_is_not_at_its_end_is_told(
     call: Caller, folder: Path, follow: Follow, during: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(store_module, "TELL_AFTER_S", 0)
+    monkeypatch.setattr(live_module, "TELL_AFTER_S", 0)
     during(lambda: told.extend(health(call)))
     (folder / "local.csv").write_text(DENIAL)
     assert tick(follow())
@@ -341,7 +342,7 @@ def test_a_check_of_files_keeps_no_transaction_open(
         open_ones.append(db.session().in_transaction())
         return examined(*arguments)
 
-    monkeypatch.setattr(store_module, "examine", examine)
+    monkeypatch.setattr(live_module, "examine", examine)
     (folder / "local.csv").write_text(DENIAL)
     assert tick(follow())
     assert open_ones == [False]
@@ -499,7 +500,7 @@ def test_a_refused_edit_whose_tests_were_mended_is_tried_again_when_the_database
     follower.look()
     with monkeypatch.context() as outage:
         if when == "checked":
-            outage.setattr(store_module, "database_lines", _away)
+            outage.setattr(live_module, "database_lines", _away)
         else:
             outage.setattr(PolicyStore, "take_up", _away)
         with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - whichever look it is
@@ -583,7 +584,7 @@ def test_tests_that_cannot_be_run_are_a_problem(
         if fault == "cannot be made":
             broken.setattr(os, "posix_spawn", _no_process)
         if fault == "hangs":
-            broken.setattr(test_process, "WITHIN_S", 0.5)
+            broken.setattr(process, "WITHIN_S", 0.5)
         tick(follower)
         if fault == "hangs":
             os.kill(running(follower), signal.SIGSTOP)
@@ -684,7 +685,7 @@ def test_a_result_with_something_else_around_it_is_none(
 ) -> None:
     """Whatever is set up to run in each Python process of the machine may print."""
     (tmp_path / "sitecustomize.py").write_text('print("hello")\n')
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(test_process.__file__).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(process.__file__).parents[2]}")
     with pytest.raises(NotRunError, match="printed something else"):
         result(RunningTests(folder))
 
@@ -722,7 +723,7 @@ def test_the_process_ends_when_the_server_is_killed(folder: Path, suite: Path) -
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from v6srv.policy.test_process import RunningTests\n"
+        "from v6srv.policy.testing.process import RunningTests\n"
         "tests = RunningTests(Path(sys.argv[1]))\n"
         "print(tests._pid, flush=True)\n"
         "time.sleep(60)\n"

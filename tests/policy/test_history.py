@@ -20,12 +20,12 @@ from tests.policy.desk import GAIN, LOSS, Desk, approval_in
 from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
 from v6srv import db
-from v6srv.authz.folder import digest, read_files, write_files
-from v6srv.authz.source import PolicyError
+from v6srv.authz.source.folder import digest, read_files, write_files
+from v6srv.authz.source.problems import PolicyError
 from v6srv.db import make_engine
 from v6srv.errors import Conflict
 from v6srv.model import CasbinRule, Permission, PolicyRevision, PolicyVersion, Role, User
-from v6srv.policy import publishing
+from v6srv.policy.publish import publication
 from v6srv.realtime.server import _KEY
 from v6srv.service import policy_versions, setup
 
@@ -405,11 +405,11 @@ def test_what_changed_since_it_was_reviewed_is_not_published(
             db.session.commit()
 
         for change in (by_hand, somebody_is_hired):
-            reviewed = publishing.review(folder, {**files, "local.csv": LOSS})
+            reviewed = publication.review(folder, {**files, "local.csv": LOSS})
             change()
             before = _messages()
             with pytest.raises(Conflict, match="Somebody else changed"):
-                publishing.publish(folder, reviewed, "ada", "why")
+                publication.publish(folder, reviewed, "ada", "why")
             assert _messages() == before
             assert "local.csv" not in read_files(folder)
 
@@ -420,7 +420,7 @@ def test_an_edit_in_the_last_moment_is_not_lost(
     folder = tmp_path / "policies"
     setup.install_policies(folder)
     with open_app(databases, backend, True, policies=folder) as (app, _), app.app_context():
-        reviewed = publishing.review(folder, {**read_files(folder), "local.csv": LOSS})
+        reviewed = publication.review(folder, {**read_files(folder), "local.csv": LOSS})
         record = policy_versions.record
 
         def record_and_edit(*arguments: Any) -> Any:
@@ -430,7 +430,7 @@ def test_an_edit_in_the_last_moment_is_not_lost(
         with monkeypatch.context() as patched:
             patched.setattr(policy_versions, "record", record_and_edit)
             with pytest.raises(Conflict, match="Somebody else changed"):
-                publishing.publish(folder, reviewed, "ada", "why")
+                publication.publish(folder, reviewed, "ada", "why")
         assert read_files(folder)["hand.csv"] == LOSS
         assert "local.csv" not in read_files(folder)
         assert _messages() == ["found at start"]
@@ -446,7 +446,7 @@ def test_files_that_are_relative_links_are_replaced(
     elsewhere.write_text("# nothing\n")
     (folder / "local.csv").symlink_to("../elsewhere.csv")
     with open_app(databases, backend, True, policies=folder) as (app, _), app.app_context():
-        reviewed = publishing.review(folder, {**read_files(folder), "local.csv": LOSS})
+        reviewed = publication.review(folder, {**read_files(folder), "local.csv": LOSS})
         record = policy_versions.record
 
         def save(*arguments: Any) -> Any:
@@ -458,9 +458,9 @@ def test_files_that_are_relative_links_are_replaced(
             patched.setattr(policy_versions, "record", save)
             if saved:
                 with pytest.raises(Conflict, match="Somebody else changed"):
-                    publishing.publish(folder, reviewed, "ada", "why")
+                    publication.publish(folder, reviewed, "ada", "why")
             else:
-                publishing.publish(folder, reviewed, "ada", "why")
+                publication.publish(folder, reviewed, "ada", "why")
         assert read_files(folder)["local.csv"] == ("# mine\n" if saved else LOSS)
         assert elsewhere.read_text() == "# nothing\n"
         assert not list(folder.glob(".*"))
@@ -473,7 +473,7 @@ def test_a_commit_that_fails_leaves_the_files_as_they_were(
     setup.install_policies(folder)
     with open_app(databases, backend, True, policies=folder) as (app, _), app.app_context():
         before = read_files(folder)
-        reviewed = publishing.review(folder, {**before, "local.csv": LOSS})
+        reviewed = publication.review(folder, {**before, "local.csv": LOSS})
 
         def fail(_session: object) -> None:
             assert "local.csv" in read_files(folder)
@@ -482,7 +482,7 @@ def test_a_commit_that_fails_leaves_the_files_as_they_were(
         with monkeypatch.context() as patched:
             patched.setattr("sqlalchemy.orm.Session.commit", fail)
             with pytest.raises(OSError, match="is full"):
-                publishing.publish(folder, reviewed, "ada", "why")
+                publication.publish(folder, reviewed, "ada", "why")
         assert read_files(folder) == before
         assert not list(folder.glob(".*"))
         assert len(_messages()) == 1

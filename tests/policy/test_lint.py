@@ -18,15 +18,16 @@ from sqlalchemy import create_engine, insert
 from tests.policy.faults import FAULTS, Fault
 from tests.policy.good import GOOD, MODELS
 from v6srv import migrations
-from v6srv.authz import clock, folder, source
-from v6srv.authz.codes import CODES, UNREADABLE_FILE, Severity
+from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer, Thing
-from v6srv.authz.knowledge import stranger
-from v6srv.authz.load import build, read_folder
-from v6srv.authz.source import PolicyError, Problem
+from v6srv.authz.source import folder, lines
+from v6srv.authz.source.codes import CODES, UNREADABLE_FILE, Severity
+from v6srv.authz.source.load import build, read_folder
+from v6srv.authz.source.problems import PolicyError, Problem
+from v6srv.authz.theory.knowledge import stranger
 from v6srv.cli.main import cli
 from v6srv.model import CasbinRule
-from v6srv.policy.lint import lint
+from v6srv.policy.lint.folder import lint
 from v6srv.vocabulary import Operation, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -246,7 +247,7 @@ def test_what_is_too_large_is_refused_at_once(
         (tmp_path / name).write_bytes(row * (megabytes * 1_000_000 // len(row)))
     read: list[Path] = []
     monkeypatch.setattr(
-        folder, "read_text", lambda path: (read.append(path), source.read_text(path))[1]
+        folder, "read_text", lambda path: (read.append(path), lines.read_text(path))[1]
     )
     [problem] = [p for p in found(tmp_path) if p.code is UNREADABLE_FILE]
     assert problem.file == "b.csv"

@@ -17,17 +17,17 @@ from tests.databases import Databases
 from tests.support import Caller
 from tests.world import World
 from v6srv.authz import clock
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.load import build, declared_grants
 from v6srv.authz.rules import DECLARED
-from v6srv.authz.store import database_lines
+from v6srv.authz.source.adapter import database_lines
+from v6srv.authz.source.load import build, declared_grants
 from v6srv.cli.main import cli
 from v6srv.db import session
 from v6srv.errors import Invalid
 from v6srv.model import CasbinRule
-from v6srv.policy import export
-from v6srv.policy.matrix import Reach, Row, cell_text, matrix
+from v6srv.policy.publish import export
+from v6srv.policy.who.matrix import Reach, Row, cell_text, matrix
 from v6srv.vocabulary import Operation, Resource, Scope
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

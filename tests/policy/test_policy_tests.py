@@ -13,11 +13,12 @@ from flask import Flask
 from tests.world import IMAGE, World
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS
-from v6srv.authz.load import build
-from v6srv.authz.source import Line, PolicyError
-from v6srv.policy.mutation import mutants, mutate
-from v6srv.policy.test_files import fact_types, hypothetical_row, read_tests
-from v6srv.policy.testing import coverage, failures, read_cases, run, run_folder
+from v6srv.authz.line import Line
+from v6srv.authz.source.load import build
+from v6srv.authz.source.problems import PolicyError
+from v6srv.policy.testing.files import fact_types, hypothetical_row, read_tests
+from v6srv.policy.testing.mutation import mutants, mutate
+from v6srv.policy.testing.run import coverage, failures, read_cases, run, run_folder
 from v6srv.service.setup import install_policies
 from v6srv.vocabulary import Effect, Operation, Resource
 

@@ -11,7 +11,7 @@ from tests.databases import Databases
 from tests.policy.desk import GAIN, LOSS, Desk, approval_in
 from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
-from v6srv.authz.folder import read_files
+from v6srv.authz.source.folder import read_files
 from v6srv.service import setup
 
 

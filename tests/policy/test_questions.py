@@ -11,7 +11,7 @@ from v6srv.authz.facts import TABLES
 from v6srv.authz.row_facts import row_facts
 from v6srv.errors import Invalid, NotFound
 from v6srv.model import Organization, Task
-from v6srv.policy import questions
+from v6srv.policy import ask
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -28,7 +28,7 @@ def opened(app: Flask, world: World) -> Iterator[World]:
 
 def test_a_user_that_does_not_exist_takes_part_in_what_its_organization_does(opened: World) -> None:
     south = opened.org.south
-    who = questions.made_up_principal({"org": south, "roles": ["researcher", "viewer"]})
+    who = ask.made_up_principal({"org": south, "roles": ["researcher", "viewer"]})
     assert (who.kind, who.id, who.organization_id) == (PrincipalKind.USER, "user:0", south)
     assert who.collaboration_ids == {opened.collab.registry, opened.collab.trial}
     assert who.roles == ("role:researcher", "role:viewer")
@@ -46,7 +46,7 @@ def test_every_fact_of_a_principal_can_be_given(opened: World) -> None:
         "run": 4,
         "image": "x",
     }
-    who = questions.made_up_principal(given)
+    who = ask.made_up_principal(given)
     assert (who.kind, who.account_id, who.id) == (PrincipalKind.CONTAINER, 7, "container:9")
     assert (who.organization_id, who.collaboration_ids) == (None, {4, 5})
     assert who.roles == (f"role:{opened.role.analysts}", "role:viewer", "role:node", "rule:3")
@@ -54,15 +54,15 @@ def test_every_fact_of_a_principal_can_be_given(opened: World) -> None:
 
 
 def test_a_real_principal_can_be_looked_at_with_something_different(opened: World) -> None:
-    real = questions.principal(f"user:{opened.user.extra}")
-    other = questions.made_up_principal({"roles": ["viewer"]}, real)
+    real = ask.principal(f"user:{opened.user.extra}")
+    other = ask.made_up_principal({"roles": ["viewer"]}, real)
     assert (other.id, other.organization_id) == (real.id, real.organization_id)
     assert other.collaboration_ids == real.collaboration_ids
     assert other.roles == ("role:viewer", *real.roles)
-    moved = questions.made_up_principal({"org": opened.org.west}, real)
+    moved = ask.made_up_principal({"org": opened.org.west}, real)
     assert moved.roles == real.roles
     assert moved.collaboration_ids == {opened.collab.trial, opened.collab.nothing}
-    task = questions.made_up_principal({"kind": "container"}, real)
+    task = ask.made_up_principal({"kind": "container"}, real)
     assert task.id == "container:0"
 
 
@@ -93,7 +93,7 @@ def test_a_real_principal_can_be_looked_at_with_something_different(opened: Worl
 )
 def test_principals_that_cannot_be(opened: World, given: dict[str, Any], message: str) -> None:
     with pytest.raises(Invalid) as refused:
-        questions.made_up_principal(given)
+        ask.made_up_principal(given)
     assert message in str(refused.value)
 
 
@@ -102,7 +102,7 @@ def test_principals_that_cannot_be(opened: World, given: dict[str, Any], message
 
 def test_a_row_has_the_facts_of_its_table(opened: World) -> None:
     id = opened.task.running
-    thing = questions.thing(f"task:{id}")
+    thing = ask.thing(f"task:{id}")
     assert (thing.resource, thing.id, thing.name) == (Resource.TASK, id, f"task:{id}")
     assert thing.table is TABLES[Task]
     assert thing.facts == row_facts(Task, [id], Resource.TASK)[id]
@@ -110,43 +110,43 @@ def test_a_row_has_the_facts_of_its_table(opened: World) -> None:
 
 
 def test_another_resource_can_be_asked_of_a_row(opened: World) -> None:
-    thing = questions.thing(f"organization:{opened.org.north}", Resource.NODE)
+    thing = ask.thing(f"organization:{opened.org.north}", Resource.NODE)
     assert (thing.resource, thing.facts.type, thing.foreign) == (Resource.NODE, "node", True)
     assert thing.table is TABLES[Organization]
-    assert questions.thing(f"task:{opened.task.running}", Resource.EVENT).foreign
+    assert ask.thing(f"task:{opened.task.running}", Resource.EVENT).foreign
 
 
 def test_a_row_that_does_not_exist_has_only_what_is_given(opened: World) -> None:
-    thing = questions.thing('task: {"image": "x", "orgs": [3], "owners": ["user:5"]}')
+    thing = ask.thing('task: {"image": "x", "orgs": [3], "owners": ["user:5"]}')
     assert thing.facts.image == "x"
     assert thing.facts.orgs == {3}
     assert thing.facts.owners == {"user:5"}
     assert (thing.facts.run, thing.facts.collabs, thing.id) == (None, frozenset(), None)
     assert vars(thing.facts).keys() - {"type"} == TABLES[Task].names
-    encrypted = questions.made_up_row(Resource.COLLABORATION, {"encrypted": True})
+    encrypted = ask.made_up_row(Resource.COLLABORATION, {"encrypted": True})
     assert encrypted.facts.encrypted is True
 
 
 def test_what_is_so_for_every_real_row_follows_from_what_is_given(opened: World) -> None:
-    node = questions.made_up_row(Resource.NODE, {"id": 30, "org": 3}).facts
+    node = ask.made_up_row(Resource.NODE, {"id": 30, "org": 3}).facts
     assert (node.orgs, node.owners, node.collabs) == ({3}, {"node:30"}, frozenset())
-    organization = questions.made_up_row(Resource.NODE, {"id": 3}, Resource.ORGANIZATION).facts
+    organization = ask.made_up_row(Resource.NODE, {"id": 3}, Resource.ORGANIZATION).facts
     assert (organization.type, organization.org, organization.orgs) == ("node", 3, {3})
-    assert questions.made_up_row(Resource.NODE, {"org": 3, "orgs": []}).facts.orgs == frozenset()
+    assert ask.made_up_row(Resource.NODE, {"org": 3, "orgs": []}).facts.orgs == frozenset()
 
 
 def test_a_resource_as_a_whole_is_nobodys(opened: World) -> None:
-    for thing in (questions.thing("policy"), questions.thing("task", Resource.POLICY)):
+    for thing in (ask.thing("policy"), ask.thing("task", Resource.POLICY)):
         assert (thing.resource, thing.table, thing.id) == (Resource.POLICY, None, None)
         assert (thing.facts.org, thing.facts.orgs, thing.facts.owners) == (None, set(), set())
 
 
 def test_a_room_is_an_event(opened: World) -> None:
-    main = questions.thing("room:collaboration_1")
+    main = ask.thing("room:collaboration_1")
     assert (main.resource, main.facts.collabs, main.facts.orgs) == (Resource.EVENT, {1}, set())
-    sub = questions.thing("room:collaboration_1_organization_2")
+    sub = ask.thing("room:collaboration_1_organization_2")
     assert (sub.facts.collabs, sub.facts.orgs, sub.facts.org) == ({1}, {2}, 2)
-    made_up = questions.thing('event:{"collabs": [1], "orgs": [2], "org": 2}')
+    made_up = ask.thing('event:{"collabs": [1], "orgs": [2], "org": 2}')
     assert vars(made_up.facts) == vars(sub.facts)
 
 
@@ -182,7 +182,7 @@ def test_rows_that_cannot_be_meant(
     opened: World, text: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as refused:
-        questions.thing(text)
+        ask.thing(text)
     assert message in str(refused.value)
 
 
@@ -192,14 +192,14 @@ def test_rows_that_cannot_be_meant(
 @pytest.mark.parametrize(
     ("read", "text", "message"),
     [
-        (questions.operation, "veiw", "unknown operation 'veiw', did you mean view?"),
-        (questions.operation, "", "unknown operation '': view, edit, create, delete"),
-        (questions.resource, "VIEW", "unknown resource 'VIEW'"),
-        (questions.moment, "tomorrow", "'tomorrow' is no date or time"),
-        (questions.moment, "0001-01-01T00:00:00+23:00", "is no date or time"),
-        (lambda text: questions.document(text, "it"), "[]", "it must be a JSON object"),
-        (lambda text: questions.document(text, "it"), "[" * 10**6, "it is not valid JSON"),
-        (lambda text: questions.document(text, "it"), "9" * 5000, "it is not valid JSON"),
+        (ask.operation, "veiw", "unknown operation 'veiw', did you mean view?"),
+        (ask.operation, "", "unknown operation '': view, edit, create, delete"),
+        (ask.resource, "VIEW", "unknown resource 'VIEW'"),
+        (ask.moment, "tomorrow", "'tomorrow' is no date or time"),
+        (ask.moment, "0001-01-01T00:00:00+23:00", "is no date or time"),
+        (lambda text: ask.document(text, "it"), "[]", "it must be a JSON object"),
+        (lambda text: ask.document(text, "it"), "[" * 10**6, "it is not valid JSON"),
+        (lambda text: ask.document(text, "it"), "9" * 5000, "it is not valid JSON"),
     ],
 )
 def test_words_that_mean_nothing(
@@ -211,16 +211,16 @@ def test_words_that_mean_nothing(
 
 
 def test_words_that_mean_something(opened: World) -> None:
-    assert questions.operation("view") is Operation.VIEW
-    assert questions.resource("node") is Resource.NODE
-    assert questions.moment("2026-01-01").isoformat() == "2026-01-01T00:00:00+00:00"
-    assert questions.moment("2026-01-01T01:00+02:00").hour == 23
+    assert ask.operation("view") is Operation.VIEW
+    assert ask.resource("node") is Resource.NODE
+    assert ask.moment("2026-01-01").isoformat() == "2026-01-01T00:00:00+00:00"
+    assert ask.moment("2026-01-01T01:00+02:00").hour == 23
 
 
 def test_made_up_principals_may_have_roles_that_only_files_speak_of(opened: World) -> None:
-    who = questions.made_up_principal({"roles": ["monitor"]}, None, {"role:monitor", "role:12"})
+    who = ask.made_up_principal({"roles": ["monitor"]}, None, {"role:monitor", "role:12"})
     assert who.roles == ("role:monitor",)
     with pytest.raises(Invalid, match=r"no role 'monitr', did you mean monitor\?"):
-        questions.made_up_principal({"roles": ["monitr"]}, None, {"role:monitor"})
+        ask.made_up_principal({"roles": ["monitr"]}, None, {"role:monitor"})
     with pytest.raises(Invalid, match="no role '12'"):
-        questions.made_up_principal({"roles": ["12"]}, None, {"role:12"})
+        ask.made_up_principal({"roles": ["12"]}, None, {"role:12"})

@@ -15,7 +15,7 @@ from flask import Flask
 from tests.databases import Databases
 from tests.realtime.conftest import Audience, serving
 from tests.support import Caller, open_app
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source.live import PolicyStore
 from v6srv.service import setup
 
 QUESTIONS = (

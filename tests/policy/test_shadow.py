@@ -11,8 +11,8 @@ from tests.databases import Databases
 from tests.realtime.conftest import Audience, eventually, serving
 from tests.support import Caller, open_app
 from tests.world import World
-from v6srv.authz.folder import SHADOW, read_files, write_files
 from v6srv.authz.shadow import FILE
+from v6srv.authz.source.folder import SHADOW, read_files, write_files
 from v6srv.service import setup
 
 Opened = tuple[Flask, World, Caller, Path]

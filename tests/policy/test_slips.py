@@ -7,8 +7,8 @@ import pytest
 from tests.policy.slips import SLIPS
 from tests.policy.test_lint import TODAY, make
 from v6srv.authz import clock
-from v6srv.authz.load import build
-from v6srv.authz.source import PolicyError
+from v6srv.authz.source.load import build
+from v6srv.authz.source.problems import PolicyError
 
 
 @pytest.mark.parametrize("lines", SLIPS, ids=range(len(SLIPS)))

@@ -15,8 +15,9 @@ from tests.world import World
 from v6srv import db
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
-from v6srv.policy import questions, who
-from v6srv.policy.explain import Explanation, explain
+from v6srv.policy import ask as questions
+from v6srv.policy.explain.explanation import Explanation, explain
+from v6srv.policy.who import abilities
 from v6srv.vocabulary import Operation, Scope
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -169,11 +170,11 @@ def test_the_policy_itself_is_asked_for_as_a_whole(policy: Enforcer) -> None:
 def test_who_can_without_a_row_names_all_who_may_for_some(opened: World, policy: Enforcer) -> None:
     """Not nobody, because a row in no organization is forbidden; with the lines that grant it."""
     whole = questions.thing("task")
-    found = who.who_can(policy, Operation.CREATE, whole)
+    found = abilities.who_can(policy, Operation.CREATE, whole)
     named = {one.subject for way in found.ways for one in way.principals}
     assert named == {
         one.subject
-        for one in who.everyone(whole)
+        for one in abilities.everyone(whole)
         if explain(policy, one, Operation.CREATE, whole).allowed
     }
     user = opened.user
@@ -182,7 +183,7 @@ def test_who_can_without_a_row_names_all_who_may_for_some(opened: World, policy:
     [line] = next(way.lines for way in found.ways if way.held == "role:researcher")
     assert line.line == "p, role:researcher, task, organization, create, True, allow"
     denied = changed(policy, "p, role:researcher, task, global, create, True, deny", ())
-    left = who.who_can(denied, Operation.CREATE, whole)
+    left = abilities.who_can(denied, Operation.CREATE, whole)
     assert "role:researcher" not in [way.held for way in left.ways]
     assert left.users < found.users
 

@@ -10,8 +10,8 @@ from flask import Flask
 from tests.databases import Databases
 from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
-from v6srv.authz.folder import SHADOW, digest, read_files, write_files
-from v6srv.authz.source import PolicyError
+from v6srv.authz.source.folder import SHADOW, digest, read_files, write_files
+from v6srv.authz.source.problems import PolicyError
 from v6srv.service import setup
 
 DENIAL = "p, role:viewer, port, global, view, True, deny\n"

@@ -8,13 +8,14 @@ from flask import Flask
 from sqlalchemy import select
 
 from tests.world import World
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.identity import principals
 from v6srv.model import CasbinRule, Task
-from v6srv.policy import questions, who
+from v6srv.policy import ask
+from v6srv.policy.who import abilities
 from v6srv.vocabulary import Operation, Resource
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -52,8 +53,8 @@ def test_who_can_is_what_the_authorizer_says_of_each(app: Flask, world: World) -
         for resource, model in MODELS.items():
             for row in session.scalars(select(model)):
                 for operation in Operation:
-                    thing = questions.row(resource, row.id)
-                    question = who.Asked(authz.policy, operation, thing)
+                    thing = ask.row(resource, row.id)
+                    question = abilities.Asked(authz.policy, operation, thing)
                     expected = {
                         one.id
                         for one in people
@@ -72,8 +73,8 @@ def test_who_can_is_what_the_authorizer_says_of_each(app: Flask, world: World) -
 def test_a_row_of_another_table_is_decided_as_endpoints_do(app: Flask, world: World) -> None:
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
-        thing = questions.row(Resource.NODE, world.org.south, Resource.ORGANIZATION)
-        question = who.Asked(authz.policy, Operation.VIEW, thing)
+        thing = ask.row(Resource.NODE, world.org.south, Resource.ORGANIZATION)
+        question = abilities.Asked(authz.policy, Operation.VIEW, thing)
         row = session.get_one(MODELS[Resource.ORGANIZATION], world.org.south)
         people = everybody()
         decided = [authz.decide(one, Resource.NODE, Operation.VIEW, row).allowed for one in people]
@@ -85,8 +86,8 @@ def test_a_row_of_another_table_is_decided_as_endpoints_do(app: Flask, world: Wo
 def test_everybody_who_may_is_named_with_the_reason(app: Flask, world: World) -> None:
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
-        found = who.who_can(
-            authz.policy, Operation.VIEW, questions.row(Resource.TASK, world.task.running)
+        found = abilities.who_can(
+            authz.policy, Operation.VIEW, ask.row(Resource.TASK, world.task.running)
         )
     ways = {way.held: way for way in found.ways}
     named = {held: {one.name for one in way.principals} for held, way in ways.items()}
@@ -121,8 +122,8 @@ def test_a_right_that_comes_in_two_ways_is_shown_in_both(app: Flask, world: Worl
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
         add_lines(authz, (f"user:{world.user.viewer}", "task", "global", "view", "True", "allow"))
-        thing = questions.row(Resource.TASK, world.task.running)
-        found = who.who_can(authz.policy, Operation.VIEW, thing)
+        thing = ask.row(Resource.TASK, world.task.running)
+        found = abilities.who_can(authz.policy, Operation.VIEW, thing)
     ways = {way.held: {one.id for one in way.principals} for way in found.ways}
     assert world.user.viewer in ways[f"user:{world.user.viewer}"] & ways["role:viewer"]
 
@@ -132,9 +133,9 @@ def test_one_who_is_forbidden_is_left_out(app: Flask, world: World) -> None:
     authz: Authorizer = app.extensions["authz"]
     thing_name = f"task:{world.task.running}"
     with app.app_context():
-        before = who.who_can(authz.policy, Operation.VIEW, questions.thing(thing_name))
+        before = abilities.who_can(authz.policy, Operation.VIEW, ask.thing(thing_name))
         add_lines(authz, (f"user:{world.user.viewer}", "task", "global", "view", "True", "deny"))
-        after = who.who_can(authz.policy, Operation.VIEW, questions.thing(thing_name))
+        after = abilities.who_can(authz.policy, Operation.VIEW, ask.thing(thing_name))
     assert before.users - after.users == 1
     names = {one.name for way in after.ways for one in way.principals}
     assert "viewer" not in names
@@ -148,8 +149,8 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_people(
     authz: Authorizer = app.extensions["authz"]
     cached = len(authz.policy._plans)
     with app.app_context(), count_queries() as statements:
-        thing = questions.row(Resource.TASK, world.task.running)
-        who.who_can(authz.policy, Operation.VIEW, thing)
+        thing = ask.row(Resource.TASK, world.task.running)
+        abilities.who_can(authz.policy, Operation.VIEW, thing)
     assert (
         len(statements) == 4 + 3 + 1
     )  # facts of the row; users, nodes, containers; names of roles
@@ -163,7 +164,7 @@ def test_what_somebody_can_is_what_the_authorizer_lists(
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
         one = principals.named(f"user:{getattr(world.user, name)}").principal
-        found = who.what_can(authz.policy, one, rows=1000)
+        found = abilities.what_can(authz.policy, one, rows=1000)
         rows = {
             (ability.reach.resource, ability.reach.operation): ability.rows
             for ability in found.abilities
@@ -175,8 +176,8 @@ def test_what_somebody_can_is_what_the_authorizer_lists(
                     for row in session.scalars(select(model).order_by(model.id))
                     if authz.decide(one, resource, operation, row).allowed
                 )
-                all_rows = who.allowed_rows(authz.policy, one, resource, operation)
-                assert all_rows == who.Rows(expected, len(expected))
+                all_rows = abilities.allowed_rows(authz.policy, one, resource, operation)
+                assert all_rows == abilities.Rows(expected, len(expected))
                 if operation is not Operation.CREATE and (resource, operation) in rows:
                     assert rows[resource, operation] == all_rows
     assert found.may_something
@@ -194,9 +195,9 @@ def test_abilities_name_scope_conditions_and_denials(app: Flask, world: World) -
         node = principals.named(f"node:{world.node.north_registry}").principal
         can = {
             (one.reach.resource, one.reach.operation): one
-            for one in who.what_can(authz.policy, viewer).abilities
+            for one in abilities.what_can(authz.policy, viewer).abilities
         }
-        of_node = who.what_can(authz.policy, node, [Resource.NODE], rows=5)
+        of_node = abilities.what_can(authz.policy, node, [Resource.NODE], rows=5)
     tasks = can[Resource.TASK, Operation.VIEW].reach
     assert tasks.scope == "organization"
     assert [one.condition for one in tasks.conditional] == ["r.obj.database == 'open'"]
@@ -209,7 +210,9 @@ def test_abilities_name_scope_conditions_and_denials(app: Flask, world: World) -
     assert create.nothing
     edit = next(one for one in of_node.abilities if one.reach.operation is Operation.EDIT)
     assert len(edit.reach.denials) == 1
-    assert edit.rows == who.Rows((world.node.north_registry,), 1)  # of its organization only itself
+    assert edit.rows == abilities.Rows(
+        (world.node.north_registry,), 1
+    )  # of its organization only itself
 
 
 @SQLITE
@@ -218,9 +221,9 @@ def test_rows_come_in_pages(app: Flask, world: World) -> None:
     with app.app_context():
         root = principals.named("user:1").principal
         ids = tuple(session.scalars(select(Task.id).order_by(Task.id)))
-        first = who.allowed_rows(authz.policy, root, Resource.TASK, Operation.VIEW, limit=4)
-        rest = who.allowed_rows(
+        first = abilities.allowed_rows(authz.policy, root, Resource.TASK, Operation.VIEW, limit=4)
+        rest = abilities.allowed_rows(
             authz.policy, root, Resource.TASK, Operation.VIEW, limit=4, after=first.ids[-1]
         )
-    assert first == who.Rows(ids[:4], 6)
-    assert rest == who.Rows(ids[4:], 6)
+    assert first == abilities.Rows(ids[:4], 6)
+    assert rest == abilities.Rows(ids[4:], 6)

@@ -10,7 +10,7 @@ from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
 from tests.world import World
-from v6srv.authz.store import note_lines_changed
+from v6srv.authz.revision import note_lines_changed
 from v6srv.db import session, writing
 from v6srv.model import CasbinRule, Permission, PolicyRevision, SocketConnection
 

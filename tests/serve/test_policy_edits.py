@@ -55,7 +55,7 @@ def processes_of(server: LiveServer) -> list[int]:
                 folder = str(server.instance / "policies").encode()
             except OSError:
                 continue
-            if b"v6srv.policy.test_process" in arguments and folder in arguments:
+            if b"v6srv.policy.testing.process" in arguments and folder in arguments:
                 found.append(int(entry.name))
     return found
 

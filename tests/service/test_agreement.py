@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from tests.databases import Databases
 from tests.live import live_server
 from v6srv import db, problems
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source.live import PolicyStore
 from v6srv.db import database_now
 from v6srv.model import ServerProcess
 from v6srv.service import agreement

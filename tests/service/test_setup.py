@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from v6srv import migrations
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLE_NAMES
-from v6srv.authz.source import PolicyError
+from v6srv.authz.source.problems import PolicyError
 from v6srv.db import make_engine
 from v6srv.identity import passwords
 from v6srv.model import Account, Organization, PolicyRevision, Role, RoleRule, Rule, User

@@ -5,7 +5,7 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.policy import authzen
+from v6srv.policy.who import authzen
 from v6srv.request_id import HEADER
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.authzen import (

@@ -28,7 +28,7 @@ from flask_smorest.utils import deepupdate
 from sqlalchemy.exc import DataError, IntegrityError
 
 from v6srv.api import caller
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.principal import Principal
 from v6srv.db import Base, session, work_on, writing

@@ -4,7 +4,7 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.policy import audit
+from v6srv.policy.audit import trail
 from v6srv.vocabulary import Resource
 from v6srv.wire.policy_decision import LoggedDecisionOut
 
@@ -17,4 +17,4 @@ class PolicyDecision(MethodView):
     @blp.response(200, LoggedDecisionOut)
     def get(self, id, authz):
         """One decision of the log: who asked what, the effect, and the lines it came from."""
-        return audit.look_up(authz.decisions, id)
+        return trail.look_up(authz.decisions, id)

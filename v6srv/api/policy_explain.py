@@ -4,7 +4,7 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.policy import explain
+from v6srv.policy.explain import explanation
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.policy_explain import ExplainQuery, ExplanationOut
 
@@ -22,4 +22,4 @@ class Explain(MethodView):
         With `principal` or `as`, `operation` and `resource`; and of the row `id` or `row` (and
         `on`), or `room`, or nothing: then it is asked of the resource as a whole.
         """
-        return explain.answer(authz.policy, query)
+        return explanation.answer(authz.policy, query)

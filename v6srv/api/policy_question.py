@@ -4,7 +4,7 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.policy import overview
+from v6srv.policy.who import overview
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.policy_question import (
     MatrixOut,

@@ -15,14 +15,14 @@ import casbin
 from casbin.core_enforcer import EnforceContext
 
 from v6srv.authz import clock
+from v6srv.authz.compiler import Plan, Program
 from v6srv.authz.definition import Definition
 from v6srv.authz.expression import times_in
 from v6srv.authz.facts import TableFacts
+from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
-from v6srv.authz.matcher import Plan, Program
 from v6srv.authz.principal import SubjectFacts
-from v6srv.authz.source import Line
-from v6srv.authz.where import Where, known_facts_only, where
+from v6srv.authz.sql import Where, known_facts_only, where
 from v6srv.vocabulary import Effect, Operation, Resource
 
 _TOO_MANY_PLANS = 400_000

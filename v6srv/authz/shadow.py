@@ -22,8 +22,8 @@ from v6srv.authz.decision_log import stamp
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
 from v6srv.authz.question import Form, Question
-from v6srv.authz.store import PolicyStore
-from v6srv.authz.where import known_facts_only, where
+from v6srv.authz.sql import known_facts_only, where
+from v6srv.authz.versions import Versions
 from v6srv.db import LARGEST_ID, session
 from v6srv.vocabulary import Effect
 
@@ -100,7 +100,7 @@ class Disagreements:
 class Shadow:
     """Asks the candidate of a store, if there is one, what the live policy was asked."""
 
-    def __init__(self, store: PolicyStore, folder: Path | None = None) -> None:
+    def __init__(self, store: Versions, folder: Path | None = None) -> None:
         """`folder` is where disagreements are written; None: they are only counted and logged."""
         self._store = store
         self.disagreements = Disagreements(folder)

@@ -56,7 +56,7 @@ def verify(files: tuple[Path, ...], known: str | None, **options: Any) -> None:
     make up a new log with a new head: note the hash that is shown here in another place, and give
     it with --known later.
     """
-    from v6srv.policy import audit as looking
+    from v6srv.policy.audit import trail as looking
 
     with _unusable():
         found = looking.verify(files, None, known) if files else _series(options, known)
@@ -106,7 +106,7 @@ def query(
 
     As JSON it is one record a line, as in the log.
     """
-    from v6srv.policy import audit as looking
+    from v6srv.policy.audit import trail as looking
 
     wanted = looking.Wanted(
         principal, resource, operation, effect, row, id, request_id, since, until
@@ -135,11 +135,11 @@ def replay(
     By the policy in use, or that of --policy; principals and time are as they were then, rows as
     they are now. Exit code 0 when all agree, 1 when some do not, 2 when it cannot be done.
     """
-    from v6srv.authz.load import build
-    from v6srv.authz.store import database_lines
+    from v6srv.authz.source.adapter import database_lines
+    from v6srv.authz.source.load import build
     from v6srv.cli.policy.engine import opened
-    from v6srv.policy import audit as looking
-    from v6srv.policy.replay import replay as again
+    from v6srv.policy.audit import trail as looking
+    from v6srv.policy.audit.replay import replay as again
 
     with _unusable():
         settings = choose(**options)
@@ -175,7 +175,7 @@ def _unusable() -> Iterator[None]:
 
 def _series(options: dict[str, Any], known: str | None) -> Any:
     from v6srv.authz.decision_log import Series
-    from v6srv.policy import audit as looking
+    from v6srv.policy.audit import trail as looking
 
     return looking.verify_series(Series.of(choose(**options)), known)
 

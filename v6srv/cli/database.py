@@ -98,8 +98,8 @@ def shell(
     """A Python prompt with the tables and the database session. Nothing asks the policies here."""
     from v6srv import db as database
     from v6srv import model
-    from v6srv.authz.decide import Authorizer
-    from v6srv.authz.store import PolicyStore
+    from v6srv.authz.authorizer import Authorizer
+    from v6srv.authz.source.live import PolicyStore
     from v6srv.cli import logs
     from v6srv.cli.serving import prepare
     from v6srv.identity import scripting

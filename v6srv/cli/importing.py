@@ -63,7 +63,7 @@ def import_(
 def _drop_all(document: "Document", settings: "Settings") -> None:
     """Whatever would stop the import later must stop it before the data is gone."""
     from v6srv import migrations
-    from v6srv.authz.load import build
+    from v6srv.authz.source.load import build
     from v6srv.service import importer, setup
 
     importer.require_complete(document, settings.root_email)

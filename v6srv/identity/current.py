@@ -3,7 +3,7 @@
 from flask import current_app, g, request
 
 from v6srv.authz.principal import Principal
-from v6srv.authz.store import PolicyStore
+from v6srv.authz.source.live import PolicyStore
 from v6srv.identity.claims import Claims
 from v6srv.identity.principals import load
 from v6srv.identity.seen import Seen

@@ -5,7 +5,7 @@ Whether an account exists, is locked or has an address is told by no answer here
 
 from uuid import uuid4
 
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.db import session
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, passwords, tokens

@@ -6,7 +6,7 @@ Nothing here commits; `save` the account afterwards.
 
 import hmac
 
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.db import utcnow
 from v6srv.errors import Unauthenticated
 from v6srv.identity import passwords, principals

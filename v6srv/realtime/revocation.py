@@ -5,7 +5,7 @@ import logging
 from flask_socketio import SocketIO
 
 from v6srv.authz import clock
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
 from v6srv.realtime import rooms

@@ -7,9 +7,10 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from v6srv.authz import long_work
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.source.live import store_of
 from v6srv.identity import mail_delivery, seen
-from v6srv.policy.follower import Follower
+from v6srv.policy.publish.follower import Follower
 from v6srv.realtime import broadcast, managers, web_sockets
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
@@ -38,8 +39,8 @@ class Realtime:
 
     def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
         authz: Authorizer = app.extensions["authz"]
-        self._policies = authz.store
-        self._follower = Follower(authz.store, settings.policy_tests)
+        self._policies = store_of(authz)
+        self._follower = Follower(self._policies, settings.policy_tests)
         self._seen: seen.Seen = app.extensions["seen"]
         self._socketio = socketio
         self._background = Background(app, socketio)

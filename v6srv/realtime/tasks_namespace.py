@@ -9,7 +9,7 @@ from flask import Flask
 from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
 from v6srv import request_id
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.db import work_on
 from v6srv.errors import BadToken, DatabaseUnavailable, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select, update
 
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound

@@ -8,13 +8,14 @@ from typing import Any
 
 from v6srv import db
 from v6srv import problems as registry
-from v6srv.authz.decide import Authorizer
-from v6srv.authz.source import Problem
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.source.live import store_of
+from v6srv.authz.source.problems import Problem
 
 
 def look(authz: Authorizer) -> dict[str, Any]:
     """`database`, and `problems` if there are any: texts that anybody may read."""
-    store = authz.store
+    store = store_of(authz)
     found: dict[str, Any] = {"database": db.answers()}
     problems = registry.standing()
     problems += [f"policy: {_place(problem)}" for problem in store.problems]

@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import or_, select
 
+from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
-from v6srv.authz.store import note_lines_changed, note_members_changed
 from v6srv.db import session, writing
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User

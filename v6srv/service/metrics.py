@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from v6srv import problems
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.source.live import store_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,7 +28,7 @@ class _Policy:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
-        store = self._authz.store
+        store = store_of(self._authz)
         live = GaugeMetricFamily(
             "v6srv_policy_live", "The policy that decides, always 1", labels=("version",)
         )

@@ -14,17 +14,20 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import selectinload
 
-from v6srv.authz import clock, codes
+from v6srv.authz import clock
 from v6srv.authz.attempt import holds
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.compiler import closure
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import WHOLE
-from v6srv.authz.load import with_limits
-from v6srv.authz.matcher import closure
+from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.principal import Principal
-from v6srv.authz.source import DATABASE, Line, PolicyError, Problem
-from v6srv.authz.store import database_lines, line_of
+from v6srv.authz.source import codes
+from v6srv.authz.source.adapter import database_lines, line_of
+from v6srv.authz.source.live import store_of
+from v6srv.authz.source.load import with_limits
+from v6srv.authz.source.problems import PolicyError, Problem
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import CasbinRule, Node, Organization, Role, Rule, User
@@ -152,7 +155,7 @@ def before_removal(authz: Authorizer, row: CasbinRule) -> None:
     before, origin = database_lines(), line_of(row).origin
     lines = [line for line in before if line.origin != origin]
     try:
-        candidate = authz.store.candidate(lines, before)
+        candidate = store_of(authz).candidate(lines, before)
     except PolicyError as error:
         raise _unfit(error.problems) from error
     _require_safe(authz, candidate)
@@ -182,7 +185,7 @@ def _write(
     _require_new(authz, others, line)
     marked = replace(line, columns=tuple(_WIDTH * at for at in range(len(names))))
     try:
-        candidate = authz.store.candidate([*others, marked], before, marked.origin)
+        candidate = store_of(authz).candidate([*others, marked], before, marked.origin)
     except PolicyError as error:
         raise _refusal(error.problems, marked, names) from error
     _require_safe(authz, candidate)

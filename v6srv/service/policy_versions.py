@@ -9,8 +9,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from v6srv.authz.decide import Authorizer
-from v6srv.authz.folder import digest
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.source.folder import digest
+from v6srv.authz.source.live import store_of
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Conflict, NotFound
 from v6srv.model import PolicyVersion
@@ -34,7 +35,7 @@ def summaries() -> Select[PolicyVersion]:
 
 def live(authz: Authorizer) -> dict[str, Any]:
     """The policy that this process decides by, and what is wrong with what could not go live."""
-    store = authz.store
+    store = store_of(authz)
     shadow = None
     if store.shadow is not None or store.shadow_problems:
         shadow = {

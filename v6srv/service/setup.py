@@ -18,9 +18,9 @@ from sqlalchemy import delete, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from v6srv import migrations, private_files
-from v6srv.authz.folder import digest, read_files, read_texts
-from v6srv.authz.load import assemble, grants_of, parse_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
+from v6srv.authz.source.folder import digest, read_files, read_texts
+from v6srv.authz.source.load import assemble, grants_of, parse_files
 from v6srv.db import make_engine, session, writing
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.service import policy_versions

@@ -26,9 +26,9 @@ from sqlalchemy import (
     update,
 )
 
-from v6srv.authz.load import declared_grants
+from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES
-from v6srv.authz.store import note_lines_changed, note_members_changed
+from v6srv.authz.source.load import declared_grants
 from v6srv.db import LARGEST_ID, session, utcnow, writing
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, insert, select, update
 
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import json_rows, session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError

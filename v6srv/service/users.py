@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import func, select, union
 
-from v6srv.authz.decide import Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound

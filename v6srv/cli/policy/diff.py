@@ -16,8 +16,8 @@ from v6srv.cli.output import error, info, warn
 from v6srv.errors import V6srvError
 
 if TYPE_CHECKING:
-    from v6srv.policy.diff import PolicyDiff
-    from v6srv.policy.replay import Replay
+    from v6srv.policy.audit.replay import Replay
+    from v6srv.policy.diff.compare import PolicyDiff
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -114,12 +114,12 @@ def _compare(
     options: dict[str, Any],
 ) -> "tuple[PolicyDiff, Replay | None, bool]":
     """The difference, the log again, and whether the difference is what publication asks about."""
-    from v6srv.authz.load import build
-    from v6srv.authz.store import database_lines
-    from v6srv.policy.audit import forwards
-    from v6srv.policy.diff import compare_alone, compare_stored
-    from v6srv.policy.publishing import standing
-    from v6srv.policy.replay import replay
+    from v6srv.authz.source.adapter import database_lines
+    from v6srv.authz.source.load import build
+    from v6srv.policy.audit.replay import replay
+    from v6srv.policy.audit.trail import forwards
+    from v6srv.policy.diff.compare import compare_alone, compare_stored
+    from v6srv.policy.publish.publication import standing
 
     *given, candidate = folders
     uri, folder = None, given[0] if given else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from v6srv.cli.database import connected, must_exist
 
 if TYPE_CHECKING:
-    from v6srv.authz.decide import Authorizer
+    from v6srv.authz.authorizer import Authorizer
     from v6srv.settings import Settings
 
 
@@ -19,8 +19,8 @@ def opened(settings: "Settings") -> Iterator["Authorizer"]:
     not that of this release.
     """
     from v6srv import db
-    from v6srv.authz.decide import Authorizer
-    from v6srv.authz.store import PolicyStore
+    from v6srv.authz.authorizer import Authorizer
+    from v6srv.authz.source.live import PolicyStore
 
     must_exist(settings.uri)
     with connected(settings.uri):

@@ -13,9 +13,9 @@ from v6srv.cli.policy.engine import opened
 from v6srv.vocabulary import Effect
 
 if TYPE_CHECKING:
-    from v6srv.policy.considered import Considered
-    from v6srv.policy.explain import Explanation
-    from v6srv.policy.remedy import Fix
+    from v6srv.policy.explain.explanation import Explanation
+    from v6srv.policy.explain.remedy import Fix
+    from v6srv.policy.inquiry.considered import Considered
 
 _MOST_ROLES = 6
 
@@ -65,19 +65,17 @@ def explain(
                or a socket room: room:collaboration_1; task alone asks for which rows it is so
     """
     from v6srv.authz import clock
-    from v6srv.policy import explain as explaining
-    from v6srv.policy import questions
+    from v6srv.policy import ask
+    from v6srv.policy.explain.explanation import explain as why
 
     principal, operation, row = _parts(question, made_up is not None)
     with _answering(expect is not None), opened(choose(**options)) as authz:
-        who = explaining.named(authz.policy, principal, made_up)
-        asked = questions.resource(resource) if resource else None
-        thing = questions.thing(row, asked)
-        fields = explaining.changed(thing, _words(changes))
-        with clock.stopped(questions.moment(at)) if at else nullcontext():
-            found = explaining.explain(
-                authz.policy, who, questions.operation(operation), thing, fields
-            )
+        who = ask.named(authz.policy, principal, made_up)
+        asked = ask.resource(resource) if resource else None
+        thing = ask.thing(row, asked)
+        fields = ask.changed(thing, _words(changes))
+        with clock.stopped(ask.moment(at)) if at else nullcontext():
+            found = why(authz.policy, who, ask.operation(operation), thing, fields)
     if format_ == "json":
         from v6srv.wire.policy_explain import ExplanationOut
 
@@ -140,7 +138,7 @@ def _asked(found: "Explanation") -> str:
 
 
 def _facts(facts: Any) -> str:
-    from v6srv.policy.terms import shown
+    from v6srv.policy.inquiry.terms import shown
 
     return "  ".join(f"{name}={shown(value)}" for name, value in facts.items() if value is not None)
 

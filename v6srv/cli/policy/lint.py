@@ -15,7 +15,7 @@ from v6srv.cli.output import error
 from v6srv.errors import V6srvError
 
 if TYPE_CHECKING:
-    from v6srv.authz.source import Problem
+    from v6srv.authz.source.problems import Problem
 
 FORMATS = ("text", "json", "sarif", "github")
 _PAUSE_S = 0.25
@@ -77,8 +77,8 @@ def _say(folder: Path, uri: str | None, format_: str, errors_only: bool, shown: 
     """Print what is wrong; the exit code."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from v6srv.authz.codes import Severity
-    from v6srv.policy import reports
+    from v6srv.authz.source.codes import Severity
+    from v6srv.policy.lint import reports
     from v6srv.wire.version import VERSION
 
     try:
@@ -103,8 +103,8 @@ def _told(problem: Exception) -> int:
 def _find(folder: Path, uri: str | None) -> "list[Problem]":
     """What is wrong, with the database if there is one. Raises SQLAlchemyError."""
     from v6srv.db import sqlite_file
-    from v6srv.policy.lint import lint as find
-    from v6srv.policy.lint import lint_stored
+    from v6srv.policy.lint.folder import lint as find
+    from v6srv.policy.lint.folder import lint_stored
 
     if not folder.is_dir():
         raise V6srvError(f"There is no folder {folder}")
@@ -119,8 +119,8 @@ def _find(folder: Path, uri: str | None) -> "list[Problem]":
 
 def _watch(folder: Path, say: Callable[[], int]) -> NoReturn:
     """Say it whenever the files have changed and have come to rest, until Ctrl-C."""
-    from v6srv.authz.folder import stamp
-    from v6srv.authz.source import found_in
+    from v6srv.authz.source.folder import stamp
+    from v6srv.authz.source.lines import found_in
 
     said, before, code = None, None, 0
     try:

@@ -14,7 +14,7 @@ from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import error, info, readable_errors, warn
 
 if TYPE_CHECKING:
-    from v6srv.policy.publishing import Review
+    from v6srv.policy.publish.publication import Review
     from v6srv.settings import Settings
 
 FORMATS = click.Choice(["text", "json"])
@@ -67,7 +67,7 @@ def publish(
     Refused on lint errors, on failing tests, and when somebody would gain a right that was not
     approved. Exit code 1 when it is refused.
     """
-    from v6srv.authz.folder import read_files
+    from v6srv.authz.source.folder import read_files
 
     with _opened(options) as settings:
         _publish(settings.policies, read_files(folder), author, message, approved, dry=dry)
@@ -135,7 +135,7 @@ def _line(version: Mapping[str, Any]) -> str:
 @selected
 def show(version: int, target: Path | None, **options: Any) -> None:
     """The files of a VERSION."""
-    from v6srv.authz.folder import write_files
+    from v6srv.authz.source.folder import write_files
     from v6srv.service import policy_versions
 
     with _opened(options):
@@ -158,9 +158,9 @@ def _publish(
     *,
     dry: bool,
 ) -> None:
-    from v6srv.policy import publishing
+    from v6srv.policy.publish import publication
 
-    reviewed = publishing.review(live, files)
+    reviewed = publication.review(live, files)
     if not any(name.startswith("tests/") for name in files):
         warn("It has no tests")
     _show(reviewed, approved)
@@ -170,7 +170,7 @@ def _publish(
     if dry:
         info("It would be published")
         return
-    done = publishing.publish(live, reviewed, author, message, approved)
+    done = publication.publish(live, reviewed, author, message, approved)
     if done.replaced is not None:
         warn(f"What was in the folder before is in {done.replaced}")
     info(f"Version {done.version.id} is live ({done.version.digest[:12]})")

@@ -26,9 +26,9 @@ def shadow(folder: Path | None, stop: bool, format_: str, **options: Any) -> Non
     Running servers begin within a second. Without FOLDER: what it would have decided otherwise so
     far. Exit code 1 when there is a disagreement.
     """
-    from v6srv.authz.folder import SHADOW, read_files, write_files
-    from v6srv.authz.load import build
     from v6srv.authz.shadow import FILE
+    from v6srv.authz.source.folder import SHADOW, read_files, write_files
+    from v6srv.authz.source.load import build
 
     if folder is not None and stop:
         raise click.UsageError("FOLDER begins and --stop ends: choose one")

@@ -11,7 +11,7 @@ from v6srv.cli.output import error
 from v6srv.errors import V6srvError
 
 if TYPE_CHECKING:
-    from v6srv.policy.test_report import Findings
+    from v6srv.policy.testing.report import Findings
 
 _PERCENT = click.FloatRange(0, 100)
 
@@ -54,7 +54,7 @@ def test(
     DIR is the folder of policies of the instance unless it is given. Exits with 1 when a test
     fails or a wanted share is missed, and with 2 when the tests cannot be run.
     """
-    from v6srv.policy import test_report
+    from v6srv.policy.testing import report
 
     try:
         where = folder or choose(name, config, environment, system).policies
@@ -70,11 +70,11 @@ def test(
             error(line)
         raise SystemExit(2) from problem
     if format_ == "json":
-        click.echo(json.dumps(test_report.as_data(findings), indent=2))
+        click.echo(json.dumps(report.as_data(findings), indent=2))
     elif format_ == "junit":
-        click.echo(test_report.as_junit(findings))
+        click.echo(report.as_junit(findings))
     else:
-        click.echo(test_report.as_text(findings))
+        click.echo(report.as_text(findings))
     raise SystemExit(0 if findings.good else 1)
 
 
@@ -85,10 +85,10 @@ def _run(
     with_mutation: bool,
     wanted: dict[str, float | None],
 ) -> "Findings":
-    from v6srv.authz.load import build
-    from v6srv.policy.mutation import mutate
-    from v6srv.policy.test_report import Findings
-    from v6srv.policy.testing import coverage, read_cases, run
+    from v6srv.authz.source.load import build
+    from v6srv.policy.testing.mutation import mutate
+    from v6srv.policy.testing.report import Findings
+    from v6srv.policy.testing.run import coverage, read_cases, run
 
     enforcer = build(folder)
     report = run(enforcer, read_cases(folder, enforcer, pattern))

@@ -19,9 +19,9 @@ from v6srv.cli.output import readable_errors
 from v6srv.cli.policy.engine import opened
 
 if TYPE_CHECKING:
-    from v6srv.authz.decide import Authorizer
-    from v6srv.policy.matrix import Row
-    from v6srv.policy.who import Ability, WhatCan, WhoCan
+    from v6srv.authz.authorizer import Authorizer
+    from v6srv.policy.who.abilities import Ability, WhatCan, WhoCan
+    from v6srv.policy.who.matrix import Row
 
 _format = click.option(
     "--format",
@@ -56,12 +56,13 @@ def who_can(
 
     Exits with 1 when nobody may.
     """
-    from v6srv.policy import questions, who
+    from v6srv.policy import ask
+    from v6srv.policy.who import abilities
     from v6srv.wire.policy_question import WhoCanOut
 
     with _asking(at, options) as authz:
-        act, asked = questions.operation(operation), resource and questions.resource(resource)
-        found = who.who_can(authz.policy, act, questions.thing(row, asked or None))
+        act, asked = ask.operation(operation), resource and ask.resource(resource)
+        found = abilities.who_can(authz.policy, act, ask.thing(row, asked or None))
     if format_ == "json":
         click.echo(json.dumps(WhoCanOut().dump(found), indent=2))
     elif format_ == "csv":
@@ -103,13 +104,14 @@ def can(
     For each resource and operation the widest scope that is granted without a condition, what is
     granted under conditions (?), and what is forbidden (!). Exits with 1 when nothing is granted.
     """
-    from v6srv.policy import explain, questions, who
+    from v6srv.policy import ask
+    from v6srv.policy.who import abilities
     from v6srv.wire.policy_question import WhatCanOut
 
     with _asking(at, options) as authz:
-        asked = [questions.resource(resource) for resource in resources]
-        whoever = explain.named(authz.policy, principal, made_up)
-        found = who.what_can(authz.policy, whoever, asked, limit if rows else None)
+        asked = [ask.resource(resource) for resource in resources]
+        whoever = ask.named(authz.policy, principal, made_up)
+        found = abilities.what_can(authz.policy, whoever, asked, limit if rows else None)
     if format_ == "json":
         click.echo(json.dumps(WhatCanOut().dump(found), indent=2))
     elif format_ == "csv":
@@ -138,12 +140,12 @@ def matrix(
 
     A role is shown by itself: what every user, node or container is comes on top (kind:user).
     """
-    from v6srv.policy import questions
-    from v6srv.policy.matrix import matrix as find
+    from v6srv.policy import ask
+    from v6srv.policy.who.matrix import matrix as find
     from v6srv.wire.policy_question import MatrixOut
 
     with _asking(None, options) as authz:
-        asked = [questions.resource(resource) for resource in resources]
+        asked = [ask.resource(resource) for resource in resources]
         found, version = find(authz.policy, roles, asked), authz.policy.version
     if format_ == "json":
         click.echo(json.dumps(MatrixOut().dump({"policy": version, "roles": found}), indent=2))
@@ -170,7 +172,7 @@ def export(format_: str, folder: Path | None, **options: Any) -> None:
 
     DIR is the folder, new or empty, for the two files of `--format casbin`.
     """
-    from v6srv.policy import export as exporting
+    from v6srv.policy.publish import export as exporting
 
     if (folder is not None) is not (format_ == "casbin"):
         raise click.UsageError("--format casbin takes a folder, and nothing else does")
@@ -195,13 +197,13 @@ def _write_new(folder: Path, files: Mapping[str, str]) -> None:
 def _asking(at: str | None, options: dict[str, Any]) -> "Iterator[Authorizer]":
     """The Authorizer of the instance, at a time; ends with 2 when something cannot be answered."""
     from v6srv.authz import clock
-    from v6srv.policy import questions
+    from v6srv.policy import ask
 
     try:
         with (
             readable_errors(),
             opened(choose(**options)) as authz,
-            clock.stopped(questions.moment(at)) if at else nullcontext(),
+            clock.stopped(ask.moment(at)) if at else nullcontext(),
         ):
             yield authz
     except SystemExit as stop:
@@ -296,7 +298,7 @@ def _row_text(one: "Ability") -> str:
 
 
 def _matrix_rows(found: "list[Row]") -> Iterator[tuple[Any, ...]]:
-    from v6srv.policy.matrix import cell_text
+    from v6srv.policy.who.matrix import cell_text
 
     for row in found:
         holder = row.holder
@@ -310,7 +312,7 @@ def _matrix_rows(found: "list[Row]") -> Iterator[tuple[Any, ...]]:
 
 def _matrix_text(found: "list[Row]", version: str) -> Iterator[str]:
     """Roles side by side, as many as fit; more tables below for the others."""
-    from v6srv.policy.matrix import cell_text
+    from v6srv.policy.who.matrix import cell_text
 
     yield f"policy {version}"
     labels = [f"{cell.resource}:{cell.operation}" for cell in found[0].cells]

@@ -1,0 +1,384 @@
+"""The compiler: a Casbin matcher and its policy lines become one short expression per question.
+
+Casbin walks all lines for every decision. Here the AND-terms of the matcher that tie a policy field
+to the request (`r.act == p.act || p.act == "*"`, `g(r.sub.id, p.sub)`) are *found in its text* and
+become an index; what remains is evaluated as far as the fields of a line allow. A line of scope
+organization without a condition leaves `r_sub.org in r_obj.orgs`. The remainders of all lines that
+can match make the plan of a (principal, resource, operation). Nothing is decided from the lines
+without the matcher: edit it, and index and remainders are derived anew.
+
+The plan says the same thing in two forms: as a Python function over facts, and (`where`) as SQL.
+"""
+
+import ast
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from v6srv.authz.expression import (
+    FUNCTIONS,
+    TRUE,
+    OnlyOfWhatIsThere,
+    Substitute,
+    all_of,
+    check_boolean,
+    check_names,
+    conjuncts,
+    disjuncts,
+    facts_in,
+    fold,
+    names_in,
+    parse,
+    syntax_tree,
+    tokens_to_names,
+)
+from v6srv.authz.line import Line
+from v6srv.authz.long_work import step
+from v6srv.vocabulary import Effect
+
+Edges = Mapping[str, Sequence[str]]
+
+_OWN_ROLES = "own_roles_too"
+_REMEMBERED = 8192
+"""Conditions, and remainders of lines: most lines of a new version were in the old one, too."""
+
+
+def closure(edges: Edges, name: str, extra: Iterable[str] = ()) -> frozenset[str]:
+    """`name` and all it inherits from; `extra` are further edges of `name` itself."""
+    found = {name}
+    ahead = [*edges.get(name, ()), *extra]
+    while ahead:
+        role = ahead.pop()
+        if role not in found:
+            found.add(role)
+            ahead += edges.get(role, ())
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What is left of the matcher for one line: true when the line matches."""
+
+    line: Line
+    effect: Effect
+    text: str
+    tree: ast.expr = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Everything that can match for a (principal, resource, operation).
+
+    `allow` and `deny` hold the distinct remainders, by text. `allow` empty: nothing grants this.
+    """
+
+    remainders: tuple[Remainder, ...]
+    allow: Mapping[str, ast.expr]
+    deny: Mapping[str, ast.expr]
+    decide: Callable[..., bool]
+    """The decision over facts `(r_sub, r_obj, r_act)`; raises what a missing fact raises."""
+
+    @property
+    def always(self) -> bool:
+        """Every row is allowed, whatever its facts."""
+        return "True" in self.allow and not self.deny
+
+    @property
+    def grants_all(self) -> bool:
+        """Every row is allowed, apart from those that are denied."""
+        return "True" in self.allow
+
+    @property
+    def never(self) -> bool:
+        """No row is."""
+        return not self.allow or "True" in self.deny
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One way for an indexed field to match: a constant, an equal request value, or a role."""
+
+    kind: str
+    """`const`, `equal` or the name of a role definition (`g`)."""
+    value: str
+    """The constant, or the text of the request expression."""
+
+
+class Program:
+    """One matcher of a model over its policy lines.
+
+    `request` and `policy` are the tokens of the definitions (`r_sub`, `p_res`), `graphs` the role
+    definitions by name. `known_of_object` lists attributes of the object that are known before any
+    row is looked at (`type`); a matcher that needs others to find its lines gets no index for them.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        request: Sequence[str],
+        policy: Sequence[str],
+        graphs: Mapping[str, Edges],
+        lines: Sequence[Line],
+        known_of_object: frozenset[str] | None = frozenset({"type"}),
+    ) -> None:
+        self.request, self.policy, self.graphs, self.lines = request, policy, graphs, lines
+        self.subject, self.object = request[0], request[1]
+        self._known_of_object = known_of_object
+        self._effect_at = next((i for i, t in enumerate(policy) if t.endswith("_eft")), None)
+        self.tree = parse(text)
+        check_names(self.tree, {*request, *policy}, {*FUNCTIONS, *graphs, "eval"})
+        check_boolean(self.tree)
+        self._index: list[tuple[int, list[_Leaf]]] = []
+        self._rest: list[ast.expr] = []
+        for term in conjuncts(self.tree):
+            self._sort_term(term)
+        self._left = ast.unparse(all_of(self._rest))
+        self._words = (tuple(request), frozenset(graphs))
+        # The key of a plan: what the index needs, and all that is known before a row is looked at.
+        always = [*(f"{self.object}.{name}" for name in known_of_object or ()), *request[2:]]
+        found = [leaf.value for _, leaves in self._index for leaf in leaves if leaf.kind != "const"]
+        self._keys = list(dict.fromkeys([*found, *always]))
+        self.scope_at = next((i for i, t in enumerate(policy) if t.endswith("_scope")), None)
+        self._arguments = ", ".join(request)
+        self._environment = _environment(graphs)
+        self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
+            f"({', '.join(self._keys)}{',' if self._keys else ''})", self._arguments
+        )
+        used = {name for term in self._rest for name in names_in(term)}
+        self._fields = [t for t in policy if t in used]
+        self._known = [key for key in self._keys if key.partition(".")[0] != self.subject]
+        self._by_fields = self._indexed_lines()
+        self._functions: dict[str, Callable[..., bool]] = {}
+
+    def _indexed_lines(self) -> dict[tuple[str, ...], list[int]]:
+        """The numbers of lines by what their indexed fields hold."""
+        found: dict[tuple[str, ...], list[int]] = {}
+        for number, line in enumerate(self.lines):
+            step()
+            indexed = tuple(line.values[at] for at, _ in self._index)
+            found.setdefault(indexed, []).append(number)
+        return found
+
+    # --- reading the matcher
+
+    def _sort_term(self, term: ast.expr) -> None:
+        """Make a term part of the index if it only ties one policy field to the request."""
+        leaves, fields = [], set()
+        for way in disjuncts(term):
+            found = self._leaf(way)
+            if found is None:
+                self._rest.append(term)
+                return
+            fields.add(found[0])
+            leaves.append(found[1])
+        [at, *others] = fields
+        if others or at in {i for i, _ in self._index}:
+            self._rest.append(term)
+        else:
+            self._index.append((at, leaves))
+
+    def _leaf(self, way: ast.expr) -> tuple[int, _Leaf] | None:
+        if isinstance(way, ast.Compare) and isinstance(way.ops[0], ast.Eq):
+            sides = (way.left, way.comparators[0])
+            for here, there in (sides, sides[::-1]):
+                at = self._field(here)
+                if at is None:
+                    continue
+                if isinstance(there, ast.Constant):
+                    return at, _Leaf("const", str(there.value))
+                if self._known_before(there):
+                    return at, _Leaf("equal", ast.unparse(there))
+        if isinstance(way, ast.Call) and isinstance(way.func, ast.Name):
+            name = way.func.id
+            if name in self.graphs and len(way.args) == 2 and self._known_before(way.args[0]):
+                at = self._field(way.args[1])
+                if at is not None and not isinstance(way.args[0], ast.Constant):
+                    return at, _Leaf(name, ast.unparse(way.args[0]))
+        return None
+
+    def _field(self, tree: ast.expr) -> int | None:
+        if isinstance(tree, ast.Name) and tree.id in self.policy:
+            return list(self.policy).index(tree.id)
+        return None
+
+    def _known_before(self, tree: ast.expr) -> bool:
+        """Whether a request expression has its value before any row is looked at."""
+        names = names_in(tree)
+        if not names <= set(self.request) or any(isinstance(n, ast.Call) for n in ast.walk(tree)):
+            return False
+        if self.object not in names or self._known_of_object is None:
+            return True
+        return facts_in(tree, self.object) <= self._known_of_object
+
+    # --- conditions and remainders
+
+    def condition(self, text: str) -> ast.expr:
+        """The tree of a condition (`p.cond`); it cannot break out of its parentheses."""
+        return _condition(text, *self._words)
+
+    def remainder(self, line: Line, key: tuple[Any, ...]) -> Remainder:
+        """What is left to ask for one line once the request is known except for its row."""
+        known = tuple((name, key[self._keys.index(name)]) for name in self._known)
+        fields = tuple((name, line.values[list(self.policy).index(name)]) for name in self._fields)
+        left = _what_is_left(self._left, fields, known, self._words)
+        return Remainder(line, self.effect_of(line), *left)
+
+    def effect_of(self, line: Line) -> Effect:
+        """Allow, unless the line says otherwise."""
+        return Effect(line.values[self._effect_at]) if self._effect_at is not None else Effect.ALLOW
+
+    # --- plans
+
+    @property
+    def indexed(self) -> frozenset[int]:
+        """Which fields of a line decide, by themselves, whether it is a candidate."""
+        return frozenset(at for at, _ in self._index)
+
+    def concerns(self, line: Line, key: tuple[Any, ...]) -> bool:
+        """Whether the line can match such a request, whoever asks."""
+        for at, leaves in self._index:
+            if any(leaf.kind != "const" and leaf.value not in self._known for leaf in leaves):
+                continue  # it depends on who asks
+            if all(
+                line.values[at] != (leaf.value if leaf.kind == "const" else self._of(key, leaf))
+                for leaf in leaves
+            ):
+                return False
+        return True
+
+    def _of(self, key: tuple[Any, ...], leaf: _Leaf) -> Any:
+        return key[self._keys.index(leaf.value)]
+
+    def candidates(self, key: tuple[Any, ...], membership: Iterable[str]) -> list[Line]:
+        """The lines that can match, in their order."""
+        values = dict(zip(self._keys, key, strict=True))
+        ways: list[set[str]] = []
+        for _, leaves in self._index:
+            wanted: set[str] = set()
+            for leaf in leaves:
+                if leaf.kind == "const":
+                    wanted.add(leaf.value)
+                elif leaf.kind == "equal":
+                    wanted.add(values[leaf.value])
+                else:
+                    wanted |= self._inherited(leaf, values[leaf.value], membership)
+            ways.append(wanted)
+        numbers: list[int] = []
+        for combination in itertools.product(*ways):
+            numbers += self._by_fields.get(combination, ())
+        return [self.lines[number] for number in sorted(numbers)]
+
+    def _inherited(self, leaf: _Leaf, name: str, membership: Iterable[str]) -> frozenset[str]:
+        """All names a `g` term is true for. The principal's own roles are edges of its id."""
+        own = membership if leaf.value == f"{self.subject}.id" and leaf.kind == "g" else ()
+        return closure(self.graphs[leaf.kind], name, own)
+
+    def plan(
+        self,
+        key: tuple[Any, ...],
+        membership: Iterable[str],
+        scopes: frozenset[str] | None = None,
+    ) -> Plan:
+        """The plan for a key (`key_of`) and a principal's roles; `scopes` limits allowances."""
+        allow: dict[str, ast.expr] = {}
+        deny: dict[str, ast.expr] = {}
+        remainders: list[Remainder] = []
+        for line in self.candidates(key, membership):
+            step()
+            rest = self.remainder(line, key)
+            if (
+                scopes is not None
+                and self.scope_at is not None
+                and rest.effect is Effect.ALLOW
+                and line.values[self.scope_at] not in scopes
+            ):
+                continue
+            remainders.append(rest)
+            if rest.text != "False":
+                (allow if rest.effect is Effect.ALLOW else deny)[rest.text] = rest.tree
+        if "True" in allow:
+            allow = {"True": TRUE}
+        if "True" in deny:
+            deny = {"True": TRUE}
+        return Plan(tuple(remainders), allow, deny, self.decider(allow, deny))
+
+    def decider(
+        self, allow: Mapping[str, ast.expr], deny: Mapping[str, ast.expr]
+    ) -> Callable[..., bool]:
+        """The decision over facts by remainders, by text."""
+        granted = " or ".join(f"({text})" for text in sorted(allow)) or "False"
+        denied = " or ".join(f"({text})" for text in sorted(deny))
+        return self.function(f"not ({denied}) and ({granted})" if denied else granted)
+
+    def function(self, text: str) -> Callable[..., bool]:
+        """A Python function of the request for an expression made of remainders."""
+        function = self._functions.get(text)
+        if function is None:
+            function = self._functions[text] = self._compile_text(text, self._arguments)
+        return function
+
+    def _compile_text(self, text: str, arguments: str) -> Callable[..., Any]:
+        # The text is unparsed from a tree that was checked against a whitelist (expression.parse).
+        # No graph holds the principal's own roles; no text in it can look like this call.
+        asked = re.sub(rf"\bg\({self.subject}\.id, ", f"{_OWN_ROLES}({self.subject}, ", text)
+        tree = OnlyOfWhatIsThere().visit(syntax_tree(f"lambda {arguments}: {asked}"))
+        source = ast.unparse(tree)
+        function: Callable[..., Any] = eval(  # noqa: S307
+            compile(source, "<policy>", "eval"), self._environment
+        )
+        return function
+
+
+@lru_cache(_REMEMBERED)
+def _condition(text: str, request: tuple[str, ...], graphs: frozenset[str]) -> ast.expr:
+    tree = parse(tokens_to_names(text))
+    check_names(tree, {*request}, {*FUNCTIONS, *graphs})
+    check_boolean(tree)
+    return tree
+
+
+@lru_cache(64)
+def _tree_of(matcher: str) -> ast.expr:
+    """Of the terms of a matcher; what is made of it leaves it as it is."""
+    return parse(matcher)
+
+
+@lru_cache(_REMEMBERED)
+def _what_is_left(
+    matcher: str,
+    fields: tuple[tuple[str, str], ...],
+    known: tuple[tuple[str, Any], ...],
+    words: tuple[tuple[str, ...], frozenset[str]],
+) -> tuple[str, ast.expr]:
+    """The terms of a matcher, with what is known, as text and as the tree it was made of."""
+
+    def condition(text: str) -> ast.expr:
+        return _condition(text, *words)
+
+    tree = fold(Substitute(dict(fields), dict(known), condition).visit(_tree_of(matcher)))
+    ast.fix_missing_locations(tree)
+    return ast.unparse(tree), tree
+
+
+def _environment(graphs: Mapping[str, Edges]) -> dict[str, Any]:
+    """What compiled expressions may call."""
+    found: dict[str, Any] = {"__builtins__": {}, **FUNCTIONS}
+    found |= {name: _role_function(edges) for name, edges in graphs.items()}
+    return found | {_OWN_ROLES: _own_role_function(graphs.get("g", {}))}
+
+
+def _own_role_function(edges: Edges) -> Callable[[Any, str], bool]:
+    def has_role(subject: Any, role: str) -> bool:
+        return role in closure(edges, subject.id, getattr(subject, "membership", ()))
+
+    return has_role
+
+
+def _role_function(edges: Edges) -> Callable[[str, str], bool]:
+    def has_role(member: str, role: str) -> bool:
+        return role in closure(edges, member)
+
+    return has_role

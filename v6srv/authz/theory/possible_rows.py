@@ -1,0 +1,357 @@
+"""The rows there can be, as far as a few questions about them tell them apart.
+
+Nothing is read from a database: what a row of each resource can look like to one principal follows
+from how its facts are defined (`authz/facts.py`) and from what services keep true: who is in an
+organization is in its collaborations, the organizations of a task are those of its collaboration,
+and a node is in a collaboration of its organization.
+"""
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.principal import SubjectFacts
+from v6srv.authz.theory.pattern_texts import words
+from v6srv.authz.theory.row_questions import (
+    CHANGES,
+    CLOCK,
+    SETS,
+    FreeSet,
+    Question,
+    Row,
+    Rows,
+    whole,
+)
+from v6srv.errors import Invalid
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
+
+_USER = f"kind:{PrincipalKind.USER}"
+_NOTHING: frozenset[Any] = frozenset()
+
+
+class _Maker:
+    """Makes the rows that some questions of a principal can tell apart."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        operation: Operation,
+        who: SubjectFacts,
+        questions: Sequence[Question],
+        moments: Sequence[datetime],
+    ) -> None:
+        self.resource, self.operation, self.who = resource, operation, who
+        self.questions, self.moments = questions, moments
+        self.asked = frozenset(fact for question in questions for fact in question.facts)
+        self._paired = frozenset(f for q in questions if q.is_pair for f in q.facts)
+        """Facts that are compared with each other: both can be any value that one of them can."""
+        self.is_user = who.kind == _USER
+        known = [who.org, who.account, *who.collabs, *(v for q in questions for v in q.values)]
+        self._known_numbers = {n for value in known for n in _numbers_of(value)}
+        self.another = max([0, *self._known_numbers]) + 1
+        """A number that nobody has asked about."""
+
+    def made(self) -> Rows:
+        parts = [*_ROWS[self.resource](self), *self._request()]
+        return tuple(_distinct(part, self.asked) for part in parts if self._tells(part))
+
+    def _tells(self, part: Sequence[Row]) -> bool:
+        return not self.asked.isdisjoint(part[0].facts)
+
+    def _request(self) -> Iterator[list[Row]]:
+        yield [Row({CLOCK: moment}) for moment in self.moments]
+        texts = {v for q in self._about(CHANGES) for v in q.values if isinstance(v, str)}
+        other = _unlike("another field", texts)
+        free = FreeSet(frozenset(texts | {other}))
+        yield [Row({CHANGES: free if self.operation is Operation.EDIT else _NOTHING})]
+
+    def _about(self, *facts: str) -> list[Question]:
+        """The questions that compare one of these facts with what is no fact of the row."""
+        return [q for q in self.questions if q.fact in facts and not q.is_pair]
+
+    # --- values
+
+    def numbers(self, *facts: str, known: Iterable[Any] = (), also: str = "") -> list[int]:
+        """Numbers that questions on these facts tell apart, and another; that one alone if none
+        of them, nor the fact `also`, is asked."""
+        if self.asked.isdisjoint((*facts, also)):
+            return [self.another]
+        if not self._paired.isdisjoint(facts):
+            return [*sorted(self._known_numbers), self.another, self.another + 1]
+        values = [n for q in self._about(*facts) for v in q.values for n in _numbers_of(v)]
+        found = {n for v in known for n in _numbers_of(v)}.union(values)
+        return self._representatives([*sorted(found), self.another], facts)
+
+    def _representatives(self, values: Iterable[int], facts: Collection[str]) -> list[int]:
+        """One of those that no question and no fact of the principal tells apart."""
+        who = self.who
+        first: dict[tuple[bool, ...], int] = {}
+        about = self._about(*facts)
+        for value in values:
+            sign = (
+                value == who.org,
+                value == who.account,
+                value in who.collabs,
+                *(self._sign(question, value) for question in about),
+            )
+            first.setdefault(sign, value)
+        return list(first.values())
+
+    def _sign(self, question: Question, value: int) -> bool:
+        if question.fact == "owners":
+            return bool(question.met({f"user:{value}", f"node:{value}"}))
+        if question.fact in SETS:
+            return bool(question.met({value}))
+        return question.answer(value)
+
+    def any_set(self, fact: str, *, inside: Iterable[Any] = (), outside: Any = None) -> FreeSet:
+        """Any set of numbers."""
+        known = (*self.who.collabs, *_numbers_of(self.who.org))
+        members = self.numbers(fact, known=known)
+        return FreeSet(frozenset(members), frozenset(inside), frozenset(_numbers_of(outside)))
+
+    def scalars(self) -> Iterator[list[Row]]:
+        """The facts that only this table has, and that depend on nothing."""
+        table = TABLES[MODELS[self.resource]].scalars if self.resource in MODELS else {}
+        for name, scalar in table.items():
+            if name in self.asked and name not in ("id", "org"):
+                values: Sequence[Any] = [True, False]
+                if scalar.type is int:
+                    values = self.numbers(name)
+                elif scalar.type is str:
+                    values = self._texts(name)
+                yield [Row({name: value}) for value in (*values, None)]
+
+    def _texts(self, fact: str) -> Sequence[str]:
+        about = self._about(*(self._paired if fact in self._paired else [fact]))
+        patterns = {q.pattern for q in about} - {None}
+        if patterns and fact in self._paired:
+            raise Invalid(f"r.obj.{fact} cannot be compared with another fact and with patterns")
+        texts = {v for q in about if q.pattern is None for v in q.values if isinstance(v, str)}
+        if patterns:
+            return words(sorted(map(str, patterns)), sorted(texts))
+        others = ("another", "one more") if fact in self._paired else ("another",)
+        return [*sorted(texts), *(_unlike(word, texts) for word in others)]
+
+    # --- relations
+
+    def orgs_of(self, collab: int) -> FreeSet:
+        """The organizations of a collaboration: the principal's is one iff it is in it itself."""
+        org = self.who.org
+        if org is None:
+            return self.any_set("orgs")
+        if collab in self.who.collabs:
+            return self.any_set("orgs", inside={org})
+        return self.any_set("orgs", outside=org if self.is_user else None)
+
+    def collabs_of(self, org: int | None) -> Any:
+        """The collaborations of an organization. Of nodes only one of their own's is known."""
+        if org is None:
+            return _NOTHING
+        if org != self.who.org:
+            return self.any_set("collabs")
+        if self.is_user:
+            return frozenset(self.who.collabs)
+        return self.any_set("collabs", inside=self.who.collabs)
+
+    def in_order(self, org: int | None, collab: int | None) -> bool:
+        """Whether an organization may be in a collaboration, as far as the principal tells."""
+        own = org is not None and org == self.who.org
+        return not (own and self.is_user and collab is not None) or collab in self.who.collabs
+
+    # --- tables
+
+    def organizations(self) -> list[list[Row]]:
+        ids = self.numbers("id", "org", "orgs", known=[self.who.org])
+        row = [
+            Row(
+                {
+                    "id": id,
+                    "org": id,
+                    "orgs": frozenset({id}),
+                    "owners": _NOTHING,
+                    "collabs": self.collabs_of(id),
+                }
+            )
+            for id in ids
+        ]
+        return [row, *self.scalars()]
+
+    def collaborations(self) -> list[list[Row]]:
+        ids = self.numbers("id", "collabs", known=self.who.collabs, also="orgs")
+        row = [
+            Row(
+                {
+                    "id": id,
+                    "org": None,
+                    "owners": _NOTHING,
+                    "collabs": frozenset({id}),
+                    "orgs": self.orgs_of(id),
+                }
+            )
+            for id in ids
+        ]
+        return [row, *self.scalars()]
+
+    def nodes(self) -> list[list[Row]]:
+        row = [
+            Row(
+                {
+                    "id": id,
+                    "owners": frozenset({f"node:{id}"}),
+                    "org": org,
+                    "orgs": _one(org),
+                    "collabs": collabs,
+                }
+            )
+            for id in self._accounts(user=False)
+            for org, collabs in self._node_places(id)
+        ]
+        return [row, *self.scalars()]
+
+    def _accounts(self, *, user: bool) -> list[int]:
+        """Ids of users, or of nodes; one number is never both."""
+        found = self.numbers("id", "owners", known=[self.who.account])
+        return [id for id in found if self.is_user is user or id != self.who.account]
+
+    def _node_places(self, id: int) -> Iterator[tuple[int | None, frozenset[int]]]:
+        who = self.who
+        if id == who.account:
+            yield who.org, frozenset(who.collabs)
+            return
+        orgs = self.numbers("org", "orgs", known=[who.org])
+        collabs = self.numbers("collabs", known=who.collabs)
+        for org, collab in itertools.product((*orgs, None), (*collabs, None)):
+            if self.in_order(org, collab):
+                yield org, _one(collab)
+
+    def users(self) -> list[list[Row]]:
+        orgs = (*self.numbers("org", "orgs", known=[self.who.org]), None)
+        row = [
+            Row(
+                {
+                    "id": id,
+                    "owners": frozenset({f"user:{id}"}),
+                    "org": org,
+                    "orgs": _one(org),
+                    "collabs": self.collabs_of(org),
+                }
+            )
+            for id in self._accounts(user=True)
+            for org in ((self.who.org,) if id == self.who.account else orgs)
+        ]
+        return [row, *self.scalars()]
+
+    def roles(self) -> list[list[Row]]:
+        orgs = self.numbers("org", "orgs", known=[self.who.org])
+        places: list[dict[str, Any]] = [
+            *({"org": org, "orgs": frozenset({org}), "collabs": _NOTHING} for org in orgs),
+            {"org": None, "orgs": _NOTHING, "collabs": _NOTHING},
+            {"org": None, "orgs": frozenset(orgs), "collabs": _NOTHING},  # a default role
+        ]
+        holders = {f"user:{id}" for id in self.numbers("owners", known=[self.who.account])}
+        return [
+            [Row({"id": id}) for id in self.numbers("id", known=[self.who.account])],
+            [Row({"owners": FreeSet(frozenset(holders))})],
+            [Row(place) for place in places],
+        ]
+
+    def tasks(self) -> list[list[Row]]:
+        owners = self.numbers("owners", known=[self.who.account])
+        collabs = self.numbers("collabs", known=self.who.collabs, also="orgs")
+        places: list[dict[str, Any]] = [
+            {"collabs": frozenset({collab}), "orgs": self.orgs_of(collab)} for collab in collabs
+        ]
+        return [
+            [Row({"id": id}) for id in self.numbers("id")],
+            [Row({"org": org}) for org in (*self.numbers("org", known=[self.who.org]), None)],
+            [Row({"owners": one}) for one in (*(_one(f"user:{id}") for id in owners), _NOTHING)],
+            [*map(Row, places), Row({"collabs": _NOTHING, "orgs": _NOTHING})],
+        ]
+
+    def of_tasks(self) -> list[list[Row]]:
+        return [*self.tasks(), *self.scalars()]
+
+    def lines(self) -> list[list[Row]]:
+        """Lines of the policy, and the policy as a whole, which has no id."""
+        fixed = {"org": None, "owners": _NOTHING, "orgs": _NOTHING, "collabs": _NOTHING}
+        return [[Row({"id": id}) for id in (*self.numbers("id"), None)], [Row(fixed)]]
+
+    def events(self) -> list[list[Row]]:
+        """Rooms are viewed; on tasks and nodes, work is stopped."""
+        if self.operation is Operation.VIEW:
+            return [self._rooms()]
+        return [[*_joint(self.tasks(), self.asked), *_joint(self.nodes(), self.asked)]]
+
+    def _rooms(self) -> list[Row]:
+        orgs = self.numbers("org", "orgs", known=[self.who.org])
+        collabs = self.numbers("collabs", known=self.who.collabs, also="orgs")
+        return [
+            Row(
+                {
+                    "id": None,
+                    "owners": _NOTHING,
+                    "org": org,
+                    "orgs": _one(org),
+                    "collabs": frozenset({collab}),
+                }
+            )
+            for org, collab in itertools.product((*orgs, None), collabs)
+            if self.in_order(org, collab)
+        ]
+
+
+_ROWS: Mapping[Resource, Callable[[_Maker], list[list[Row]]]] = {
+    Resource.ORGANIZATION: _Maker.organizations,
+    Resource.COLLABORATION: _Maker.collaborations,
+    Resource.NODE: _Maker.nodes,
+    Resource.USER: _Maker.users,
+    Resource.ROLE: _Maker.roles,
+    Resource.TASK: _Maker.of_tasks,
+    Resource.RESULT: _Maker.of_tasks,
+    Resource.PORT: _Maker.of_tasks,
+    Resource.POLICY: _Maker.lines,
+    Resource.EVENT: _Maker.events,
+}
+
+
+def possible_rows(
+    resource: Resource,
+    operation: Operation,
+    who: SubjectFacts,
+    questions: Sequence[Question],
+    moments: Sequence[datetime],
+) -> Rows:
+    """All rows of a resource, at these moments, as far as the questions tell them apart."""
+    return _Maker(resource, operation, who, questions, moments).made()
+
+
+def _one(value: Any) -> frozenset[Any]:
+    return _NOTHING if value is None else frozenset({value})
+
+
+def _numbers_of(value: Any) -> list[int]:
+    """The number that this is, or that `user:5` and `node:5` hold."""
+    if isinstance(value, str):
+        kind, _, number = value.partition(":")
+        return [int(number)] if kind in ("user", "node") and number.isdecimal() else []
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else []
+
+
+def _unlike(word: str, others: Collection[str]) -> str:
+    while word in others:
+        word += "_"
+    return word
+
+
+def _joint(parts: Iterable[Sequence[Row]], asked: frozenset[str]) -> Iterator[Row]:
+    """The whole rows that independent parts make."""
+    return whole([_distinct(part, asked) for part in parts])
+
+
+def _distinct(part: Sequence[Row], asked: frozenset[str]) -> tuple[Row, ...]:
+    """The ways of a part that differ in what is asked."""
+    kept = [{n: v for n, v in row.facts.items() if n in asked} for row in part]
+    return tuple(Row(facts) for facts in {tuple(f.items()): f for f in kept}.values())

@@ -1,0 +1,184 @@
+"""Asking logged questions again: of another version of the policy, about the rows of today."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+from v6srv.authz import clock
+from v6srv.authz.attempt import attempt
+from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.facts import TABLES, WHOLE
+from v6srv.authz.question import Form, Question
+from v6srv.authz.row_facts import row_facts
+from v6srv.authz.sql import known_facts_only
+from v6srv.db import LARGEST_ID, Base
+from v6srv.errors import Invalid
+from v6srv.policy.audit.trail import Record
+from v6srv.vocabulary import Effect, Resource
+
+_AT_ONCE = 1000
+"""Records whose rows are read together."""
+_IDS_TOLD = 3
+
+RowKey = tuple[type[Base], Resource, int]
+
+
+@dataclass(slots=True)
+class Disagreement:
+    """Questions that are answered otherwise now."""
+
+    principal: str
+    operation: str
+    resource: str
+    about: str
+    """`task:12`, `rows`, `any`, `whole`, the facts of a room, or the rules to hand out."""
+    was: Effect
+    now: Effect
+    count: int = 0
+    ids: list[str] = field(default_factory=list)
+    """The first decisions, to look up."""
+
+    def __str__(self) -> str:
+        asked = f"{self.principal} {self.operation} {self.resource} ({self.about})"
+        return f"{asked}: was {self.was}, now {self.now}, {self.count}x, {', '.join(self.ids)}"
+
+
+@dataclass(slots=True)
+class Replay:
+    """What came of it."""
+
+    asked: int = 0
+    """Decisions that could be made again."""
+    gone: int = 0
+    """Their row is not there now, or never was stored."""
+    unknown: int = 0
+    """Records that this release cannot ask again."""
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+def replay(records: Iterable[Record], enforcer: Enforcer) -> Replay:
+    """Decide what `records` (of decisions) asked once more, by `enforcer`.
+
+    Principals, changes and the time are as they were then: lines that are limited in time count as
+    they did. Rows are as they are now. Needs the database.
+    """
+    found = Replay()
+    different: dict[tuple[str, ...], Disagreement] = {}
+    for batch in _batches(records):
+        asked = list(_questions(batch, found))
+        rows = _rows([question for _, question in asked])
+        for record, question in asked:
+            stored = not question.prospective or record["effect"] == Effect.ALLOW
+            answer = _Again(enforcer, question, rows if stored else {}).answer(_time(record))
+            if answer is None:
+                found.gone += 1
+                continue
+            found.asked += 1
+            if answer != record["effect"]:
+                _note(different, record, question, answer)
+    found.disagreements = list(different.values())
+    return found
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    ahead = iter(records)
+    while batch := list(itertools.islice(ahead, _AT_ONCE)):
+        yield batch
+
+
+def _questions(records: Iterable[Record], found: Replay) -> Iterator[tuple[Record, Question]]:
+    for record in records:
+        try:
+            question = Question.read(record)
+            Effect(record["effect"]), _time(record)
+        except (Invalid, KeyError, ValueError):
+            found.unknown += 1
+        else:
+            yield record, question
+
+
+def _time(record: Record) -> datetime:
+    return datetime.fromisoformat(record["time"]).astimezone(UTC)
+
+
+def _rows(questions: Sequence[Question]) -> dict[RowKey, SimpleNamespace]:
+    """The facts of all rows that are asked about, by table, resource and id."""
+    wanted: dict[tuple[type[Base], Resource], set[int]] = {}
+    for question in questions:
+        if question.table is not None and question.row is not None:
+            ids = wanted.setdefault((question.table, question.resource), set())
+            if 0 < question.row <= LARGEST_ID:
+                ids.add(question.row)
+    return {
+        (model, resource, id): facts
+        for (model, resource), ids in wanted.items()
+        for id, facts in (row_facts(model, ids, resource) if ids else {}).items()
+    }
+
+
+def _note(
+    different: dict[tuple[str, ...], Disagreement], record: Record, question: Question, now: Effect
+) -> None:
+    words = (question.who.id, question.operation.value, question.resource.value, question.about)
+    found = different.setdefault(
+        (*words, now.value), Disagreement(*words, Effect(record["effect"]), now)
+    )
+    found.count += 1
+    if len(found.ids) < _IDS_TOLD:
+        found.ids.append(str(record.get("id")))
+
+
+class _Again:
+    """One question, to be answered again."""
+
+    def __init__(
+        self, enforcer: Enforcer, question: Question, rows: dict[RowKey, SimpleNamespace]
+    ) -> None:
+        self.enforcer, self.question, self.rows = enforcer, question, rows
+        self.subject = question.who.facts.changing(question.changes)
+
+    def answer(self, at: datetime) -> Effect | None:
+        """The effect by the policy, at this time; None when the row is gone."""
+        with clock.stopped(at):
+            allowed, error = attempt(self._allowed)
+        if error is not None:
+            return Effect.DENY
+        if allowed is None:
+            return None
+        return Effect.ALLOW if allowed else Effect.DENY
+
+    def _allowed(self) -> bool | None:
+        question = self.question
+        if question.form is Form.CALLER:
+            return question.who.kind in question.callers
+        if question.form is Form.HAND_OUT:
+            return all(
+                self.enforcer.may_hand_out(
+                    self.subject, SimpleNamespace(res=res, scope=scope, act=act)
+                )
+                for res, scope, act in question.rules
+            )
+        plan = self.enforcer.plan(
+            self.subject, question.resource, question.operation, question.scopes
+        )
+        if plan.never:
+            return False
+        if question.form in (Form.ROWS, Form.ANY):
+            return True
+        operation = question.operation.value
+        if question.table is None:
+            facts = WHOLE if question.form is Form.WHOLE else question.facts
+            thing = SimpleNamespace(type=question.resource.value, **facts)
+            return plan.decide(self.subject, thing, operation) is True
+        row = self.rows.get((question.table, question.resource, question.row or 0))
+        if row is None:
+            return None
+        table = TABLES[question.table]
+        where = self.enforcer.where(plan, table, foreign=question.foreign, lenient=question.lenient)
+        where.parameters(self.subject, operation)  # what fails there fails the decision
+        if question.foreign:
+            program = self.enforcer.program
+            plan = known_facts_only(plan, program, table, lenient=question.lenient)
+        return plan.decide(self.subject, row, operation) is True

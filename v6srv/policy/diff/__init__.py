@@ -1,0 +1,1 @@
+"""What a new policy changes: the exact decisions that differ, and why."""

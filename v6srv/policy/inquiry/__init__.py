@@ -1,0 +1,1 @@
+"""One question taken apart, line by line and term by term, in words."""

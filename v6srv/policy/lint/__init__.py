@@ -1,0 +1,1 @@
+"""Everything wrong with a folder of policies, and how it is told."""

@@ -1,0 +1,1 @@
+"""How a policy goes live, and comes out again."""

@@ -1,0 +1,1 @@
+"""The tests beside a policy: read, run, measured."""

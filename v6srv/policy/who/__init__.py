@@ -1,0 +1,1 @@
+"""Who may do something, and what somebody may do."""
