@@ -138,6 +138,22 @@ def test_what_a_condition_raises_is_caught_in_one_place() -> None:
     }
 
 
+def test_nothing_commits_but_a_transaction() -> None:
+    """Who commits or rolls back alone can forget the lock, the errors, or the other half."""
+    ends = re.compile(r"\.commit\(\)|\.rollback\(\)|\bwriting\(\)")
+    found = {
+        path.relative_to(ROOT / "v6srv").as_posix()
+        for path in (ROOT / "v6srv").rglob("*.py")
+        if ends.search(path.read_text())
+    }
+    assert found == {
+        "db.py",
+        "engine/gates.py",  # says what `writing` is
+        "engine/postgresql.py",  # a connection of the driver, before it is in the pool
+        "migrations/__init__.py",  # Alembic's connection, under a lock of its own
+    }
+
+
 def test_files_and_functions_stay_short() -> None:
     """500 lines a file, 40 lines of code a function; the first migration is what it is."""
     long: list[str] = []

@@ -1,8 +1,11 @@
-"""Session and the base of all tables.
+"""Session, transactions, and the base of all tables.
 
-One transaction per request: reads never commit, writes commit once, a refusal rolls back.
+One transaction per request: reads never commit, writes commit once, a refusal rolls back. Nothing
+commits but `transaction`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +17,26 @@ from sqlalchemy import (
     Engine,
     Float,
     MetaData,
+    event,
     literal,
     make_url,
 )
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    scoped_session,
+    sessionmaker,
+)
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from v6srv.engine import Probe, make_engine, work_on, writing
+from v6srv.engine import Probe, is_writing, make_engine, work_on, writing
+from v6srv.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from v6srv.settings import DatabaseLimits
@@ -37,12 +50,14 @@ __all__ = [
     "connect",
     "database_now",
     "json_rows",
+    "let_go",
     "make_engine",
+    "reading",
     "session",
     "sqlite_file",
+    "transaction",
     "utcnow",
     "work_on",
-    "writing",
 ]
 
 LARGEST_ID = 2**31 - 1
@@ -152,6 +167,90 @@ def _database_now_postgresql(element: database_now, compiler: SQLCompiler, **kw:
 
 
 session = scoped_session(sessionmaker(expire_on_commit=False))
+
+_WRITTEN = "v6srv_written"
+"""Key of `Session.info`: something has been written that is not stored yet."""
+
+
+@contextmanager
+def transaction(
+    of: Session | None = None, *, keep: bool = True, pending: bool = False
+) -> Iterator[Session]:
+    """Store what is written inside, at its end, or nothing of it. Nothing else commits.
+
+    SQLite's lock for writing is taken with the first statement, so nobody writes between what is
+    read here and what is written. What the session has read before is let go.
+
+    `of`: another session than that of the request. `keep`: False takes everything back at the end.
+    `pending`: what was changed before the block is stored with it, as at a prompt.
+
+    Raises Conflict for what contradicts stored rows, Invalid for a value that no column can hold,
+    and RuntimeError inside of another transaction.
+    """
+    if is_writing():
+        raise RuntimeError("a transaction inside of a transaction")
+    sess = of or session()
+    if not pending:
+        let_go(sess)
+    with writing(), _whole(sess):
+        yield sess
+        if keep:
+            sess.commit()
+        else:
+            sess.rollback()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What is only read inside; errors of the database become ours, as in `transaction`."""
+    with _whole(session()):
+        yield
+
+
+def let_go(of: Session | None = None) -> None:
+    """End what the session has read: nothing that takes its time may hold a transaction open.
+
+    Raises RuntimeError when something has been written, which would be lost.
+    """
+    sess = of or session()
+    changed = (*sess.new, *sess.deleted, *filter(sess.is_modified, sess.dirty))
+    if sess.info.get(_WRITTEN) or changed:
+        raise RuntimeError("what was written in this transaction is not stored yet")
+    sess.rollback()
+
+
+@contextmanager
+def _whole(sess: Session) -> Iterator[None]:
+    """All or nothing."""
+    try:
+        yield
+    except IntegrityError as error:
+        sess.rollback()
+        raise Conflict("This contradicts what is stored, or what it refers to is gone") from error
+    except DataError as error:
+        sess.rollback()
+        raise Invalid("A value is too large or of the wrong type") from error
+    except BaseException:
+        sess.rollback()
+        raise
+
+
+@event.listens_for(session, "after_flush")
+def _flushed(sess: Session, _context: object) -> None:
+    sess.info[_WRITTEN] = True
+
+
+@event.listens_for(session, "do_orm_execute")
+def _executed(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info[_WRITTEN] = True
+
+
+@event.listens_for(session, "after_transaction_end")
+def _ended(sess: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        sess.info.pop(_WRITTEN, None)
+
 
 _probe: Probe | None = None
 

@@ -70,7 +70,8 @@ def test_lines_of_several_processes_are_all_there_and_in_order(tmp_path: Path) -
     assert len(by_process) == 2 * PROCESSES
     assert all(numbers == set(range(LINES)) for numbers in by_process.values())
     assert len(words) == 2 * PROCESSES * LINES
-    assert len(_files(tmp_path)) > 10, "it was turned over"
+    # How often depends on the machine: while one process does it, the others go on writing.
+    assert len(_files(tmp_path)) > 2, "it was turned over"
 
 
 def test_only_so_many_files_stay(handler: SharedFile, tmp_path: Path) -> None:

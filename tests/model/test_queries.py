@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError, NoResultFound
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from tests.support import Caller
@@ -15,7 +15,7 @@ from tests.world import NOON, PASSWORD, USERS, World, api_key
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.rules import RULES
 from v6srv.db import LARGEST_ID, session, utcnow
-from v6srv.errors import Invalid
+from v6srv.errors import Conflict, Invalid
 from v6srv.identity import passwords, scripting
 from v6srv.model import (
     Account,
@@ -120,7 +120,7 @@ def test_save_stores_changes(world: World) -> None:
 
 def test_save_of_what_breaks_a_rule_of_the_database_leaves_the_session_usable(world: World) -> None:
     before = revision()
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         Collaboration(name="registry").save()
     assert revision() == before
     Collaboration(name="another").save()
@@ -154,7 +154,7 @@ def test_delete_removes_a_row_and_what_hangs_on_it(world: World) -> None:
 def test_delete_of_what_is_needed_is_refused(world: World) -> None:
     north = Organization.get(world.org.north)
     assert north is not None
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         north.delete()
     assert (
         stored(select(User.organization_id).where(User.id == world.user.viewer)) == world.org.north

@@ -25,14 +25,13 @@ from typing import Any, TypeVar
 
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
-from sqlalchemy.exc import DataError, IntegrityError
 
 from v6srv.api import caller
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.principal import Principal
-from v6srv.db import Base, session, work_on, writing
-from v6srv.errors import Conflict, Invalid, Unavailable
+from v6srv.db import Base, reading, session, transaction, work_on
+from v6srv.errors import Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
@@ -229,7 +228,7 @@ def anyone(reason: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
-            with _database_errors():
+            with _transaction(reads=True):
                 return view(self, *args, **url)
 
         return _state(guarded, Rule(frozenset(), reason=reason))
@@ -302,32 +301,11 @@ def _transaction(*, reads: bool) -> Iterator[None]:
 
     Also when it took so long that its caller has given up: it does not know of the change.
     """
-    if reads:
-        with _database_errors():
-            yield
-        return
     began = time.monotonic()
-    with writing(), _database_errors():
+    with work_on(request.blueprint or ""), reading() if reads else transaction():
         yield
-        if time.monotonic() - began > _LONG_S and caller.has_gone():
+        if not reads and time.monotonic() - began > _LONG_S and caller.has_gone():
             raise Unavailable("The caller did not wait for this")
-        session.commit()
-
-
-@contextmanager
-def _database_errors() -> Iterator[None]:
-    try:
-        with work_on(request.blueprint or ""):
-            yield
-    except IntegrityError as error:
-        session.rollback()
-        raise Conflict("This contradicts what is stored, or what it refers to is gone") from error
-    except DataError as error:
-        session.rollback()
-        raise Invalid("A value is too large or of the wrong type") from error
-    except BaseException:
-        session.rollback()
-        raise
 
 
 def _admit(

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import database_now, session, utcnow, writing
+from v6srv.db import database_now, let_go, session, transaction, utcnow
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
 from v6srv.identity import passwords, tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
@@ -103,7 +103,7 @@ def check_user(
     _check_rate(name, source)
     found = accounts.find_user(username, email)
     user_id, stored = (found.id, found.password) if found else (None, None)
-    session.rollback()  # ends the read: hashing must not keep a transaction open
+    let_go()  # hashing must not keep a transaction open
     right = passwords.check_password(password, stored)
     reason = "unknown account"
     with transaction():
@@ -158,7 +158,7 @@ def change_password(who: Principal, current: str, new: str) -> None:
     All tokens end but those of the session that asks (A12).
     """
     stored = session.scalar(select(User.password).where(User.id == who.account_id))
-    session.rollback()  # as in `check_user`
+    let_go()  # as in `check_user`
     if not passwords.check_password(current, stored):
         log.warning("change of the password of user %d failed: wrong password", who.account_id)
         raise Unauthenticated(_NOT_CURRENT)
@@ -177,18 +177,6 @@ def enrol(user: User) -> Enrolment:
     """A new secret for the user's authenticator app, pending until its first valid code."""
     secret = totp.start_enrolment(user)
     return Enrolment(totp.uri(user, secret), secret)
-
-
-@contextmanager
-def transaction() -> Iterator[None]:
-    """A writing transaction outside the guard's: committed at the end, rolled back on errors."""
-    with writing():
-        try:
-            yield
-            session.commit()
-        except BaseException:
-            session.rollback()
-            raise
 
 
 def _check_rate(name: str, source: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flask import current_app
 
 from v6srv import problems
-from v6srv.db import session
+from v6srv.db import let_go, session
 from v6srv.identity import tokens
 from v6srv.model import User
 from v6srv.service import mail_queue
@@ -37,7 +37,7 @@ def _deliver(due: Due) -> bool:
     """Send a mail; False when it makes no sense to try the next one now."""
     user = session.get(User, due.user_id)
     to, values = (None, {}) if user is None else (user.email, _values(user, due))
-    session.rollback()  # sending must not keep a transaction open
+    let_go()  # sending must not keep a transaction open
     if not to:
         mail_queue.remove(due)
         return True

@@ -14,10 +14,10 @@ from threading import Lock
 
 from flask import current_app
 
-from v6srv.db import session
+from v6srv.db import let_go, transaction
 from v6srv.errors import TooManyRequests, Unauthenticated, Unavailable
 from v6srv.identity import attempts, passwords
-from v6srv.identity.login import Tokens, token_pair, transaction
+from v6srv.identity.login import Tokens, token_pair
 from v6srv.model import Node
 from v6srv.service import accounts
 
@@ -75,7 +75,7 @@ def log_in_node(api_key: str, source: str) -> Tokens:
     node = node or accounts.find_node(digest)
     if node is not None:
         return token_pair(node)
-    session.rollback()  # counting must not keep a transaction open
+    let_go()  # counting must not keep a transaction open
     attempts.attempts().of_nodes.note(source, digest)
     log.warning("login of a node from %s failed: unknown key", attempts.shown(source))
     raise Unauthenticated("Api key is not recognized!")
@@ -92,7 +92,7 @@ def _check_rate(digest: str, source: str) -> None:
 def _found_by_hash(api_key: str, digest: str) -> Node | None:
     """The node with this key, after one comparison; Unavailable when more are left."""
     legacy = accounts.legacy_keys()
-    session.rollback()  # hashing must not keep a transaction open
+    let_go()  # hashing must not keep a transaction open
     compared = _compared()
     left = compared.left(digest, legacy)
     if not left:

@@ -6,11 +6,11 @@ Whether an account exists, is locked or has an address is told by no answer here
 from uuid import uuid4
 
 from v6srv.authz.authorizer import Authorizer
-from v6srv.db import session
+from v6srv.db import let_go, transaction
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, passwords, tokens
 from v6srv.identity.attempts import attempts
-from v6srv.identity.login import Enrolment, check_user, transaction
+from v6srv.identity.login import Enrolment, check_user
 from v6srv.identity.tokens import Recovery
 from v6srv.model import Node, User
 from v6srv.service import accounts, mail_queue
@@ -33,7 +33,7 @@ def reset_password(token: str, password: str) -> None:
     """
     recovery = tokens.read_purpose_token(token, tokens.PASSWORD)
     _owner(recovery)
-    session.rollback()  # hashing must not keep a transaction open
+    let_go()  # hashing must not keep a transaction open
     sealed = passwords.seal(password)
     with transaction():
         user = _owner(recovery)
@@ -90,7 +90,7 @@ def _mail(user_id: int | None, name: str, kind: str) -> None:
 
     `name` is how a caller called an account that there is not: it is counted alike.
     """
-    session.rollback()  # counting must not keep a transaction open
+    let_go()  # counting must not keep a transaction open
     if attempts().may_mail(kind, user_id, name):
         with transaction():
             mail_queue.put(kind, user_id)

@@ -6,7 +6,7 @@ from typing import cast
 
 from sqlalchemy import Table, bindparam, or_, update
 
-from v6srv.db import database_now, session, utcnow, writing
+from v6srv.db import database_now, transaction, utcnow
 from v6srv.identity.principals import Known
 from v6srv.model import Account
 from v6srv.vocabulary import PrincipalKind
@@ -54,9 +54,8 @@ class Seen:
         young = time.monotonic() - AT_MOST_EVERY_S
         rows = [{"account": id} for id, at in sorted(noted.items()) if at > young]
         if rows:
-            with writing():
-                session.execute(_statement, rows)
-                session.commit()
+            with transaction() as sess:
+                sess.execute(_statement, rows)
         for id, at in noted.items():
             if self._noted.get(id) == at:
                 del self._noted[id]

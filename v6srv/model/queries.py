@@ -15,7 +15,7 @@ from typing import Any, Self, overload
 from sqlalchemy import Column, exists, inspect, select
 from sqlalchemy.exc import OperationalError
 
-from v6srv.db import LARGEST_ID, session, writing
+from v6srv.db import LARGEST_ID, session, transaction
 from v6srv.errors import DatabaseUnavailable, Invalid
 from v6srv.model.system import PolicyRevision
 
@@ -59,7 +59,7 @@ class Queries:
     def delete(self) -> None:
         """Delete this row for good. Ends the transaction as `save` does.
 
-        Raises IntegrityError while rows need it that cannot stand without it.
+        Raises Conflict while rows need it that cannot stand without it.
         """
         with _committed():
             session.delete(self)
@@ -73,14 +73,9 @@ class Queries:
 @contextmanager
 def _committed() -> Iterator[None]:
     """A transaction that writes, for what was changed before the block as well."""
-    try:
-        with writing():
-            _begin_writing()
-            yield
-            session.commit()
-    except BaseException:
-        session.rollback()
-        raise
+    with transaction(pending=True):
+        _begin_writing()
+        yield
 
 
 def _begin_writing() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from v6srv import problems
-from v6srv.db import database_now, session, writing
+from v6srv.db import database_now, session, transaction
 from v6srv.model import ServerProcess
 from v6srv.service.events import process_id
 from v6srv.settings import Settings, SettingsError, jwt_secret
@@ -71,9 +71,8 @@ class Agreement:
     def beat(self) -> None:
         """Say that this process is there, and look at the others."""
         mine = self._policy_digest()
-        with writing():
+        with transaction():
             others = self._exchange(mine)
-            session.commit()
         differing = {
             _KEYS: {key for key, _ in others} - self._known,
             _POLICIES: {policy for _, policy in others} - {mine},
@@ -106,6 +105,5 @@ class Agreement:
 
     def leave(self) -> None:
         """Take the entry of this process away: it ends in order."""
-        with writing():
-            session.execute(delete(ServerProcess).where(ServerProcess.process == process_id()))
-            session.commit()
+        with transaction() as sess:
+            sess.execute(delete(ServerProcess).where(ServerProcess.process == process_id()))

@@ -18,7 +18,7 @@ from uuid import uuid4
 from sqlalchemy import CursorResult, Select, delete, event, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
-from v6srv.db import database_now, session, writing
+from v6srv.db import database_now, session, transaction
 from v6srv.model import Outbox, ServerProcess
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,6 @@ def delete_sent(ids: Collection[int]) -> None:
     """Delete what has been sent. Its own transaction: it belongs to no request."""
     with _own_session() as own:
         own.execute(delete(Outbox).where(Outbox.id.in_(ids)))
-        own.commit()
 
 
 def unsent(at_most: int = CLAIM_AT_MOST) -> list[Event]:
@@ -175,7 +174,6 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
             ids = [event.id for event in mine]
             _rows(own, update(Outbox).where(Outbox.id.in_(ids)).values(process=process_id()))
             log.warning("%d events were left behind: this process sends them", len(mine))
-        own.commit()
     return mine
 
 
@@ -190,7 +188,6 @@ def drop_old() -> None:
             if not (isinstance(row.payload, dict) and row.payload.get("kill_list")):
                 own.delete(row)
                 dropped += 1
-        own.commit()
     if dropped:
         log.error("%d events could not be sent in time and were dropped", dropped)
 
@@ -209,5 +206,5 @@ def _rows(own: Session, statement: Any) -> int:
 @contextmanager
 def _own_session() -> Iterator[Session]:
     # Not the scoped session: sending may end a dead socket, whose handler uses that one.
-    with writing(), session.session_factory() as own:
+    with session.session_factory() as own, transaction(own):
         yield own

@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 
 from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
-from v6srv.db import session, writing
+from v6srv.db import session, transaction
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
 from v6srv.service.import_file import Document
@@ -134,14 +134,8 @@ def run(
     for count, user in enumerate(users, 1):
         hashes[user["username"]] = secrets.hash_password(user["password"])
         progress(count, document.size + len(users))
-    with writing():
-        try:
-            summary = _Run(document, hashes, secrets, progress, len(users)).run()
-            session.commit()
-        except BaseException:
-            session.rollback()
-            raise
-    return summary
+    with transaction():
+        return _Run(document, hashes, secrets, progress, len(users)).run()
 
 
 class _Run:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from v6srv.db import database_now, session, writing
+from v6srv.db import database_now, let_go, session, transaction
 from v6srv.model import Mail
 
 TAKEN_FOR_S = 300.0
@@ -49,47 +49,43 @@ def take() -> Due | None:
     """The mail that has been due for longest, for this process alone; None when none is due."""
     due = Mail.due_at <= database_now()
     there = session.scalar(select(Mail.id).where(due).limit(1))
-    session.rollback()  # looking must not keep others from writing
+    let_go()  # looking must not keep others from writing
     if there is None:
         return None
-    with writing():
+    with transaction():
         query = select(Mail).where(due).order_by(Mail.due_at, Mail.id).limit(1)
         mail = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
         if mail is None or mail.user_id is None:
-            session.rollback()
             return None
         taken = Due(mail.id, mail.kind, mail.user_id, mail.details, mail.attempts + 1)
         mail.attempts = taken.attempts
         mail.due_at = database_now(ago_s=-TAKEN_FOR_S)
-        session.commit()
     return taken
 
 
 def nothing_waits() -> bool:
     """Whether all mails have been sent or given up."""
     found = session.scalar(select(Mail.id).limit(1))
-    session.rollback()
+    let_go()
     return found is None
 
 
 def remove(mail: Due) -> None:
     """It is sent, or will never be."""
-    with writing():
-        session.execute(delete(Mail).where(Mail.id == mail.id))
-        session.commit()
+    with transaction() as sess:
+        sess.execute(delete(Mail).where(Mail.id == mail.id))
 
 
 def put_back(mail: Due) -> bool:
     """It could not be sent: try again later, and later each time; False when it is given up."""
     wait_s = min(FIRST_WAIT_S * 3 ** min(mail.attempts - 1, 10), LONGEST_WAIT_S)
-    with writing():
-        given_up = session.execute(
+    with transaction() as sess:
+        given_up = sess.execute(
             delete(Mail).where(
                 Mail.id == mail.id, Mail.created_at < database_now(ago_s=GIVEN_UP_AFTER_S)
             )
         )
-        session.execute(
+        sess.execute(
             update(Mail).where(Mail.id == mail.id).values(due_at=database_now(ago_s=-wait_s))
         )
-        session.commit()
     return not given_up.rowcount  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from v6srv.db import database_now, session, writing
+from v6srv.db import database_now, session, transaction
 from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
 from v6srv.model.node import RESTRICTIONS
@@ -329,8 +329,7 @@ def _returned(statement: Any) -> set[int]:
 def _transaction() -> Iterator[None]:
     session.remove()  # what was read before must not be the enforcer we write on
     try:
-        with writing():
+        with transaction():
             yield
-            session.commit()
     finally:
         session.remove()

@@ -21,7 +21,7 @@ from v6srv import migrations, private_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
-from v6srv.db import make_engine, session, writing
+from v6srv.db import let_go, make_engine, transaction
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.service import policy_versions
 from v6srv.settings import Settings
@@ -111,11 +111,10 @@ def _seed(
     """
     password, stored, generated = None, None, False
     if not sess.scalar(select(exists(select(User.id)))):
-        sess.rollback()  # hashing is slow: no transaction waits for it
+        let_go(sess)  # hashing is slow: no transaction waits for it
         password, generated = _first_password(settings, passwords)
         stored = passwords.hash_password(password)
-    sess.rollback()
-    with writing(), sess.begin():
+    with transaction(sess):
         _wait_for_others(sess)
         changed = _complete_rules(sess)
         changed |= complete_roles(sess, grants)
@@ -149,16 +148,9 @@ def declaring() -> Iterator[Session]:
 
     It commits at its end. Whoever comes meanwhile waits, and reads what was committed.
     """
-    session.rollback()
-    with writing():
-        sess = session()
-        try:
-            _wait_for_others(sess)
-            yield sess
-            sess.commit()
-        except BaseException:
-            sess.rollback()
-            raise
+    with transaction() as sess:
+        _wait_for_others(sess)
+        yield sess
 
 
 def declare(sess: Session, grants: Grants) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source.load import declared_grants
-from v6srv.db import LARGEST_ID, session, utcnow, writing
+from v6srv.db import LARGEST_ID, session, transaction, utcnow
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import (
     Account,
@@ -95,19 +95,9 @@ def take_over(source: Connection, policies: Path, *, dry_run: bool = False) -> R
     what cannot be stored; nothing is written then.
     """
     grants = declared_grants(policies)
-    with writing():
-        session.rollback()
-        session.expunge_all()
-        try:
-            report = _TakeOver(source, grants).run()
-            if dry_run:
-                session.rollback()
-            else:
-                session.commit()
-        except BaseException:
-            session.rollback()
-            raise
-    return report
+    with transaction(keep=not dry_run) as sess:
+        sess.expunge_all()
+        return _TakeOver(source, grants).run()
 
 
 class _TakeOver:

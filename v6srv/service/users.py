@@ -12,7 +12,7 @@ from sqlalchemy import func, select, union
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import session
+from v6srv.db import let_go, session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
 
@@ -32,7 +32,7 @@ def new_user(
     roles = _roles(fields.get("roles") or [], organization_id)
     rules = rules_of(fields.get("rules") or [])
     _require_holding(who, authz, [*_rules_in(roles), *rules])
-    session.rollback()  # nothing is changed yet, and hashing must not keep a transaction open
+    let_go()  # hashing must not keep a transaction open
     password = seal(fields["password"])
     if roles or rules:
         authz.note_members_changed()

@@ -18,7 +18,7 @@ from sqlalchemy.orm import joinedload
 
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.principal import Principal
-from v6srv.db import session
+from v6srv.db import let_go, session
 from v6srv.errors import Invalid, NotSupported, Unavailable, Upstream
 from v6srv.model import Port, Result, Task
 from v6srv.settings import VpnServer
@@ -140,7 +140,7 @@ class _Dialogue:
         self.access_token: str | None = None
 
     def __enter__(self) -> "_Dialogue":
-        session.rollback()  # the portal may take its time: no transaction waits for it
+        let_go()  # the portal may take its time: no transaction waits for it
         self._log_in()
         verifier = secrets.token_hex(32)
         self.access_token = self._token(self._code(verifier), verifier)

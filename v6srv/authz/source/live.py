@@ -26,7 +26,7 @@ from v6srv.authz.source.check_lines import origins
 from v6srv.authz.source.folder import SHADOW, Stamp, read_texts, stamp
 from v6srv.authz.source.load import assemble, build, examine, give_up, parse_files, with_limits
 from v6srv.authz.source.problems import PolicyError, Problem
-from v6srv.db import session
+from v6srv.db import let_go, session
 from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class PolicyStore:
         # The revision first: what is committed in between is read again, not passed over.
         revision, rows = current_revision(), database_lines()
         if in_background:
-            session.rollback()  # the database ends a transaction in which nothing happens for long
+            let_go()  # the database ends a transaction in which nothing happens for long
         enforcer, found = files.examine(rows, revision)
         if found:
             bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
@@ -226,7 +226,7 @@ class PolicyStore:
     def take_up(self, edit: Edit, reason: str) -> bool:
         """Let checked files go live, with the database of now; False, and a problem, if they do not
         fit it any more."""
-        session.rollback()  # what was seen of the database before the check is old
+        let_go()  # what was seen of the database before the check is old
         session.connection()  # first: those who wait for `_changing` have theirs
         with self._changing:
             enforcer, wrong_rows = edit.enforcer, edit.wrong_rows

@@ -5,7 +5,7 @@ The files of the policy folder are what servers follow; the database keeps every
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from v6srv.authz.source.adapter import ADDED, database_lines
 from v6srv.authz.source.folder import Stamp, digest, read_texts, replacing, stamp, write_files
 from v6srv.authz.source.load import Parsed, build, examine, grants_of, parse_files
 from v6srv.authz.source.problems import PolicyError
-from v6srv.db import session
+from v6srv.db import let_go, session
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import PolicyRevision, PolicyVersion
 from v6srv.policy.diff.compare import APPROVAL, PolicyDiff, compare_stored
@@ -128,7 +128,7 @@ def review(live: Path, files: Mapping[str, str]) -> Review:
 
     What is broken but the candidate itself does not count against it.
     """
-    session.rollback()
+    let_go()
     state = _state(live)
     now = standing(live)
     with unpacked(files) as folder:
@@ -173,7 +173,7 @@ def publish(
     if not reviewed.sound or not reviewed.approved_by(approved):
         raise Conflict("It is not approved")
     grants, broken = grants_of(parse_files(reviewed.files)), reviewed.standing.broken
-    with setup.declaring() as sess:
+    with ExitStack() as on_failure, setup.declaring() as sess:
         if _state(live) != reviewed.state:
             raise Conflict(_CHANGED)
         before, unread = read_texts(live)
@@ -186,11 +186,11 @@ def publish(
         keep = broken or bool(unread)
         # Aside, a relative link leads nowhere; but what it led to stays where it is.
         linked = {name: text for name, text in before.items() if (live / name).is_symlink()}
-        with replacing(live, reviewed.files, keep=keep) as replaced:
-            # Files know no lock: an editor may have saved just now.
-            if linked | read_texts(replaced)[0] != before:
-                raise Conflict(_CHANGED)
-            sess.commit()
+        # The files are replaced before the version is stored, and are back if it cannot be.
+        replaced = on_failure.enter_context(replacing(live, reviewed.files, keep=keep))
+        # Files know no lock: an editor may have saved just now.
+        if linked | read_texts(replaced)[0] != before:
+            raise Conflict(_CHANGED)
     return Published(version, replaced if keep else None)
 
 
