@@ -31,6 +31,7 @@ from v6srv.authz.expression import (
     facts_in,
     fold,
     names_in,
+    nodes_of,
     parse,
     syntax_tree,
     tokens_to_names,
@@ -207,7 +208,7 @@ class Program:
     def _known_before(self, tree: ast.expr) -> bool:
         """Whether a request expression has its value before any row is looked at."""
         names = names_in(tree)
-        if not names <= set(self.request) or any(isinstance(n, ast.Call) for n in ast.walk(tree)):
+        if not names <= set(self.request) or any(isinstance(n, ast.Call) for n in nodes_of(tree)):
             return False
         if self.object not in names or self._known_of_object is None:
             return True
@@ -229,6 +230,12 @@ class Program:
     def effect_of(self, line: Line) -> Effect:
         """Allow, unless the line says otherwise."""
         return Effect(line.values[self._effect_at]) if self._effect_at is not None else Effect.ALLOW
+
+    def only_evaluates(self, field: str) -> bool:
+        """Whether the matcher takes what a field holds as an expression, and never as a text."""
+        evaluated = {id(name) for name in _evaluated(self.tree)}
+        names = (n for n in nodes_of(self.tree) if isinstance(n, ast.Name) and n.id == field)
+        return all(id(name) in evaluated for name in names)
 
     # --- plans
 
@@ -340,10 +347,27 @@ def _condition(text: str, request: tuple[str, ...], graphs: frozenset[str]) -> a
     return tree
 
 
+def _evaluated(tree: ast.expr) -> list[ast.Name]:
+    """What `eval` is asked of."""
+    calls = [n for n in nodes_of(tree) if isinstance(n, ast.Call)]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "eval"]
+    return [one for call in named for one in call.args if isinstance(one, ast.Name)]
+
+
 @lru_cache(64)
-def _tree_of(matcher: str) -> ast.expr:
-    """Of the terms of a matcher; what is made of it leaves it as it is."""
-    return parse(matcher)
+def _tree_of(matcher: str) -> tuple[ast.expr, frozenset[str]]:
+    """Of the terms of a matcher, and which fields it evaluates; what is made of it is new."""
+    tree = parse(matcher)
+    return tree, frozenset(name.id for name in _evaluated(tree))
+
+
+@lru_cache(_REMEMBERED)
+def _without_conditions(
+    matcher: str, fields: tuple[tuple[str, str], ...], known: tuple[tuple[str, Any], ...]
+) -> ast.expr:
+    """The terms of a matcher with what is known, and with the fields that it does not evaluate."""
+    tree, _ = _tree_of(matcher)
+    return fold(Substitute(dict(fields), dict(known), parse).visit(tree))
 
 
 @lru_cache(_REMEMBERED)
@@ -358,8 +382,10 @@ def _what_is_left(
     def condition(text: str) -> ast.expr:
         return _condition(text, *words)
 
-    tree = fold(Substitute(dict(fields), dict(known), condition).visit(_tree_of(matcher)))
-    ast.fix_missing_locations(tree)
+    _, evaluated = _tree_of(matcher)
+    plain = tuple(field for field in fields if field[0] not in evaluated)
+    left = _without_conditions(matcher, plain, known)
+    tree = fold(Substitute(dict(fields), dict(known), condition).visit(left))
     return ast.unparse(tree), tree
 
 

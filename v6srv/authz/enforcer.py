@@ -99,11 +99,12 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
 
     def _moments(self) -> tuple[datetime, ...]:
         at = self.definition.condition_at
-        conditions = set() if at is None else {line.values[at] for line in self.program.lines}
         texts = set(times_in(self.program.tree))
+        conditions = () if at is None else {line.values[at] for line in self.program.lines}
         for condition in conditions:
-            step()
-            texts.update(times_in(self.program.condition(condition)))
+            if "timeMatch" in condition:
+                step()
+                texts.update(times_in(self.program.condition(condition)))
         moments = set()
         for text in texts - {clock.OPEN_END}:
             with suppress(ValueError):  # a condition that fails never matches: nothing changes

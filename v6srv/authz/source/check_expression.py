@@ -18,6 +18,7 @@ from v6srv.authz.expression import (
     check_names,
     fact_name,
     names_in,
+    nodes_of,
     parse,
     syntax_tree,
     to_python,
@@ -101,8 +102,7 @@ class _Checker:
     def _last_resort(self) -> list[Fault]:
         try:
             tree = parse(tokens_to_names(self.text))
-            tokens = {*self.language.tokens}
-            check_names(tree, tokens, set(self.language.functions))
+            check_names(tree, {*self.language.tokens}, set(self.language.functions))
             check_boolean(tree)
         except ExpressionError as error:
             return [Fault(0, codes.NOT_ALLOWED, str(error))]
@@ -120,7 +120,7 @@ class _Checker:
             else:
                 message = f"this can be true without asking for {spoken(field)}"
             yield self._fault(way, codes.UNBOUND_FIELD, message)
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.Name) and node.id == "p_eft":
                 message = "a matcher that asks for p.eft could make denials deny nothing"
                 yield self._fault(node, codes.NOT_ALLOWED, message)
@@ -193,9 +193,9 @@ class _Checker:
     # --- words
 
     def _names(self, tree: ast.expr) -> Iterator[Fault]:
-        called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-        owners = {id(n.value): n for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        for node in ast.walk(tree):
+        called = {id(n.func) for n in nodes_of(tree) if isinstance(n, ast.Call)}
+        owners = {id(n.value): n for n in nodes_of(tree) if isinstance(n, ast.Attribute)}
+        for node in nodes_of(tree):
             if isinstance(node, ast.Call):
                 yield from self._function(node)
             elif isinstance(node, ast.Name) and id(node) not in called:
@@ -264,7 +264,7 @@ class _Checker:
         return bool if isinstance(node, (ast.Call, ast.Compare, ast.BoolOp)) else None
 
     def _comparisons(self, tree: ast.expr) -> Iterator[Fault]:
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.Compare):
                 op, left, right = node.ops[0], node.left, node.comparators[0]
                 if isinstance(op, (ast.In, ast.NotIn)):
@@ -355,7 +355,7 @@ class _Checker:
     # --- functions
 
     def _calls(self, tree: ast.expr) -> Iterator[Fault]:
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             name, wanted = node.func.id, self.language.functions[node.func.id]

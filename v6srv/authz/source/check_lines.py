@@ -12,6 +12,7 @@ from v6srv.authz.source import codes
 from v6srv.authz.source.check_expression import Fault, faults
 from v6srv.authz.source.language import SUBJECT_TYPES, WORDS, Language, object_types
 from v6srv.authz.source.problems import Problem
+from v6srv.authz.source.shapes import shape
 from v6srv.db import LARGEST_ID
 from v6srv.suggestions import nearest
 from v6srv.vocabulary import PrincipalKind, Resource, ResultStatus, Scope
@@ -81,8 +82,6 @@ def _conditions(definition: Definition) -> Conditions:
 
     @cache
     def known(text: str, resource: str) -> Sequence[Fault]:
-        if text == "True":
-            return ()
         if resource != "*":
             return of(text, resource)
         for each in Resource:
@@ -91,7 +90,12 @@ def _conditions(definition: Definition) -> Conditions:
                 return [_of_resource(fault, each) for fault in found]
         return ()
 
-    return known
+    def faults_of(text: str, resource: str) -> Sequence[Fault]:
+        if text == "True" or not known(shape(text), resource):
+            return ()
+        return known(text, resource)
+
+    return faults_of
 
 
 def _of_resource(fault: Fault, resource: Resource) -> Fault:

@@ -4,9 +4,10 @@ import ast
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from v6srv.authz import clock
-from v6srv.authz.compiler import Plan
+from v6srv.authz.compiler import Plan, Program
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import ExpressionError, facts_in, times_in
 from v6srv.authz.facts import MODELS, TABLES, facts_of
@@ -14,6 +15,7 @@ from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
 from v6srv.authz.source import codes
 from v6srv.authz.source.problems import WHOLE, Problem
+from v6srv.authz.source.shapes import shape
 from v6srv.authz.sql import where
 from v6srv.authz.theory.knowledge import known_of, some_root, stranger
 from v6srv.authz.theory.satisfiability import joined, negated, satisfiable
@@ -35,39 +37,50 @@ def list_problems(enforcer: Enforcer) -> Iterator[Problem]:
 
     Which these are says the matcher: it may bring any line to any row.
     """
-    program, done = enforcer.program, set()
-    fields = enforcer.definition.fields
-    subject_at = fields.index("sub")
-    condition_at = fields.index("cond") if "cond" in fields else 0
+    program, definition = enforcer.program, enforcer.definition
+    subject_at, condition_at = definition.fields.index("sub"), definition.condition_at
+    shaped = condition_at if program.only_evaluates("p_cond") else None
     requests = [
         (resource, program.key_of(stranger(), Thing(resource.value), operation.value))
         for resource, operation in itertools.product(Resource, Operation)
     ]
 
-    def kind_of(line: Line) -> tuple[str, ...]:
-        return line.values[:subject_at] + line.values[subject_at + 1 :]
+    def kind_of(line: Line, shaped: int | None = None) -> tuple[str, ...]:
+        values = enumerate(line.values)
+        return tuple(shape(v) if at == shaped else v for at, v in values if at != subject_at)
 
     alike = {kind_of(line): line for line in reversed(program.lines)}  # the first of each kind
+    sound: set[tuple[str, ...]] = set()
+    done: set[tuple[Resource, str]] = set()
     for line in alike.values():
-        for resource, key in requests:
-            if not program.concerns(line, key):
-                continue
-            step()
+        form = kind_of(line, shaped)
+        if form not in sound:
             try:
-                rest = program.remainder(line, key)
-                unknown = facts_in(rest.tree, program.object) - facts_of(resource) - {"type"}
-                if unknown:
-                    raise ExpressionError(
-                        f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}"
-                    )
-                if (resource, rest.text) in done or resource not in MODELS:
-                    continue
-                done.add((resource, rest.text))
-                alone = Plan((rest,), {rest.text: rest.tree}, {}, lambda *_: False)
-                where(alone, program, TABLES[MODELS[resource]])
+                for resource, key in requests:
+                    if program.concerns(line, key):
+                        step()
+                        _check_list_form(program, line, resource, key, done)
+                sound.add(form)
             except ExpressionError as error:
-                yield Problem(line.at(condition_at), str(error), codes.NO_LIST_FORM)
-                break
+                yield Problem(line.at(condition_at or 0), str(error), codes.NO_LIST_FORM)
+
+
+def _check_list_form(
+    program: Program,
+    line: Line,
+    resource: Resource,
+    key: tuple[Any, ...],
+    done: set[tuple[Resource, str]],
+) -> None:
+    """Raises ExpressionError if a line has no form for lists of this resource."""
+    rest = program.remainder(line, key)
+    unknown = facts_in(rest.tree, program.object) - facts_of(resource) - {"type"}
+    if unknown:
+        raise ExpressionError(f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}")
+    if resource in MODELS and (resource, rest.text) not in done:
+        done.add((resource, rest.text))
+        alone = Plan((rest,), {rest.text: rest.tree}, {}, lambda *_: False)
+        where(alone, program, TABLES[MODELS[resource]])
 
 
 def sanity_problems(enforcer: Enforcer, *, complete: bool = True) -> Iterator[Problem]:
