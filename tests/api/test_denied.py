@@ -116,14 +116,9 @@ def test_who_hands_out_too_much_gets_the_message_alone(call: Caller, world: Worl
 @pytest.mark.parametrize(
     ("who", "method", "path", "asked", "open_to"),
     [
-        ("north_registry", "GET", "/user", ("user", "view"), ["user"]),
-        ("root", "PATCH", "/result/1", ("result", "edit"), ["node"]),
-        ("root", "POST", "/vpn/update", ("node", "edit"), ["node"]),
-        ("container", "POST", "/node", ("node", "create"), ["user"]),
-        ("container", "GET", "/rule", ("role", "view"), ["user"]),
         ("north_registry", "PATCH", "/password/change", ("user", "edit"), ["user"]),
         ("root", "POST", "/token/container", ("task", "view"), ["node"]),
-        ("north_registry", "GET", "/task/1/result", ("result", "view"), ["container", "user"]),
+        ("container", "GET", "/collaboration", ("collaboration", "view"), ["node", "user"]),
     ],
 )
 def test_a_refusal_by_kind_of_caller_is_a_decision_like_all_others(
@@ -144,6 +139,46 @@ def test_a_refusal_by_kind_of_caller_is_a_decision_like_all_others(
     assert (found["question"], found["effect"], found["lines"]) == ("caller", "deny", [])
     assert (found["resource"], found["operation"]) == asked
     assert found["callers"] == open_to
+
+
+_NO_GRANT = "none of your roles and rules grants {}:{}"
+_DENIED = "a line of the policy forbids {}:{} to you"
+_NOT_THIS = "your roles and rules grant {}:{}{}, but not for this one"
+
+
+@pytest.mark.parametrize(
+    ("who", "method", "path", "asked", "question", "reason"),
+    [
+        ("north_registry", "GET", "/role", ("role", "view"), "rows", _NO_GRANT),
+        ("root", "PATCH", "/result/1", ("result", "edit"), "row", _DENIED),
+        ("root", "POST", "/port", ("port", "create"), "any", _DENIED),
+        ("root", "DELETE", "/port", ("port", "delete"), "any", _DENIED),
+        ("root", "POST", "/vpn/update", ("node", "edit"), "row", _NOT_THIS),
+        ("viewer", "GET", "/vpn", ("node", "edit"), "row", _NO_GRANT),
+        ("root", "GET", "/vpn/algorithm/addresses", ("port", "view"), "row", _NOT_THIS),
+        ("container", "POST", "/node", ("node", "create"), "any", _NO_GRANT),
+        ("container", "GET", "/rule", ("role", "view"), "rows", _NO_GRANT),
+        ("north_registry", "POST", "/recover/node", ("node", "edit"), "any", _NOT_THIS),
+    ],
+)
+def test_what_a_kind_may_not_do_is_said_by_the_lines(
+    call: Caller,
+    who: str,
+    method: str,
+    path: str,
+    asked: tuple[str, str],
+    question: str,
+    reason: str,
+) -> None:
+    body = _body(call(who, method, path, json={} if method != "GET" else None))
+    wide = f" with scope {'organization' if who == 'north_registry' else 'global'}"
+    assert body["reason"] == reason.format(*asked, wide)
+    found = call("second_root", "GET", f"/policy/decision/{body['decision_id']}").json
+    assert (found["question"], found["effect"]) == (question, "deny")
+    assert (found["resource"], found["operation"]) == asked
+    denials = [_line(call, origin) for origin in found["lines"]]
+    assert all(line.endswith("deny") for line in denials)
+    assert bool(denials) is (reason is _DENIED or path == "/recover/node")
 
 
 # --- looking it up

@@ -19,7 +19,7 @@ WRONG = (
 """Values for fields that expect something else, or this with other limits."""
 
 
-def _bodies(world: World) -> dict[str, tuple[str | None, dict[str, Any]]]:
+def bodies(world: World) -> dict[str, tuple[str | None, dict[str, Any]]]:
     """For each endpoint with a body: who may call it, and a body that is right."""
     node, org, task = world.node.south_registry, world.org.west, world.task.running
     own_result = world.result["running", "north"]
@@ -104,7 +104,7 @@ def _bodies(world: World) -> dict[str, tuple[str | None, dict[str, Any]]]:
 @routes(lambda route: route.body)
 def test_fields_with_wrong_values(call: Caller, world: World, route: Route) -> None:
     """Accepted or refused, but never an error of the server; what is refused stores nothing."""
-    who, right = _bodies(world)[str(route)]
+    who, right = bodies(world)[str(route)]
     if who:
         call(who, "GET", "/organization")  # writes when it was last seen
     url = route.url(world)
@@ -130,7 +130,7 @@ def _send(call: Caller, who: str | None, method: str, url: str, body: Any) -> Te
 @routes(lambda route: route.body)
 def test_fields_in_the_wrong_place(call: Caller, world: World, route: Route) -> None:
     """In places 3.x took what the body lacks from the URL. It is refused: a default would count."""
-    who, right = _bodies(world)[str(route)]
+    who, right = bodies(world)[str(route)]
     if who:
         call(who, "GET", "/organization")  # writes when it was last seen
     for field, value in right.items():

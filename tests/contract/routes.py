@@ -2,7 +2,8 @@
 
 callers: U user, N node, C container, A anybody, without token. free: a user without any role or
 rule is not refused. body: takes a JSON object. Different from 3.x only where quirks.md says so
-(GET /node/{id} is open to containers, Q-03).
+(GET /node/{id} is open to containers, Q-03), and where nothing needs the limit of 3.x: what the
+policy lets a node view it may also list (ADR 15).
 """
 
 import csv

@@ -37,7 +37,7 @@ def _echo(response):
 
 @blp.route("/access/v1/evaluation")
 class Evaluation(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS, reads=True)
+    @guard.whole(POLICY, VIEW, reads=True)
     @blp.arguments(EvaluationIn)
     @blp.response(200, AnswerOut)
     def post(self, asked, authz):
@@ -50,7 +50,7 @@ class Evaluation(MethodView):
 
 @blp.route("/access/v1/evaluations")
 class Evaluations(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS, reads=True)
+    @guard.whole(POLICY, VIEW, reads=True)
     @blp.arguments(EvaluationsIn)
     @blp.response(200, AnswersOut)
     def post(self, asked, authz):
@@ -65,7 +65,7 @@ class Evaluations(MethodView):
 
 @blp.route("/access/v1/search/subject")
 class SubjectSearch(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS, reads=True)
+    @guard.whole(POLICY, VIEW, reads=True)
     @blp.arguments(SubjectSearchIn)
     @blp.response(200, FoundOut)
     def post(self, asked, authz):
@@ -75,7 +75,7 @@ class SubjectSearch(MethodView):
 
 @blp.route("/access/v1/search/resource")
 class ResourceSearch(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS, reads=True)
+    @guard.whole(POLICY, VIEW, reads=True)
     @blp.arguments(ResourceSearchIn)
     @blp.response(200, FoundOut)
     def post(self, asked, authz):
@@ -85,7 +85,7 @@ class ResourceSearch(MethodView):
 
 @blp.route("/access/v1/search/action")
 class ActionSearch(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS, reads=True)
+    @guard.whole(POLICY, VIEW, reads=True)
     @blp.arguments(ActionSearchIn)
     @blp.response(200, FoundOut)
     def post(self, asked, authz):

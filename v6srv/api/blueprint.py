@@ -133,7 +133,7 @@ def _refusals(doc_info: Mapping[str, Any], method: str) -> list[HTTPStatus]:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ]
-    if not doc_info.get("manual_doc", {}).get("x-required-rule", {}).get("callers"):
+    if "security" not in doc_info.get("manual_doc", {}):
         refusals.append(HTTPStatus.TOO_MANY_REQUESTS)
     if method != "get":
         refusals += [HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]

@@ -43,7 +43,7 @@ _FILTERS = {
 
 @blp.route("/collaboration")
 class Collaborations(MethodView):
-    @guard.rows(COLLABORATION, VIEW, callers=guard.USERS)
+    @guard.rows(COLLABORATION, VIEW, closed_to=guard.CONTAINERS)
     @blp.arguments(CollaborationQuery, location="query")
     @paged(CollaborationOut)
     def get(self, query, who, authz, rows):
@@ -56,7 +56,7 @@ class Collaborations(MethodView):
                 authz.fetch(who, COLLABORATION, VIEW, query["organization_id"], Organization)
         return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
 
-    @guard.creates(COLLABORATION, callers=guard.USERS)
+    @guard.creates(COLLABORATION)
     @blp.arguments(CollaborationIn)
     @blp.response(200, CollaborationOut)
     def post(self, fields, authz, admit):
@@ -66,20 +66,20 @@ class Collaborations(MethodView):
 
 @blp.route("/collaboration/<int:id>")
 class Collaboration(MethodView):
-    @guard.one(COLLABORATION, VIEW, callers=guard.ALL)
+    @guard.one(COLLABORATION, VIEW)
     @blp.response(200, CollaborationOut)
     def get(self, row):
         """One collaboration."""
         return row
 
-    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @guard.edits(COLLABORATION)
     @blp.arguments(CollaborationPatch)
     @blp.response(200, CollaborationOut)
     def patch(self, changes, authz, row, admit):
         """Change the fields given; the rest stay."""
         return collaborations.change(authz, row, changes, admit)
 
-    @guard.deletes(COLLABORATION, callers=guard.USERS)
+    @guard.deletes(COLLABORATION)
     @blp.response(200, MessageOut)
     def delete(self, who, authz, row, remove):
         """Remove a collaboration that has no tasks and no nodes any more."""
@@ -89,13 +89,13 @@ class Collaboration(MethodView):
 
 @blp.route("/collaboration/<int:id>/organization")
 class CollaborationMembers(MethodView):
-    @guard.one(COLLABORATION, VIEW, callers=guard.ALL)
+    @guard.one(COLLABORATION, VIEW)
     @paged(OrganizationOut)
     def get(self, row):
         """List the members. Who may view a collaboration may view them."""
         return collaborations.members(row)
 
-    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @guard.edits(COLLABORATION)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, authz, row, admit):
@@ -103,7 +103,7 @@ class CollaborationMembers(MethodView):
         collaborations.add_member(authz, row, organization["id"], admit)
         return lists.whole(collaborations.members(row))
 
-    @guard.edits(COLLABORATION, callers=guard.USERS)
+    @guard.edits(COLLABORATION)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def delete(self, organization, authz, row, admit):
@@ -114,13 +114,13 @@ class CollaborationMembers(MethodView):
 
 @blp.route("/collaboration/<int:id>/node")
 class CollaborationNodes(MethodView):
-    @guard.one(COLLABORATION, VIEW, callers=guard.USERS)
+    @guard.one(COLLABORATION, VIEW, closed_to=guard.CONTAINERS)
     @paged(NodeInCollaborationOut)
     def get(self, row):
         """List the nodes. Who may view a collaboration may view them."""
         return collaborations.nodes_in(row)
 
-    @guard.one(COLLABORATION, Operation.EDIT, callers=guard.USERS)
+    @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)
     @blp.response(201, NodeInCollaborationOut(many=True))
     def post(self, node, authz, row):
@@ -128,7 +128,7 @@ class CollaborationNodes(MethodView):
         collaborations.add_node(authz, row, node["id"])
         return lists.whole(collaborations.nodes_in(row))
 
-    @guard.one(COLLABORATION, Operation.EDIT, callers=guard.USERS)
+    @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
     def delete(self, node, authz, row):
@@ -139,7 +139,7 @@ class CollaborationNodes(MethodView):
 
 @blp.route("/collaboration/<int:id>/task")
 class CollaborationTasks(MethodView):
-    @guard.rows_of(Resource.TASK, on=Row, callers=guard.USERS | guard.NODES)
+    @guard.rows_of(Resource.TASK, on=Row, closed_to=guard.CONTAINERS)
     @paged(TaskOut)
     def get(self, row, rows):
         """List the tasks of a collaboration."""

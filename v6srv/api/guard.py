@@ -42,6 +42,7 @@ USERS = frozenset({PrincipalKind.USER})
 NODES = frozenset({PrincipalKind.NODE})
 CONTAINERS = frozenset({PrincipalKind.CONTAINER})
 ALL = USERS | NODES | CONTAINERS
+NOBODY: frozenset[PrincipalKind] = frozenset()
 
 _LONG_S = 1.0
 """Who hangs up before may have meant to: what was asked for is done."""
@@ -52,8 +53,6 @@ _READS = ("GET", "HEAD", "OPTIONS")
 class Rule:
     """What an endpoint asks of its caller; shown in OpenAPI as `x-required-rule`."""
 
-    callers: frozenset[PrincipalKind]
-    """Empty: no token is needed."""
     resource: Resource | None = None
     operation: Operation | None = None
     min_scope: Scope | None = None
@@ -61,14 +60,18 @@ class Rule:
     """The table whose row is decided, when it is not the resource's own."""
     reason: str | None = None
     """Why no policy is asked by the guard."""
+    callers: frozenset[PrincipalKind] = ALL
+    """The kinds that it is open to whatever the lines say; empty: no token is needed."""
 
     def document(self) -> dict[str, Any]:
         """The rule as OpenAPI extension."""
-        shown: dict[str, Any] = {"callers": sorted(kind.value for kind in self.callers)}
+        shown: dict[str, Any] = {}
         for name in ("resource", "operation", "min_scope", "on", "reason"):
             value = getattr(self, name)
             if value is not None:
                 shown[name] = str(value)
+        if self.callers != ALL:
+            shown["callers"] = sorted(kind.value for kind in self.callers)
         return shown
 
 
@@ -82,35 +85,37 @@ def rows(
     resource: Resource,
     operation: Operation = Operation.VIEW,
     *,
-    callers: frozenset[PrincipalKind],
     min_scope: Scope | None = None,
+    closed_to: frozenset[PrincipalKind] = NOBODY,
 ) -> Callable[[View], View]:
     """Hand `rows`, what the caller may `operation`. Denied if that is nothing by policy."""
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         return {"rows": authz.allowed_rows(who, resource, operation, min_scope)}
 
-    return _guard(Rule(callers, resource, operation, min_scope), supply)
+    rule = Rule(resource, operation, min_scope, callers=ALL - closed_to)
+    return _guard(rule, supply)
 
 
 def one(
     resource: Resource,
     operation: Operation = Operation.VIEW,
     *,
-    callers: frozenset[PrincipalKind],
     on: type[Base] | None = None,
     min_scope: Scope | None = None,
+    closed_to: frozenset[PrincipalKind] = NOBODY,
 ) -> Callable[[View], View]:
     """Hand `row`, the one that the URL's `id` names; `on` is its table, if another."""
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
         return {"row": authz.fetch(who, resource, operation, url["id"], on, min_scope=min_scope)}
 
-    return _guard(Rule(callers, resource, operation, min_scope, on and on.__name__), supply)
+    rule = Rule(resource, operation, min_scope, on and on.__name__, callers=ALL - closed_to)
+    return _guard(rule, supply)
 
 
 def rows_of(
-    resource: Resource, *, on: type[Base], callers: frozenset[PrincipalKind]
+    resource: Resource, *, on: type[Base], closed_to: frozenset[PrincipalKind] = NOBODY
 ) -> Callable[[View], View]:
     """Hand `row`, of table `on`, and `rows` of `resource`, not yet limited to that row.
 
@@ -121,23 +126,23 @@ def rows_of(
         row = authz.fetch(who, resource, Operation.VIEW, url["id"], on, lenient=True)
         return {"row": row, "rows": authz.allowed_rows(who, resource)}
 
-    return _guard(Rule(callers, resource, Operation.VIEW, on=on.__name__), supply)
+    rule = Rule(resource, Operation.VIEW, on=on.__name__, callers=ALL - closed_to)
+    return _guard(rule, supply)
 
 
-def creates(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
+def creates(resource: Resource) -> Callable[[View], View]:
     """Hand `admit`. Denied before the body is read when nothing grants create at all."""
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_any(who, resource, Operation.CREATE)
         return {"admit": _admit(authz, who, resource, Operation.CREATE)}
 
-    return _guard(Rule(callers, resource, Operation.CREATE), supply)
+    return _guard(Rule(resource, Operation.CREATE), supply)
 
 
 def edits(
     resource: Resource,
     *,
-    callers: frozenset[PrincipalKind],
     on: type[Base] | None = None,
     fields: frozenset[str] | None = None,
 ) -> Callable[[View], View]:
@@ -154,10 +159,10 @@ def edits(
             "admit": _admit(authz, who, resource, Operation.EDIT, changes),
         }
 
-    return _guard(Rule(callers, resource, Operation.EDIT, on=on and on.__name__), supply)
+    return _guard(Rule(resource, Operation.EDIT, on=on and on.__name__), supply)
 
 
-def deletes(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callable[[View], View]:
+def deletes(resource: Resource) -> Callable[[View], View]:
     """Hand `row` and `remove`."""
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +171,7 @@ def deletes(resource: Resource, *, callers: frozenset[PrincipalKind]) -> Callabl
             "remove": _remove,
         }
 
-    return _guard(Rule(callers, resource, Operation.DELETE), supply)
+    return _guard(Rule(resource, Operation.DELETE), supply)
 
 
 def named(
@@ -174,28 +179,41 @@ def named(
     operation: Operation,
     *,
     on: type[Base],
-    callers: frozenset[PrincipalKind],
     missing: str,
     key: str = "id",
     location: str = "json",
+    changes: frozenset[str] = frozenset(),
 ) -> Callable[[View], View]:
     """Hand `row`, of table `on`, that the body (or the query, by `location`) names by `key`.
 
-    Invalid with the text `missing` when it is not named by a number.
+    Invalid with the text `missing` when it is not named by a number. `changes`: what an edit
+    changes, whatever else the body says.
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
-        authz.require_any(who, resource, operation)
-        return {"row": authz.fetch(who, resource, operation, _named(key, location, missing), on)}
+        authz.require_any(who, resource, operation, changes)
+        id = _named(key, location, missing)
+        return {"row": authz.fetch(who, resource, operation, id, on, changes=changes)}
 
-    return _guard(Rule(callers, resource, operation, on=on.__name__), supply)
+    return _guard(Rule(resource, operation, on=on.__name__), supply)
+
+
+def own_node(changes: frozenset[str]) -> Callable[[View], View]:
+    """Hand only `who` and `authz`, to nodes that may change these fields of their own row."""
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+        if who.node_id is None:
+            raise authz.refusal(who, Resource.NODE, Operation.EDIT)
+        authz.fetch(who, Resource.NODE, Operation.EDIT, who.node_id, changes=changes)
+        return {}
+
+    return _guard(Rule(Resource.NODE, Operation.EDIT), supply)
 
 
 def whole(
     resource: Resource,
     operation: Operation = Operation.VIEW,
     *,
-    callers: frozenset[PrincipalKind],
     reads: bool = False,
 ) -> Callable[[View], View]:
     """Hand only `who` and `authz`, to those who may `operation` the resource as a whole.
@@ -208,7 +226,7 @@ def whole(
         authz.require_whole(who, resource, operation)
         return {}
 
-    return _guard(Rule(callers, resource, operation), supply, reads=reads)
+    return _guard(Rule(resource, operation), supply, reads=reads)
 
 
 def own_check(
@@ -218,7 +236,7 @@ def own_check(
 
     `refused_as` is what the decision log says that other kinds of callers were denied.
     """
-    rule = Rule(callers, reason=reason)
+    rule = Rule(reason=reason, callers=callers)
     return _guard(rule, lambda _authz, _who, _url: {}, refused_as=refused_as)
 
 
@@ -231,7 +249,7 @@ def anyone(reason: str) -> Callable[[View], View]:
             with _transaction(reads=True):
                 return view(self, *args, **url)
 
-        return _state(guarded, Rule(frozenset(), reason=reason))
+        return _state(guarded, Rule(reason=reason, callers=NOBODY))
 
     return decorate
 

@@ -15,7 +15,7 @@ EVENT, CREATE = Resource.EVENT, Operation.CREATE
 
 @blp.route("/kill/task")
 class KilledTasks(MethodView):
-    @guard.named(EVENT, CREATE, on=Task, callers=guard.USERS, missing="No task id provided!")
+    @guard.named(EVENT, CREATE, on=Task, missing="No task id provided!")
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
     def post(self, _body, row):
@@ -28,7 +28,7 @@ class KilledTasks(MethodView):
 
 @blp.route("/kill/node/tasks")
 class KilledNodeTasks(MethodView):
-    @guard.named(EVENT, CREATE, on=Node, callers=guard.USERS, missing="No node id provided!")
+    @guard.named(EVENT, CREATE, on=Node, missing="No node id provided!")
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
     def post(self, _body, row):

@@ -30,14 +30,14 @@ _FILTERS = {
 
 @blp.route("/node")
 class Nodes(MethodView):
-    @guard.rows(NODE, VIEW, callers=guard.USERS | guard.NODES)
+    @guard.rows(NODE, VIEW, closed_to=guard.CONTAINERS)
     @blp.arguments(NodeQuery, location="query")
     @paged(NodeOut)
     def get(self, query, rows):
         """List the nodes you may view."""
         return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
 
-    @guard.creates(NODE, callers=guard.USERS)
+    @guard.creates(NODE)
     @blp.arguments(NodeIn)
     @blp.response(201, NodeWithKeyOut)
     def post(self, fields, who, authz, admit):
@@ -49,20 +49,20 @@ class Nodes(MethodView):
 
 @blp.route("/node/<int:id>")
 class Node(MethodView):
-    @guard.one(NODE, VIEW, callers=guard.ALL)
+    @guard.one(NODE, VIEW)
     @blp.response(200, NodeOut)
     def get(self, row):
         """One node."""
         return row
 
-    @guard.edits(NODE, callers=guard.USERS | guard.NODES)
+    @guard.edits(NODE)
     @blp.arguments(NodePatch)
     @blp.response(200, NodeOut)
     def patch(self, changes, who, authz, row, admit):
         """Change the fields given; the rest stay. A node changes its own address only."""
         return nodes.change(who, authz, row, changes, admit)
 
-    @guard.deletes(NODE, callers=guard.USERS)
+    @guard.deletes(NODE)
     @blp.response(200, MessageOut)
     def delete(self, authz, row, remove):
         """Remove a node. The results stay."""

@@ -38,14 +38,14 @@ _FILTERS = {
 
 @blp.route("/organization")
 class Organizations(MethodView):
-    @guard.rows(ORGANIZATION, VIEW, callers=guard.ALL)
+    @guard.rows(ORGANIZATION, VIEW)
     @blp.arguments(OrganizationQuery, location="query")
     @paged(OrganizationOut)
     def get(self, query, rows):
         """List the organizations you may view."""
         return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
 
-    @guard.creates(ORGANIZATION, callers=guard.USERS)
+    @guard.creates(ORGANIZATION)
     @blp.arguments(OrganizationIn)
     @blp.response(201, OrganizationOut)
     def post(self, fields, admit):
@@ -55,13 +55,13 @@ class Organizations(MethodView):
 
 @blp.route("/organization/<int:id>")
 class Organization(MethodView):
-    @guard.one(ORGANIZATION, VIEW, callers=guard.ALL)
+    @guard.one(ORGANIZATION, VIEW)
     @blp.response(200, OrganizationOut)
     def get(self, row):
         """One organization."""
         return row
 
-    @guard.edits(ORGANIZATION, callers=guard.USERS | guard.NODES)
+    @guard.edits(ORGANIZATION)
     @blp.arguments(OrganizationPatch)
     @blp.response(200, OrganizationOut)
     def patch(self, changes, who, row, admit):
@@ -72,7 +72,7 @@ class Organization(MethodView):
 
 @blp.route("/organization/<int:id>/collaboration")
 class OrganizationCollaborations(MethodView):
-    @guard.rows_of(Resource.COLLABORATION, on=Row, callers=guard.USERS | guard.NODES)
+    @guard.rows_of(Resource.COLLABORATION, on=Row, closed_to=guard.CONTAINERS)
     @blp.response(200, CollaborationOut(many=True))
     def get(self, row, rows):
         """List the collaborations of an organization, all at once."""
@@ -82,7 +82,7 @@ class OrganizationCollaborations(MethodView):
 
 @blp.route("/organization/<int:id>/node")
 class OrganizationNodes(MethodView):
-    @guard.rows_of(Resource.NODE, on=Row, callers=guard.USERS | guard.NODES)
+    @guard.rows_of(Resource.NODE, on=Row, closed_to=guard.CONTAINERS)
     @blp.response(200, NodeOut(many=True))
     def get(self, row, rows):
         """List the nodes of an organization, all at once."""

@@ -13,7 +13,7 @@ blp = Blueprint("policy decision", __name__, description="Decisions that were ma
 
 @blp.route("/policy/decision/<string:id>")
 class PolicyDecision(MethodView):
-    @guard.whole(Resource.POLICY, callers=guard.USERS)
+    @guard.whole(Resource.POLICY)
     @blp.response(200, LoggedDecisionOut)
     def get(self, id, authz):
         """One decision of the log: who asked what, the effect, and the lines it came from."""

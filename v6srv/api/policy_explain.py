@@ -13,7 +13,7 @@ blp = Blueprint("policy explain", __name__, description="Why the policy decides 
 
 @blp.route("/policy/explain")
 class Explain(MethodView):
-    @guard.whole(Resource.POLICY, Operation.VIEW, callers=guard.USERS)
+    @guard.whole(Resource.POLICY, Operation.VIEW)
     @blp.arguments(ExplainQuery, location="query")
     @blp.response(200, ExplanationOut)
     def get(self, query, authz):

@@ -26,14 +26,14 @@ def _shown(rows):
 
 @blp.route("/policy/line")
 class PolicyLines(MethodView):
-    @guard.rows(POLICY, VIEW, callers=guard.USERS)
+    @guard.rows(POLICY, VIEW)
     @blp.arguments(PolicyLineQuery, location="query")
     @paged(PolicyLineOut, show=_shown)
     def get(self, query, authz, rows):
         """List the lines that were added to those of the files, in the order of their ids."""
         return rows.where(*policy_lines.narrowed(authz, query))
 
-    @guard.creates(POLICY, callers=guard.USERS)
+    @guard.creates(POLICY)
     @blp.arguments(PolicyLineIn)
     @blp.response(201, PolicyLineOut)
     def post(self, fields, who, authz, admit):
@@ -46,14 +46,14 @@ class PolicyLines(MethodView):
 
 @blp.route("/policy/line/<int:id>")
 class PolicyLine(MethodView):
-    @guard.one(POLICY, VIEW, callers=guard.USERS)
+    @guard.one(POLICY, VIEW)
     @blp.response(200, PolicyLineOut)
     def get(self, row, authz):
         """One line."""
         [line] = policy_lines.shown(authz, [row])
         return line
 
-    @guard.edits(POLICY, callers=guard.USERS, fields=FIELDS)
+    @guard.edits(POLICY, fields=FIELDS)
     @blp.arguments(PolicyLinePatch)
     @blp.response(200, PolicyLineOut)
     def patch(self, changes, who, authz, row, admit):
@@ -61,7 +61,7 @@ class PolicyLine(MethodView):
         policy_lines.change_line(who, authz, row, changes)
         return policy_lines.written(authz, admit(row))
 
-    @guard.deletes(POLICY, callers=guard.USERS)
+    @guard.deletes(POLICY)
     @blp.response(200, MessageOut)
     def delete(self, authz, row, remove):
         """Remove a line, unless the policy would not be valid without it."""

@@ -21,7 +21,7 @@ POLICY, VIEW = Resource.POLICY, Operation.VIEW
 
 @blp.route("/policy/who-can")
 class WhoCan(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS)
+    @guard.whole(POLICY, VIEW)
     @blp.arguments(WhoCanQuery, location="query")
     @blp.response(200, WhoCanOut)
     def get(self, query, authz):
@@ -34,7 +34,7 @@ class WhoCan(MethodView):
 
 @blp.route("/policy/can")
 class WhatCan(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS)
+    @guard.whole(POLICY, VIEW)
     @blp.arguments(WhatCanQuery, location="query")
     @blp.response(200, WhatCanOut)
     def get(self, query, authz):
@@ -44,7 +44,7 @@ class WhatCan(MethodView):
 
 @blp.route("/policy/matrix")
 class Matrix(MethodView):
-    @guard.whole(POLICY, VIEW, callers=guard.USERS)
+    @guard.whole(POLICY, VIEW)
     @blp.arguments(MatrixQuery, location="query")
     @blp.response(200, MatrixOut)
     def get(self, query, authz):

@@ -16,7 +16,7 @@ POLICY = Resource.POLICY
 
 @blp.route("/policy")
 class Policy(MethodView):
-    @guard.whole(POLICY, callers=guard.USERS)
+    @guard.whole(POLICY)
     @blp.response(200, PolicyOut)
     def get(self, authz):
         """The policy that this process decides by, and why a newer one could not go live."""
@@ -25,7 +25,7 @@ class Policy(MethodView):
 
 @blp.route("/policy/version")
 class PolicyVersions(MethodView):
-    @guard.whole(POLICY, callers=guard.USERS)
+    @guard.whole(POLICY)
     @paged(VersionSummaryOut, show=policy_versions.checked)
     def get(self):
         """List the versions of the policy files that were live, newest first."""
@@ -34,7 +34,7 @@ class PolicyVersions(MethodView):
 
 @blp.route("/policy/version/<int:id>")
 class PolicyVersion(MethodView):
-    @guard.whole(POLICY, callers=guard.USERS)
+    @guard.whole(POLICY)
     @blp.response(200, PolicyVersionOut)
     @blp.alt_response(409, schema=ErrorOut, description="It is not what was recorded any more")
     def get(self, id):

@@ -32,7 +32,7 @@ _FILTERS = {
 
 @blp.route("/port")
 class Ports(MethodView):
-    @guard.rows(PORT, VIEW, callers=guard.ALL)
+    @guard.rows(PORT, VIEW)
     @blp.arguments(PortQuery, location="query")
     @paged(PortOut)
     def get(self, query, rows):
@@ -45,7 +45,6 @@ class Ports(MethodView):
         Operation.CREATE,
         on=Result,
         key="result_id",
-        callers=guard.NODES,
         missing=_MISSING,
     )
     @blp.arguments(PortIn)
@@ -60,7 +59,6 @@ class Ports(MethodView):
         on=Result,
         key="result_id",
         location="query",
-        callers=guard.NODES,
         missing=_MISSING,
     )
     @blp.arguments(PortsOfResult, location="query")
@@ -73,7 +71,7 @@ class Ports(MethodView):
 
 @blp.route("/port/<int:id>")
 class Port(MethodView):
-    @guard.one(PORT, VIEW, callers=guard.ALL)
+    @guard.one(PORT, VIEW)
     @blp.response(200, PortOut)
     def get(self, row):
         """One port."""

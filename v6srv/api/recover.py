@@ -77,8 +77,8 @@ class NodeKeys(MethodView):
         Resource.NODE,
         Operation.EDIT,
         on=Node,
-        callers=guard.USERS,
         missing="ID missing in JSON body",
+        changes=frozenset({"api_key"}),
     )
     @blp.response(200, KeyOut)
     def post(self, row):

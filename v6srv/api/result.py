@@ -55,7 +55,7 @@ _FILTERS = {
 
 @blp.route("/result")
 class Results(MethodView):
-    @guard.rows(RESULT, VIEW, callers=guard.ALL)
+    @guard.rows(RESULT, VIEW)
     @blp.arguments(ResultQuery, location="query")
     @paged(ResultOut, variants={TASK: ResultWithTaskOut})
     def get(self, query, who, authz, rows):
@@ -68,7 +68,7 @@ class Results(MethodView):
 
 @blp.route("/result/<int:id>")
 class Result(MethodView):
-    @guard.one(RESULT, VIEW, callers=guard.ALL)
+    @guard.one(RESULT, VIEW)
     @blp.arguments(ResultInclude, location="query")
     @blp.embedding(ResultOut, {TASK: ResultWithTaskOut})
     def get(self, query, who, authz, row):
@@ -77,7 +77,7 @@ class Result(MethodView):
             lists.load_task(who, authz, row)
         return row
 
-    @guard.edits(RESULT, callers=guard.NODES)
+    @guard.edits(RESULT)
     @blp.arguments(ResultPatch)
     @blp.response(200, ResultOut)
     def patch(self, changes, row, admit):

@@ -20,14 +20,14 @@ ROLE, VIEW = Resource.ROLE, Operation.VIEW
 
 @blp.route("/role")
 class Roles(MethodView):
-    @guard.rows(ROLE, VIEW, callers=guard.USERS)
+    @guard.rows(ROLE, VIEW)
     @blp.arguments(RoleQuery, location="query")
     @paged(RoleOut)
     def get(self, query, rows):
         """List the roles you may view; your own are always among them."""
         return rows.where(*_conditions(query))
 
-    @guard.creates(ROLE, callers=guard.USERS)
+    @guard.creates(ROLE)
     @blp.arguments(RoleIn)
     @blp.response(201, RoleOut)
     def post(self, fields, who, authz, admit):
@@ -37,13 +37,13 @@ class Roles(MethodView):
 
 @blp.route("/role/<int:id>")
 class Role(MethodView):
-    @guard.one(ROLE, VIEW, callers=guard.USERS)
+    @guard.one(ROLE, VIEW)
     @blp.response(200, RoleOut)
     def get(self, row):
         """One role."""
         return row
 
-    @guard.edits(ROLE, callers=guard.USERS)
+    @guard.edits(ROLE)
     @blp.arguments(RolePatch)
     @blp.response(200, RoleOut)
     def patch(self, changes, who, authz, row, admit):
@@ -51,7 +51,7 @@ class Role(MethodView):
         roles.change_role(who, authz, row, changes)
         return admit(row)
 
-    @guard.deletes(ROLE, callers=guard.USERS)
+    @guard.deletes(ROLE)
     @blp.response(200, MessageOut)
     def delete(self, authz, row, remove):
         """Remove a role; who had it loses it. Default roles cannot be removed."""
@@ -62,7 +62,7 @@ class Role(MethodView):
 
 @blp.route("/role/<int:id>/rule")
 class RoleRules(MethodView):
-    @guard.one(ROLE, VIEW, callers=guard.USERS, min_scope=Scope.ORGANIZATION)
+    @guard.one(ROLE, VIEW, min_scope=Scope.ORGANIZATION)
     @paged(RuleOut)
     def get(self, row):
         """List the rules of a role."""
@@ -71,14 +71,14 @@ class RoleRules(MethodView):
 
 @blp.route("/role/<int:id>/rule/<int:rule_id>")
 class RoleRuleById(MethodView):
-    @guard.edits(ROLE, callers=guard.USERS)
+    @guard.edits(ROLE)
     @blp.response(201, RuleOut(many=True))
     def post(self, rule_id, who, authz, row):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
         roles.add_rule(who, authz, row, rule_id)
         return roles.listed(roles.rules_in(row.id))
 
-    @guard.one(ROLE, Operation.DELETE, callers=guard.USERS)
+    @guard.one(ROLE, Operation.DELETE)
     @blp.response(200, RuleOut(many=True))
     def delete(self, rule_id, who, authz, row):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""

@@ -15,16 +15,13 @@ from v6srv.wire.rule import RuleOut, RuleQuery
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
 
-_open_to_users = guard.own_check(
-    "every user may read what can be granted",
-    callers=guard.USERS,
-    refused_as=(Resource.ROLE, Operation.VIEW),  # rules are what roles are made of
-)
+# Rules are what roles are made of: all of them are shown to who may view any role.
+_views_roles = guard.rows(Resource.ROLE)
 
 
 @blp.route("/rule")
 class Rules(MethodView):
-    @_open_to_users
+    @_views_roles
     @blp.arguments(RuleQuery, location="query")
     @paged(RuleOut)
     def get(self, query):
@@ -49,7 +46,7 @@ class Rules(MethodView):
 
 @blp.route("/rule/<int:id>")
 class Rule(MethodView):
-    @_open_to_users
+    @_views_roles
     @blp.response(200, RuleOut)
     def get(self, id):
         """One rule."""

@@ -40,7 +40,7 @@ _FILTERS = {
 
 @blp.route("/task")
 class Tasks(MethodView):
-    @guard.rows(TASK, VIEW, callers=guard.ALL)
+    @guard.rows(TASK, VIEW)
     @blp.arguments(TaskQuery, location="query")
     @paged(TaskOut, variants={RESULTS: TaskWithResultsOut})
     def get(self, query, who, authz, rows):
@@ -50,7 +50,7 @@ class Tasks(MethodView):
         filters = (_FILTERS[name](value) for name, value in query.items())
         return rows.where(*filters).order_by(Row.id.desc())
 
-    @guard.creates(TASK, callers=guard.USERS | guard.CONTAINERS)
+    @guard.creates(TASK)
     @blp.arguments(TaskIn)
     @blp.response(201, TaskOut)
     def post(self, order, who, authz, admit):
@@ -60,7 +60,7 @@ class Tasks(MethodView):
 
 @blp.route("/task/<int:id>")
 class Task(MethodView):
-    @guard.one(TASK, VIEW, callers=guard.ALL)
+    @guard.one(TASK, VIEW)
     @blp.arguments(TaskInclude, location="query")
     @blp.embedding(TaskOut, {RESULTS: TaskWithResultsOut})
     def get(self, query, who, authz, row):
@@ -69,7 +69,7 @@ class Task(MethodView):
             lists.load_results(who, authz, row)
         return row
 
-    @guard.deletes(TASK, callers=guard.USERS)
+    @guard.deletes(TASK)
     @blp.response(200, MessageOut)
     def delete(self, row, remove):
         """Remove a task with its subtasks and results. What still runs is stopped."""
@@ -79,7 +79,7 @@ class Task(MethodView):
 
 @blp.route("/task/<int:id>/result")
 class TaskResults(MethodView):
-    @guard.rows_of(Resource.RESULT, on=Row, callers=guard.USERS | guard.CONTAINERS)
+    @guard.rows_of(Resource.RESULT, on=Row)
     @paged(ResultOfTaskOut)
     def get(self, row, rows):
         """List the results of a task."""

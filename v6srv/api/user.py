@@ -31,14 +31,14 @@ _FILTERS = {
 
 @blp.route("/user")
 class Users(MethodView):
-    @guard.rows(USER, VIEW, callers=guard.USERS, min_scope=Scope.ORGANIZATION)
+    @guard.rows(USER, VIEW, min_scope=Scope.ORGANIZATION)
     @blp.arguments(UserQuery, location="query")
     @paged(UserOut)
     def get(self, query, rows):
         """List the users you may view."""
         return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
 
-    @guard.creates(USER, callers=guard.USERS)
+    @guard.creates(USER)
     @blp.arguments(UserIn)
     @blp.response(201, UserOut)
     def post(self, fields, who, authz, admit):
@@ -48,13 +48,13 @@ class Users(MethodView):
 
 @blp.route("/user/<int:id>")
 class User(MethodView):
-    @guard.one(USER, VIEW, callers=guard.USERS)
+    @guard.one(USER, VIEW)
     @blp.response(200, UserOut)
     def get(self, row):
         """One user."""
         return row
 
-    @guard.edits(USER, callers=guard.USERS)
+    @guard.edits(USER)
     @blp.arguments(UserPatch)
     @blp.response(200, UserOut)
     def patch(self, changes, who, authz, row, admit):
@@ -62,7 +62,7 @@ class User(MethodView):
         users.change_user(who, authz, row, changes)
         return admit(row)
 
-    @guard.deletes(USER, callers=guard.USERS)
+    @guard.deletes(USER)
     @blp.response(200, MessageOut)
     def delete(self, who, authz, row, remove):
         """Remove a user. The tasks stay."""

@@ -12,7 +12,8 @@ from v6srv.wire.errors import ErrorOut
 from v6srv.wire.vpn import AddressesOut, AddressQuery, VpnConfigOut, VpnUpdate
 
 blp = Blueprint("vpn", __name__, description="VPN")
-_REASON = "every node may join the VPN of this server"
+# Who joins the VPN gets another address, and tells it.
+_JOINS = guard.own_node(changes=frozenset({"ip"}))
 
 
 def _portal():
@@ -21,7 +22,7 @@ def _portal():
 
 @blp.route("/vpn")
 class Vpn(MethodView):
-    @guard.own_check(_REASON, callers=guard.NODES, refused_as=(Resource.NODE, Operation.VIEW))
+    @_JOINS
     @blp.response(200, VpnConfigOut)
     @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")
     @blp.alt_response(501, schema=ErrorOut, description="This server has no VPN")
@@ -32,7 +33,7 @@ class Vpn(MethodView):
 
 @blp.route("/vpn/update")
 class VpnUpdates(MethodView):
-    @guard.own_check(_REASON, callers=guard.NODES, refused_as=(Resource.NODE, Operation.EDIT))
+    @_JOINS
     @blp.arguments(VpnUpdate)
     @blp.response(200, VpnConfigOut)
     @blp.alt_response(500, schema=ErrorOut, description="The portal refuses")
@@ -44,10 +45,10 @@ class VpnUpdates(MethodView):
 
 @blp.route("/vpn/algorithm/addresses")
 class AlgorithmAddresses(MethodView):
-    @guard.rows(Resource.PORT, Operation.VIEW, callers=guard.CONTAINERS)
+    @guard.rows(Resource.PORT, Operation.VIEW)
     @blp.arguments(AddressQuery, location="query")
     @blp.response(200, AddressesOut)
-    def get(self, query, who, rows):
+    def get(self, query, who, authz, rows):
         """Where the algorithms of the own task, its children or its parent listen."""
         label = query.pop("label", None)
-        return {"addresses": vpn.addresses(who, rows, Relatives(**query), label)}
+        return {"addresses": vpn.addresses(who, authz, rows, Relatives(**query), label)}

@@ -40,6 +40,7 @@ from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 log = logging.getLogger(__name__)
 
 _ROW = "policy_row"
+_NO_ROW = 0
 _MOST_REMEMBERED = 100_000
 _NOTHING = "nothing grants this"
 _OUTSIDE = "outside what is granted"
@@ -109,10 +110,20 @@ class Authorizer:
         query = select(table.model).options(with_wire).order_by(table.key)
         return AllowedRows(query.where(condition), parameters)
 
-    def require_any(self, who: Principal, resource: Resource, operation: Operation) -> None:
-        """Raise Denied unless some row could be allowed; needs no row and no query."""
-        asked = self._ask(Question(Form.ANY, who, resource, operation))
-        if asked.plan.never:
+    def require_any(
+        self,
+        who: Principal,
+        resource: Resource,
+        operation: Operation,
+        changes: frozenset[str] = frozenset(),
+    ) -> None:
+        """Raise Denied unless some row could be allowed; needs no row and no query.
+
+        `changes`: names of the fields that are to be changed, when they are known.
+        """
+        asked = self._ask(Question(Form.ANY, who, resource, operation, changes=changes))
+        facts = who.facts.changing(changes)
+        if asked.plan.never or asked.enforcer.forbidding(asked.plan, facts, operation.value):
             raise self._denied(asked, _NOTHING)
         self._allowed(asked)
 
@@ -147,7 +158,8 @@ class Authorizer:
 
         So that who asks for something that does not exist cannot tell it from what others have.
         """
-        return self._denied(self._ask(Question(Form.ANY, who, resource, operation)), _OUTSIDE)
+        question = Question(Form.ROW, who, resource, operation, MODELS[resource], _NO_ROW)
+        return self._denied(self._ask(question), _OUTSIDE)
 
     # --- this row
 

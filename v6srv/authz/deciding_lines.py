@@ -26,6 +26,9 @@ def origins(question: Question, plan: Plan, enforcer: Enforcer, *, allowed: bool
     effect = Effect.ALLOW if allowed else Effect.DENY
     able = [rest for rest in plan.remainders if rest.effect is effect and rest.text != "False"]
     certain = [rest for rest in able if rest.text == "True"]
+    if question.form is Form.ANY and not allowed:
+        subject = question.who.facts.changing(question.changes)
+        certain = enforcer.forbidding(plan, subject, question.operation.value)
     if question.form in (Form.ROWS, Form.ANY):
         found = able if allowed else certain
     elif certain or (allowed and len({rest.text for rest in able}) == 1):

@@ -1,5 +1,6 @@
 """Casbin's enforcer, with its matcher compiled: one version of the policy, which never changes."""
 
+import ast
 import hashlib
 import re
 import threading
@@ -15,9 +16,10 @@ import casbin
 from casbin.core_enforcer import EnforceContext
 
 from v6srv.authz import clock
-from v6srv.authz.compiler import Plan, Program
+from v6srv.authz.attempt import holds
+from v6srv.authz.compiler import Plan, Program, Remainder
 from v6srv.authz.definition import Definition
-from v6srv.authz.expression import times_in
+from v6srv.authz.expression import disjuncts, names_in, times_in
 from v6srv.authz.facts import TableFacts
 from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
@@ -221,6 +223,16 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
                 )
                 found = self._wheres[cache_key] = where(usable, self.program, table)
         return found
+
+    def forbidding(self, plan: Plan, subject: SubjectFacts, operation: str) -> list[Remainder]:
+        """The denials that hold by what is known of the subject alone, whatever the row."""
+
+        def whatever(tree: ast.expr) -> bool:
+            terms = (t for t in disjuncts(tree) if self.program.object not in names_in(t))
+            functions = (self.program.function(ast.unparse(term)) for term in terms)
+            return any(holds(function, subject, None, operation) for function in functions)
+
+        return [r for r in plan.remainders if r.effect is Effect.DENY and whatever(r.tree)]
 
     def may_hand_out(self, subject: SubjectFacts, rule: object) -> bool:
         """The second request of the model: may this principal give this rule to somebody?

@@ -136,8 +136,13 @@ class Shadow:
             return None if would == allowed else (question.about, would)
         plan = candidate.plan(who.facts, resource, question.operation, question.scopes)
         if form in (Form.ROWS, Form.ANY):
-            if plan.never is allowed:
-                return "any", not plan.never
+            never = plan.never
+            if form is Form.ANY:
+                subject = who.facts.changing(question.changes)
+                denials = candidate.forbidding(plan, subject, question.operation.value)
+                never = never or bool(denials)
+            if never is allowed:
+                return "any", not never
             return self._first_other_row(candidate, question) if form is Form.ROWS else None
         facts = WHOLE if form is Form.WHOLE else question.facts
         thing = SimpleNamespace(type=resource.value, **facts)

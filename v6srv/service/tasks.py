@@ -45,10 +45,14 @@ def start(
 ) -> Task:
     """A new task with a pending result for each organization of `order`, and its events.
 
+    Of a user or a container: a task has a user who started it.
+
     `order` is a loaded `wire.task.TaskIn`. Subtasks of containers inherit run and initiating user.
     What is wrong with the order is said only after `admit` has decided, so that nobody learns
     about collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
+    if who.kind is PrincipalKind.NODE:
+        raise Invalid("A task is started by a user or an algorithm, not by a node")
     collaboration_id = order["collaboration_id"]
     targets = [target["id"] for target in order["organizations"]]
     known = _organizations(collaboration_id, {*targets, who.organization_id})

@@ -17,11 +17,13 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import joinedload
 
 from v6srv.authz.allowed_rows import AllowedRows
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import let_go, session
 from v6srv.errors import Invalid, NotSupported, Unavailable, Upstream
 from v6srv.model import Port, Result, Task
 from v6srv.settings import VpnServer
+from v6srv.vocabulary import Operation, Resource
 
 TIMEOUT_S = (5, 20)
 """To connect, to answer."""
@@ -95,13 +97,19 @@ class Relatives:
 
 
 def addresses(
-    who: Principal, rows: AllowedRows, relatives: Relatives, label: str | None = None
+    who: Principal,
+    authz: Authorizer,
+    rows: AllowedRows,
+    relatives: Relatives,
+    label: str | None = None,
 ) -> list[Address]:
     """The addresses of the container's own task, its children or its parent, by port id.
 
     `rows` are the ports that the container may view, `label` keeps those with this label. Asked for
-    the parent only, a task without one gets its own.
+    the parent only, a task without one gets its own. Raises Denied for who runs no task.
     """
+    if who.task_id is None:
+        raise authz.refusal(who, Resource.PORT, Operation.VIEW)
     parent_id = session.scalar(select(Task.parent_id).where(Task.id == who.task_id))
     wanted: list[ColumnElement[bool]] = []
     if relatives.only_children or relatives.include_children:

@@ -165,9 +165,11 @@ class _Again:
         )
         if plan.never:
             return False
-        if question.form in (Form.ROWS, Form.ANY):
-            return True
         operation = question.operation.value
+        if question.form is Form.ANY:
+            return not self.enforcer.forbidding(plan, self.subject, operation)
+        if question.form is Form.ROWS:
+            return True
         if question.table is None:
             facts = WHOLE if question.form is Form.WHOLE else question.facts
             thing = SimpleNamespace(type=question.resource.value, **facts)
