@@ -1,6 +1,7 @@
 """Who may call an endpoint is decided by the lines: users, nodes and containers, every endpoint."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -285,6 +286,9 @@ def test_who_may_do_everything_meets_no_error(
             survived(answer, f"{who} {route}")
             assert answer.status_code != 401, (str(route), answer.text)
         answers[str(route)] = answer
+    for method, path in _own_endpoints(house.app):
+        answer = house.call(who, method, path, json={} if method != "GET" else None)
+        survived(answer, f"{who} {method} {path}")
     status = {name: answer.status_code for name, answer in answers.items()}
     own = status["GET /vpn"], status["GET /vpn/algorithm/addresses"]
     assert own == {"user": (403, 403), "node": (501, 403), "container": (501, 200)}[kind]
@@ -294,6 +298,28 @@ def test_who_may_do_everything_meets_no_error(
         user = house.world.user
         started_by = {"user": user.nobody, "container": user.researcher}[kind]
         assert answers["POST /task"].json["init_user"] == started_by
+
+
+def _own_endpoints(app: Flask) -> Iterator[tuple[str, str]]:
+    """Method and path of what only this server has: `/policy` and what is below it."""
+    for rule in app.url_map.iter_rules():
+        path = re.sub("<int:[a-z_]+>", "1", rule.rule.removeprefix("/api"))
+        path = re.sub("<[a-z:_]+>", "x", path)
+        if path.startswith("/policy"):
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                yield method, path
+
+
+@SQLITE
+@pytest.mark.parametrize("who", ["viewer", "north_registry", "container"])
+def test_the_policy_is_for_root_by_the_lines(house: House, who: str) -> None:
+    found = list(_own_endpoints(house.app))
+    assert len(found) > 10
+    for method, path in found:
+        answer = house.call(who, method, path, json={} if method != "GET" else None)
+        assert answer.status_code == 403, (method, path)
+        asked = house.call("root", "GET", f"/policy/decision/{answer.json['decision_id']}").json
+        assert (asked["resource"], asked["question"] != "caller") == ("policy", True)
 
 
 def _use(app: Flask, folder: Path, lines: str) -> None:

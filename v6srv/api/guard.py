@@ -6,11 +6,15 @@ decides again on the row as it would stand. A view holds no session, so it has n
 
 A view gets, of what its guard offers, the keyword arguments that its signature names:
 
-- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole` has)
+- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole` and
+  `own_node` have)
 - `rows`: AllowedRows (`rows`, `rows_of`)
 - `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
 - `admit(row)`: add, decide on the row as it stands, read it again (`creates`, `edits`)
 - `remove(row)`: delete it (`deletes`)
+
+What users, nodes and containers may call is what the lines say of them. `closed_to` names kinds
+that are refused whatever lines say: only where the contract closes a list and opens its rows.
 """
 
 import inspect
