@@ -16,6 +16,7 @@ from tests.support import Caller, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.authz.decision_log import DecisionLog, Series, sealed
+from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.source.adapter import database_lines
 from v6srv.authz.source.load import build
 from v6srv.cli.main import cli
@@ -23,6 +24,7 @@ from v6srv.errors import NotFound
 from v6srv.model import Task
 from v6srv.policy.audit import trail
 from v6srv.policy.audit.replay import replay
+from v6srv.vocabulary import Effect
 
 Lines = list[bytes]
 
@@ -358,8 +360,12 @@ def test_a_kind_of_caller_that_is_refused_is_so_by_every_policy(
     logged: tuple[Flask, World, Series],
 ) -> None:
     app, _, series = logged
-    for who, path in (("north_registry", "/user"), ("container", "/rule"), ("root", "/vpn")):
-        assert Caller(app)(who, "GET", path).status_code == 403
+    for who, method, path in (
+        ("north_registry", "PATCH", "/password/change"),
+        ("container", "GET", "/collaboration"),
+        ("root", "POST", "/token/container"),
+    ):
+        assert Caller(app)(who, method, path).status_code == 403
     records = list(trail.forwards(series.files()))
     changed = [{**record, "callers": ["user", "node", "container"]} for record in records]
     with app.app_context():
@@ -367,6 +373,23 @@ def test_a_kind_of_caller_that_is_refused_is_so_by_every_policy(
         other = replay(changed, app.extensions["authz"].policy)
     assert (same.asked, same.disagreements, same.unknown) == (3, [], 0)
     assert len(other.disagreements) == 3
+
+
+def test_a_denial_by_what_is_to_be_changed_is_decided_again_without_a_row(
+    logged: tuple[Flask, World, Series],
+) -> None:
+    """A node renews no key, named or not; without the line that says so it could renew its own."""
+    app, _, series = logged
+    assert Caller(app)("north_registry", "POST", "/recover/node", json={}).status_code == 403
+    [record] = trail.forwards(series.files())
+    assert (record["question"], record["changes"]) == ("any", ["api_key"])
+    with app.app_context():
+        policy = app.extensions["authz"].policy
+        assert replay([record], policy).disagreements == []
+        [denial] = record["lines"]
+        lines = [line for line in policy.lines if line.origin != denial]
+        [found] = replay([record], Enforcer(policy.definition, lines, 0)).disagreements
+        assert found.now is Effect.ALLOW
 
 
 def test_lines_limited_in_time_count_as_they_did_then(
