@@ -16,14 +16,16 @@ _opened = opened_once
         ("viewer", ["registry"]),
         ("south_viewer", ["registry", "trial"]),
         ("east_viewer", []),
+        ("north_registry", ["registry"]),
+        ("south_trial", ["registry", "trial"]),  # of its organization, as one by one
     ],
 )
 def test_a_list_shows_what_the_caller_may_view(call, world, who, seen):
     assert names(call(who, "GET", "/collaboration")) == seen
 
 
-@pytest.mark.parametrize("who", ["nobody", "analyst", "north_registry", "container"])
-def test_the_list_is_for_users_with_a_view_rule(call, world, who):
+@pytest.mark.parametrize("who", ["nobody", "analyst", "container"])
+def test_the_list_is_for_users_with_a_view_rule_and_nodes(call, world, who):
     assert call(who, "GET", "/collaboration").status_code == 403
 
 
@@ -182,7 +184,8 @@ def test_who_may_view_a_collaboration_may_view_its_nodes(call, world):
         "organization",
         "config",
     }
-    for who in ("north_registry", "container", "west_researcher"):
+    assert names(call("north_registry", "GET", path)) == ["north_registry", "south_registry"]
+    for who in ("west_trial", "container", "west_researcher"):
         assert call(who, "GET", path).status_code == 403
 
 

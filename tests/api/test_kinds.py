@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from tests.api.test_matrix import survived
@@ -15,7 +16,6 @@ from tests.contract.routes import BY_KIND, ROUTES, Route
 from tests.databases import Databases
 from tests.support import Caller, open_app
 from tests.world import World
-from v6srv import db
 from v6srv.api import guard
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.policy import ask
@@ -128,7 +128,7 @@ def opened(backend: str, databases: Databases) -> Iterator[House]:
 def house(opened: House, monkeypatch: pytest.MonkeyPatch) -> House:
     for who in (*BY_KIND.values(), "viewer", "nobody"):
         opened.call(who, "GET", "/organization")  # writes when they were last seen
-    monkeypatch.setattr(db.session, "commit", db.session.rollback)
+    monkeypatch.setattr(Session, "commit", Session.rollback)
     return opened
 
 
