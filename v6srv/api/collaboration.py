@@ -26,6 +26,7 @@ from v6srv.wire.task import TaskOut
 
 blp = Blueprint("collaboration", __name__, description="Collaborations")
 COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW
+_MEMBERS = frozenset({"organization_ids"})
 
 
 def _of_organization(organization_id):
@@ -95,7 +96,7 @@ class CollaborationMembers(MethodView):
         """List the members. Who may view a collaboration may view them."""
         return collaborations.members(row)
 
-    @guard.edits(COLLABORATION)
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, authz, row, admit):
@@ -103,7 +104,7 @@ class CollaborationMembers(MethodView):
         collaborations.add_member(authz, row, organization["id"], admit)
         return lists.whole(collaborations.members(row))
 
-    @guard.edits(COLLABORATION)
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def delete(self, organization, authz, row, admit):
@@ -123,9 +124,12 @@ class CollaborationNodes(MethodView):
     @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)
     @blp.response(201, NodeInCollaborationOut(many=True))
-    def post(self, node, authz, row):
-        """Move a node of a member here. Answers with all nodes."""
-        collaborations.add_node(authz, row, node["id"])
+    def post(self, node, who, authz, row):
+        """Move a node of a member here. Answers with all nodes.
+
+        One that is in another collaboration, only if you may edit that one, too.
+        """
+        collaborations.add_node(who, authz, row, node["id"])
         return lists.whole(collaborations.nodes_in(row))
 
     @guard.one(COLLABORATION, Operation.EDIT)

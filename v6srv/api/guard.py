@@ -34,7 +34,7 @@ from v6srv.api import caller
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.principal import Principal
-from v6srv.db import Base, reading, session, transaction, work_on
+from v6srv.db import Base, let_go, reading, session, transaction, work_on
 from v6srv.errors import Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
@@ -134,36 +134,47 @@ def rows_of(
     return _guard(rule, supply)
 
 
-def creates(resource: Resource) -> Callable[[View], View]:
-    """Hand `admit`. Denied before the body is read when nothing grants create at all."""
+def creates(
+    resource: Resource, *, beforehand: Callable[[], dict[str, Any]] | None = None
+) -> Callable[[View], View]:
+    """Hand `admit`. Denied before the body is read when nothing grants create at all.
+
+    `beforehand`: what takes its time, such as hashing, and is handed, too. It is done before the
+    transaction, for those who are not denied, and all is asked once more when it is done.
+    """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_any(who, resource, Operation.CREATE)
         return {"admit": _admit(authz, who, resource, Operation.CREATE)}
 
-    return _guard(Rule(resource, Operation.CREATE), supply)
+    return _guard(Rule(resource, Operation.CREATE), supply, beforehand=beforehand)
 
 
 def edits(
     resource: Resource,
+    operation: Operation = Operation.EDIT,
     *,
     on: type[Base] | None = None,
     fields: frozenset[str] | None = None,
+    changes: frozenset[str] | None = None,
 ) -> Callable[[View], View]:
     """Hand `row` and `admit`: the edit is decided before and after it is made.
 
     Policies see as `r.sub.changes` which fields the body asks to change. `fields` are the names of
     those that count, also when they are null; without it those of the table, when they are not.
+    `changes`: what is changed whatever the body says, such as the members of a row.
     """
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        changes = _given(fields) if fields else _changes(on or MODELS[resource])
+        changed = changes
+        if changed is None:
+            changed = _given(fields) if fields else _changes(on or MODELS[resource])
         return {
-            "row": authz.fetch(who, resource, Operation.EDIT, url["id"], on, changes=changes),
-            "admit": _admit(authz, who, resource, Operation.EDIT, changes),
+            "row": authz.fetch(who, resource, operation, url["id"], on, changes=changed),
+            "admit": _admit(authz, who, resource, operation, changed),
         }
 
-    return _guard(Rule(resource, Operation.EDIT, on=on and on.__name__), supply)
+    return _guard(Rule(resource, operation, on=on and on.__name__), supply)
 
 
 def deletes(resource: Resource) -> Callable[[View], View]:
@@ -267,8 +278,16 @@ def _guard(
     *,
     reads: bool = False,
     refused_as: tuple[Resource, Operation] | None = None,
+    beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
     asked_for = refused_as or (rule.resource, rule.operation)
+
+    def offer(url: dict[str, Any]) -> dict[str, Any]:
+        """What the caller of now may have. Raises Denied."""
+        authz = authorizer()
+        who = authenticate(authz.store)
+        authz.require_kind(who, rule.callers, *asked_for)
+        return {"who": who, "authz": authz, **url, **supply(authz, who, url)}
 
     def decorate(view: View) -> View:
         wanted = frozenset(inspect.signature(view).parameters)
@@ -276,11 +295,14 @@ def _guard(
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
             _take_body()
+            early = {}
+            if beforehand is not None:
+                with _transaction(reads=True):
+                    offer(url)
+                let_go()
+                early = beforehand()
             with _transaction(reads=reads or request.method in _READS):
-                authz = authorizer()
-                who = authenticate(authz.store)
-                authz.require_kind(who, rule.callers, *asked_for)
-                offered = {"who": who, "authz": authz, **url, **supply(authz, who, url)}
+                offered = offer(url) | early
                 return view(
                     self, *args, **{name: offered[name] for name in offered if name in wanted}
                 )

@@ -16,6 +16,7 @@ from v6srv.wire.rule import RuleOut
 
 blp = Blueprint("role", __name__, description="Roles")
 ROLE, VIEW = Resource.ROLE, Operation.VIEW
+_RULES = frozenset({"rules"})
 
 
 @blp.route("/role")
@@ -71,18 +72,20 @@ class RoleRules(MethodView):
 
 @blp.route("/role/<int:id>/rule/<int:rule_id>")
 class RoleRuleById(MethodView):
-    @guard.edits(ROLE)
+    @guard.edits(ROLE, changes=_RULES)
     @blp.response(201, RuleOut(many=True))
-    def post(self, rule_id, who, authz, row):
+    def post(self, rule_id, who, authz, row, admit):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
         roles.add_rule(who, authz, row, rule_id)
+        admit(row)
         return roles.listed(roles.rules_in(row.id))
 
-    @guard.one(ROLE, Operation.DELETE)
+    @guard.edits(ROLE, Operation.DELETE, changes=frozenset())
     @blp.response(200, RuleOut(many=True))
-    def delete(self, rule_id, who, authz, row):
+    def delete(self, rule_id, who, authz, row, admit):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
         roles.remove_rule(who, authz, row, rule_id)
+        admit(row)
         return roles.listed(roles.rules_in(row.id))
 
 

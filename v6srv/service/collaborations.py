@@ -12,7 +12,7 @@ from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
 from v6srv.model.derived import with_wire
 from v6srv.service import lists, nodes
-from v6srv.vocabulary import Resource
+from v6srv.vocabulary import Operation, Resource
 
 Admit = Callable[[Collaboration], Collaboration]
 
@@ -143,15 +143,17 @@ def nodes_in(collaboration: Collaboration) -> Select[Node]:
     return query.where(Node.collaboration_id == collaboration.id)
 
 
-def add_node(authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:
-    """Move a node here; it leaves where it was.
+def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:
+    """Move a node here; it leaves where it was, which is an edit of that collaboration, too.
 
-    Raises NotFound, or Invalid when it is here, when its organization is no member or has another
-    node here (Q-19).
+    Raises NotFound, Denied, or Invalid when it is here, when its organization is no member or has
+    another node here (Q-19).
     """
     node = _node(node_id)
     if node.collaboration_id == collaboration.id:
         raise Invalid(f"Node id={node_id} is already in collaboration id={collaboration.id}")
+    if node.collaboration_id is not None:
+        authz.fetch(who, Resource.COLLABORATION, Operation.EDIT, node.collaboration_id)
     nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
     node.collaboration_id = collaboration.id
     authz.note_members_changed()

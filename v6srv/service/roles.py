@@ -65,7 +65,6 @@ def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Non
     if rule not in role.rules:
         role.rules.append(rule)
         authz.note_lines_changed()
-        session.flush()
 
 
 def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
@@ -75,7 +74,6 @@ def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> 
         raise NotFound(f"Rule id={rule_id} is not part of role id={role.id}!")
     role.rules.remove(rule)
     authz.note_lines_changed()
-    session.flush()
 
 
 def before_removal(authz: Authorizer, role: Role) -> None:

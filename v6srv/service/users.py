@@ -12,7 +12,7 @@ from sqlalchemy import func, select, union
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import let_go, session
+from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
 
@@ -22,8 +22,8 @@ def new_user(
 ) -> User:
     """The account that `fields` describe (rest.md 3.8), not yet stored.
 
-    `seal` hashes the password, or raises Invalid when it breaks a rule. Raises Invalid, NotFound
-    for an unknown organization, role or rule, and Denied.
+    `seal` knows the hash of the password, or raises Invalid when it breaks a rule. Raises Invalid,
+    NotFound for an unknown organization, role or rule, and Denied.
     """
     _require_free(username=fields["username"], email=fields["email"])
     organization_id = fields.get("organization_id") or who.organization_id
@@ -32,7 +32,6 @@ def new_user(
     roles = _roles(fields.get("roles") or [], organization_id)
     rules = rules_of(fields.get("rules") or [])
     _require_holding(who, authz, [*_rules_in(roles), *rules])
-    let_go()  # hashing must not keep a transaction open
     password = seal(fields["password"])
     if roles or rules:
         authz.note_members_changed()
