@@ -385,14 +385,14 @@ WHOLE = [
         "root-locked-out always-true",
         "§p, role:root, *, global, edit, §r.sub.kind == 'kind:user', deny",
     ),
-    Fault("strangers-let-in", "§p, kind:user, port, global, create, True, allow"),
-    Fault("strangers-let-in", "§p, role:everyone, port, global, create, r.sub.account > 0, allow"),
+    Fault("strangers-let-in", "§p, kind:user, user, global, delete, True, allow"),
+    Fault("strangers-let-in", "§p, role:everyone, user, global, delete, r.sub.account > 0, allow"),
     Fault(
         "strangers-let-in always-true",
-        "§p, role:everyone, port, global, create, §r.obj.run == 1 || r.obj.run != 1, allow",
+        "§p, role:everyone, user, global, delete, §r.obj.org == 1 || r.obj.org != 1, allow",
     ),
     Fault(
-        "strangers-let-in", "§p, role:everyone, port, global, create, !(3 in r.sub.collabs), allow"
+        "strangers-let-in", "§p, role:everyone, user, global, delete, !(3 in r.sub.collabs), allow"
     ),
     Fault("strangers-let-in", "§g, kind:user, role:root", alone=False),
     Fault("strangers-let-in", "§p, kind:user, user, global, edit, r.sub.org != 0, allow"),

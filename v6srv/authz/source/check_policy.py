@@ -24,6 +24,7 @@ from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 _NODES_ALONE = (
     (Resource.RESULT, Operation.EDIT),
     (Resource.PORT, Operation.CREATE),
+    (Resource.PORT, Operation.EDIT),
     (Resource.PORT, Operation.DELETE),
 )
 """What nodes report of their runs. Root needs none of it to repair a server."""
