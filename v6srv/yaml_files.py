@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from v6srv import names
 from v6srv.errors import Invalid
 
 _TAG = "tag:yaml.org,2002:"
@@ -94,6 +95,34 @@ def values(node: yaml.Node | None, *, typed: bool = False) -> Any:
     return node.value
 
 
+def places(root: yaml.Node | None, name: str) -> dict[str, str]:
+    """Where everything of a file stands that `values` gives, by its path: `users[0].email`.
+
+    Members of a mapping are where their keys are. The path of the root is empty.
+    """
+    found = {"": place(name, root.start_mark if root else None)}
+
+    def note(node: yaml.Node | None, path: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if _is_merge(key):
+                    for part in reversed(_parts(value)):
+                        note(part, path)
+            for key, value in node.value:
+                if not _is_merge(key):
+                    one = f"{path}.{key.value}".removeprefix(".")
+                    found[one] = place(name, key.start_mark)
+                    note(value, one)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, member in enumerate(node.value):
+                one = f"{path}[{index}]"
+                found[one] = place(name, member.start_mark)
+                note(member, one)
+
+    note(root, "")
+    return found
+
+
 def _typed(node: yaml.ScalarNode) -> Any:
     """The number or boolean of a node; its text if that has another form: 01067, off."""
     try:
@@ -114,11 +143,14 @@ def _is_merge(key: yaml.Node) -> bool:
 
 def _merged(node: yaml.Node, typed: bool) -> dict[str, Any]:
     """The keys that a merge brings; of several mappings the first one wins."""
-    parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
     found: dict[str, Any] = {}
-    for part in reversed(parts):
+    for part in reversed(_parts(node)):
         found |= values(part, typed=typed)
     return found
+
+
+def _parts(merged: yaml.Node) -> list[yaml.Node]:
+    return merged.value if isinstance(merged, yaml.SequenceNode) else [merged]
 
 
 def _faults(node: yaml.Node, name: str) -> Iterator[Fault]:
@@ -133,7 +165,7 @@ def _faults(node: yaml.Node, name: str) -> Iterator[Fault]:
         for key, value in node.value:
             yield from _faults_of_key(key, value, seen, name)
             yield from _faults(value, name)
-    elif any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in node.value):
+    elif names.unstorable(node.value):
         yield Fault(place(name, node.start_mark), "characters that cannot be stored")
 
 
@@ -146,10 +178,8 @@ def _faults_of_key(key: yaml.Node, value: yaml.Node, seen: set[str], name: str) 
     if key.value in seen:
         yield Fault(where, f"{key.value!r} is given twice")
     seen.add(key.value)
-    if _is_merge(key):
-        parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
-        if not all(isinstance(part, yaml.MappingNode) for part in parts):
-            yield Fault(where, "<< takes the keys of mappings, and this is none")
+    if _is_merge(key) and not all(isinstance(part, yaml.MappingNode) for part in _parts(value)):
+        yield Fault(where, "<< takes the keys of mappings, and this is none")
 
 
 def _require_bounded(root: yaml.Node, name: str) -> None:

@@ -43,6 +43,7 @@ def log_in(call, password):
     [
         {"username": "viewer", "email": None},
         {"username": None, "email": "viewer@north.example"},
+        {"email": "Viewer@NORTH.example"},
         {"username": "viewer", "email": "nobody@north.example"},  # the user name wins
     ],
 )

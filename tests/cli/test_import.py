@@ -100,7 +100,7 @@ def test_a_file_of_3x_is_taken_and_what_it_does_not_mean_is_said(
     result = run("import", str(path))
     assert result.exit_code == 0, result.output
     for said in (
-        "in-use.yaml: nodes has no meaning here",
+        "in-use.yaml:2:1: nodes has no meaning here",
         "organizations[0]: id has no meaning here (2 times)",
         "organizations[1].users[0]: id has no meaning here",
         "collaborations[0]: domain has no meaning here",
@@ -305,6 +305,85 @@ def test_an_email_of_another_user_is_refused(tmp_path: Path, run: Callable[..., 
     fresh = run("import", str(taken), V6SRV_INSTANCE=str(tmp_path / "fresh"))
     assert fresh.exit_code == 1
     assert "the email root@domain.ext of nora belongs to another user" in fresh.output
+
+
+SECOND = """
+organizations:
+  - name: Northwind Hospital
+    users:
+      - {username: NORA, password: Str0ng-Pass!, email: n2@x.example}
+      - {username: ann, password: Str0ng-Pass!, email: Nora@Northwind.example}
+      - {username: ben, password: Str0ng-Pass!, roles: [Viewr]}
+      - {username: ROOT, password: weak}
+  - name: Westfield Institute
+collaborations:
+  - name: Second Study
+    participants:
+      - {name: Nobody Known, api_key: 0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e09}
+      - {name: Westfield Institute, api_key: 0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01}
+"""
+
+
+def test_all_that_contradicts_the_database_is_told_with_its_place(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    assert run("import", str(EXAMPLE)).exit_code == 0
+    path = tmp_path / "second.yaml"
+    path.write_text(SECOND)
+    result = run("import", str(path))
+    assert result.exit_code == 1
+    for said in (
+        "second.yaml:5:10: the name of user NORA differs from another user's by case only",
+        "second.yaml:6:49: the email Nora@Northwind.example of ann belongs to another user",
+        "second.yaml:7:49: user ben: there is no role Viewr, did you mean Viewer?",
+        "second.yaml:8:10: the name of user ROOT differs from another user's by case only",
+        "second.yaml:13:10: collaboration Second Study: participant Nobody Known is neither",
+        "second.yaml:14:37: the API key of Westfield Institute - Second Study Node belongs to",
+    ):
+        assert said in result.output
+    assert len(_names(tmp_path, run)) == 3
+    # With --drop-all most of it stops the import before everything is gone.
+    refused = run("import", str(path), "--drop-all", V6SRV_ALLOW_DROP_ALL="true")
+    assert refused.exit_code == 1
+    assert "second.yaml:8:10: the name of user ROOT differs from" in refused.output
+    assert len(_names(tmp_path, run)) == 3
+
+
+def test_all_that_breaks_a_rule_is_told_with_its_place(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(r"""
+defaults: &defaults {firstname: "two\nlines", password: weak}
+organizations:
+  - name: " North"
+    users:
+      - <<: *defaults
+        username: nora
+      - username: Nora
+        password: weak
+        email: nowhere
+      - username: ann
+        password: weak
+        email: A@x.example
+      - username: ben
+        password: weak
+        email: a@x.example
+collaborations:
+  - name: "bell\a"
+""")
+    result = run("import", str(path))
+    assert result.exit_code == 1
+    for said in (
+        "bad.yaml:2:1: unknown key defaults",
+        "bad.yaml:4:5: organizations[0]: name: Empty, or with blanks around it",
+        "bad.yaml:2:22: organizations[0].users[0]: firstname: Control characters are not allowed.",
+        "bad.yaml:8:9: organizations[0].users[1]: user Nora and nora are the same but for their",
+        "bad.yaml:10:9: organizations[0].users[1]: email: Not a valid email address.",
+        "bad.yaml:16:9: organizations[0].users[3]: email a@x.example and A@x.example are the same",
+        "bad.yaml:18:5: collaborations[0]: name: Empty, or with blanks around it",
+    ):
+        assert said in result.output
 
 
 def test_numbers_are_text_and_a_missing_key_is_no_key(

@@ -193,6 +193,27 @@ def test_an_upgrade_says_what_it_does(database_uri: str, caplog: pytest.LogCaptu
     ]
 
 
+def test_accounts_that_differ_by_case_only_stop_no_upgrade(database_uri: str) -> None:
+    """They are all there after it, and after the way back."""
+    migrations.upgrade(database_uri)
+    migrations.downgrade(database_uri, "0005")
+    engine = make_engine(database_uri)
+    names = ["nora", "NORA", " Nora "]
+    with engine.begin() as connection:
+        for number, name in enumerate(names, 1):
+            values = {"id": number, "name": name}
+            account = "INSERT INTO authenticatable (id, type) VALUES (:id, 'user')"
+            connection.execute(text(account), values)
+            user = 'INSERT INTO "user" (id, username, email) VALUES (:id, :name, :name)'
+            connection.execute(text(user), values)
+    for move in (migrations.upgrade, lambda uri: migrations.downgrade(uri, "0005")):
+        move(database_uri)
+        with engine.connect() as connection:
+            stored = connection.execute(text('SELECT username, email FROM "user" ORDER BY id'))
+            assert [tuple(row) for row in stored] == [(name, name) for name in names]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_rows_that_point_nowhere_are_found(database_uri: str) -> None:
     """SQLite's foreign keys are off while tables change, so they are checked at the end."""

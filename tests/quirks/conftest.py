@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import inspect, update
 
 from tests.api.conftest import sent
 from tests.api.test_token import Outbox
@@ -26,9 +27,10 @@ def store(app: Flask) -> Callable[..., None]:
 
     def change(model: Any, id: int, **changes: Any) -> None:
         with app.app_context(), db.writing():
-            row = db.session.get_one(model, id)
             for name, value in changes.items():
-                setattr(row, name, value)
+                column = inspect(model).columns[name]
+                table = column.table
+                db.session.execute(update(table).where(table.c.id == id).values({column: value}))
             db.session.commit()
 
     return change

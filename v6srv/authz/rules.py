@@ -229,6 +229,3 @@ DEFAULT_ROLES: tuple[DefaultRole, ...] = (
     DefaultRole("collab_admin", "Collaboration Admin", "Can manage collaborations"),
 )
 """In the order of their ids on a fresh server."""
-
-DEFAULT_ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in DEFAULT_ROLES)
-"""Names that no other role may take."""

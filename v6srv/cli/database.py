@@ -111,7 +111,7 @@ def shell(
         engine = database.connect(settings.uri)
         authz = Authorizer(PolicyStore(settings.policies))
         database.session.remove()
-    warn("Using the shell is not recommended: neither policies nor values are checked.")
+    warn("Using the shell is not recommended: nothing asks the policies here.")
     log.warning("a shell with full access to the database was opened by uid %s", os.getuid())
     names = {table: getattr(model, table) for table in model.__all__}
     names |= {"db": model, "session": database.session, "can": partial(scripting.can, authz)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from flask import current_app
 from sqlalchemy import select
 
+from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import database_now, let_go, session, transaction, utcnow
@@ -99,7 +100,8 @@ def check_user(
     Wrong passwords count towards the lock-out; the first attempt while locked tells the owner by
     mail. Raises as `log_in` does.
     """
-    name, lock_out = username or email or "", attempts().lock_out
+    # Every spelling of an address is one: nobody gets more attempts by writing it otherwise.
+    name, lock_out = username or names.key(email or ""), attempts().lock_out
     _check_rate(name, source)
     found = accounts.find_user(username, email)
     user_id, stored = (found.id, found.password) if found else (None, None)

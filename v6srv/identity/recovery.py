@@ -5,6 +5,7 @@ Whether an account exists, is locked or has an address is told by no answer here
 
 from uuid import uuid4
 
+from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.db import let_go, transaction
 from v6srv.errors import Invalid, Unauthenticated
@@ -22,7 +23,7 @@ _UNUSABLE = "Invalid recovery token!"
 def mail_password_token(username: str | None, email: str | None) -> None:
     """Mail a token for a new password to the owner of this account, if there is one."""
     user = accounts.find_user(username, email)
-    _mail(user.id if user else None, username or email or "", PASSWORD_RESET)
+    _mail(user.id if user else None, username or names.key(email or ""), PASSWORD_RESET)
 
 
 def reset_password(token: str, password: str) -> None:

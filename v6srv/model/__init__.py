@@ -1,5 +1,6 @@
 """All tables. Importing this package maps every class and wires what needs several of them."""
 
+from v6srv.model import checks as _checks  # noqa: F401 - it listens to what is assigned
 from v6srv.model import wire_columns as _wire_columns  # noqa: F401 - it adds to the classes
 from v6srv.model.account import Account, SocketConnection
 from v6srv.model.association import Member, Permission, RoleRule, UserPermission

@@ -49,6 +49,13 @@ class User(Account):
     otp_last_step: Mapped[int | None]
     """The time step of the last accepted code: it is not accepted again (A7)."""
 
+    username_key: Mapped[str | None] = mapped_column(Text, unique=True, index=True)
+    email_key: Mapped[str | None] = mapped_column(Text, unique=True, index=True)
+    """What the name and the address are compared by (`names.key`): no two accounts share one.
+
+    `model.checks` keeps them. Older accounts that are the same but for their case may have none.
+    """
+
     if TYPE_CHECKING:  # added in wire_columns
         role_ids: Mapped[list[int]]
         rule_ids: Mapped[list[int]]
@@ -77,7 +84,7 @@ class User(Account):
 
     @classmethod
     def username_exists(cls, username: str) -> bool:
-        """Whether a user has exactly this name; the API also refuses names that differ in case."""
+        """Whether a user has exactly this name; others that differ by case only are refused too."""
         return cls.exists("username", username)
 
     def is_blocked(

@@ -14,6 +14,7 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.model import Node, Permission, Result, Role, Task, User
+from v6srv.model.checks import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,11 @@ class LockOut:
 
 
 def find_user(username: str | None, email: str | None = None) -> User | None:
-    """By user name, or by email when no name is given; both compared exactly."""
-    condition = User.username == username if username else User.email == email
-    return session.scalars(select(User).where(condition)).one_or_none()
+    """By user name, compared exactly; or by email when no name is given, whatever its case."""
+    if username:
+        return session.scalars(select(User).where(User.username == username)).one_or_none()
+    id = account_of("email", email or "")
+    return None if id is None else session.get(User, id)
 
 
 def lock_user(user_id: int) -> User | None:

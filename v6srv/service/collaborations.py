@@ -10,6 +10,7 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
+from v6srv.model.checks import require_fit
 from v6srv.model.derived import with_wire
 from v6srv.service import lists, nodes
 from v6srv.vocabulary import Operation, Resource
@@ -41,6 +42,7 @@ def change(
 
     `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
     """
+    require_fit(collaboration, changes)
     name = changes.get("name", collaboration.name)
     if name != collaboration.name:
         _require_free(name)

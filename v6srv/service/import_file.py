@@ -5,12 +5,12 @@ is refused, for it would be lost in silence.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from v6srv import yaml_files
+from v6srv import names, yaml_files
 from v6srv.errors import Invalid
 from v6srv.model import Organization
 from v6srv.suggestions import suggestion
@@ -46,10 +46,19 @@ class Document:
     """A file whose content is known to be usable, apart from what the database says."""
 
     organizations: list[dict[str, Any]]
-    """With `users`, whose `roles` are names, or None for the role that holds every rule."""
+    """With `users`, whose `roles` are names, or None for the role that holds every rule.
+
+    `where` of every entity is its path in the file, and no value of it.
+    """
     collaborations: list[dict[str, Any]]
     warnings: list[str]
     """What is in the file and has no effect."""
+    places: Mapping[str, str]
+
+    def at(self, given: Mapping[str, Any], key: str = "") -> str:
+        """Where an entity of the file stands, or one of its keys: `file:line:column`."""
+        where = given["where"]
+        return self.places.get(f"{where}.{key}") or self.places[where]
 
     @property
     def size(self) -> int:
@@ -61,8 +70,9 @@ class Document:
 
 def load(path: Path) -> Document:
     """Read and check a file. Raises Invalid with a line for each problem."""
-    reader = _Reader(path.name)
-    document = reader.document(yaml_files.values(yaml_files.read(path)))
+    root = yaml_files.read(path)
+    reader = _Reader(yaml_files.places(root, path.name))
+    document = reader.document(yaml_files.values(root))
     if reader.problems:
         raise Invalid("\n".join(reader.problems))
     return document
@@ -71,33 +81,34 @@ def load(path: Path) -> Document:
 class _Reader:
     """Reads one file; goes on after a problem, to find them all."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = places
         self.problems: list[str] = []
         self.meaningless: dict[tuple[str, str], list[str]] = {}
         """Where keys stand that are read past, by the kind of what has them and their names."""
 
     def document(self, content: Any) -> Document:
-        root = self.mapping(content, self.name, "file")
+        root = self.mapping(content, "", "file")
         document = Document(
             [
                 self.organization(one, f"organizations[{index}]")
-                for index, one in enumerate(self.list_(root, "organizations", self.name))
+                for index, one in enumerate(self.list_(root, "organizations", ""))
             ],
             [
                 self.collaboration(one, f"collaborations[{index}]")
-                for index, one in enumerate(self.list_(root, "collaborations", self.name))
+                for index, one in enumerate(self.list_(root, "collaborations", ""))
             ],
             [],
+            self.places,
         )
         for (_, key), places in self.meaningless.items():
             times = f" ({len(places)} times)" if len(places) > 1 else ""
-            document.warnings.append(f"{places[0]}: {key} has no meaning here{times}")
+            document.warnings.append(self.said(places[0], f"{key} has no meaning here{times}", key))
         users = [user for one in document.organizations for user in one["users"]]
-        self.once("organization", (one["name"] for one in document.organizations))
-        self.once("user", (user["username"] for user in users))
-        self.once("email", (user["email"] for user in users))
-        self.once("collaboration", (one["name"] for one in document.collaborations))
+        self.once("organization", document.organizations)
+        self.once("user", users, "username", names.key)
+        self.once("email", users, "email", names.key)
+        self.once("collaboration", document.collaborations)
         self.different_keys(document.collaborations)
         return document
 
@@ -110,51 +121,54 @@ class _Reader:
         try:
             Organization(public_key=key)
         except Invalid as error:
-            self.problems.append(f"{where}: {error}")
+            self.tell(where, str(error), "public_key")
+        self.ask_rules("organization", texts, where)
         users = [
             self.user(one, f"{where}.users[{index}]")
             for index, one in enumerate(self.list_(given, "users", where))
         ]
-        return {**texts, "public_key": key, "users": users}
+        return {**texts, "where": where, "public_key": key, "users": users}
 
     def user(self, value: Any, where: str) -> dict[str, Any]:
         given = self.mapping(value, where, "user")
         needed = ("username", "password")
         texts = {key: self.text(given, key, where, needed=key in needed) for key in _USER}
-        return {**texts, "roles": self.roles(given, where)}
+        self.ask_rules("user", texts, where)
+        return {**texts, "where": where, "roles": self.roles(given, where)}
 
     def roles(self, given: Mapping[str, Any], where: str) -> list[str] | None:
         """Names of roles: a list, or one name; None when the file says nothing about them."""
         if "roles" not in given:
             return None
         value = given["roles"]
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
-            self.problems.append(f"{where}: roles: a list of names is expected, [] for none")
+        roles = [value] if isinstance(value, str) else value
+        if not isinstance(roles, list) or not all(isinstance(n, str) and n.strip() for n in roles):
+            self.tell(where, "roles: a list of names is expected, [] for none", "roles")
             return []
-        self.once("role", names, f"{where}: ")
-        return names
+        self.once("role", [{"where": where, "roles": name} for name in roles], "roles")
+        return roles
 
     def collaboration(self, value: Any, where: str) -> dict[str, Any]:
         given = self.mapping(value, where, "collaboration")
         encrypted = _BOOLEANS.get((self.text(given, "encrypted", where) or "true").lower())
         if encrypted is None:
-            self.problems.append(f"{where}: encrypted: true or false is expected")
+            self.tell(where, "encrypted: true or false is expected", "encrypted")
         participants = [
             self.participant(one, f"{where}.participants[{index}]")
             for index, one in enumerate(self.list_(given, "participants", where))
         ]
         tasks = self.list_(given, "tasks", where)
-        self.problems += [
-            f"{where}: tasks[{index}]: an image is missing"
-            for index, image in enumerate(tasks)
-            if not isinstance(image, str) or not image.strip()
-        ]
-        self.once("participant", (one["name"] for one in participants), f"{where}: ")
+        for index, image in enumerate(tasks):
+            if not isinstance(image, str) or not image.strip():
+                self.tell(f"{where}.tasks[{index}]", "an image is missing")
+        self.once("participant", participants)
         if tasks and not participants:
-            self.problems.append(f"{where}: tasks need participants")
+            self.tell(where, "tasks need participants", "tasks")
+        name = self.text(given, "name", where, needed=True)
+        self.ask_rules("collaboration", {"name": name}, where)
         return {
-            "name": self.text(given, "name", where, needed=True),
+            "where": where,
+            "name": name,
             "encrypted": encrypted,
             "participants": participants,
             "tasks": tasks,
@@ -164,34 +178,32 @@ class _Reader:
         given = self.mapping(value, where, "participant")
         key = self.text(given, "api_key", where, needed=True)
         if key and not _UUID.fullmatch(key):
-            self.problems.append(f"{where}: api_key is not a valid UUID in lower case")
-        return {"name": self.text(given, "name", where, needed=True), "api_key": key}
+            self.tell(where, "api_key is not a valid UUID in lower case", "api_key")
+        name = self.text(given, "name", where, needed=True)
+        return {"where": where, "name": name, "api_key": key}
 
     def different_keys(self, collaborations: Iterable[Mapping[str, Any]]) -> None:
         """A node is found by its key. Keys are secrets: their places are told."""
         places: dict[str, str] = {}
-        for index, collaboration in enumerate(collaborations):
-            for number, one in enumerate(collaboration["participants"]):
-                where = f"collaborations[{index}].participants[{number}]"
+        for collaboration in collaborations:
+            for one in collaboration["participants"]:
+                where = one["where"]
                 first = places.setdefault(one["api_key"] or where, where)
                 if first != where:
-                    self.problems.append(f"{where}: has the API key of {first}")
+                    self.tell(where, f"has the API key of {first}", "api_key")
 
     # --- parts
 
     def mapping(self, value: Any, where: str, kind: str) -> dict[str, Any]:
         if not isinstance(value, dict):
-            self.problems.append(f"{where}: a mapping of keys is expected")
+            self.tell(where, "a mapping of keys is expected")
             return {}
         unknown = sorted(value.keys() - _KNOWN[kind])
         for key in unknown:
             if key in _WITHOUT_MEANING[kind]:
                 self.meaningless.setdefault((kind, key), []).append(where)
-        self.problems += [
-            f"{where}: unknown key {key}{suggestion(key, sorted(_KNOWN[kind]))}"
-            for key in unknown
-            if key not in _WITHOUT_MEANING[kind]
-        ]
+            else:
+                self.tell(where, f"unknown key {key}{suggestion(key, sorted(_KNOWN[kind]))}", key)
         return value
 
     def list_(self, parent: Mapping[str, Any], key: str, where: str) -> list[Any]:
@@ -199,7 +211,7 @@ class _Reader:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.problems.append(f"{where}: {key}: a list is expected")
+            self.tell(where, f"{key}: a list is expected", key)
             return []
         return value
 
@@ -209,17 +221,45 @@ class _Reader:
         value = parent.get(key)
         if value is None or value == "":
             if needed:
-                self.problems.append(f"{where}: {key} is missing")
+                self.tell(where, f"{key} is missing", key)
             return value
         if not isinstance(value, str):
-            self.problems.append(f"{where}: {key}: text is expected")
+            self.tell(where, f"{key}: text is expected", key)
             return None
         return value
 
-    def once(self, kind: str, names: Iterable[str | None], where: str = "") -> None:
+    def once(
+        self,
+        kind: str,
+        entities: Iterable[Mapping[str, Any]],
+        key: str = "name",
+        alike: Callable[[str], str] = str,
+    ) -> None:
         """Names are how things are known here: two of the same would be one."""
-        seen: set[str] = set()
-        for name in names:
-            if name and name in seen:
-                self.problems.append(f"{where}{kind} {name} is named twice")
-            seen.add(name or "")
+        seen: dict[str, str] = {}
+        for one in entities:
+            name = one[key]
+            if not name:
+                continue
+            first = seen.get(alike(name))
+            if first == name:
+                self.tell(one["where"], f"{kind} {name} is named twice", key)
+            elif first:
+                same = f"{kind} {name} and {first} are the same but for their case"
+                self.tell(one["where"], same, key)
+            seen[alike(name)] = name
+
+    def ask_rules(self, table: str, texts: Mapping[str, str | None], where: str) -> None:
+        """What is not written has no rule: `text` says what is missing."""
+        written = {key: value for key, value in texts.items() if value}
+        for key, [fault] in names.faults(table, written).items():
+            self.tell(where, f"{key}: {fault}", key)
+
+    def tell(self, where: str, problem: str, key: str = "") -> None:
+        """Note a problem of an entity, or of one of its keys."""
+        self.problems.append(self.said(where, problem, key))
+
+    def said(self, where: str, remark: str, key: str = "") -> str:
+        """The same with its place in front: `file:line:column`."""
+        place = self.places.get(f"{where}.{key}".removeprefix(".")) or self.places[where]
+        return ": ".join(part for part in (place, where, remark) if part)

@@ -11,11 +11,13 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import or_, select
 
+from v6srv import names
 from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
 from v6srv.db import session, transaction
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
+from v6srv.model.checks import account_of
 from v6srv.service.import_file import Document
 from v6srv.service.setup import ROOT
 from v6srv.suggestions import suggestion
@@ -66,54 +68,74 @@ def require_complete(document: Document, root_email: str) -> None:
 
     Nothing but the file can name a participant there, and nobody but root has an email.
     """
-    names = {one["name"] for one in document.organizations}
-    problems = [
-        _stranger(collaboration, participant["name"])
-        for collaboration in document.collaborations
-        for participant in collaboration["participants"]
-        if participant["name"] not in names
-    ]
-    problems += [
-        _taken(user)
-        for one in document.organizations
-        for user in one["users"]
-        if user["email"] == root_email and user["username"] != ROOT
-    ]
+    problems = _Problems(document)
+    organizations = {one["name"] for one in document.organizations}
+    for collaboration in document.collaborations:
+        for participant in collaboration["participants"]:
+            if participant["name"] not in organizations:
+                problems.stranger(collaboration, participant)
     roles = [role.name for role in DEFAULT_ROLES]
-    problems += [
-        _no_role(user["username"], name, roles)
-        for one in document.organizations
-        for user in one["users"]
-        for name in user["roles"] or ()
-        if name not in roles
-    ]
-    if problems:
-        raise Invalid("\n".join(problems))
+    for one in document.organizations:
+        for user in one["users"]:
+            if user["username"] != ROOT:
+                if names.key(user["username"]) == names.key(ROOT):
+                    problems.taken(user, "username")
+                if user["email"] and names.key(user["email"]) == names.key(root_email):
+                    problems.taken(user, "email")
+            for name in user["roles"] or ():
+                if name not in roles:
+                    problems.no_role(user, name, roles)
+    problems.refuse()
 
 
-def _the_one(kind: str, name: str, found: Sequence[_Named]) -> _Named | None:
-    """The only one of this name, if there is one. Raises Invalid when there are several."""
-    if len(found) > 1:
-        raise Invalid(
-            f"there are {len(found)} {kind}s called {name}: the file cannot say which one it means,"
-            " rename the others"
+class _Problems:
+    """All that speaks against an import, each with its place in the file."""
+
+    def __init__(self, document: Document) -> None:
+        self._at = document.at
+        self._found: list[str] = []
+
+    def refuse(self) -> None:
+        """Raise Invalid if there is any."""
+        if self._found:
+            raise Invalid("\n".join(self._found))
+
+    def add(self, given: Mapping[str, Any], key: str, problem: str) -> None:
+        """One of an entity of the file, or rather of one of its keys."""
+        self._found.append(f"{self._at(given, key)}: {problem}")
+
+    def no_role(self, user: Mapping[str, Any], name: str, known: Iterable[str]) -> None:
+        """Nobody knows a role that a user is to have."""
+        said = f"user {user['username']}: there is no role {name}{suggestion(name, known)}"
+        self.add(user, "roles", said)
+
+    def stranger(self, collaboration: Mapping[str, Any], participant: Mapping[str, Any]) -> None:
+        """Nobody knows an organization that is to take part."""
+        said = (
+            f"collaboration {collaboration['name']}: participant {participant['name']} is neither"
+            " an organization of the file nor of the database"
         )
-    return found[0] if found else None
+        self.add(participant, "name", said)
 
+    def taken(self, user: Mapping[str, Any], column: str) -> None:
+        """Another account has the name or the address of a new one, in some case."""
+        said = f"the email {user['email']} of {user['username']} belongs to another user"
+        if column == "username":
+            said = f"the name of user {user['username']} differs from another user's by case only"
+        self.add(user, column, said)
 
-def _no_role(username: str, name: str, known: Iterable[str]) -> str:
-    return f"user {username}: there is no role {name}{suggestion(name, known)}"
-
-
-def _stranger(collaboration: Mapping[str, Any], name: str) -> str:
-    return (
-        f"collaboration {collaboration['name']}: participant {name} is neither an"
-        " organization of the file nor of the database"
-    )
-
-
-def _taken(user: Mapping[str, Any]) -> str:
-    return f"the email {user['email']} of {user['username']} belongs to another user"
+    def the_one(
+        self, given: Mapping[str, Any], key: str, what: str, found: Sequence[_Named]
+    ) -> _Named | None:
+        """The only one of this name, if there is one; several are a problem."""
+        if len(found) > 1:
+            kind, _, name = what.partition(" ")
+            said = (
+                f"there are {len(found)} {kind}s called {name}: the file cannot say which one it"
+                " means, rename the others"
+            )
+            self.add(given, key, said)
+        return found[0] if found else None
 
 
 # --- writing
@@ -126,7 +148,7 @@ def run(
 
     The database must be seeded. Raises Invalid, and changes nothing, when a participant is no
     organization of the file or the database, when a role is unknown, when an email or the key of a
-    node is taken, or when several have a name that the file uses.
+    node is taken, or when several have a name that the file uses: with a line for each problem.
     """
     # Hashing takes its time: not inside the transaction that locks out all other writers.
     hashes = {}
@@ -156,12 +178,14 @@ class _Run:
         own = {rule.resource.value for rule in OWN_RULES}
         self._rules = list(session.scalars(select(Rule).where(Rule.name.not_in(own))))
         self._organizations: dict[str, Organization] = {}
+        self._problems = _Problems(document)
 
     def run(self) -> Summary:
         for one in self.document.organizations:
             self._organization(one)
         for one in self.document.collaborations:
             self._collaboration(one)
+        self._problems.refuse()
         note_lines_changed()
         note_members_changed()
         if self._with_all_rules:
@@ -185,19 +209,21 @@ class _Run:
         self._progress(self._done, self._total)
         self.summary.skip(kind, name)
 
-    def _known_organization(self, name: str) -> Organization | None:
+    def _known_organization(self, given: Mapping[str, Any]) -> Organization | None:
+        name = given["name"]
         if name not in self._organizations:
             query = select(Organization).where(Organization.name == name)
-            found = _the_one("organization", name, session.scalars(query).all())
+            there = session.scalars(query).all()
+            found = self._problems.the_one(given, "name", f"organization {name}", there)
             if found is None:
                 return None
             self._organizations[name] = found
         return self._organizations[name]
 
     def _organization(self, given: Mapping[str, Any]) -> None:
-        organization = self._known_organization(given["name"])
+        organization = self._known_organization(given)
         if organization is None:
-            values = {key: value for key, value in given.items() if key != "users"}
+            values = {key: value for key, value in given.items() if key not in ("users", "where")}
             organization = Organization(**values)
             session.add(organization)
             session.flush()
@@ -212,21 +238,24 @@ class _Run:
         """The roles of a user: those that the file names, else the one with every rule."""
         if given["roles"] is None:
             self._with_all_rules += 1
-            return [self._super_role(organization)]
-        return [self._role(given["username"], name, organization) for name in given["roles"]]
+            return [self._super_role(given, organization)]
+        roles = [self._role(given, name, organization) for name in given["roles"]]
+        return [role for role in roles if role is not None]
 
-    def _role(self, username: str, name: str, organization: Organization) -> Role:
+    def _role(self, given: Mapping[str, Any], name: str, organization: Organization) -> Role | None:
         usable = or_(Role.organization_id.is_(None), Role.organization_id == organization.id)
         query = select(Role).where(Role.name == name, usable)
-        role = _the_one("role", name, session.scalars(query).all())
+        there = session.scalars(query).all()
+        role = self._problems.the_one(given, "roles", f"role {name}", there)
         if role is None:
             known = session.scalars(select(Role.name).where(usable).order_by(Role.id))
-            raise Invalid(_no_role(username, name, [one for one in known if one]))
+            self._problems.no_role(given, name, [one for one in known if one])
         return role
 
-    def _super_role(self, organization: Organization) -> Role:
+    def _super_role(self, given: Mapping[str, Any], organization: Organization) -> Role:
         query = select(Role).where(Role.organization_id == organization.id, Role.name == SUPER)
-        role = _the_one("role", SUPER, session.scalars(query).all())
+        there = session.scalars(query).all()
+        role = self._problems.the_one(given, "roles", f"role {SUPER}", there)
         if role is None:
             role = Role(
                 name=SUPER,
@@ -248,20 +277,27 @@ class _Run:
                     f"the user {name} stays in another organization than {organization.name}"
                 )
             return
-        email = given["email"] or None
-        if email and session.scalar(select(User.id).where(User.email == email)) is not None:
-            raise Invalid(_taken(given))
-        values = {**given, "password": self.hashes[name], "email": email}
+        values = {key: given[key] for key in ("username", "firstname", "lastname")}
+        values |= {"email": given["email"] or None, "password": self.hashes[name]}
         values["roles"] = self._roles(given, organization)
-        session.add(User(**values, organization_id=organization.id))
-        session.flush()
+        taken = [
+            column
+            for column in ("username", "email")
+            if values[column] and account_of(column, values[column]) is not None
+        ]
+        for column in taken:
+            self._problems.taken(given, column)
+        if not taken:
+            session.add(User(**values, organization_id=organization.id))
+            session.flush()
         problem = self.secrets.password_problem(given["password"])
         if problem is not None:  # old files must stay usable (A19)
             self._warn(f"the password of user {name} is weak: {problem}")
         self._step("user")
 
     def _collaboration(self, given: Mapping[str, Any]) -> None:
-        members = [self._participating(given, one) for one in given["participants"]]
+        places = [(self._participating(given, one), one) for one in given["participants"]]
+        members = [organization for organization, _ in places if organization is not None]
         query = select(Collaboration).where(Collaboration.name == given["name"])
         collaboration = session.scalars(query).one_or_none()  # the name is unique
         fresh = collaboration is None
@@ -278,25 +314,28 @@ class _Run:
             if organization not in collaboration.organizations:
                 collaboration.organizations.append(organization)
         session.flush()
-        for organization, one in zip(members, given["participants"], strict=True):
-            self._node(organization, collaboration, one["api_key"])
+        for place, one in places:
+            if place is not None:
+                self._node(place, collaboration, one)
         for image in given["tasks"]:
-            if fresh:
+            if fresh and members:
                 self._task(collaboration, members, image)
             else:
                 self._skip("task", image)
 
     def _participating(
         self, collaboration: Mapping[str, Any], one: Mapping[str, Any]
-    ) -> Organization:
-        organization = self._known_organization(one["name"])
+    ) -> Organization | None:
+        organization = self._known_organization(one)
         if organization is None:
-            raise Invalid(_stranger(collaboration, one["name"]))
+            self._problems.stranger(collaboration, one)
         return organization
 
-    def _node(self, organization: Organization, collaboration: Collaboration, api_key: str) -> None:
-        name = f"{organization.name} - {collaboration.name} Node"
-        digest = self.secrets.key_digest(api_key)
+    def _node(
+        self, organization: Organization, collaboration: Collaboration, given: Mapping[str, Any]
+    ) -> None:
+        name = names.node_name(organization.name, collaboration.name)
+        digest = self.secrets.key_digest(given["api_key"])
         there = session.scalars(
             select(Node).where(
                 Node.organization_id == organization.id, Node.collaboration_id == collaboration.id
@@ -304,7 +343,9 @@ class _Run:
         ).first()
         owner = session.scalars(select(Node).where(Node.key_digest == digest)).first()
         if owner is not None and owner is not there:
-            raise Invalid(f"the API key of {name} belongs to the node {owner.name}")
+            said = f"the API key of {name} belongs to the node {owner.name}"
+            self._problems.add(given, "api_key", said)
+            return
         if there is not None:
             self._skip("node", there.name)
             if there.key_digest not in (None, digest):  # None: it still has the hash of 3.x

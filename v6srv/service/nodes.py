@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import exists, select
 
+from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
+from v6srv.model.checks import require_fit
 from v6srv.vocabulary import Operation, Resource
 
 Admit = Callable[[Node], Node]
@@ -33,7 +35,7 @@ class Place:
         """The name of a node here that was given none."""
         organization = self.organization.name if self.organization else None
         collaboration = self.collaboration.name if self.collaboration else None
-        return f"{organization or ''} - {collaboration or ''} Node"
+        return names.node_name(organization, collaboration)
 
 
 def place(
@@ -128,6 +130,7 @@ def change(
 
     `changes` is a loaded `wire.node.NodePatch`. Raises Denied, NotFound or Invalid.
     """
+    require_fit(node, changes)
     if changes.get("name"):
         node.name = changes["name"]
     if changes.get("ip"):

@@ -12,10 +12,10 @@ from sqlalchemy import Select, select
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.authz.rules import DEFAULT_ROLE_NAMES
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Role, RoleRule, Rule
+from v6srv.model.checks import require_fit, require_own_name
 from v6srv.model.derived import with_wire
 from v6srv.service.users import rules_of
 
@@ -26,7 +26,7 @@ def new_role(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Ro
     Without an organization it is one of the caller's. Raises Invalid for a reserved name, NotFound
     for an unknown rule or organization, and Denied for a rule that the caller does not hold.
     """
-    _require_own_name(fields["name"])
+    require_own_name(fields["name"])
     rules = rules_of(fields.get("rules") or [])
     _require_holding(who, authz, rules)
     organization_id = fields.get("organization_id") or who.organization_id
@@ -43,9 +43,10 @@ def new_role(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Ro
 
 def change_role(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> None:
     """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
+    require_fit(role, changes)
     name, rules = changes.get("name"), changes.get("rules")
-    if name is not None:
-        _require_own_name(name)
+    if name is not None and name != role.name:
+        require_own_name(name)
     require_custom(role)
     if rules is not None:
         rules = rules_of(rules)
@@ -120,11 +121,6 @@ def _rule_to_move(who: Principal, authz: Authorizer, role: Role, rule_id: int) -
     require_custom(role)
     _require_holding(who, authz, [found])
     return found
-
-
-def _require_own_name(name: str) -> None:
-    if name in DEFAULT_ROLE_NAMES:
-        raise Invalid(f"Role name {name} is reserved for a default role!")
 
 
 def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:

@@ -17,12 +17,14 @@ from typing import Protocol
 from sqlalchemy import delete, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from v6srv import migrations, private_files
+from v6srv import migrations, names, private_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
 from v6srv.db import let_go, make_engine, transaction
+from v6srv.errors import Invalid
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
+from v6srv.model.checks import complete_keys
 from v6srv.service import policy_versions
 from v6srv.settings import Settings
 from v6srv.vocabulary import Operation, Scope
@@ -118,6 +120,8 @@ def _seed(
         _wait_for_others(sess)
         changed = _complete_rules(sess)
         changed |= complete_roles(sess, grants)
+        for clash in complete_keys(sess):
+            log.warning("%s", clash)
         _raise_revision(sess, changed)
         policy_versions.record(sess, files, policy_versions.SERVER, "found at start")
         if stored is None or sess.scalar(select(exists(select(User.id)))):
@@ -241,6 +245,8 @@ def _raise_revision(sess: Session, changed: bool) -> None:
 
 
 def _create_root(sess: Session, email: str, password_hash: str) -> None:
+    for [fault] in names.faults("user", {"email": email}).values():
+        raise Invalid(f"The setting root_email, {email!r}: {fault}")
     organization = sess.scalar(
         select(Organization).where(Organization.name == ROOT).order_by(Organization.id).limit(1)
     )

@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from v6srv import names
 from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source.load import declared_grants
@@ -50,10 +51,11 @@ from v6srv.model import (
     User,
     UserPermission,
 )
+from v6srv.model.checks import complete_keys
 from v6srv.service import takeover_source as tables
 from v6srv.service.setup import ROOT, complete_roles
 from v6srv.service.takeover_rights import Change, Right, differences, rules_here
-from v6srv.service.takeover_source import BATCH, rows_of
+from v6srv.service.takeover_source import BATCH, require_unique, rows_of
 from v6srv.vocabulary import Operation, Scope
 
 _SHOWN = 10
@@ -226,17 +228,26 @@ class _TakeOver:
         count, remaining = 0, iter(rows)
         while batch := list(islice(remaining, BATCH)):
             session.execute(insert(target), batch)
+            self._tell_what_breaks_a_rule(target.name, batch)
             count += len(batch)
             if "id" in target.c:
                 ids.update(row["id"] for row in batch)
         self.report.copied[target.name] = count
+
+    def _tell_what_breaks_a_rule(self, table: str, rows: Iterable[Row]) -> None:
+        """People know things by these names: they are kept, and told."""
+        for row in rows:
+            for column, [fault] in names.faults(table, row).items():
+                self._mend(
+                    f"{table}.{column} is kept, but a new one is refused: {fault}", row["id"]
+                )
 
     # --- the tables
 
     def _organizations_and_collaborations(self) -> None:
         self._write(Organization, self._read_entities(tables.ORGANIZATION))
         rows = list(self._read_entities(tables.COLLABORATION))
-        _require_unique(rows, "collaboration", "name")
+        require_unique(rows, "collaboration", "name")
         self._write(Collaboration, rows)
 
     def _accounts(self, version: int) -> None:
@@ -254,7 +265,7 @@ class _TakeOver:
         if both:
             raise Invalid(f"Both a user and a node of the source have the id {min(both)}")
         for column in ("username", "email"):
-            _require_unique(users, "user", column)
+            require_unique(users, "user", column)
         kinds = {row["id"]: "user" for row in users} | {row["id"]: "node" for row in nodes}
         for id_ in sorted(accounts.keys() - kinds.keys()):
             self._mend("authenticatable rows without user or node were left out", id_)
@@ -271,6 +282,12 @@ class _TakeOver:
             ],
         )
         self._write(User, [self._user(row) for row in users])
+        for clash in complete_keys(session()):
+            self._mend(
+                f"user.{clash.column} is kept, but a new one is refused: it differs from another"
+                " user's by case only",
+                f"{clash.id} (as {clash.other_id})",
+            )
         self._write(Node, self._nodes(nodes))
         self._write(NodeConfig, self._parts(tables.NODECONFIG, "node_id", "node"))
 
@@ -337,6 +354,8 @@ class _TakeOver:
                 slug = None
             elif slug:
                 defaults[row["id"]] = row["name"]
+            if row["organization_id"] is not None and row["name"] in slugs:
+                self._mend("role.name is kept, but is reserved for a default role", row["id"])
             self._refer(row, "organization_id", "organization", "role")
             rows.append({**row, "slug": slug})
         self._write(Role, rows)
@@ -445,21 +464,6 @@ def _word(words: type[StrEnum], name: str | None) -> str:
 
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _require_unique(rows: Iterable[Row], kind: str, column: str) -> None:
-    """Raise Invalid when two rows have the same value, which this server does not allow."""
-    ids: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row[column] is not None:
-            ids[row[column]].append(str(row["id"]))
-    problems = [
-        f"{kind}s {', '.join(same)} of the source have the same {column} {value}"
-        for value, same in ids.items()
-        if len(same) > 1
-    ]
-    if problems:
-        raise Invalid("\n".join(problems))
 
 
 def _closing_circles(parents: Mapping[int, int]) -> list[int]:

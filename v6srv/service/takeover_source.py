@@ -4,7 +4,8 @@ Nothing here writes: the connection is read-only, for the database as well.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,18 @@ def _storable(value: Any, table: Table, column: str) -> Any:
     if "\x00" in text:
         raise Invalid(f"Table {table.name} of the source: {column} holds a NUL character")
     return text
+
+
+def require_unique(rows: Iterable[dict[str, Any]], kind: str, column: str) -> None:
+    """Raise Invalid when two rows have the same value, which this server does not allow."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row[column] is not None:
+            ids[row[column]].append(str(row["id"]))
+    problems = [
+        f"{kind}s {', '.join(same)} of the source have the same {column} {value}"
+        for value, same in ids.items()
+        if len(same) > 1
+    ]
+    if problems:
+        raise Invalid("\n".join(problems))

@@ -8,13 +8,14 @@ Everything is checked before anything is changed.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select, union
+from sqlalchemy import select, union
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
+from v6srv.model.checks import require_fit, require_free
 
 
 def new_user(
@@ -25,7 +26,7 @@ def new_user(
     `seal` knows the hash of the password, or raises Invalid when it breaks a rule. Raises Invalid,
     NotFound for an unknown organization, role or rule, and Denied.
     """
-    _require_free(username=fields["username"], email=fields["email"])
+    require_free(username=fields["username"], email=fields["email"])
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
@@ -51,13 +52,14 @@ def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[
     """Change the given fields of an account that the caller may edit (rest.md 3.8)."""
     if changes.get("password"):
         raise Invalid("You cannot change your password here!")
+    require_fit(user, changes)
     username, email = changes.get("username"), changes.get("email")
     if username is not None and username != user.username:
         if user.id != who.account_id:
             raise Invalid("You cannot change the username of another user!")
-        _require_free(username=username, but=user)
+        require_free(user, username=username)
     if email is not None and email != user.email:
-        _require_free(email=email, but=user)
+        require_free(user, email=email)
         # Recovery mails go to this address: whoever changes it can take the account over (Q-38).
         require_power_over(who, authz, user)
     new_roles, new_rules = changes.get("roles"), changes.get("rules")
@@ -142,20 +144,3 @@ def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -
             "that you want to assign or take away!",
             lacking.decision,
         )
-
-
-def _require_free(
-    username: str | None = None, email: str | None = None, but: User | None = None
-) -> None:
-    """Names are unique whatever their case (Q-24); what is stored keeps working as it is."""
-    for column, value, problem in (
-        (User.username, username, "Username already exists."),
-        (User.email, email, "Email address already exists."),
-    ):
-        if value is None:
-            continue
-        taken = select(User.id).where(func.lower(column) == func.lower(value))
-        if but is not None:
-            taken = taken.where(User.id != but.id)
-        if session.scalar(taken.limit(1)) is not None:
-            raise Invalid(problem, {column.key: [problem]})

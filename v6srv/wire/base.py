@@ -2,9 +2,12 @@
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+from v6srv import names
 
 MAX_ID = 2**31 - 1
 """Ids beyond this cannot exist; the databases would refuse to compare with them."""
@@ -73,13 +76,27 @@ class Text(fields.String):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             value = str(value)
         text = super()._deserialize(value, attr, data, **kwargs)
-        if "\x00" in text:
-            raise ValidationError("The character NUL is not allowed.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValidationError("Not valid Unicode text.") from error
+        require(names.unstorable, text)
         return text
+
+
+def require(rule: names.Rule, text: str) -> None:
+    """Raise ValidationError when a text breaks a rule."""
+    fault = rule(text)
+    if fault is not None:
+        raise ValidationError(fault)
+
+
+def ruled(table: str, column: str, **kwargs: Any) -> Text:
+    """Text of a new row, for a column that has a rule.
+
+    For the changes of a row the service asks the rules: what stays as it is needs not fit.
+    """
+    return Text(
+        validate=partial(require, names.RULES[table][column]),
+        metadata={"maxLength": names.MAX_LENGTH},
+        **kwargs,
+    )
 
 
 class Timestamp(fields.Field[datetime]):

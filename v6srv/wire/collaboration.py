@@ -2,18 +2,17 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text
+from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany
 from v6srv.wire.user import Ids
 
-_NAME = validate.Length(min=1)
 MAX_MEMBERS = 10_000
 
 
 class CollaborationIn(Changes):
     """A new collaboration, not encrypted unless told."""
 
-    name = Text(required=True, validate=_NAME)
+    name = ruled("collaboration", "name", required=True)
     organization_ids = Ids(required=True, validate=validate.Length(1, MAX_MEMBERS))
     encrypted = Flag(load_default=False)
 
@@ -21,7 +20,7 @@ class CollaborationIn(Changes):
 class CollaborationPatch(Changes):
     """The fields to change. `organization_ids` replaces all members."""
 
-    name = Text(validate=_NAME)
+    name = Text()
     organization_ids = Ids(validate=validate.Length(max=MAX_MEMBERS))
     encrypted = Flag()
 

@@ -2,9 +2,19 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, Timestamp, id_field
+from v6srv.wire.base import (
+    Changes,
+    Flag,
+    Input,
+    NumberFilter,
+    Output,
+    Text,
+    Timestamp,
+    id_field,
+    ruled,
+)
 from v6srv.wire.links import ToOne
 
 
@@ -13,7 +23,7 @@ class NodeIn(Changes):
 
     collaboration_id = id_field(required=True)
     organization_id = id_field()
-    name = Text()
+    name = ruled("node", "name")
 
 
 class NodePatch(Changes):
@@ -22,7 +32,7 @@ class NodePatch(Changes):
     name = Text()
     organization_id = id_field()
     collaboration_id = id_field()
-    ip = Text(validate=validate.Length(max=255))
+    ip = Text()
     clear_ip = Flag()
 
 

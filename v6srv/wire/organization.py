@@ -2,14 +2,14 @@
 
 from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany
 
 
 class OrganizationIn(Changes):
     """A new organization; everything may be left out. `public_key` is base64 text."""
 
-    name = Text(load_default="")
+    name = ruled("organization", "name", load_default="")
     domain = Text(load_default="")
     address1 = Text(load_default="")
     address2 = Text(load_default=None)

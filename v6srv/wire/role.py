@@ -2,17 +2,15 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import MAX_ID, Changes, Flag, Input, NumberFilter, Output, Text
+from v6srv.wire.base import MAX_ID, Changes, Flag, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany, ToOne
 from v6srv.wire.user import Ids
-
-_NAME = validate.Length(1, 255)
 
 
 class RoleIn(Input):
     """A new role. Without an organization (or with 0) it is one of the caller's."""
 
-    name = Text(required=True, validate=_NAME)
+    name = ruled("role", "name", required=True)
     description = Text(required=True)
     rules = Ids(allow_none=True)
     organization_id = fields.Integer(allow_none=True, validate=validate.Range(0, MAX_ID))
@@ -21,7 +19,7 @@ class RoleIn(Input):
 class RolePatch(Changes):
     """The fields to change. `rules` replaces the whole set."""
 
-    name = Text(validate=_NAME)
+    name = Text()
     description = Text()
     rules = Ids()
 

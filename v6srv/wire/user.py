@@ -1,16 +1,12 @@
 """Bodies, queries and answers of `/user` (rest.md 3.8)."""
 
-import re
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
+from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field, ruled
 from v6srv.wire.credentials import Credential
 from v6srv.wire.links import ToMany, ToOne
-
-MAX_NAME = 255
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
 class Ids(fields.List):
@@ -25,29 +21,14 @@ class Ids(fields.List):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-def _filled(text: str) -> None:
-    if not text.strip() or text != text.strip() or re.search(r"[\x00-\x1f\x7f]", text):
-        raise ValidationError("Empty, or with blanks around it or control characters in it.")
-
-
-def _address(text: str) -> None:
-    if not _EMAIL.fullmatch(text):
-        raise ValidationError("Not a valid email address.")
-
-
-_LENGTH = validate.Length(max=MAX_NAME)
-_USERNAME = [_filled, _LENGTH]
-_ADDRESS = [_address, _LENGTH]
-
-
 class UserIn(Input):
     """A new account. Without an organization it is one of the caller's."""
 
-    username = Text(required=True, validate=_USERNAME)
-    firstname = Text(required=True, validate=_LENGTH)
-    lastname = Text(required=True, validate=_LENGTH)
+    username = ruled("user", "username", required=True)
+    firstname = ruled("user", "firstname", required=True)
+    lastname = ruled("user", "lastname", required=True)
     password = Credential(required=True)
-    email = Text(required=True, validate=_ADDRESS)
+    email = ruled("user", "email", required=True)
     organization_id = id_field(allow_none=True)
     roles = Ids(allow_none=True)
     rules = Ids(allow_none=True)
@@ -56,10 +37,10 @@ class UserIn(Input):
 class UserPatch(Changes):
     """The fields to change. `roles` and `rules` replace the whole set."""
 
-    username = Text(validate=_USERNAME)
-    firstname = Text(validate=_LENGTH)
-    lastname = Text(validate=_LENGTH)
-    email = Text(validate=_ADDRESS)
+    username = Text()
+    firstname = Text()
+    lastname = Text()
+    email = Text()
     password = fields.Raw()
     """Refused: `/password/change` is for that."""
     roles = Ids()

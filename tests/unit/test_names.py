@@ -1,0 +1,94 @@
+"""The rules for names and addresses, each by itself."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Text
+
+from v6srv import names
+from v6srv.db import Base
+from v6srv.model import checks
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Nora", "NORA", "\uff2eora", "no\u200bra", "nora\u00ad", "\u2060nora"],
+    ids=ascii,
+)
+def test_what_looks_alike_is_one(other: str) -> None:
+    assert names.key(other) == names.key("nora")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("\u00c9mile", "e\u0301mile"), ("STRASSE", "stra\u00dfe"), ("\u0130", "i\u0307")],
+    ids=ascii,
+)
+def test_case_is_that_of_all_scripts(one: str, other: str) -> None:
+    """SQLite's `lower` knows ASCII only, and PostgreSQL's depends on its locale."""
+    assert names.key(one) == names.key(other)
+
+
+@pytest.mark.parametrize("other", ["nor", "nora2", "n\u00f6ra", "no ra", "nora."], ids=ascii)
+def test_what_does_not_look_alike_is_not(other: str) -> None:
+    assert names.key(other) != names.key("nora")
+
+
+@pytest.mark.parametrize(
+    ("organization", "collaboration", "name"),
+    [
+        ("North", "Study", "North - Study Node"),
+        (None, "Study", "- Study Node"),
+        ("  North\n", "Study \x07", "North - Study Node"),
+        ("n" * 400, "s" * 400, f"{'n' * 123} - {'s' * 123} Node"),
+        ("n" * 122 + " x", "s", f"{'n' * 122} - s Node"),
+    ],
+)
+def test_the_name_of_a_node_is_a_good_one(
+    organization: str | None, collaboration: str | None, name: str
+) -> None:
+    assert names.node_name(organization, collaboration) == name
+    assert names.faults("node", {"name": name}) == {}
+
+
+FREE = {
+    "collaboration": set[str](),
+    "node": {"api_key"},
+    "organization": {"address1", "address2", "country", "domain", "zipcode"},
+    "role": {"description"},
+    "user": {"email_key", "otp_secret", "password", "username_key"},
+}
+"""Texts that people see and the contract leaves free, and those that the server makes."""
+
+
+def test_every_text_of_accounts_and_their_owners_has_a_rule_or_is_free() -> None:
+    """A new column does not go without one by mistake."""
+    for table, rules in names.RULES.items():
+        columns = Base.metadata.tables[table].c
+        texts = {column.name for column in columns if isinstance(column.type, Text)}
+        assert texts - rules.keys() == FREE[table]
+    assert {model.__tablename__ for model in checks.RULED} == set(names.RULES)
+
+
+def _bulk_statements() -> Iterator[tuple[str, str, str]]:
+    """File, verb and table of every statement that writes such rows past their rules."""
+    root = Path(names.__file__).parent
+    tables = {model.__name__ for model in checks.RULED}
+    for file in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and node.args:
+                verb = ast.unparse(node.func).rpartition(".")[2]
+                table = ast.unparse(node.args[0]).partition(".")[0]
+                if verb in ("insert", "update") and table in tables | {"target"}:
+                    yield str(file.relative_to(root)), verb, table
+
+
+def test_statements_that_pass_by_the_tables_are_few() -> None:
+    """Whatever is added here must set no column of `names.RULES`, or ask the rule itself."""
+    assert set(_bulk_statements()) == {
+        ("model/checks.py", "update", "User"),  # the keys
+        ("service/collaborations.py", "update", "Node"),  # its collaboration
+        ("service/takeover.py", "insert", "target"),  # reported
+    }

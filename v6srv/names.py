@@ -1,0 +1,102 @@
+"""What names and addresses may be: each rule once, for every way that leads into the database.
+
+A rule says what is wrong with a text, for the person who wrote it, or None when nothing is. `RULES`
+has the one of each column: the schemas of REST ask it, the tables themselves do (so the shell and
+whatever comes later), and so do import files and the take-over of a 3.x database. A text column
+that is not in there is free: all that is asked of it is `unstorable`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from unicodedata import category, normalize
+
+Rule = Callable[[str], str | None]
+
+MAX_LENGTH = 255
+
+_CONTROL = re.compile(
+    # Control characters, ends of lines, what turns the direction of writing, halves of characters.
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def unstorable(text: str) -> str | None:
+    """What no database of this server can store, whatever the column."""
+    if "\x00" in text:
+        return "The character NUL is not allowed."
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        return "Not valid Unicode text."
+    return None
+
+
+def key(text: str) -> str:
+    """What names and addresses of accounts are compared by: those with one key are one.
+
+    Case does not count, nor how a character is composed, nor what cannot be seen.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = normalize("NFKC", normalize("NFKC", text).casefold())
+    return "".join(char for char in folded if category(char) != "Cf")
+
+
+def line(text: str) -> str | None:
+    """One line of text, which may be empty."""
+    if _CONTROL.search(text):
+        return "Control characters are not allowed."
+    return None if len(text) <= MAX_LENGTH else f"Longer than maximum length {MAX_LENGTH}."
+
+
+def name(text: str) -> str | None:
+    """What somebody or something is called by."""
+    if not key(text) or text != text.strip() or _CONTROL.search(text):
+        return "Empty, or with blanks around it or control characters in it."
+    return line(text)
+
+
+def optional_name(text: str) -> str | None:
+    """As `name`; the contract lets it be empty."""
+    return name(text) if text else None
+
+
+def address(text: str) -> str | None:
+    """An email address, as far as one can tell without sending to it."""
+    if not _ADDRESS.fullmatch(text) or _CONTROL.search(text):
+        return "Not a valid email address."
+    return line(text)
+
+
+def node_name(organization: str | None, collaboration: str | None) -> str:
+    """The name of a node that was given none; a good one, whatever those two are called."""
+    room = (MAX_LENGTH - len(" -  Node")) // 2
+    parts = (
+        " ".join(_CONTROL.sub(" ", part or "").split())[:room].strip()
+        for part in (organization, collaboration)
+    )
+    return "{} - {} Node".format(*parts).strip()
+
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "user": {"username": name, "email": address, "firstname": line, "lastname": line},
+    "organization": {"name": optional_name},
+    "collaboration": {"name": name},
+    "role": {"name": name},
+    "node": {"name": optional_name, "ip": line},
+}
+"""The rule of each column that has one, by table."""
+
+
+def faults(table: str, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What is wrong with values of a row, by column. None is no text: nothing is wrong with it."""
+    rules = RULES.get(table, {})
+    return {
+        column: [fault]
+        for column, value in values.items()
+        if value is not None and column in rules and (fault := _fault(rules[column], value))
+    }
+
+
+def _fault(rule: Rule, value: Any) -> str | None:
+    return rule(value) if isinstance(value, str) else "Not a valid string."
