@@ -289,7 +289,7 @@ def decisions(policies: Path, users: int, roles: int, rules_per_role: int) -> De
     ]
     known = {"id": 9, "org": 3, "orgs": frozenset({3, 4, 5}), "collabs": frozenset({1}), "run": 4}
     empty = {"owners": frozenset()}
-    task = {name: {**known, **empty}.get(name) for name in facts_of(Resource.TASK) - {"type"}}
+    task = {name: {**known, **empty}.get(name) for name in facts_of(Resource.TASK)}
     for who in callers:
         authorizer.decide_facts(who, Resource.TASK, Operation.VIEW, task)
     times = []

@@ -156,8 +156,8 @@ def _words() -> str:
 def _facts() -> str:
     lines = ["## Facts of the caller", "", "| fact | type | what it is |", "|---|---|---|"]
     lines += [
-        f"| `r.sub.{name}` | {_TYPES.get(type_) or _SETS[name]} | {_SUBJECT_MEANING[name]} |"
-        for name, type_ in SUBJECT_FACTS.items()
+        f"| `r.sub.{name}` | {_SETS.get(name) or _TYPES[fact.of]} | {_SUBJECT_MEANING[name]} |"
+        for name, fact in SUBJECT_FACTS.items()
     ]
     lines += [
         "",
@@ -174,9 +174,9 @@ def _facts() -> str:
             lines.append(f"| {resource} | as the task, node or room it is about | |")
             continue
         table = TABLES[MODELS[resource]]
-        scalars = [f"`{name}` ({_TYPES[s.type]})" for name, s in table.scalars.items()]
+        scalars = [f"`{name}` ({_TYPES[s.of]})" for name, s in table.scalars.items()]
         sets = [
-            f"`{name}` ({'always empty' if s.empty else f'of {_TYPES[s.type]}s'})"
+            f"`{name}` ({'always empty' if s.never else f'of {_TYPES[s.of]}s'})"
             for name, s in table.sets.items()
         ]
         lines.append(f"| {resource} | {', '.join(scalars)} | {', '.join(sets)} |")

@@ -25,7 +25,7 @@ def test_row_facts_are_those_of_the_oracle(database_uri: str, seed: int) -> None
             assert len(known) == len(rows)
             for row in rows:
                 expected = world.facts[resource, row.id]
-                for name in TABLES[model].names & vars(expected).keys():
+                for name in TABLES[model].facts.keys() & vars(expected).keys():
                     assert getattr(known[row.id], name) == getattr(expected, name), (resource, name)
                     checked += 1
                 assert known[row.id].type == resource

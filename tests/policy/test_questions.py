@@ -122,7 +122,7 @@ def test_a_row_that_does_not_exist_has_only_what_is_given(opened: World) -> None
     assert thing.facts.orgs == {3}
     assert thing.facts.owners == {"user:5"}
     assert (thing.facts.run, thing.facts.collabs, thing.id) == (None, frozenset(), None)
-    assert vars(thing.facts).keys() - {"type"} == TABLES[Task].names
+    assert vars(thing.facts).keys() - {"type"} == TABLES[Task].facts.keys()
     encrypted = ask.made_up_row(Resource.COLLABORATION, {"encrypted": True})
     assert encrypted.facts.encrypted is True
 

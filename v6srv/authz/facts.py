@@ -6,7 +6,6 @@ second one. Facts are declared per table; a resource is normally decided on rows
 and sometimes on rows of another (`node`, view, on an organization: may I see its nodes?).
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.elements import BindParameter
 
+from v6srv.authz.fact_types import Fact, naming
 from v6srv.db import LARGEST_ID, Base
 from v6srv.model import (
     CasbinRule,
@@ -42,18 +42,16 @@ from v6srv.model import (
     Task,
     User,
 )
-from v6srv.vocabulary import Resource
+from v6srv.vocabulary import Resource, ResultStatus
 
 Values = BindParameter[Any] | Select[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Fact):
     """One value of a row."""
 
     column: SQLColumnExpression[Any]
-    type: type
-    nullable: bool = True
 
 
 def _numbers(values: Iterable[Any]) -> list[int]:
@@ -64,7 +62,7 @@ def _numbers(values: Iterable[Any]) -> list[int]:
 
 def _owners(kind: str) -> Callable[[Iterable[Any]], list[int]]:
     """`user:5` -> 5, of this kind only, and only as this server writes it."""
-    name = re.compile(rf"{kind}:([1-9][0-9]{{0,9}})")
+    name = naming(kind)
 
     def ids(values: Iterable[Any]) -> list[int]:
         found = (name.fullmatch(v) for v in values if isinstance(v, str))
@@ -74,17 +72,12 @@ def _owners(kind: str) -> Callable[[Iterable[Any]], list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class SetOf:
+class SetOf(Fact):
     """A set of values of a row: the condition that it meets `values` (an expanding parameter)."""
 
     meets: Callable[[Values], ColumnElement[bool]]
     convert: Callable[[Iterable[Any]], list[int]] = _numbers
-    type: type = int
-    """Type of the members, as policies write them."""
-    kind: str | None = None
-    """Kind of the members when they are principals: `user` for `user:5`."""
-    empty: bool = False
-    """No row has any member."""
+    is_set: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +90,9 @@ class TableFacts:
     sets: Mapping[str, SetOf] = field(default_factory=dict)
 
     @property
-    def names(self) -> frozenset[str]:
+    def facts(self) -> Mapping[str, Fact]:
         """Every fact that may be asked of a row of this table."""
-        return frozenset(self.scalars) | frozenset(self.sets)
+        return {**self.scalars, **self.sets}
 
 
 # Aliases of our own: a list may join the same tables, and must not be mistaken for these.
@@ -111,16 +104,25 @@ _task = Task.__table__.alias("fact_task")
 _result = Result.__table__.alias("fact_result")
 
 
-def _none(type_: type = int) -> SetOf:
-    return SetOf(lambda values: false(), type=type_, empty=True)
+def _none(of: type = int) -> SetOf:
+    return SetOf(lambda values: false(), of=of, never=True)
 
 
-def _one(column: Any) -> SetOf:
-    return SetOf(lambda values: column.in_(values))
+def _one(column: Any, same: str | None = None) -> SetOf:
+    """The value of a column; `same`: which is that fact, too."""
+    return SetOf(lambda values: column.in_(values), same=same, at_most_one=True)
 
 
-def _owner(kind: str, column: Any) -> SetOf:
-    return SetOf(lambda values: column.in_(values), _owners(kind), str, kind)
+def _owner(kind: str, column: Any, same: str | None = None) -> SetOf:
+    """The account whose id is in a column, of this kind."""
+    return SetOf(
+        lambda values: column.in_(values),
+        _owners(kind),
+        of=str,
+        kind=kind,
+        same=same,
+        at_most_one=True,
+    )
 
 
 def _members_of(collaboration_id: Any) -> SetOf:
@@ -148,11 +150,11 @@ def _through(fact: SetOf, *path: ColumnElement[bool]) -> SetOf:
 
 def _value(column: Any, type_: type, *path: ColumnElement[bool]) -> Scalar:
     """A scalar fact of another row, reached by these joins."""
-    return Scalar(select(column).where(*path).scalar_subquery(), type_)
+    return Scalar(select(column).where(*path).scalar_subquery(), of=type_)
 
 
-def _nothing(type_: type) -> Scalar:
-    return Scalar(type_coerce(null(), Integer()), type_)
+def _nothing() -> Scalar:
+    return Scalar(type_coerce(null(), Integer()), never=True)
 
 
 def _task_sets(task: Any) -> dict[str, SetOf]:
@@ -176,14 +178,14 @@ TABLES: dict[type[Base], TableFacts] = {
             Organization,
             Organization.id,
             scalars={
-                "id": Scalar(Organization.id, int, nullable=False),
-                "org": Scalar(Organization.id, int, nullable=False),
-                "country": Scalar(Organization.country, str),
-                "domain": Scalar(Organization.domain, str),
+                "id": Scalar(Organization.id, always=True),
+                "org": Scalar(Organization.id, always=True, same="id"),
+                "country": Scalar(Organization.country, of=str),
+                "domain": Scalar(Organization.domain, of=str),
             },
             sets={
                 "owners": _none(str),
-                "orgs": _one(Organization.id),
+                "orgs": _one(Organization.id, "id"),
                 "collabs": _collaborations_of(Organization.id),
             },
         ),
@@ -191,30 +193,30 @@ TABLES: dict[type[Base], TableFacts] = {
             Collaboration,
             Collaboration.id,
             scalars={
-                "id": Scalar(Collaboration.id, int, nullable=False),
-                "org": _nothing(int),
-                "encrypted": Scalar(Collaboration.encrypted, bool),
+                "id": Scalar(Collaboration.id, always=True),
+                "org": _nothing(),
+                "encrypted": Scalar(Collaboration.encrypted, of=bool),
             },
             sets={
                 "owners": _none(str),
                 "orgs": _members_of(Collaboration.id),
-                "collabs": _one(Collaboration.id),
+                "collabs": _one(Collaboration.id, "id"),
             },
         ),
         TableFacts(
             Node,
             Node.id,
             scalars={
-                "id": Scalar(Node.id, int, nullable=False),
-                "org": Scalar(Node.organization_id, int),
-                "status": Scalar(Node.status, str),
+                "id": Scalar(Node.id, always=True),
+                "org": Scalar(Node.organization_id),
+                "status": Scalar(Node.status, of=str, words=("online", "offline")),
                 "encrypted": _value(
                     _collaboration.c.encrypted, bool, _collaboration.c.id == Node.collaboration_id
                 ),
             },
             sets={
-                "owners": _owner("node", Node.id),
-                "orgs": _one(Node.organization_id),
+                "owners": _owner("node", Node.id, "id"),
+                "orgs": _one(Node.organization_id, "org"),
                 "collabs": _one(Node.collaboration_id),
             },
         ),
@@ -222,12 +224,12 @@ TABLES: dict[type[Base], TableFacts] = {
             User,
             User.id,
             scalars={
-                "id": Scalar(User.id, int, nullable=False),
-                "org": Scalar(User.organization_id, int),
+                "id": Scalar(User.id, always=True),
+                "org": Scalar(User.organization_id),
             },
             sets={
-                "owners": _owner("user", User.id),
-                "orgs": _one(User.organization_id),
+                "owners": _owner("user", User.id, "id"),
+                "orgs": _one(User.organization_id, "org"),
                 "collabs": _collaborations_of(User.organization_id),
             },
         ),
@@ -235,8 +237,8 @@ TABLES: dict[type[Base], TableFacts] = {
             Role,
             Role.id,
             scalars={
-                "id": Scalar(Role.id, int, nullable=False),
-                "org": Scalar(Role.organization_id, int),
+                "id": Scalar(Role.id, always=True),
+                "org": Scalar(Role.organization_id),
             },
             sets={
                 "owners": SetOf(
@@ -244,8 +246,8 @@ TABLES: dict[type[Base], TableFacts] = {
                         _permission.c.role_id == Role.id, _permission.c.user_id.in_(values)
                     ),
                     _owners("user"),
-                    str,
-                    "user",
+                    of=str,
+                    kind="user",
                 ),
                 # A default role belongs to every organization there is.
                 "orgs": SetOf(
@@ -256,7 +258,9 @@ TABLES: dict[type[Base], TableFacts] = {
                             Role.slug.is_not(None),
                             exists().where(_organization.c.id.in_(values)),
                         ),
-                    )
+                    ),
+                    same="org",
+                    or_all=True,
                 ),
                 "collabs": _none(),
             },
@@ -265,12 +269,12 @@ TABLES: dict[type[Base], TableFacts] = {
             Task,
             Task.id,
             scalars={
-                "id": Scalar(Task.id, int, nullable=False),
-                "org": Scalar(Task.initiator_id, int),
-                "image": Scalar(Task.image, str),
-                "database": Scalar(Task.database, str),
-                "run": Scalar(Task.run_id, int),
-                "parent": Scalar(Task.parent_id, int),
+                "id": Scalar(Task.id, always=True),
+                "org": Scalar(Task.initiator_id),
+                "image": Scalar(Task.image, of=str),
+                "database": Scalar(Task.database, of=str),
+                "run": Scalar(Task.run_id),
+                "parent": Scalar(Task.parent_id),
                 "encrypted": _value(
                     _collaboration.c.encrypted, bool, _collaboration.c.id == Task.collaboration_id
                 ),
@@ -281,9 +285,9 @@ TABLES: dict[type[Base], TableFacts] = {
             Result,
             Result.id,
             scalars={
-                "id": Scalar(Result.id, int, nullable=False),
-                "org": Scalar(Result.organization_id, int),
-                "status": Scalar(Result.status, str),
+                "id": Scalar(Result.id, always=True),
+                "org": Scalar(Result.organization_id),
+                "status": Scalar(Result.status, of=str, words=tuple(ResultStatus)),
                 "image": _value(_task.c.image, str, *_result_task),
                 "run": _value(_task.c.run_id, int, *_result_task),
                 "encrypted": _value(_collaboration.c.encrypted, bool, *_result_collaboration),
@@ -296,7 +300,7 @@ TABLES: dict[type[Base], TableFacts] = {
             Port,
             Port.id,
             scalars={
-                "id": Scalar(Port.id, int, nullable=False),
+                "id": Scalar(Port.id, always=True),
                 "org": _value(_result.c.organization_id, int, *_port_result),
                 "run": _value(_task.c.run_id, int, *_port_task),
             },
@@ -306,8 +310,8 @@ TABLES: dict[type[Base], TableFacts] = {
             CasbinRule,
             CasbinRule.id,
             scalars={
-                "id": Scalar(CasbinRule.id, int, nullable=False),
-                "org": _nothing(int),
+                "id": Scalar(CasbinRule.id, always=True),
+                "org": _nothing(),
             },
             sets={"owners": _none(str), "orgs": _none(), "collabs": _none()},
         ),
@@ -327,17 +331,17 @@ MODELS: dict[Resource, type[Base]] = {
 }
 """The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
 
-COMMON: frozenset[str] = frozenset({"id", "owners", "org", "orgs", "collabs"})
+COMMON: Mapping[str, Fact] = {
+    "id": Fact(),
+    "owners": Fact(of=str, is_set=True),
+    "org": Fact(),
+    "orgs": Fact(is_set=True),
+    "collabs": Fact(is_set=True),
+}
 """Facts of every row, whatever its table, and of a socket room."""
 
 
-WHOLE: Mapping[str, Any] = {
-    "id": None,
-    "owners": frozenset(),
-    "org": None,
-    "orgs": frozenset(),
-    "collabs": frozenset(),
-}
+WHOLE: Mapping[str, Any] = {name: fact.absent for name, fact in COMMON.items()}
 """Facts of a resource as a whole: what is asked when no single row is meant."""
 
 
@@ -361,6 +365,6 @@ def field_names(model: type[Base]) -> frozenset[str]:
     )
 
 
-def facts_of(resource: Resource) -> frozenset[str]:
+def facts_of(resource: Resource) -> Mapping[str, Fact]:
     """The facts that a condition on this resource may use."""
-    return TABLES[MODELS[resource]].names if resource in MODELS else COMMON
+    return TABLES[MODELS[resource]].facts if resource in MODELS else COMMON

@@ -1,8 +1,10 @@
 """Who asks. Frozen facts about the caller, built once per request; holds no database session."""
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 
+from v6srv.authz.fact_types import Fact, types_of
 from v6srv.vocabulary import PrincipalKind
 
 
@@ -90,24 +92,38 @@ class SubjectFacts:
         return facts
 
 
-SUBJECT_FACTS: dict[str, type] = {
-    "id": str,
-    "kind": str,
-    "group": str,
-    "account": int,
-    "org": int,
-    "task": int,
-    "run": int,
-    "image": str,
-    "collabs": frozenset,
-    "roles": frozenset,
-    "changes": frozenset,
-}
-"""Every fact of `r.sub` and its type."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectFact(Fact):
+    """A fact of `r.sub`."""
 
-SUBJECT_SETS: dict[str, type] = {"collabs": int, "roles": str, "changes": str}
-"""Type of the members of each set. `changes` are names of fields.
+    kinds: frozenset[PrincipalKind] = frozenset(PrincipalKind)
+    """Who has it; for others it is absent."""
+    edits_only: bool = False
+    """It is absent but for who is about to edit a row."""
+    shape: str | None = None
+    """What its texts look like, as a regular expression; `{kind}` is the kind of principal."""
+
+
+_CONTAINERS = frozenset({PrincipalKind.CONTAINER})
+
+SUBJECT_FACTS: Mapping[str, SubjectFact] = {
+    "id": SubjectFact(of=str, always=True, shape="{kind}:[1-9][0-9]*"),
+    "kind": SubjectFact(of=str, always=True, words=tuple(f"kind:{kind}" for kind in PrincipalKind)),
+    "group": SubjectFact(of=str, always=True, shape="org:([1-9][0-9]*|None)"),
+    "account": SubjectFact(always=True),
+    "org": SubjectFact(),
+    "task": SubjectFact(kinds=_CONTAINERS),
+    "run": SubjectFact(kinds=_CONTAINERS),
+    "image": SubjectFact(of=str, kinds=_CONTAINERS),
+    "collabs": SubjectFact(is_set=True),
+    "roles": SubjectFact(of=str, is_set=True, kinds=frozenset({PrincipalKind.USER})),
+    "changes": SubjectFact(of=str, is_set=True, edits_only=True),
+}
+"""Every fact of `r.sub`, and what it can be. `changes` are names of fields.
 
 `roles` are the roles held directly, as lines call them (`role:viewer`, `role:12`); the function
 `g(r.sub.id, 'role:viewer')` knows the inherited ones, too.
 """
+
+SUBJECT_TYPES = types_of(SUBJECT_FACTS)
+"""The types of the facts of `r.sub`."""

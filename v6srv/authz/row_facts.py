@@ -38,7 +38,7 @@ def row_facts(
         id = values.pop("policy_key")
         found[id] = SimpleNamespace(type=resource.value, **values)
     for name, fact in table.sets.items():
-        members = {} if fact.empty else _members(table, ids, name, fact)
+        members = {} if fact.never else _members(table, ids, name, fact)
         for id, facts in found.items():
             setattr(facts, name, frozenset(members.get(id, ())))
     return found

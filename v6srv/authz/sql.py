@@ -44,13 +44,12 @@ from v6srv.authz.expression import (
     names_in,
 )
 from v6srv.authz.facts import Scalar, SetOf, TableFacts
-from v6srv.authz.principal import SUBJECT_FACTS
+from v6srv.authz.principal import SUBJECT_TYPES
 
 _SQL_TYPES: Mapping[type, TypeEngine[Any]] = {
     int: Integer(),
     str: String(),
     bool: Boolean(),
-    frozenset: Integer(),
 }
 
 
@@ -108,7 +107,7 @@ def known_facts_only(plan: Plan, program: Program, table: TableFacts, *, lenient
     a term cannot match and a denial with one does. Lenient, where the rows themselves are decided
     afterwards: such terms are left out.
     """
-    names = table.names | {"type"}
+    names = table.facts.keys() | {"type"}
 
     def keep(tree: ast.expr, *, denial: bool) -> ast.expr:
         known = [t for t in conjuncts(tree) if facts_in(t, program.object) <= names]
@@ -194,7 +193,7 @@ class _Translator:
         if tree.func.id == "glob" and len(tree.args) == 2:
             text, pattern = tree.args
             scalar = self._scalar(text)
-            if scalar and scalar.type is str and isinstance(pattern, ast.Constant):
+            if scalar and scalar.of is str and isinstance(pattern, ast.Constant):
                 if not isinstance(pattern.value, str) or "[" in pattern.value:
                     raise ExpressionError("a glob pattern is text of letters, * and ?")
                 return _Glob(scalar.column, pattern.value)
@@ -217,12 +216,12 @@ class _Translator:
     def _contains(self, member: ast.expr, container: ast.expr) -> ColumnElement[bool]:
         fact = self._fact(container)
         if fact and (found := self._set(fact)) and not self._has_row(member):
-            self._check_type(member, found.type)
+            self._check_type(member, found.of)
             single = ast.Tuple([member], ast.Load())
             return found.meets(self._parameter(single, Integer(), found.convert))
         scalar = self._scalar(member)
         if scalar and not self._has_row(container):
-            parameter = self._parameter(container, _SQL_TYPES[scalar.type], _OF_TYPE[scalar.type])
+            parameter = self._parameter(container, _SQL_TYPES[scalar.of], _OF_TYPE[scalar.of])
             return scalar.column.in_(parameter)
         raise ExpressionError(
             f"{ast.unparse(member)} in {ast.unparse(container)} has no form for lists"
@@ -232,11 +231,11 @@ class _Translator:
         """One side of a comparison, as a column or a parameter, with its type checked."""
         scalar = self._scalar(tree) if self._has_row(tree) else None
         if scalar is not None:
-            return _Side(scalar.column, nullable=scalar.nullable)
+            return _Side(scalar.column, nullable=not scalar.always)
         if self._has_row(tree):
             raise ExpressionError(f"{ast.unparse(tree)!r} has no form for lists")
         against = self._scalar(other)
-        type_ = against.type if against else str
+        type_ = against.of if against else str
         self._check_type(tree, type_)
         if isinstance(tree, ast.Constant) and tree.value is None:
             return _Side(None, nullable=True)
@@ -250,7 +249,7 @@ class _Translator:
                 raise ExpressionError(f"{tree.value!r} is not of type {wanted.__name__}")
             return
         fact = fact_name(tree, self.program.subject)
-        if fact is not None and SUBJECT_FACTS.get(fact) is not wanted:
+        if fact is not None and SUBJECT_TYPES.get(fact) is not wanted:
             raise ExpressionError(f"{ast.unparse(tree)!r} is not of type {wanted.__name__}")
 
 

@@ -21,14 +21,14 @@ from sqlalchemy import select
 
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts, field_names, room_facts
+from v6srv.authz.fact_types import Fact, implied
+from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts, facts_of, field_names, room_facts
 from v6srv.authz.principal import Principal
 from v6srv.authz.row_facts import row_facts
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Invalid, NotFound
 from v6srv.identity import principals
 from v6srv.model import Member, Role, Rule
-from v6srv.policy.implied_facts import implied
 from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
@@ -269,19 +269,15 @@ def made_up_row(asked: Resource, given: Mapping[str, Any], table: Resource | Non
     says.
     """
     of = table or asked
-    facts = TABLES[MODELS[of]] if of in MODELS else None
-    types = _types(facts)
-    _known_keys(given, types, f"a row of {of}")
-    values: dict[str, Any] = {
-        name: None if single else frozenset() for name, (single, _) in types.items()
-    }
-    known = {name: _fact(name, value, types) for name, value in given.items()}
-    values |= {**implied(of, known), **known}
+    facts = facts_of(of)
+    _known_keys(given, facts, f"a row of {of}")
+    known = {name: _fact(name, value, facts[name]) for name, value in given.items()}
+    absent = {name: fact.absent for name, fact in facts.items()}
     return Thing(
         asked,
         f"{of}:{json.dumps(dict(given))}",
-        SimpleNamespace(type=asked.value, **values),
-        facts,
+        SimpleNamespace(type=asked.value, **{**absent, **implied(facts, known), **known}),
+        TABLES[MODELS[of]] if of in MODELS else None,
     )
 
 
@@ -311,26 +307,11 @@ def _table(of: Resource) -> TableFacts:
     return TABLES[MODELS[of]]
 
 
-_Types = dict[str, tuple[type | None, type]]
-"""Type of a single value (None for sets), and type of the members of a set."""
-
-
-def _types(facts: TableFacts | None) -> _Types:
-    """Of each fact; of what has no table those that every row has."""
-    if facts is None:
-        sets = {"owners": str, "orgs": int, "collabs": int}
-        return {"id": (int, int), "org": (int, int)} | {n: (None, t) for n, t in sets.items()}
-    return {name: (scalar.type, scalar.type) for name, scalar in facts.scalars.items()} | {
-        name: (None, fact.type) for name, fact in facts.sets.items()
-    }
-
-
-def _fact(name: str, value: Any, types: _Types) -> Any:
-    single, member = types[name]
-    if single is None:
-        return frozenset(_list({name: value}, name, (member,)))
-    if value is not None and not _is(value, single):
-        raise Invalid(f"{name} must be {_SPOKEN[single]} or null, not {value!r}")
+def _fact(name: str, value: Any, fact: Fact) -> Any:
+    if fact.is_set:
+        return frozenset(_list({name: value}, name, (fact.of,)))
+    if value is not None and not _is(value, fact.of):
+        raise Invalid(f"{name} must be {_SPOKEN[fact.of]} or null, not {value!r}")
     return value
 
 

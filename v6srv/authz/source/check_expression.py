@@ -26,11 +26,12 @@ from v6srv.authz.expression import (
     unallowed,
     unkept_texts,
 )
+from v6srv.authz.fact_types import SetType, Type
 from v6srv.authz.path_patterns import PATH_PATTERNS, Unsayable
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_matcher import unbound
 from v6srv.authz.source.codes import Code
-from v6srv.authz.source.language import Language, SetType, Type, spoken
+from v6srv.authz.source.language import Language, spoken
 from v6srv.authz.source.lines import odd_characters
 from v6srv.suggestions import nearest
 
@@ -92,9 +93,7 @@ class _Checker:
         if len(module.body) != 1 or not isinstance(module.body[0], ast.Expr):
             return [self._no_expression(module)]
         tree = module.body[0].value
-        found = [self._not_allowed(node, kind, message) for node, kind, message in unallowed(tree)][
-            :1
-        ]
+        found = [self._not_allowed(*odd) for odd in unallowed(tree)][:1]
         found = found or [*self._names(tree)] or [*self._boolean(tree)]
         found = found or [*self._calls(tree), *self._comparisons(tree)]
         return found or self._last_resort()
@@ -258,7 +257,8 @@ class _Checker:
         if isinstance(node, ast.Constant):
             return None if node.value is None else type(node.value)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            return self.language.facts.get(node.value.id, {}).get(node.attr)
+            fact = self.language.facts.get(node.value.id, {}).get(node.attr)
+            return None if fact is None else fact.type
         if isinstance(node, ast.Name):
             return str
         return bool if isinstance(node, (ast.Call, ast.Compare, ast.BoolOp)) else None

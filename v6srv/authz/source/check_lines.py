@@ -7,15 +7,16 @@ from functools import cache
 from v6srv.authz.definition import Definition
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.long_work import step
+from v6srv.authz.principal import SUBJECT_FACTS
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_expression import Fault, faults
-from v6srv.authz.source.language import SUBJECT_TYPES, WORDS, Language, object_types
+from v6srv.authz.source.language import WORDS, Language, object_facts
 from v6srv.authz.source.problems import Problem
 from v6srv.authz.source.shapes import shape
 from v6srv.db import LARGEST_ID
 from v6srv.suggestions import nearest
-from v6srv.vocabulary import PrincipalKind, Resource, ResultStatus, Scope
+from v6srv.vocabulary import PrincipalKind, Resource, Scope
 
 _KINDS = "|".join(PrincipalKind)
 _SUBJECT = re.compile(rf"(role:[A-Za-z0-9_.-]+|(rule|user|node|org):[1-9][0-9]*|kind:({_KINDS}))")
@@ -37,9 +38,6 @@ def near_role(role: str, known: Iterable[str]) -> str:
     near = nearest(role.removeprefix("role:"), sorted(n for n in names if not n.isdecimal()))
     return f"role:{near}" if near and role.startswith("role:") else ""
 
-
-STATUSES = {Resource.RESULT.value: tuple(ResultStatus), Resource.NODE.value: ("online", "offline")}
-"""What `r.obj.status` can be, by resource."""
 
 Conditions = Callable[[str, str], Sequence[Fault]]
 """What is wrong with a condition, for a resource."""
@@ -74,11 +72,8 @@ def _conditions(definition: Definition) -> Conditions:
     request = definition.request["r"]
 
     def of(text: str, resource: str) -> Sequence[Fault]:
-        facts = dict(zip(request, (SUBJECT_TYPES, object_types(resource)), strict=False))
-        language = Language(
-            request, facts, graphs=definition.graphs, statuses=STATUSES.get(resource, ())
-        )
-        return faults(text, language)
+        facts = dict(zip(request, (SUBJECT_FACTS, object_facts(resource)), strict=False))
+        return faults(text, Language(request, facts, graphs=definition.graphs))
 
     @cache
     def known(text: str, resource: str) -> Sequence[Fault]:

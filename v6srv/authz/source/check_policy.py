@@ -82,7 +82,7 @@ def _check_list_form(
 ) -> None:
     """Raises ExpressionError if a line has no form for lists of this resource."""
     rest = program.remainder(line, key)
-    unknown = facts_in(rest.tree, program.object) - facts_of(resource) - {"type"}
+    unknown = facts_in(rest.tree, program.object) - {*facts_of(resource), "type"}
     if unknown:
         raise ExpressionError(f"{resource} has no fact r.obj.{', r.obj.'.join(sorted(unknown))}")
     if resource in MODELS and (resource, rest.text) not in done:

@@ -6,56 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from v6srv.authz.expression import FUNCTIONS
-from v6srv.authz.facts import COMMON, MODELS, TABLES
+from v6srv.authz.fact_types import Fact
+from v6srv.authz.facts import COMMON, facts_of
 from v6srv.authz.path_patterns import PATH_PATTERNS
-from v6srv.authz.principal import SUBJECT_FACTS, SUBJECT_SETS
 from v6srv.authz.source import codes
 from v6srv.authz.source.codes import Code
-from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
+from v6srv.vocabulary import Effect, Operation, Resource, Scope
 
 
-@dataclass(frozen=True, slots=True)
-class SetType:
-    """The type of a set of values."""
-
-    of: type
-
-    @property
-    def spoken(self) -> str:
-        """As messages say it."""
-        return "a set of numbers" if self.of is int else "a set of texts"
-
-
-Type = type | SetType
-
-SUBJECT_TYPES: Mapping[str, Type] = {
-    name: SetType(SUBJECT_SETS[name]) if name in SUBJECT_SETS else kind
-    for name, kind in SUBJECT_FACTS.items()
-}
-"""The facts of `r.sub` and their types."""
-
-_COMMON_TYPES: Mapping[str, Type] = {
-    "id": int,
-    "org": int,
-    "orgs": SetType(int),
-    "collabs": SetType(int),
-    "owners": SetType(str),
-    "type": str,
-}
-assert set(_COMMON_TYPES) == COMMON | {"type"}
-
-
-def object_types(word: str) -> Mapping[str, Type]:
-    """The facts of `r.obj` for a resource and their types; for `*` those that all resources have.
-
-    Those of every row for a word that is no resource.
-    """
-    if word not in set(Resource) or Resource(word) not in MODELS:
-        return _COMMON_TYPES
-    table = TABLES[MODELS[Resource(word)]]
-    scalars: dict[str, Type] = {name: scalar.type for name, scalar in table.scalars.items()}
-    sets: dict[str, Type] = {name: SetType(found.type) for name, found in table.sets.items()}
-    return {**scalars, **sets, "type": str}
+def object_facts(word: str) -> Mapping[str, Fact]:
+    """The facts of `r.obj` for a resource; those of every row for any other word."""
+    facts = facts_of(Resource(word)) if word in set(Resource) else COMMON
+    return {**facts, "type": Fact(of=str, words=(*Resource, "*"))}
 
 
 WORDS: Mapping[str, tuple[Code, str, tuple[str, ...]]] = {
@@ -66,7 +28,12 @@ WORDS: Mapping[str, tuple[Code, str, tuple[str, ...]]] = {
 }
 """What the fields of policy lines may hold."""
 
-_KINDS = tuple(f"kind:{kind}" for kind in PrincipalKind)
+_SPOKEN_OF: Mapping[str, tuple[Code, str]] = {
+    "kind": (codes.NOT_A_SUBJECT, "kind of principal"),
+    "type": (codes.UNKNOWN_RESOURCE, "resource"),
+    "status": (codes.UNKNOWN_STATUS, "status"),
+}
+"""What is wrong with another word for a fact that is one of a few."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +42,12 @@ class Language:
 
     request: Sequence[str]
     """Such as `r_sub`, `r_obj`, `r_act`."""
-    facts: Mapping[str, Mapping[str, Type]]
+    facts: Mapping[str, Mapping[str, Fact]]
     """By token; a token without facts is a text itself."""
     fields: Sequence[str] = ()
     """Fields of policy lines (`p_sub`), in matchers only."""
     graphs: Sequence[str] = ()
     evaluates: bool = False
-    statuses: tuple[str, ...] = ()
-    """What `status` of a row can be; empty where rows have none, or of any kind."""
 
     @cached_property
     def functions(self) -> dict[str, int]:
@@ -93,15 +58,12 @@ class Language:
     @cached_property
     def words(self) -> dict[str, tuple[Code, str, tuple[str, ...]]]:
         """Expressions that are one of a few words, by their text."""
-        found = {f"{self.request[0]}.kind": (codes.NOT_A_SUBJECT, "kind of principal", _KINDS)}
-        if len(self.request) > 1:
-            found[f"{self.request[1]}.type"] = WORDS["res"]
-            if self.statuses:
-                found[f"{self.request[1]}.status"] = (
-                    codes.UNKNOWN_STATUS,
-                    "status",
-                    self.statuses,
-                )
+        found = {
+            f"{token}.{name}": (*_SPOKEN_OF[name], fact.words)
+            for token, facts in self.facts.items()
+            for name, fact in facts.items()
+            if fact.words
+        }
         if len(self.request) > 2:
             found[self.request[2]] = WORDS["act"]
         for token in self.fields:

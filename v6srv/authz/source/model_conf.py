@@ -10,10 +10,12 @@ from casbin.model import Model
 
 from v6srv.authz.definition import Definition
 from v6srv.authz.expression import ExpressionError, names_in, parse, tokens_to_names
+from v6srv.authz.fact_types import Fact
+from v6srv.authz.principal import SUBJECT_FACTS
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_expression import faults, unbound_faults
 from v6srv.authz.source.codes import Code
-from v6srv.authz.source.language import SUBJECT_TYPES, Language, object_types
+from v6srv.authz.source.language import Language, object_facts
 from v6srv.authz.source.lines import odd_characters, read_text, unreadable
 from v6srv.authz.source.problems import PolicyError, Problem
 from v6srv.suggestions import nearest
@@ -39,7 +41,7 @@ ALLOW_AND_DENY = "some(where (p_eft == allow)) && !some(where (p_eft == deny))"
 ALLOW_ONLY = "some(where (p_eft == allow))"
 
 _NEEDED_FIELDS = ("sub", "res", "act")
-_RULE_FACTS = {"res": str, "scope": str, "act": str}
+_RULE_FACTS = dict.fromkeys(("res", "scope", "act"), Fact(of=str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +336,7 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
     tokens = model.tokens("r", request)
     if "r" in model.unclear and request == "r":
         tokens = ("r_sub", "r_obj", "r_act")
-    facts = dict(zip(tokens, (SUBJECT_TYPES, _object_facts(matcher)), strict=False))
+    facts = dict(zip(tokens, (SUBJECT_FACTS, _object_facts(matcher)), strict=False))
     fields = model.tokens("p", "p")
     if "p" in model.unclear:
         fields = tuple(dict.fromkeys((*fields, *(f"p_{name}" for name in FIELDS))))
@@ -348,8 +350,8 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
         model.problems.append(Problem(place, fault.message, fault.code, fault.suggestion))
 
 
-def _object_facts(matcher: str) -> Mapping[str, type]:
-    return _RULE_FACTS if matcher == "m2" else object_types("")  # type: ignore[return-value]
+def _object_facts(matcher: str) -> Mapping[str, Fact]:
+    return _RULE_FACTS if matcher == "m2" else object_facts("")
 
 
 def unused(model: ModelText) -> Iterator[Problem]:

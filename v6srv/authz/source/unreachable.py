@@ -14,13 +14,14 @@ from v6srv.authz.expression import facts_in
 from v6srv.authz.facts import MODELS, field_names
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.long_work import step
+from v6srv.authz.principal import SUBJECT_FACTS
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_lines import near_role
 from v6srv.authz.source.check_policy import operations_of, resources_of
 from v6srv.authz.source.language import spoken
 from v6srv.authz.source.problems import Problem
 from v6srv.authz.source.reach import DEFAULT, Reach
-from v6srv.authz.theory.knowledge import CONTAINERS_ONLY, known_of, stranger
+from v6srv.authz.theory.knowledge import known_of, stranger
 from v6srv.authz.theory.literals import Known
 from v6srv.authz.theory.satisfiability import satisfiable
 from v6srv.suggestions import nearest
@@ -162,8 +163,8 @@ class _Finder:
         return Problem(place, "the condition is never true", codes.NEVER_MATCHES)
 
     def _would_match(self, line: Line, cases: Sequence[Case], fact: str) -> bool:
-        name = fact.rpartition(".")[2]
-        if name not in (*CONTAINERS_ONLY, "changes", "roles"):
+        declared = SUBJECT_FACTS[fact.rpartition(".")[2]]
+        if not declared.edits_only and declared.kinds == frozenset(PrincipalKind):
             return False
         for kind, resource, operation in cases:
             known = known_of(self.program, kind, resource, operation)

@@ -7,16 +7,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy.sql.elements import Null, TypeCoerce
-
 from v6srv.authz.compiler import Program, closure
-from v6srv.authz.facts import MODELS, TABLES, Scalar
-from v6srv.authz.principal import Principal, SubjectFacts
+from v6srv.authz.fact_types import naming
+from v6srv.authz.facts import facts_of
+from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
 from v6srv.authz.theory.literals import Known
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
-
-CONTAINERS_ONLY = ("task", "run", "image")
-"""Facts of `r.sub` that users and nodes never have."""
 
 _NOBODY = 2**31 - 2
 """An id that no line can mean."""
@@ -47,15 +43,15 @@ def known_of(
     subject, row = program.subject, program.object
     values, members, choices = _of_rows(row, resource)
     callers: dict[str, Any] = {f"{subject}.kind": f"kind:{kind}"}
-    if kind is not PrincipalKind.CONTAINER:
-        callers |= {f"{subject}.{name}": None for name in CONTAINERS_ONLY}
-    if kind is not PrincipalKind.USER:
-        callers[f"{subject}.roles"] = frozenset()
-    if operation is not Operation.EDIT:
-        callers[f"{subject}.changes"] = frozenset()
+    callers |= {
+        f"{subject}.{name}": fact.absent
+        for name, fact in SUBJECT_FACTS.items()
+        if kind not in fact.kinds or (fact.edits_only and operation is not Operation.EDIT)
+    }
     shapes = {
-        f"{subject}.id": (f"{kind}:*", re.compile(rf"{kind}:[1-9][0-9]*")),
-        f"{subject}.group": ("org:*", re.compile(r"org:([1-9][0-9]*|None)")),
+        f"{subject}.{name}": _shape(fact.shape.format(kind=kind))
+        for name, fact in SUBJECT_FACTS.items()
+        if fact.shape
     }
     everything = {**values, **callers, **(more or {})}
     return Known(everything, shapes, members, choices, at, since)
@@ -101,25 +97,23 @@ def _of_rows(
     row: str, resource: Resource
 ) -> tuple[dict[str, Any], dict[str, _Shape], dict[str, tuple[Any, ...]]]:
     """Facts with one value, shapes of members, and facts of few values."""
-    if resource not in MODELS:
-        return {f"{row}.type": resource.value}, {}, {}
-    table = TABLES[MODELS[resource]]
+    facts = facts_of(resource)
     values: dict[str, Any] = {f"{row}.type": resource.value}
-    values |= {f"{row}.{n}": None for n, scalar in table.scalars.items() if _never(scalar)}
-    values |= {f"{row}.{n}": frozenset() for n, found in table.sets.items() if found.empty}
+    values |= {f"{row}.{name}": fact.absent for name, fact in facts.items() if fact.never}
     members = {
-        f"{row}.{n}": (f"{found.kind}:*", re.compile(rf"{found.kind}:[1-9][0-9]*"))
-        for n, found in table.sets.items()
-        if found.kind
+        f"{row}.{name}": _shape(naming(fact.kind).pattern)
+        for name, fact in facts.items()
+        if fact.kind
     }
     choices = {
-        f"{row}.{n}": (True, False, None)
-        for n, scalar in table.scalars.items()
-        if scalar.type is bool
+        f"{row}.{name}": (True, False, None) for name, fact in facts.items() if fact.of is bool
     }
     return values, members, choices
 
 
-def _never(scalar: Scalar) -> bool:
-    """Whether the fact has no value for any row."""
-    return isinstance(scalar.column, TypeCoerce) and isinstance(scalar.column.clause, Null)
+@cache
+def _shape(expression: str) -> _Shape:
+    """Names of one kind: as a pattern, and exactly."""
+    kind = re.match(r"\W*(\w+)", expression)
+    assert kind
+    return f"{kind[1]}:*", re.compile(expression)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
-from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.facts import COMMON, facts_of
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.theory.pattern_texts import words
 from v6srv.authz.theory.row_questions import (
@@ -114,13 +114,12 @@ class _Maker:
 
     def scalars(self) -> Iterator[list[Row]]:
         """The facts that only this table has, and that depend on nothing."""
-        table = TABLES[MODELS[self.resource]].scalars if self.resource in MODELS else {}
-        for name, scalar in table.items():
-            if name in self.asked and name not in ("id", "org"):
+        for name, fact in facts_of(self.resource).items():
+            if name in self.asked and name not in COMMON:
                 values: Sequence[Any] = [True, False]
-                if scalar.type is int:
+                if fact.of is int:
                     values = self.numbers(name)
-                elif scalar.type is str:
+                elif fact.of is str:
                     values = self._texts(name)
                 yield [Row({name: value}) for value in (*values, None)]
 

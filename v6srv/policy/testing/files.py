@@ -6,9 +6,8 @@ Everything unknown, missing, given twice or of the wrong type is a problem with 
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +17,12 @@ import yaml
 
 from v6srv import yaml_files
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import COMMON, MODELS, TABLES, WHOLE, Scalar, SetOf, room_facts
+from v6srv.authz.fact_types import Fact, implied, naming
+from v6srv.authz.facts import facts_of, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.source.folder import Stamp, stamp
 from v6srv.authz.source.lines import found_in
 from v6srv.authz.source.problems import PolicyError, Problem
-from v6srv.model import Task
-from v6srv.policy.implied_facts import implied
 from v6srv.policy.testing.strict_yaml import StrictReader
 from v6srv.suggestions import suggestion
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
@@ -52,8 +50,6 @@ _AXES = {"principal": "principals", "operation": "operations", "row": "rows"}
 _WHERE = ("clock", "changes")
 _CASE = ("name", *_AXES, "rule", "effect", "because", *_WHERE)
 _TABLE = ("name", *_AXES, *_AXES.values(), "rules", *_WHERE)
-
-Fact = Scalar | SetOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,29 +137,15 @@ def read_suite(path: Path, enforcer: Enforcer) -> Suite:
     return _Reader(name, roles=enforcer.roles).suite(root)
 
 
-def fact_types(resource: Resource) -> Mapping[str, Fact]:
-    """The facts that a row of a resource can be given, with their types."""
-    if resource in MODELS:
-        table = TABLES[MODELS[resource]]
-        return {**table.scalars, **table.sets}
-    # Events are about tasks, nodes and rooms: the facts that all of them have.
-    common = TABLES[Task]
-    facts: dict[str, Fact] = {name: common.scalars[name] for name in ("id", "org")}
-    facts |= {name: replace(common.sets[name], kind=None) for name in COMMON - facts.keys()}
-    return facts
-
-
 def hypothetical_row(resource: Resource, given: Mapping[str, Any]) -> SimpleNamespace:
     """The facts of a row that is not in the database.
 
     What is not given follows from what is (the organizations that a node belongs to from its `org`)
     where that is true of every real row, and is None or the empty set otherwise.
     """
-    facts: dict[str, Any] = dict(WHOLE)
-    for name, fact in fact_types(resource).items():
-        facts[name] = frozenset() if isinstance(fact, SetOf) else None
-    facts |= implied(resource, given)
-    return SimpleNamespace(type=resource.value, **{**facts, **given})
+    facts = facts_of(resource)
+    absent = {name: fact.absent for name, fact in facts.items()}
+    return SimpleNamespace(type=resource.value, **{**absent, **implied(facts, given), **given})
 
 
 @dataclass(slots=True)
@@ -179,7 +161,7 @@ class _Row:
         As another resource (an event about a task), what follows from the facts stays as it was.
         """
         taken = self.given if resource is self.resource else vars(self.facts())
-        return {name: value for name, value in taken.items() if name in fact_types(resource)}
+        return {name: value for name, value in taken.items() if name in facts_of(resource)}
 
     def facts(self) -> SimpleNamespace:
         if self.room:
@@ -311,7 +293,7 @@ class _Reader(StrictReader):
             resource = base.resource
         else:
             raise self.bad(node, "resource is missing")
-        known = fact_types(resource)
+        known = facts_of(resource)
         given = {} if base is None else base.given_to(resource)
         for key, value in self.entries(node):
             if key.value in ("like", "resource"):
@@ -333,24 +315,24 @@ class _Reader(StrictReader):
 
     def fact(self, node: yaml.Node, fact: Fact, name: str) -> Any:
         """The value of a fact, of the type that it has in every row."""
-        if isinstance(fact, Scalar):
-            if fact.type is bool:
+        if not fact.is_set:
+            if fact.of is bool:
                 return self.flag(node)
-            if fact.type is int:
+            if fact.of is int:
                 return self.number(node, none=True)
             return None if is_null(node) else self.text(node)
-        if fact.type is int:
+        if fact.of is int:
             members: list[Any] = self.numbers(node)
         else:
             members = [self.owner(member, fact.kind) for member in self.sequence(node)]
-        if members and fact.empty:
+        if members and fact.never:
             raise self.bad(node, f"{name} is empty for every row")
         return frozenset(members)
 
     def owner(self, node: yaml.Node, kind: str | None) -> str:
         """`user:5`, of the kind that owns such rows."""
         word = self.text(node)
-        if not re.fullmatch(rf"({kind or 'user|node'}):[1-9][0-9]*", word):
+        if not naming(kind or "user|node").fullmatch(word):
             raise self.bad(node, f"{word!r} is not {kind or 'user'}:<id>")
         return word
 
@@ -486,7 +468,6 @@ __all__ = [
     "FOLDER",
     "Case",
     "Suite",
-    "fact_types",
     "hypothetical_row",
     "read_suite",
     "read_tests",
