@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from v6srv.authz import clock
 from v6srv.authz.expression import FUNCTIONS, OnlyOfWhatIsThere, parse, tokens_to_names
 from v6srv.authz.theory.literals import Known
-from v6srv.authz.theory.pattern_pairs import covers, overlap
+from v6srv.authz.theory.patterns import matched_together
 from v6srv.authz.theory.satisfiability import implies, satisfiable
 
 NUMBERS = (None, 1, 2, 3)
@@ -140,12 +140,16 @@ WORDS = ["".join(word) for n in range(6) for word in itertools.product("abc", re
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(patterns, patterns)
-def test_patterns_overlap_when_some_text_matches_both(one: str, other: str) -> None:
-    both = any(FUNCTIONS["glob"](w, one) and FUNCTIONS["glob"](w, other) for w in WORDS)
-    if both:
-        assert overlap(one, other)
-    if covers(one, other):
-        assert all(FUNCTIONS["glob"](w, one) for w in WORDS if FUNCTIONS["glob"](w, other))
-    if not overlap(one, other):
-        assert not both
+@given(patterns, patterns, patterns)
+def test_patterns_match_together_when_some_text_matches_them(one: str, two: str, no: str) -> None:
+    glob = FUNCTIONS["glob"]
+    if any(glob(w, one) and glob(w, two) and not glob(w, no) for w in WORDS):
+        assert matched_together([one, two], [no])
+    elif len(one + two + no) <= 5:  # then a word of five letters is long enough
+        assert not matched_together([one, two], [no])
+
+
+def test_too_many_patterns_may_match_together() -> None:
+    hard = [f"*a{'?' * n}" for n in range(16)]
+    assert matched_together(["*b"], hard)
+    assert not matched_together(["a"], ["*", *hard])

@@ -289,6 +289,18 @@ NEVER += [
         "p, user:5, user, organization, edit, meets(r.sub.changes, (§'rols',)), allow",
         meant="roles",
     ),
+    Fault(
+        "never-matches",
+        "p, role:viewer, node, global, view, §r.obj.org == 3 && !(3 in r.obj.orgs), allow",
+    ),
+    Fault(
+        "never-matches",
+        "p, role:viewer, task, global, view, §1 in r.obj.collabs && 2 in r.obj.collabs, allow",
+    ),
+    Fault(
+        "denies-nothing",
+        "p, role:viewer, user, global, view, §r.obj.id == 5 && !('user:5' in r.obj.owners), deny",
+    ),
     Fault("denies-nothing", "p, role:viewer, collaboration, §own, view, True, deny"),
     Fault("denies-nothing", "p, role:viewer, task, global, view, §False, deny"),
     Fault("denies-nothing", "p, §role:vewer, task, global, view, True, deny", meant="role:viewer"),

@@ -16,7 +16,7 @@ from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.source.model_conf import read_definition
-from v6srv.authz.theory.pattern_texts import words
+from v6srv.authz.theory.patterns import words
 from v6srv.errors import Invalid
 from v6srv.policy.diff.cases import Case, Found, Pair
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
@@ -122,6 +122,23 @@ def test_nobody_owns_an_organization() -> None:
     old = _policy("organization", "view", ("own", "False", "allow"))
     new = _policy("organization", "view", ("own", "True", "allow"))
     assert _names(old, new, Resource.ORGANIZATION) == set()
+
+
+def test_owners_of_one_kind_are_told_from_those_of_the_other() -> None:
+    """A number that only a node is listed with stands for no user."""
+    line = "meets(r.obj.owners, ('user:99', 'node:21'))"
+    for resource, owner in (("result", "user:99"), ("node", "node:21")):
+        old = _policy(resource, "view", ("global", "False", "allow"))
+        new = _policy(resource, "view", ("global", line, "allow"))
+        [found] = _found(old, new, Resource(resource))
+        assert found.example["owners"] == {owner}
+
+
+def test_rooms_of_the_own_organization_are_found_when_only_that_is_asked() -> None:
+    """They are those of the collaborations that it is in, which no condition asks for."""
+    old = _policy("event", "view", ("global", "False", "allow"))
+    new = _policy("event", "view", ("global", "r.obj.org == r.sub.org", "allow"))
+    assert _names(old, new, Resource.EVENT) == {("r.obj.org == r.sub.org", True)}
 
 
 def test_what_is_said_in_other_words_is_no_change() -> None:

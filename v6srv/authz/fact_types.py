@@ -6,7 +6,7 @@ compare, what SQL takes, what made-up rows can be given and what is possible at 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -36,7 +36,7 @@ class Fact:
     never: bool = False
     """It is always absent, or empty."""
     always: bool = False
-    """It is never absent."""
+    """It is never absent, or empty."""
     same: str | None = None
     """Another fact of the same row. One value is equal to it; a set has it as its one member, or
     none if it is absent."""
@@ -45,7 +45,13 @@ class Fact:
     at_most_one: bool = False
     """The set has one member or none."""
     kind: str | None = None
-    """Members are the names of principals of this kind: `user` for `user:5`."""
+    """The members, or the one text, are names of this kind: `user` for `user:5`. With `same` the
+    number is that of the other fact."""
+    of_those_in: str | None = None
+    """Another set. These are all organizations of the collaboration that it has, or all
+    collaborations of the organization that it has (with `at_most_one` one of them, or none)."""
+    account: str | None = None
+    """It is the number of an account of this kind; no number is that of two."""
     words: tuple[str, ...] = ()
     """The texts that it can be; empty for any."""
 
@@ -59,10 +65,10 @@ class Fact:
         """What it is where it is not there."""
         return frozenset() if self.is_set else None
 
-    @property
-    def one(self) -> bool:
-        """Whether a set never has two members."""
-        return self.at_most_one or (self.same is not None and not self.or_all)
+    def unrelated(self) -> "Fact":
+        """What can be said of it without asking how rows come to be."""
+        depends: dict[str, Any] = dict.fromkeys(("same", "of_those_in", "account"))
+        return replace(self, always=False, at_most_one=False, **depends)
 
     def made_of(self, value: Any) -> Any:
         """What it is in a row where the fact that it is the `same` as has this value."""

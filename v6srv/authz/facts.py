@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.elements import BindParameter
 
-from v6srv.authz.fact_types import Fact, naming
+from v6srv.authz.fact_types import Fact, implied, naming
 from v6srv.db import LARGEST_ID, Base
 from v6srv.model import (
     CasbinRule,
@@ -42,7 +42,7 @@ from v6srv.model import (
     Task,
     User,
 )
-from v6srv.vocabulary import Resource, ResultStatus
+from v6srv.vocabulary import Operation, Resource, ResultStatus
 
 Values = BindParameter[Any] | Select[Any]
 
@@ -108,9 +108,11 @@ def _none(of: type = int) -> SetOf:
     return SetOf(lambda values: false(), of=of, never=True)
 
 
-def _one(column: Any, same: str | None = None) -> SetOf:
+def _one(column: Any, same: str | None = None, of_those_in: str | None = None) -> SetOf:
     """The value of a column; `same`: which is that fact, too."""
-    return SetOf(lambda values: column.in_(values), same=same, at_most_one=True)
+    return SetOf(
+        lambda values: column.in_(values), same=same, of_those_in=of_those_in, at_most_one=True
+    )
 
 
 def _owner(kind: str, column: Any, same: str | None = None) -> SetOf:
@@ -130,7 +132,8 @@ def _members_of(collaboration_id: Any) -> SetOf:
     return SetOf(
         lambda values: exists().where(
             _member.c.collaboration_id == collaboration_id, _member.c.organization_id.in_(values)
-        )
+        ),
+        of_those_in="collabs",
     )
 
 
@@ -139,7 +142,8 @@ def _collaborations_of(organization_id: Any) -> SetOf:
     return SetOf(
         lambda values: exists().where(
             _member.c.organization_id == organization_id, _member.c.collaboration_id.in_(values)
-        )
+        ),
+        of_those_in="orgs",
     )
 
 
@@ -207,7 +211,7 @@ TABLES: dict[type[Base], TableFacts] = {
             Node,
             Node.id,
             scalars={
-                "id": Scalar(Node.id, always=True),
+                "id": Scalar(Node.id, always=True, account="node"),
                 "org": Scalar(Node.organization_id),
                 "status": Scalar(Node.status, of=str, words=("online", "offline")),
                 "encrypted": _value(
@@ -217,14 +221,14 @@ TABLES: dict[type[Base], TableFacts] = {
             sets={
                 "owners": _owner("node", Node.id, "id"),
                 "orgs": _one(Node.organization_id, "org"),
-                "collabs": _one(Node.collaboration_id),
+                "collabs": _one(Node.collaboration_id, of_those_in="orgs"),
             },
         ),
         TableFacts(
             User,
             User.id,
             scalars={
-                "id": Scalar(User.id, always=True),
+                "id": Scalar(User.id, always=True, account="user"),
                 "org": Scalar(User.organization_id),
             },
             sets={
@@ -310,7 +314,7 @@ TABLES: dict[type[Base], TableFacts] = {
             CasbinRule,
             CasbinRule.id,
             scalars={
-                "id": Scalar(CasbinRule.id, always=True),
+                "id": Scalar(CasbinRule.id),  # the policy as a whole has none
                 "org": _nothing(),
             },
             sets={"owners": _none(str), "orgs": _none(), "collabs": _none()},
@@ -331,7 +335,7 @@ MODELS: dict[Resource, type[Base]] = {
 }
 """The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
 
-COMMON: Mapping[str, Fact] = {
+COMMON: dict[str, Fact] = {
     "id": Fact(),
     "owners": Fact(of=str, is_set=True),
     "org": Fact(),
@@ -345,15 +349,22 @@ WHOLE: Mapping[str, Any] = {name: fact.absent for name, fact in COMMON.items()}
 """Facts of a resource as a whole: what is asked when no single row is meant."""
 
 
+_ROOM: Mapping[str, Fact] = {
+    "id": Fact(never=True),
+    "owners": Fact(of=str, is_set=True, never=True),
+    "org": Fact(),
+    "orgs": Fact(is_set=True, same="org", at_most_one=True),
+    "collabs": Fact(is_set=True, of_those_in="orgs", at_most_one=True, always=True),
+}
+_TASK_OR_NODE: Mapping[str, Fact] = COMMON | {
+    name: replace(COMMON[name], at_most_one=True) for name in ("owners", "collabs")
+}
+
+
 def room_facts(collaboration_id: int, organization_id: int | None = None) -> dict[str, Any]:
     """Facts of the socket room of a collaboration, or of one organization in it."""
-    orgs = frozenset() if organization_id is None else frozenset({organization_id})
-    return {
-        **WHOLE,
-        "org": organization_id,
-        "orgs": orgs,
-        "collabs": frozenset({collaboration_id}),
-    }
+    given = {"org": organization_id, "collabs": frozenset({collaboration_id})}
+    return {**WHOLE, **implied(_ROOM, given), **given}
 
 
 def field_names(model: type[Base]) -> frozenset[str]:
@@ -365,6 +376,13 @@ def field_names(model: type[Base]) -> frozenset[str]:
     )
 
 
-def facts_of(resource: Resource) -> Mapping[str, Fact]:
-    """The facts that a condition on this resource may use."""
-    return TABLES[MODELS[resource]].facts if resource in MODELS else COMMON
+def facts_of(resource: Resource, operation: Operation | None = None) -> Mapping[str, Fact]:
+    """The facts that a condition on this resource may use.
+
+    Rows of a resource without a table are rooms, which are viewed, and tasks and nodes.
+    """
+    if resource in MODELS:
+        return TABLES[MODELS[resource]].facts
+    if operation is None:
+        return COMMON
+    return _ROOM if operation is Operation.VIEW else _TASK_OR_NODE

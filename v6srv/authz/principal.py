@@ -100,16 +100,14 @@ class SubjectFact(Fact):
     """Who has it; for others it is absent."""
     edits_only: bool = False
     """It is absent but for who is about to edit a row."""
-    shape: str | None = None
-    """What its texts look like, as a regular expression; `{kind}` is the kind of principal."""
 
 
 _CONTAINERS = frozenset({PrincipalKind.CONTAINER})
 
 SUBJECT_FACTS: Mapping[str, SubjectFact] = {
-    "id": SubjectFact(of=str, always=True, shape="{kind}:[1-9][0-9]*"),
+    "id": SubjectFact(of=str, always=True, same="account"),
     "kind": SubjectFact(of=str, always=True, words=tuple(f"kind:{kind}" for kind in PrincipalKind)),
-    "group": SubjectFact(of=str, always=True, shape="org:([1-9][0-9]*|None)"),
+    "group": SubjectFact(of=str, always=True, same="org", kind="org"),
     "account": SubjectFact(always=True),
     "org": SubjectFact(),
     "task": SubjectFact(kinds=_CONTAINERS),
@@ -120,6 +118,8 @@ SUBJECT_FACTS: Mapping[str, SubjectFact] = {
     "changes": SubjectFact(of=str, is_set=True, edits_only=True),
 }
 """Every fact of `r.sub`, and what it can be. `changes` are names of fields.
+
+`id` is the name of the kind and account of a user or node, of a container that of its task.
 
 `roles` are the roles held directly, as lines call them (`role:viewer`, `role:12`); the function
 `g(r.sub.id, 'role:viewer')` knows the inherited ones, too.

@@ -22,7 +22,6 @@ from v6srv.authz.source.language import spoken
 from v6srv.authz.source.problems import Problem
 from v6srv.authz.source.reach import DEFAULT, Reach
 from v6srv.authz.theory.knowledge import known_of, stranger
-from v6srv.authz.theory.literals import Known
 from v6srv.authz.theory.satisfiability import satisfiable
 from v6srv.suggestions import nearest
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
@@ -169,7 +168,7 @@ class _Finder:
         for kind, resource, operation in cases:
             known = known_of(self.program, kind, resource, operation)
             values = {text: value for text, value in known.values.items() if text != fact}
-            less = Known(values, known.shapes, known.members, known.choices)
+            less = replace(known, values=values)
             if satisfiable(self._rest(line, resource, operation).tree, less):
                 return True
         return False

@@ -1,6 +1,5 @@
 """What is certain about facts once the kind of principal, the resource and the operation are."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -8,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from v6srv.authz.compiler import Program, closure
-from v6srv.authz.fact_types import naming
+from v6srv.authz.fact_types import Fact
 from v6srv.authz.facts import facts_of
 from v6srv.authz.principal import SUBJECT_FACTS, Principal, SubjectFacts
 from v6srv.authz.theory.literals import Known
@@ -38,23 +37,15 @@ def known_of(
     at: datetime | None = None,
     since: datetime | None = None,
     more: Mapping[str, Any] | None = None,
+    related: bool = True,
 ) -> Known:
-    """What is certain in every such request; `more` are further values by fact (`r_sub.org`)."""
+    """What is certain in every such request; `more` are further values by fact (`r_sub.org`).
+
+    Not `related`: only of each fact by itself, whatever the others are.
+    """
     subject, row = program.subject, program.object
-    values, members, choices = _of_rows(row, resource)
-    callers: dict[str, Any] = {f"{subject}.kind": f"kind:{kind}"}
-    callers |= {
-        f"{subject}.{name}": fact.absent
-        for name, fact in SUBJECT_FACTS.items()
-        if kind not in fact.kinds or (fact.edits_only and operation is not Operation.EDIT)
-    }
-    shapes = {
-        f"{subject}.{name}": _shape(fact.shape.format(kind=kind))
-        for name, fact in SUBJECT_FACTS.items()
-        if fact.shape
-    }
-    everything = {**values, **callers, **(more or {})}
-    return Known(everything, shapes, members, choices, at, since)
+    values, facts = _certain(subject, row, kind, resource, operation, related)
+    return Known({**values, **(more or {})}, facts, (subject, row), at, since)
 
 
 _NAMES = ("id", "group", "account", "org", "task", "run", "collabs")
@@ -70,7 +61,10 @@ def known_of_strangers(
     at: datetime | None = None,
     since: datetime | None = None,
 ) -> Known:
-    """As `known_of`, of principals without roles whom no line means by a name or a number."""
+    """As `known_of`, of principals without roles whom no line means by a name or a number.
+
+    A hole is looked for among all rows, also those that only a fault of the server could make.
+    """
     subject = program.subject
     known = known_of(
         program,
@@ -80,6 +74,7 @@ def known_of_strangers(
         at=at,
         since=since,
         more={f"{subject}.roles": frozenset()},
+        related=False,
     )
     everyone = closure(program.graphs.get("g", {}), f"kind:{kind}")
     return replace(
@@ -89,31 +84,28 @@ def known_of_strangers(
     )
 
 
-_Shape = tuple[str, re.Pattern[str]]
-
-
 @cache
-def _of_rows(
-    row: str, resource: Resource
-) -> tuple[dict[str, Any], dict[str, _Shape], dict[str, tuple[Any, ...]]]:
-    """Facts with one value, shapes of members, and facts of few values."""
-    facts = facts_of(resource)
-    values: dict[str, Any] = {f"{row}.type": resource.value}
-    values |= {f"{row}.{name}": fact.absent for name, fact in facts.items() if fact.never}
-    members = {
-        f"{row}.{name}": _shape(naming(fact.kind).pattern)
-        for name, fact in facts.items()
-        if fact.kind
+def _certain(
+    subject: str,
+    row: str,
+    kind: PrincipalKind,
+    resource: Resource,
+    operation: Operation,
+    related: bool,
+) -> tuple[Mapping[str, Any], Mapping[str, Fact]]:
+    """Facts with one value, and what the others can be."""
+    own: dict[str, Fact] = dict(SUBJECT_FACTS)
+    number = "task" if kind is PrincipalKind.CONTAINER else "account"
+    own["id"] = replace(own["id"], kind=kind.value, same=number)
+    own["collabs"] = replace(own["collabs"], at_most_one=kind is not PrincipalKind.USER)
+    rows = facts_of(resource, operation if related else None)
+    absent = {
+        f"{subject}.{name}": fact.absent
+        for name, fact in SUBJECT_FACTS.items()
+        if kind not in fact.kinds or (fact.edits_only and operation is not Operation.EDIT)
     }
-    choices = {
-        f"{row}.{name}": (True, False, None) for name, fact in facts.items() if fact.of is bool
-    }
-    return values, members, choices
-
-
-@cache
-def _shape(expression: str) -> _Shape:
-    """Names of one kind: as a pattern, and exactly."""
-    kind = re.match(r"\W*(\w+)", expression)
-    assert kind
-    return f"{kind[1]}:*", re.compile(expression)
+    absent |= {f"{row}.{name}": fact.absent for name, fact in rows.items() if fact.never}
+    values = {f"{subject}.kind": f"kind:{kind}", f"{row}.type": resource.value, **absent}
+    facts = {f"{subject}.{name}": fact for name, fact in own.items()}
+    facts |= {f"{row}.{name}": fact for name, fact in rows.items()}
+    return values, facts if related else {name: f.unrelated() for name, f in facts.items()}

@@ -1,13 +1,13 @@
 """What logic speaks of: literals over facts and constants, and what is known beforehand."""
 
 import ast
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from v6srv.authz.expression import glob
+from v6srv.authz.fact_types import Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,10 @@ class Known:
 
     values: Mapping[str, Any] = field(default_factory=dict)
     """Facts with one value; None when they never have one, an empty frozenset for no members."""
-    shapes: Mapping[str, tuple[str, re.Pattern[str]]] = field(default_factory=dict)
-    """Facts that always look alike: as a pattern of `glob` and, exactly, as an expression."""
-    members: Mapping[str, tuple[str, re.Pattern[str]]] = field(default_factory=dict)
-    """The same for the members of sets."""
-    choices: Mapping[str, Collection[Any]] = field(default_factory=dict)
-    """Facts that are one of a few values."""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    """What facts can be, and how they depend on each other."""
+    tokens: tuple[str, str] = ("r_sub", "r_obj")
+    """What the principal and the row are called."""
     at: datetime | None = None
     """The moment it is; None: any moment."""
     since: datetime | None = None
@@ -58,11 +56,12 @@ class Literal:
     """One thing that is so, or is not so."""
 
     kind: str
-    """`equal`, `one_of`, `member`, `within`, `glob`, `order`, `time` or `other`."""
+    """`equal`, `one_of`, `member`, `meets`, `within`, `glob`, `order`, `time` or `other`."""
     left: Any
     """A fact by its text or a Constant; of `time` a moment, of `other` the whole expression."""
     right: Any
-    """What it is compared with; of `member` the set, of `order` the comparison and a number."""
+    """What it is compared with; of `member` and `meets` a set by its text, of `order` the
+    comparison and a number."""
     so: bool
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
-from v6srv.authz.facts import COMMON, facts_of
+from v6srv.authz.fact_types import implied
+from v6srv.authz.facts import COMMON, WHOLE, facts_of, room_facts
 from v6srv.authz.principal import SubjectFacts
-from v6srv.authz.theory.pattern_texts import words
+from v6srv.authz.theory.patterns import words
 from v6srv.authz.theory.row_questions import (
     CHANGES,
     CLOCK,
@@ -73,10 +74,12 @@ class _Maker:
 
     # --- values
 
-    def numbers(self, *facts: str, known: Iterable[Any] = (), also: str = "") -> list[int]:
+    def numbers(
+        self, *facts: str, known: Iterable[Any] = (), also: Iterable[str] = ()
+    ) -> list[int]:
         """Numbers that questions on these facts tell apart, and another; that one alone if none
-        of them, nor the fact `also`, is asked."""
-        if self.asked.isdisjoint((*facts, also)):
+        of them, nor of the facts `also`, is asked."""
+        if self.asked.isdisjoint((*facts, *also)):
             return [self.another]
         if not self._paired.isdisjoint(facts):
             return [*sorted(self._known_numbers), self.another, self.another + 1]
@@ -87,7 +90,7 @@ class _Maker:
     def _representatives(self, values: Iterable[int], facts: Collection[str]) -> list[int]:
         """One of those that no question and no fact of the principal tells apart."""
         who = self.who
-        first: dict[tuple[bool, ...], int] = {}
+        first: dict[tuple[object, ...], int] = {}
         about = self._about(*facts)
         for value in values:
             sign = (
@@ -99,9 +102,9 @@ class _Maker:
             first.setdefault(sign, value)
         return list(first.values())
 
-    def _sign(self, question: Question, value: int) -> bool:
+    def _sign(self, question: Question, value: int) -> object:
         if question.fact == "owners":
-            return bool(question.met({f"user:{value}", f"node:{value}"}))
+            return tuple(bool(question.met({f"{kind}:{value}"})) for kind in ("user", "node"))
         if question.fact in SETS:
             return bool(question.met({value}))
         return question.answer(value)
@@ -164,47 +167,17 @@ class _Maker:
 
     def organizations(self) -> list[list[Row]]:
         ids = self.numbers("id", "org", "orgs", known=[self.who.org])
-        row = [
-            Row(
-                {
-                    "id": id,
-                    "org": id,
-                    "orgs": frozenset({id}),
-                    "owners": _NOTHING,
-                    "collabs": self.collabs_of(id),
-                }
-            )
-            for id in ids
-        ]
+        row = [_row(Resource.ORGANIZATION, id=id, collabs=self.collabs_of(id)) for id in ids]
         return [row, *self.scalars()]
 
     def collaborations(self) -> list[list[Row]]:
-        ids = self.numbers("id", "collabs", known=self.who.collabs, also="orgs")
-        row = [
-            Row(
-                {
-                    "id": id,
-                    "org": None,
-                    "owners": _NOTHING,
-                    "collabs": frozenset({id}),
-                    "orgs": self.orgs_of(id),
-                }
-            )
-            for id in ids
-        ]
+        ids = self.numbers("id", "collabs", known=self.who.collabs, also=("orgs",))
+        row = [_row(Resource.COLLABORATION, id=id, orgs=self.orgs_of(id)) for id in ids]
         return [row, *self.scalars()]
 
     def nodes(self) -> list[list[Row]]:
         row = [
-            Row(
-                {
-                    "id": id,
-                    "owners": frozenset({f"node:{id}"}),
-                    "org": org,
-                    "orgs": _one(org),
-                    "collabs": collabs,
-                }
-            )
+            _row(Resource.NODE, id=id, org=org, collabs=collabs)
             for id in self._accounts(user=False)
             for org, collabs in self._node_places(id)
         ]
@@ -229,15 +202,7 @@ class _Maker:
     def users(self) -> list[list[Row]]:
         orgs = (*self.numbers("org", "orgs", known=[self.who.org]), None)
         row = [
-            Row(
-                {
-                    "id": id,
-                    "owners": frozenset({f"user:{id}"}),
-                    "org": org,
-                    "orgs": _one(org),
-                    "collabs": self.collabs_of(org),
-                }
-            )
+            _row(Resource.USER, id=id, org=org, collabs=self.collabs_of(org))
             for id in self._accounts(user=True)
             for org in ((self.who.org,) if id == self.who.account else orgs)
         ]
@@ -259,7 +224,7 @@ class _Maker:
 
     def tasks(self) -> list[list[Row]]:
         owners = self.numbers("owners", known=[self.who.account])
-        collabs = self.numbers("collabs", known=self.who.collabs, also="orgs")
+        collabs = self.numbers("collabs", known=self.who.collabs, also=("orgs",))
         places: list[dict[str, Any]] = [
             {"collabs": frozenset({collab}), "orgs": self.orgs_of(collab)} for collab in collabs
         ]
@@ -275,8 +240,7 @@ class _Maker:
 
     def lines(self) -> list[list[Row]]:
         """Lines of the policy, and the policy as a whole, which has no id."""
-        fixed = {"org": None, "owners": _NOTHING, "orgs": _NOTHING, "collabs": _NOTHING}
-        return [[Row({"id": id}) for id in (*self.numbers("id"), None)], [Row(fixed)]]
+        return [[_row(Resource.POLICY, id=id) for id in (*self.numbers("id"), None)]]
 
     def events(self) -> list[list[Row]]:
         """Rooms are viewed; on tasks and nodes, work is stopped."""
@@ -286,17 +250,9 @@ class _Maker:
 
     def _rooms(self) -> list[Row]:
         orgs = self.numbers("org", "orgs", known=[self.who.org])
-        collabs = self.numbers("collabs", known=self.who.collabs, also="orgs")
+        collabs = self.numbers("collabs", known=self.who.collabs, also=("org", "orgs"))
         return [
-            Row(
-                {
-                    "id": None,
-                    "owners": _NOTHING,
-                    "org": org,
-                    "orgs": _one(org),
-                    "collabs": frozenset({collab}),
-                }
-            )
+            Row(room_facts(collab, org))
             for org, collab in itertools.product((*orgs, None), collabs)
             if self.in_order(org, collab)
         ]
@@ -325,6 +281,11 @@ def possible_rows(
 ) -> Rows:
     """All rows of a resource, at these moments, as far as the questions tell them apart."""
     return _Maker(resource, operation, who, questions, moments).made()
+
+
+def _row(resource: Resource, **given: Any) -> Row:
+    """A row with these facts and what follows from them; the others of every row are absent."""
+    return Row({**WHOLE, **implied(facts_of(resource), given), **given})
 
 
 def _one(value: Any) -> frozenset[Any]:

@@ -225,8 +225,7 @@ class _Reader:
             nobody = left == frozenset() or right == frozenset()
             yield from self._decided(False, so) if nobody else [(self._other(tree, so),)]
         elif isinstance(left, str) and isinstance(right, str):
-            both = " ".join(sorted((left, right)))
-            yield (Literal("other", f"meets {both}", None, so),)
+            yield (Literal("meets", min(left, right), max(left, right), so),)
         elif isinstance(left, frozenset) and isinstance(right, frozenset):
             yield from self._decided(not left.isdisjoint(right), so)
         else:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import fact_name
 from v6srv.authz.principal import Principal
-from v6srv.authz.theory.pattern_texts import words
+from v6srv.authz.theory.patterns import words
 from v6srv.identity.principals import everyone
 from v6srv.vocabulary import PrincipalKind
 

@@ -101,7 +101,8 @@ class _Speaker:
         if one.kind == "order":
             test, than = one.right
             return f"{self._whose(one.left)} {_ORDERS[test]} {than}"
-        return f"where {'' if one.so else 'not '}{spoken(str(one.left))}"
+        text = f"meets({one.left}, {one.right})" if one.kind == "meets" else str(one.left)
+        return f"where {'' if one.so else 'not '}{spoken(text)}"
 
     def _member(self, fact: str, members: Collection[Any], *, so: bool) -> str:
         name = fact.rpartition(".")[2]

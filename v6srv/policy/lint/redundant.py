@@ -54,7 +54,8 @@ class _Finder:
         self._by_text: dict[tuple[_Key, tuple[Resource, Operation]], dict[str, list[Line]]] = {}
         for line in self.program.lines:
             self._by_key.setdefault(self._key(line), []).append(line)
-        self._implied: dict[tuple[str, str, Resource, Operation, PrincipalKind], bool] = {}
+        self.scope = fields.index("scope") if "scope" in fields else None
+        self._implied: dict[tuple[str, str, Resource, Operation, PrincipalKind, bool], bool] = {}
         self._names: dict[str, frozenset[str]] = {}
 
     def _key(self, line: Line) -> _Key:
@@ -139,8 +140,11 @@ class _Finder:
         if any(of_wide[at] not in (of_narrow[at], "*") for at in (1, 2)):
             return False
         kinds = self.reach.kinds(narrow.values[self.subject])
+        # Rules are handed out scope by scope: a line of another scope is superfluous only where its
+        # words say so, not where it depends on what rows are like.
+        related = self.scope is None or wide.values[self.scope] == narrow.values[self.scope]
         return bool(kinds) and all(
-            self._implies(narrow, wide, request, kind)
+            self._implies(narrow, wide, request, kind, related)
             for request in self._requests(narrow)
             for kind in kinds
         )
@@ -155,13 +159,18 @@ class _Finder:
         return self.program.remainder(line, key)
 
     def _implies(
-        self, narrow: Line, wide: Line, request: tuple[Resource, Operation], kind: PrincipalKind
+        self,
+        narrow: Line,
+        wide: Line,
+        request: tuple[Resource, Operation],
+        kind: PrincipalKind,
+        related: bool,
     ) -> bool:
         one, other = self._remainder(narrow, *request), self._remainder(wide, *request)
         if other.text in ("True", one.text):
             return True
-        key = (one.text, other.text, *request, kind)
+        key = (one.text, other.text, *request, kind, related)
         if key not in self._implied:
-            known = known_of(self.program, kind, *request, since=self.now)
+            known = known_of(self.program, kind, *request, since=self.now, related=related)
             self._implied[key] = implies(one.tree, other.tree, known)
         return self._implied[key]
