@@ -74,6 +74,7 @@ def ask(policy: Enforcer, somebody: str, question: str, **more: Any) -> Explanat
             [
                 "of organization 2 and whose id is not 9",
                 "of organization 2, unless roles is changed, unless rules is changed",
+                "owned by user:9 and whose id is not 9",
                 "owned by user:9, unless roles is changed, unless rules is changed",
             ],
         ),

@@ -119,7 +119,9 @@ class SomeRow(Inquiry):
         told = [name for name in SUBJECT_FACTS if name != "changes" or self.changes]
         more = {f"{self.program.subject}.{name}": getattr(self.subject, name) for name in told}
         resource, kind = self.thing.resource, self.who.kind
-        return known_of(self.program, kind, resource, self.operation, at=clock.now(), more=more)
+        # Not what rows are like: an organization that is asked about may join a collaboration yet.
+        asked = (self.program, kind, resource, self.operation)
+        return known_of(*asked, at=clock.now(), more=more, related=False)
 
     # --- lines
 
