@@ -41,6 +41,8 @@ class Filled:
     """A Researcher, of an organization that is in three collaborations."""
     collaboration_ids: tuple[int, ...]
     """Those three."""
+    organization_id: int
+    """The user's own."""
     member_ids: tuple[int, ...]
     """The organizations of the first of them."""
     api_key: str
@@ -172,6 +174,7 @@ def _fill(connection: Connection, password: str) -> Filled:
     return Filled(
         username="user0",
         collaboration_ids=mine,
+        organization_id=org,
         member_ids=tuple(members[first]),
         api_key=keys[org, first],
         task_ids=tuple(t for t, collab in zip(tasks, where, strict=True) if collab in mine),

@@ -23,6 +23,7 @@ MODELS = {"task": Task, "result": Result, "organization": Organization}
 OF_TASK = ("id", "name", "description", "image", "database", "run_id", "initiator_id")
 OF_RESULT = ("id", "input", "result", "log", "status", "organization_id", "task_id")
 OF_ORGANIZATION = ("id", "name", "domain", "address1", "address2", "zipcode", "country")
+_USER, _NODE = User.__table__.c, Node.__table__.c
 SHOWN = {"task": OF_TASK, "result": OF_RESULT, "organization": OF_ORGANIZATION}
 
 
@@ -39,18 +40,32 @@ def _with_results(sess: Session, tasks: list[Task]) -> list[dict[str, object]]:
     return [{**_shown("task", task), "results": results[task.id]} for task in tasks]
 
 
-def _with_relations(sess: Session, organizations: list[Organization]) -> list[dict[str, object]]:
-    """Organizations with the ids of what belongs to them: what the contract's answer holds."""
+def _with_relations(
+    sess: Session, organizations: list[Organization], mine: list[int]
+) -> list[dict[str, object]]:
+    """Organizations with the ids that a Researcher is shown: what the contract's answer holds."""
     shown = {one.id: _shown("organization", one) for one in organizations}
-    for name, owner, column in (
-        ("results", Result.organization_id, Result.id),
-        ("users", User.__table__.c.organization_id, User.__table__.c.id),
-        ("nodes", Node.__table__.c.organization_id, Node.__table__.c.id),
-        ("roles", Role.organization_id, Role.id),
-        ("collaborations", Member.c.organization_id, Member.c.collaboration_id),
+    own = request.args.get("own", type=int)
+    for name, owner, column, condition in (
+        (
+            "results",
+            Result.organization_id,
+            Result.id,
+            Result.task_id.in_(select(Task.id).where(Task.collaboration_id.in_(mine))),
+        ),
+        ("users", _USER.organization_id, _USER.id, _USER.organization_id == own),
+        ("nodes", _NODE.organization_id, _NODE.id, _NODE.organization_id == own),
+        ("roles", Role.organization_id, Role.id, Role.organization_id == own),
+        (
+            "collaborations",
+            Member.c.organization_id,
+            Member.c.collaboration_id,
+            Member.c.collaboration_id.in_(mine),
+        ),
     ):
         ids: dict[int, list[int]] = {id: [] for id in shown}
-        for organization_id, id in sess.execute(select(owner, column).where(owner.in_(ids))):
+        query = select(owner, column).where(owner.in_(ids), condition)
+        for organization_id, id in sess.execute(query):
             ids[organization_id].append(id)
         for organization_id, found in ids.items():
             shown[organization_id][name] = found
@@ -77,6 +92,9 @@ def rows(kind):
         query = query.where(Task.collaboration_id.in_(members))
     elif kind == "result":
         query = query.join(Task).where(Task.collaboration_id.in_(members))
+    else:
+        partners = select(Member.c.organization_id).where(Member.c.collaboration_id.in_(members))
+        query = query.where(Organization.id.in_(partners)).order_by(None).order_by(Organization.id)
     with Session(engine) as sess:
         total = 0
         if page:
@@ -87,7 +105,7 @@ def rows(kind):
         if kind == "task":
             shown = _with_results(sess, found)
         elif kind == "organization" and "bare" not in request.args:
-            shown = _with_relations(sess, found)
+            shown = _with_relations(sess, found, members)
         else:
             shown = [_shown(kind, row) for row in found]
         answer = jsonify(shown)

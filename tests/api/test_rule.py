@@ -26,11 +26,12 @@ def test_every_user_reads_the_rules_of_the_contract_in_their_order(call, world):
 
 def test_a_rule_names_the_users_that_hold_it_as_an_extra_rule(call, world):
     id = world.rule["task", "GLOBAL", "VIEW"]
-    answer = call("nobody", "GET", f"/rule/{id}")
+    answer = call("viewer", "GET", f"/rule/{id}")
     assert answer.status_code == 200
     assert [user["id"] for user in answer.json["users"]] == [world.user.extra]
     other = world.rule["task", "GLOBAL", "CREATE"]
-    assert call("nobody", "GET", f"/rule/{other}").json["users"] is None
+    assert call("viewer", "GET", f"/rule/{other}").json["users"] is None
+    assert call("nobody", "GET", f"/rule/{id}").json["users"] is None  # may view itself only
 
 
 def test_filters_narrow_the_list(call, world):

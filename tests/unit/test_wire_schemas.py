@@ -1,11 +1,13 @@
 """What goes over the wire: the exact fields of rest.md 1.9, links, times, flags, bad values."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from marshmallow import ValidationError
 
+from v6srv.wire import links
 from v6srv.wire.base import Changes, Flag, Text, Timestamp, Whole, id_field
 from v6srv.wire.collaboration import CollaborationIn, CollaborationOut
 from v6srv.wire.node import NodeInCollaborationOut, NodeOut, NodeWithKeyOut
@@ -121,7 +123,7 @@ def task(**values):
             "status": "pending",
             "initiator_id": 2,
             "init_user_id": 7,
-            "collaboration_id": 1,
+            "shown_collaboration_id": 1,
             "parent_id": None,
             "child_ids": [],
             "result_ids": [31],
@@ -135,7 +137,7 @@ def result(**values):
         **{
             "id": 31,
             "task_id": 12,
-            "organization_id": 2,
+            "shown_organization_id": 2,
             "input": "aW4=",
             "result": None,
             "log": None,
@@ -409,3 +411,19 @@ def test_a_code_that_is_sent_as_a_number_has_its_zeros(sent: object, code: str |
     """rest.md 3.2: text or a number."""
     body = {"username": "ada", "password": "x", "mfa_code": sent}
     assert UserLogin().load(body)["mfa_code"] == code
+
+
+def test_links_write_the_same_json_as_they_show(app_path):
+    ids = [1, 20, 2**31 - 1]
+    shown = links.links("result", ids)
+    assert shown == [links.link("result", id) for id in ids]
+    assert json.loads(shown.json()) == list(shown)
+    assert (len(shown), shown[1]["id"], shown[:1] == [shown[0]]) == (3, 20, True)
+
+
+@pytest.fixture(params=["/api", "/", '/v6/"quoted"/\u00e4'])
+def app_path(request):
+    before = links.path("x").removesuffix("/x")
+    links.configure(request.param)
+    yield
+    links.configure(before)

@@ -11,7 +11,7 @@ from v6srv.api.paging import paged
 from v6srv.errors import NotFound
 from v6srv.model import Collaboration as Row
 from v6srv.model import Member, Organization, Task
-from v6srv.service import collaborations, lists
+from v6srv.service import collaborations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import NOBODY, MessageOut, Named
 from v6srv.wire.collaboration import (
@@ -92,34 +92,34 @@ class Collaboration(MethodView):
 class CollaborationMembers(MethodView):
     @guard.one(COLLABORATION, VIEW)
     @paged(OrganizationOut)
-    def get(self, row):
+    def get(self, who, authz, row):
         """List the members. Who may view a collaboration may view them."""
-        return collaborations.members(row)
+        return collaborations.members(who, authz, row)
 
     @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
-    def post(self, organization, authz, row, admit):
+    def post(self, organization, who, authz, row, admit):
         """Add a member. Answers with all members."""
         collaborations.add_member(authz, row, organization["id"], admit)
-        return lists.whole(collaborations.members(row))
+        return collaborations.members(who, authz, row).read()
 
     @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
-    def delete(self, organization, authz, row, admit):
+    def delete(self, organization, who, authz, row, admit):
         """Take a member out, and its node with it. Answers with the members that are left."""
         collaborations.remove_member(authz, row, organization["id"], admit)
-        return lists.whole(collaborations.members(row))
+        return collaborations.members(who, authz, row).read()
 
 
 @blp.route("/collaboration/<int:id>/node")
 class CollaborationNodes(MethodView):
     @guard.one(COLLABORATION, VIEW, closed_to=guard.CONTAINERS)
     @paged(NodeInCollaborationOut)
-    def get(self, row):
+    def get(self, who, authz, row):
         """List the nodes. Who may view a collaboration may view them."""
-        return collaborations.nodes_in(row)
+        return collaborations.nodes_in(who, authz, row)
 
     @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)
@@ -130,7 +130,7 @@ class CollaborationNodes(MethodView):
         One that is in another collaboration, only if you may edit that one, too.
         """
         collaborations.add_node(who, authz, row, node["id"])
-        return lists.whole(collaborations.nodes_in(row))
+        return collaborations.nodes_in(who, authz, row).read()
 
     @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)

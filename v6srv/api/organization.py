@@ -8,7 +8,7 @@ from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.model import Collaboration, Member, Node
 from v6srv.model import Organization as Row
-from v6srv.service import lists, organizations
+from v6srv.service import organizations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.collaboration import CollaborationOut
 from v6srv.wire.node import NodeOut
@@ -77,7 +77,7 @@ class OrganizationCollaborations(MethodView):
     def get(self, row, rows):
         """List the collaborations of an organization, all at once."""
         member = select(Member.c.collaboration_id).where(Member.c.organization_id == row.id)
-        return lists.whole(rows.where(Collaboration.id.in_(member)))
+        return rows.where(Collaboration.id.in_(member)).read()
 
 
 @blp.route("/organization/<int:id>/node")
@@ -86,4 +86,4 @@ class OrganizationNodes(MethodView):
     @blp.response(200, NodeOut(many=True))
     def get(self, row, rows):
         """List the nodes of an organization, all at once."""
-        return lists.whole(rows.where(Node.organization_id == row.id))
+        return rows.where(Node.organization_id == row.id).read()

@@ -136,11 +136,11 @@ def _positive(name: str) -> int | None:
 
 
 def _run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple[list[Any], Page]:
-    query, parameters = (
-        (rows.select, rows.parameters) if isinstance(rows, AllowedRows) else (rows, {})
-    )
+    if not isinstance(rows, AllowedRows):
+        rows = AllowedRows(rows, {})
+    query, parameters = rows.select, rows.parameters
     if number is None:
-        found = list(session.scalars(query, parameters).unique())
+        found = rows.read()
         return found, Page(None, max(len(found), 1), len(found))
     counted = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     total = session.scalar(counted, parameters) or 0
@@ -148,7 +148,7 @@ def _run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tupl
     if first >= total:
         return [], Page(number, size, total)
     limited = query.limit(size).offset(first)
-    return list(session.scalars(limited, parameters).unique()), Page(number, size, total)
+    return rows.read(limited), Page(number, size, total)
 
 
 def _links(page: Page) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """/result: GET list, and GET and PATCH by id."""
 
+from functools import partial
+
 from flask.views import MethodView
 from sqlalchemy import exists, select, true
 
@@ -61,7 +63,7 @@ class Results(MethodView):
     def get(self, query, who, authz, rows):
         """List the results you may view, newest first."""
         if TASK in query.pop("include", ()):
-            rows = rows.options(lists.tasks_in_results(who, authz))
+            rows = rows.then(partial(lists.load_tasks, who, authz))
         filters = (_FILTERS[name](value) for name, value in query.items())
         return rows.where(*filters).order_by(Row.id.desc())
 
@@ -74,7 +76,7 @@ class Result(MethodView):
     def get(self, query, who, authz, row):
         """One result."""
         if TASK in query.get("include", ()):
-            lists.load_task(who, authz, row)
+            lists.load_tasks(who, authz, [row])
         return row
 
     @guard.edits(RESULT)

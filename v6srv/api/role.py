@@ -65,9 +65,9 @@ class Role(MethodView):
 class RoleRules(MethodView):
     @guard.one(ROLE, VIEW, min_scope=Scope.ORGANIZATION)
     @paged(RuleOut)
-    def get(self, row):
+    def get(self, who, authz, row):
         """List the rules of a role."""
-        return roles.rules_in(row.id)
+        return roles.rules_in(who, authz, row.id)
 
 
 @blp.route("/role/<int:id>/rule/<int:rule_id>")
@@ -78,7 +78,7 @@ class RoleRuleById(MethodView):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
         roles.add_rule(who, authz, row, rule_id)
         admit(row)
-        return roles.listed(roles.rules_in(row.id))
+        return roles.rules_in(who, authz, row.id).read()
 
     @guard.edits(ROLE, Operation.DELETE, changes=frozenset())
     @blp.response(200, RuleOut(many=True))
@@ -86,7 +86,7 @@ class RoleRuleById(MethodView):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
         roles.remove_rule(who, authz, row, rule_id)
         admit(row)
-        return roles.listed(roles.rules_in(row.id))
+        return roles.rules_in(who, authz, row.id).read()
 
 
 def _conditions(query):

@@ -24,13 +24,13 @@ class Rules(MethodView):
     @_views_roles
     @blp.arguments(RuleQuery, location="query")
     @paged(RuleOut)
-    def get(self, query):
+    def get(self, query, who, authz):
         """List the rules that can be granted.
 
         Those of resources that 3.x does not know (`policy`) are shown to who asks for them, by
         `name` or by `role_id`.
         """
-        rules = roles.all_rules()
+        rules = authz.shown(who, Row)
         if not {"name", "role_id"} & query.keys():
             rules = rules.where(Row.name.not_in({rule.resource.value for rule in OWN_RULES}))
         if "name" in query:
@@ -48,9 +48,9 @@ class Rules(MethodView):
 class Rule(MethodView):
     @_views_roles
     @blp.response(200, RuleOut)
-    def get(self, id):
+    def get(self, id, who, authz):
         """One rule."""
-        return roles.rule(id)
+        return roles.rule(who, authz, id)
 
 
 def _is_word(column, words, text):

@@ -1,29 +1,50 @@
 """The rows that somebody may see or change, as a query."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm.interfaces import ORMOption
 
+from v6srv.db import session
+
+Load = Callable[[list[Any]], None]
+
 
 class AllowedRows:
     """A Select of the rows that are allowed, to filter, order and page further. Immutable."""
 
-    __slots__ = ("parameters", "select")
+    __slots__ = ("_loads", "parameters", "select")
 
-    def __init__(self, query: Select[Any], parameters: Mapping[str, Any]) -> None:
-        self.select = query
-        self.parameters = parameters
+    def __init__(
+        self, query: Select[Any], parameters: Mapping[str, Any], loads: tuple[Load, ...] = ()
+    ) -> None:
+        self.select, self.parameters, self._loads = query, parameters, loads
 
-    def where(self, *conditions: ColumnElement[bool]) -> Self:
-        """Narrow further; nothing can widen."""
-        return type(self)(self.select.where(*conditions), self.parameters)
+    def where(self, *conditions: ColumnElement[bool], **parameters: Any) -> Self:
+        """Narrow further, with more parameters if need be; nothing can widen."""
+        query = self.select.where(*conditions)
+        return type(self)(query, {**self.parameters, **parameters}, self._loads)
 
     def order_by(self, *columns: Any) -> Self:
         """Order, instead of by id."""
-        return type(self)(self.select.order_by(None).order_by(*columns), self.parameters)
+        query = self.select.order_by(None).order_by(*columns)
+        return type(self)(query, self.parameters, self._loads)
 
     def options(self, *options: ORMOption) -> Self:
         """Loader options."""
-        return type(self)(self.select.options(*options), self.parameters)
+        return type(self)(self.select.options(*options), self.parameters, self._loads)
+
+    def then(self, load: Load) -> Self:
+        """With more that is loaded for those rows that are read, all of them at once."""
+        return type(self)(self.select, self.parameters, (*self._loads, load))
+
+    def read(self, query: Select[Any] | None = None) -> list[Any]:
+        """The rows as they stand in this transaction; of a part of the Select if one is given."""
+        query = self.select if query is None else query
+        options = {"populate_existing": True}
+        found = session.scalars(query, self.parameters, execution_options=options)
+        rows = list(found.unique())
+        for load in self._loads:
+            load(rows)
+        return rows

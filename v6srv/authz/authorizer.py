@@ -26,20 +26,20 @@ from v6srv.authz.denial_reason import told
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
 from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
+from v6srv.authz.links import wire
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
 from v6srv.authz.revision import note_lines_changed, note_members_changed
+from v6srv.authz.row_query import ROW, row_query
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.versions import Versions
 from v6srv.db import LARGEST_ID, Base, session
 from v6srv.errors import Denied, NotFound
 from v6srv.model import Rule
-from v6srv.model.derived import with_wire
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 log = logging.getLogger(__name__)
 
-_ROW = "policy_row"
 _NO_ROW = 0
 _MOST_REMEMBERED = 100_000
 _NOTHING = "nothing grants this"
@@ -107,8 +107,16 @@ class Authorizer:
             raise self._denied(asked, _NOTHING)
         condition, parameters = self._where(plan, asked.enforcer, who, operation, table, None)
         self._allowed(asked)
-        query = select(table.model).options(with_wire).order_by(table.key)
-        return AllowedRows(query.where(condition), parameters)
+        return self.shown(who, table.model).where(condition, **parameters)
+
+    def shown(self, who: Principal, model: type[Base]) -> AllowedRows:
+        """All rows of a table, by id, with what the wire format shows of them to `who`.
+
+        For rows that another decision covers: it says nothing about which of them `who` may view.
+        """
+        options, parameters = wire(self.store.live, who, model)
+        key = model.id  # type: ignore[attr-defined]
+        return AllowedRows(select(model).options(*options).order_by(key), parameters)
 
     def require_any(
         self,
@@ -225,13 +233,11 @@ class Authorizer:
             lenient=question.lenient,
             changes=question.changes,
         )
-        query = (
-            select(table.model).options(with_wire).where(table.key == bindparam(_ROW), condition)
-        )
-        if operation in (Operation.EDIT, Operation.DELETE) and not refresh:
-            query = query.with_for_update(of=table.model.__table__)
-        options = {"populate_existing": True} if refresh else {}
-        found = session.execute(query, {_ROW: id, **parameters}, execution_options=options)
+        options, links = wire(asked.enforcer, who, table.model)
+        locked = operation in (Operation.EDIT, Operation.DELETE) and not refresh
+        query = row_query(asked.enforcer, table, condition, options, locked=locked)
+        fresh = {"populate_existing": True} if refresh else {}
+        found = session.execute(query, {ROW: id, **links, **parameters}, execution_options=fresh)
         return found.scalar_one_or_none()
 
     def decide(
@@ -249,8 +255,8 @@ class Authorizer:
         if plan.never:
             return self._refused(asked, _NOTHING)
         condition, parameters = self._where(plan, enforcer, who, operation, table, foreign)
-        query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
-        if session.execute(query, {_ROW: id, **parameters}).first() is None:
+        query = select(literal(1)).where(table.key == bindparam(ROW), condition)
+        if session.execute(query, {ROW: id, **parameters}).first() is None:
             return self._refused(asked, _OUTSIDE)
         return self._allowed(asked)
 

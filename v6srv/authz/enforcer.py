@@ -204,14 +204,26 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         membership = getattr(request[0], "membership", ())
         return self._plan(program, program.key_of(*request), membership)
 
-    def where(self, plan: Plan, table: TableFacts, *, foreign: bool, lenient: bool) -> Where:
-        """The SQL form of a plan for rows of a table; remembered for all who share the plan."""
+    def where(
+        self,
+        plan: Plan,
+        table: TableFacts,
+        *,
+        foreign: bool = False,
+        lenient: bool = False,
+        prefix: str = "policy",
+    ) -> Where:
+        """The SQL form of a plan for rows of a table; remembered for all who share the plan.
+
+        `prefix` begins the names of its parameters, for queries that hold several.
+        """
         cache_key = (
             frozenset(plan.allow),
             frozenset(plan.deny),
             table.model,
             foreign,
             lenient,
+            prefix,
         )
         found = self._wheres.get(cache_key)
         if found is None:
@@ -221,7 +233,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
                     if foreign
                     else plan
                 )
-                found = self._wheres[cache_key] = where(usable, self.program, table)
+                found = self._wheres[cache_key] = where(usable, self.program, table, prefix)
         return found
 
     def forbidding(self, plan: Plan, subject: SubjectFacts, operation: str) -> list[Remainder]:

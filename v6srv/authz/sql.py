@@ -79,7 +79,7 @@ def _glob_sqlite(element: _Glob, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({compiler.process(element.clauses, **kw)} GLOB {literal})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Where:
     """A condition on rows of one table and how to compute its parameters."""
 

@@ -22,6 +22,8 @@ class Result(Queries, Base):
     __tablename__ = "result"
     __table_args__ = (
         Index("ix_result_organization_id_finished_at", "organization_id", "finished_at"),
+        # Which results may be viewed depends on their tasks: 5 ms for 12,500, without it 20.
+        Index("ix_result_organization_id_task_id", "organization_id", "task_id"),
         {"sqlite_autoincrement": True},
     )
 

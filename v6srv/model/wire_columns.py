@@ -1,7 +1,8 @@
-"""What the wire format shows of related rows, as deferred columns of group `WIRE`.
+"""What the wire format shows of related rows.
 
-Apart from the classes because most of them need several tables. All lists are sorted by id and
-empty when there is nothing; `wire` turns them into links, ids or objects.
+Apart from the classes because most of it needs several tables. Lists are sorted by id; `wire` turns
+them into links, ids or objects. What is declared with `link` holds what the reader may view, and
+None when that is nothing (`authz.links`); the rest are deferred columns of group `WIRE`.
 """
 
 from sqlalchemy import ColumnElement, and_, case, func, select, type_coerce
@@ -10,7 +11,7 @@ from v6srv.db import UtcDateTime, json_rows
 from v6srv.model.account import Account
 from v6srv.model.association import Member, Permission, RoleRule, UserPermission
 from v6srv.model.collaboration import Collaboration
-from v6srv.model.derived import on_wire, rows_of
+from v6srv.model.derived import link, on_wire, rows_of
 from v6srv.model.node import Node, NodeConfig
 from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
@@ -28,42 +29,70 @@ _task = Task.__table__
 _result = Result.__table__
 
 # --- organization, collaboration
-Organization.collaboration_ids = on_wire(
-    rows_of(Member.c.collaboration_id, where=Member.c.organization_id == Organization.id)
+link(
+    Organization,
+    "collaboration_ids",
+    Collaboration,
+    Member.c.collaboration_id,
+    where=Member.c.organization_id == Organization.id,
 )
-Organization.node_ids = on_wire(
-    rows_of(_node.c.id, where=_node.c.organization_id == Organization.id)
+link(
+    Organization,
+    "node_ids",
+    Node,
+    _node.c.id,
+    where=_node.c.organization_id == Organization.id,
 )
-Organization.user_ids = on_wire(
-    rows_of(_user.c.id, where=_user.c.organization_id == Organization.id)
+link(
+    Organization,
+    "user_ids",
+    User,
+    _user.c.id,
+    where=_user.c.organization_id == Organization.id,
 )
-Organization.role_ids = on_wire(
-    rows_of(_role.c.id, where=_role.c.organization_id == Organization.id)
+link(
+    Organization,
+    "role_ids",
+    Role,
+    _role.c.id,
+    where=_role.c.organization_id == Organization.id,
 )
-Organization.result_ids = on_wire(
-    rows_of(_result.c.id, where=_result.c.organization_id == Organization.id)
+link(
+    Organization,
+    "result_ids",
+    Result,
+    _result.c.id,
+    where=_result.c.organization_id == Organization.id,
 )
-Collaboration.organization_ids = on_wire(
-    rows_of(Member.c.organization_id, where=Member.c.collaboration_id == Collaboration.id)
+link(
+    Collaboration,
+    "organization_ids",
+    Organization,
+    Member.c.organization_id,
+    where=Member.c.collaboration_id == Collaboration.id,
 )
-Collaboration.node_ids = on_wire(
-    rows_of(_node.c.id, where=_node.c.collaboration_id == Collaboration.id)
+link(
+    Collaboration,
+    "node_ids",
+    Node,
+    _node.c.id,
+    where=_node.c.collaboration_id == Collaboration.id,
 )
-Collaboration.task_ids = on_wire(
-    rows_of(_task.c.id, where=_task.c.collaboration_id == Collaboration.id)
+link(
+    Collaboration,
+    "task_ids",
+    Task,
+    _task.c.id,
+    where=_task.c.collaboration_id == Collaboration.id,
 )
 
 # --- user, role, rule
-User.role_ids = on_wire(rows_of(Permission.c.role_id, where=Permission.c.user_id == User.id))
-User.rule_ids = on_wire(
-    rows_of(UserPermission.c.rule_id, where=UserPermission.c.user_id == User.id)
-)
-User.created_task_ids = on_wire(rows_of(_task.c.id, where=_task.c.init_user_id == User.id))
-Role.rule_ids = on_wire(rows_of(RoleRule.c.rule_id, where=RoleRule.c.role_id == Role.id))
-Role.user_ids = on_wire(rows_of(Permission.c.user_id, where=Permission.c.role_id == Role.id))
-Rule.user_ids = on_wire(
-    rows_of(UserPermission.c.user_id, where=UserPermission.c.rule_id == Rule.id)
-)
+link(User, "role_ids", Role, Permission.c.role_id, where=Permission.c.user_id == User.id)
+link(User, "rule_ids", Rule, UserPermission.c.rule_id, where=UserPermission.c.user_id == User.id)
+link(User, "created_task_ids", Task, _task.c.id, where=_task.c.init_user_id == User.id)
+link(Role, "rule_ids", Rule, RoleRule.c.rule_id, where=RoleRule.c.role_id == Role.id)
+link(Role, "user_ids", User, Permission.c.user_id, where=Permission.c.role_id == Role.id)
+link(Rule, "user_ids", User, UserPermission.c.user_id, where=UserPermission.c.rule_id == Rule.id)
 
 # --- node
 Node.config_rows = on_wire(
@@ -78,8 +107,9 @@ Node.config_rows = on_wire(
 
 # --- task
 _child = _task.alias("child")
-Task.child_ids = on_wire(rows_of(_child.c.id, where=_child.c.parent_id == Task.id))
-Task.result_ids = on_wire(rows_of(_result.c.id, where=_result.c.task_id == Task.id))
+link(Task, "child_ids", Task, _child.c.id, where=_child.c.parent_id == Task.id)
+link(Task, "result_ids", Result, _result.c.id, where=_result.c.task_id == Task.id)
+link(Task, "shown_collaboration_id", Collaboration, Task.__table__.c.collaboration_id)
 
 
 def _any(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -139,7 +169,17 @@ Result.node_rows = on_wire(
     )
 )
 """`[id, name, status, ip, config ids]` of the node that runs this result; at most one."""
-Result.port_rows = on_wire(
-    rows_of(Port.id, Port.port, Port.label, where=Port.result_id == Result.id)
+link(Result, "shown_organization_id", Organization, _result.c.organization_id)
+_port = Port.__table__.c
+link(
+    Result,
+    "port_rows",
+    Port,
+    _port.id,
+    _port.port,
+    _port.label,
+    where=_port.result_id == Result.id,
 )
-"""`[id, port, label]` of each open port."""
+
+# --- port
+link(Port, "shown_result_id", Result, _port.result_id)

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 
-from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
 from v6srv.model.checks import require_fit
-from v6srv.model.derived import with_wire
 from v6srv.service import lists, nodes
 from v6srv.vocabulary import Operation, Resource
 
@@ -90,11 +89,10 @@ def _told(resource: Resource, total: int, viewable: int) -> str:
 # --- members
 
 
-def members(collaboration: Collaboration) -> Select[Organization]:
-    """The organizations of a collaboration, as the wire format shows them."""
+def members(who: Principal, authz: Authorizer, collaboration: Collaboration) -> AllowedRows:
+    """The organizations of a collaboration that `who` may view, as the wire format shows them."""
     member = select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration.id)
-    query = select(Organization).options(with_wire).order_by(Organization.id)
-    return query.where(Organization.id.in_(member))
+    return authz.shown(who, Organization).where(Organization.id.in_(member))
 
 
 def add_member(
@@ -139,10 +137,9 @@ def _set_members(
 # --- nodes
 
 
-def nodes_in(collaboration: Collaboration) -> Select[Node]:
-    """The nodes of a collaboration, as the wire format shows them."""
-    query = select(Node).options(with_wire).order_by(Node.id)
-    return query.where(Node.collaboration_id == collaboration.id)
+def nodes_in(who: Principal, authz: Authorizer, collaboration: Collaboration) -> AllowedRows:
+    """The nodes of a collaboration that `who` may view, as the wire format shows them."""
+    return authz.shown(who, Node).where(Node.collaboration_id == collaboration.id)
 
 
 def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:

@@ -1,16 +1,14 @@
-"""Lists that are answered whole, and rows that are shown inside other rows.
+"""Rows that are shown inside other rows, and how many there are.
 
 What is embedded is decided as well: a task is shown with those of its results that the caller may
 view, and a result with its task only if the caller may view that.
 """
 
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, false, func, true
-from sqlalchemy.orm import InstrumentedAttribute, selectinload
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql.visitors import replacement_traverse
 
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.authorizer import Authorizer
@@ -18,18 +16,10 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied
 from v6srv.model import Result, Task
-from v6srv.model.derived import WIRE
 from v6srv.vocabulary import Resource
 
 _AT_ONCE = 30_000
-"""Rows whose relations are read in one query: just below what SQLite takes as parameters."""
-
-
-def whole(rows: AllowedRows | Select[Any]) -> list[Any]:
-    """All rows, for the few lists that have no pages."""
-    if isinstance(rows, AllowedRows):
-        return list(session.scalars(rows.select, rows.parameters))
-    return list(session.scalars(rows))
+"""Ids in one query: just below what SQLite takes as parameters."""
 
 
 def count(
@@ -45,28 +35,32 @@ def count(
     return session.scalar(counted.order_by(None), rows.parameters) or 0
 
 
-def results_in_tasks(who: Principal, authz: Authorizer) -> ORMOption:
-    """Loader option of a list of tasks: with their results, in one more query."""
-    return _embedded(Task.results, _may_view(who, authz, Resource.RESULT))
+def load_results(who: Principal, authz: Authorizer, tasks: Sequence[Task]) -> None:
+    """Load the results of tasks: those that `who` may view."""
+    found: dict[int, list[Result]] = {task.id: [] for task in tasks}
+    for result in _related(who, authz, Resource.RESULT, Result.task_id, found):
+        found[result.task_id].append(result)
+    for task in tasks:
+        set_committed_value(task, "results", found[task.id])
 
 
-def tasks_in_results(who: Principal, authz: Authorizer) -> ORMOption:
-    """Loader option of a list of results: with their tasks, in one more query."""
-    return _embedded(Result.task, _may_view(who, authz, Resource.TASK))
+def load_tasks(who: Principal, authz: Authorizer, results: Sequence[Result]) -> None:
+    """Load the tasks of results; None for one that `who` may not view."""
+    ids = dict.fromkeys(result.task_id for result in results if result.task_id is not None)
+    found = {task.id: task for task in _related(who, authz, Resource.TASK, Task.id, ids)}
+    for result in results:
+        set_committed_value(result, "task", found.get(result.task_id))
 
 
-def load_results(who: Principal, authz: Authorizer, task: Task) -> None:
-    """Load the results of one task."""
-    rows = _rows(who, authz, Resource.RESULT)
-    found = whole(rows.where(Result.task_id == task.id)) if rows else []
-    set_committed_value(task, "results", found)
-
-
-def load_task(who: Principal, authz: Authorizer, result: Result) -> None:
-    """Load the task of one result."""
-    rows = _rows(who, authz, Resource.TASK)
-    found = whole(rows.where(Task.id == result.task_id)) if rows else []
-    set_committed_value(result, "task", found[0] if found else None)
+def _related(
+    who: Principal, authz: Authorizer, resource: Resource, column: Any, ids: Collection[int]
+) -> Iterator[Any]:
+    """The rows of `resource` with one of these ids in the column that `who` may view, by id."""
+    rows = _rows(who, authz, resource) if ids else None
+    if rows is not None:
+        those = list(ids)
+        for first in range(0, len(those), _AT_ONCE):
+            yield from rows.where(column.in_(those[first : first + _AT_ONCE])).read()
 
 
 def _rows(who: Principal, authz: Authorizer, resource: Resource) -> AllowedRows | None:
@@ -74,32 +68,3 @@ def _rows(who: Principal, authz: Authorizer, resource: Resource) -> AllowedRows 
         return authz.allowed_rows(who, resource)
     except Denied:
         return None
-
-
-def _may_view(who: Principal, authz: Authorizer, resource: Resource) -> ColumnElement[bool]:
-    """What the policies ask of a row, for use inside the query of another resource."""
-    rows = _rows(who, authz, resource)
-    if rows is None:
-        return false()
-    condition = rows.select.whereclause
-    if condition is None:
-        return true()
-
-    def with_value(element: Any, **_: Any) -> Any:
-        # The outer query has parameters of the same names, with other values.
-        if isinstance(element, BindParameter) and element.key in rows.parameters:
-            return bindparam(
-                None,
-                rows.parameters[element.key],
-                type_=element.type,
-                expanding=element.expanding,
-                unique=True,
-            )
-        return None
-
-    decided: ColumnElement[bool] = replacement_traverse(condition, {}, with_value)
-    return decided
-
-
-def _embedded(relation: InstrumentedAttribute[Any], condition: ColumnElement[bool]) -> ORMOption:
-    return selectinload(relation.and_(condition), chunksize=_AT_ONCE).undefer_group(WIRE)

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.db import session, utcnow
 from v6srv.errors import Invalid
 from v6srv.model import Port, Result, Task
@@ -58,14 +60,17 @@ def _announce(result: Result) -> None:
         events.emit("status_update", {"result_id": result.id}, rooms)
 
 
-def open_port(result: Result, port: int, label: str | None) -> Port:
+def open_port(
+    who: Principal, authz: Authorizer, result: Result, port: int, label: str | None
+) -> Port:
     """A port that the run has opened. Raises Invalid when the run is over."""
     if result.finished_at is not None:
         raise Invalid(f"Result id={result.id} is already finished")
     row = Port(result_id=result.id, port=port, label=label)
     session.add(row)
     session.flush()
-    return row
+    [shown] = authz.shown(who, Port).where(Port.id == row.id).read()
+    return shown  # type: ignore[no-any-return]
 
 
 def close_ports(result: Result) -> None:

@@ -8,15 +8,14 @@ roles are as the policy files say, and nobody puts a rule into a role that he or
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
-from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Role, RoleRule, Rule
 from v6srv.model.checks import require_fit, require_own_name
-from v6srv.model.derived import with_wire
 from v6srv.service.users import rules_of
 
 
@@ -90,34 +89,24 @@ def require_custom(role: Role) -> None:
         raise Invalid(f"Role {role.name} is a default role and cannot be changed or deleted!")
 
 
-def rules_in(role_id: int) -> Select[Rule]:
-    """The rules of a role, by id, with what the wire format shows of them."""
+def rules_in(who: Principal, authz: Authorizer, role_id: int) -> AllowedRows:
+    """The rules of a role, by id, with what the wire format shows of them to `who`."""
     members = select(RoleRule.c.rule_id).where(RoleRule.c.role_id == role_id)
-    return all_rules().where(Rule.id.in_(members))
+    return authz.shown(who, Rule).where(Rule.id.in_(members))
 
 
-def all_rules() -> Select[Rule]:
-    """All rules that can be granted, by id, with what the wire format shows of them."""
-    return select(Rule).options(with_wire).order_by(Rule.id)
-
-
-def rule(rule_id: int) -> Rule:
-    """One rule, with what the wire format shows of it. Raises NotFound."""
-    found: Rule | None = None
+def rule(who: Principal, authz: Authorizer, rule_id: int) -> Rule:
+    """One rule, with what the wire format shows of it to `who`. Raises NotFound."""
+    found: list[Rule] = []
     if rule_id <= LARGEST_ID:
-        found = session.scalars(all_rules().where(Rule.id == rule_id)).one_or_none()
-    if found is None:
+        found = authz.shown(who, Rule).where(Rule.id == rule_id).read()
+    if not found:
         raise NotFound(f"Rule id={rule_id} is not found!")
-    return found
-
-
-def listed(query: Select[Rule]) -> list[Rule]:
-    """The rows of a Select, as they stand now in this transaction."""
-    return list(session.scalars(query, execution_options={"populate_existing": True}))
+    return found[0]
 
 
 def _rule_to_move(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Rule:
-    found = rule(rule_id)
+    found = rule(who, authz, rule_id)
     require_custom(role)
     _require_holding(who, authz, [found])
     return found

@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, ruled
-from v6srv.wire.links import ToMany
+from v6srv.wire.links import Numbers, ToMany
 
 
 class OrganizationIn(Changes):
@@ -53,4 +53,4 @@ class OrganizationOut(Output):
     nodes = ToMany("node", attribute="node_ids")
     users = ToMany("user", attribute="user_ids")
     results = ToMany("result", attribute="result_ids")
-    roles = fields.List(fields.Integer(), attribute="role_ids")
+    roles = Numbers(attribute="role_ids")

@@ -35,4 +35,4 @@ class PortOut(Output):
     id = fields.Integer(required=True)
     port = fields.Integer(allow_none=True)
     label = fields.String(allow_none=True)
-    result = fields.Integer(attribute="result_id", allow_none=True)
+    result = fields.Integer(attribute="shown_result_id", allow_none=True)

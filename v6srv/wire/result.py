@@ -100,7 +100,7 @@ class PortBriefs(fields.Field[Any]):
         super().__init__(dump_only=True, metadata={"type": "array", "items": items}, **kwargs)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return [{"id": id, "port": port, "label": label} for id, port, label in value]
+        return [{"id": id, "port": port, "label": label} for id, port, label in value or ()]
 
 
 class TaskOrLink(fields.Field[Any]):
@@ -118,7 +118,7 @@ class ResultInTaskOut(Output):
     """A result inside a task."""
 
     id = fields.Integer(required=True)
-    organization = fields.Integer(attribute="organization_id", allow_none=True)
+    organization = fields.Integer(attribute="shown_organization_id", allow_none=True)
     input = fields.String(allow_none=True)
     result = fields.String(allow_none=True)
     log = fields.String(allow_none=True)
@@ -139,7 +139,7 @@ class ResultOfTaskOut(ResultInTaskOut):
 class ResultOut(ResultInTaskOut):
     """A result: what one organization computes for a task."""
 
-    organization = ToOne("organization", attribute="organization_id")
+    organization = ToOne("organization", attribute="shown_organization_id")
     task = ToOne("task", attribute="task_id")
 
 

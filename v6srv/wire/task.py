@@ -94,7 +94,7 @@ class TaskInResultOut(Output):
     # Plain numbers: nodes compare them with ids (H8).
     initiator = fields.Integer(attribute="initiator_id", allow_none=True)
     init_user = fields.Integer(attribute="init_user_id", allow_none=True)
-    collaboration = ToOne("collaboration", attribute="collaboration_id")
+    collaboration = ToOne("collaboration", attribute="shown_collaboration_id")
     parent = ToOne("task", attribute="parent_id")
     children = ToMany("task", attribute="child_ids")
 

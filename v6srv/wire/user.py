@@ -6,7 +6,7 @@ from marshmallow import fields
 
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field, ruled
 from v6srv.wire.credentials import Credential
-from v6srv.wire.links import ToMany, ToOne
+from v6srv.wire.links import Numbers, ToMany, ToOne
 
 
 class Ids(fields.List):
@@ -76,4 +76,4 @@ class UserOut(Output):
     organization = ToOne("organization", attribute="organization_id")
     roles = ToMany("role", attribute="role_ids")
     rules = ToMany("rule", attribute="rule_ids")
-    created_tasks = fields.List(fields.Integer(), attribute="created_task_ids")
+    created_tasks = Numbers(attribute="created_task_ids")

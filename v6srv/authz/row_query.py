@@ -1,0 +1,36 @@
+"""The query of one row by its id, made once: SQLAlchemy remembers much of one that it has seen."""
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy.orm.interfaces import ORMOption
+
+from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.facts import TableFacts
+
+ROW = "policy_row"
+"""The parameter that is the id."""
+
+_known: WeakKeyDictionary[Enforcer, dict[Any, Select[Any]]] = WeakKeyDictionary()
+
+
+def row_query(
+    policy: Enforcer,
+    table: TableFacts,
+    condition: ColumnElement[bool],
+    options: Sequence[ORMOption],
+    *,
+    locked: bool,
+) -> Select[Any]:
+    """A row that meets a condition of this version of the policy; `locked`: to be changed."""
+    known = _known.setdefault(policy, {})
+    key = (table.model, locked, id(condition), *map(id, options))  # the query keeps them alive
+    if key not in known:
+        query = select(table.model).options(*options)
+        query = query.where(table.key == bindparam(ROW), condition)
+        if locked:
+            query = query.with_for_update(of=table.model.__table__)
+        known[key] = query
+    return known[key]
