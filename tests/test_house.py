@@ -154,6 +154,17 @@ def test_nothing_commits_but_a_transaction() -> None:
     }
 
 
+def test_what_the_policy_says_is_evaluated_in_one_place() -> None:
+    """Whoever evaluates plans alone forgets one day what else a decision is made of."""
+    evaluates = re.compile(r"plans?(\[\w+\])?\.decide\b|program\.(plan|decider)\(|\bEvaluator\(")
+    found = {
+        path.relative_to(ROOT / "v6srv").as_posix()
+        for path in (ROOT / "v6srv").rglob("*.py")
+        if evaluates.search(path.read_text())
+    }
+    assert found == {"authz/answer.py", "authz/enforcer.py"}
+
+
 def test_files_and_functions_stay_short() -> None:
     """500 lines a file, 40 lines of code a function; the first migration is what it is."""
     long: list[str] = []

@@ -198,8 +198,8 @@ def _conditions() -> str:
         "## Conditions",
         "",
         "`True`, or comparisons of facts with `==`, `!=`, `in` and `not in`, and the functions below, joined by"
-        " `&&`, `||` and `!`. Texts stand in straight quotes. A condition that cannot be evaluated does not"
-        " match, and the log says so.",
+        " `&&`, `||` and `!`. Texts stand in straight quotes. A condition that cannot be evaluated"
+        " denies, and the log says so.",
         "",
         "| function | true when |",
         "|---|---|",

@@ -8,6 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.databases import Databases
+from tests.policy_edits import take_up
 from tests.support import Caller, open_app
 from tests.world import World
 from v6srv.authz.facts import room_facts
@@ -171,4 +172,4 @@ def _add(authz: Any, folder: Path, text: str) -> None:
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "more.csv").write_text(text)
     authz.store.folder = folder
-    assert authz.store.reload("test"), authz.store.problem
+    assert take_up(authz.store), authz.store.problem

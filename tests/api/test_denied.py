@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.api.shared import opened_once
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 
@@ -267,9 +268,9 @@ def add_lines(app: Flask, tmp_path: Path) -> Iterator[Callable[[str], None]]:
         (tmp_path / "more.csv").write_text(text)
         store.folder = tmp_path
         with app.app_context():
-            assert store.reload("test"), store.problem
+            assert take_up(store), store.problem
 
     yield use
     store.folder = before
     with app.app_context():
-        assert store.reload("test"), store.problem
+        assert take_up(store), store.problem

@@ -14,6 +14,7 @@ from tests.api.test_matrix import survived
 from tests.api.test_wrong_values import bodies
 from tests.contract.routes import BY_KIND, ROUTES, Route
 from tests.databases import Databases
+from tests.policy_edits import take_up
 from tests.support import Caller, open_app
 from tests.world import World
 from v6srv.api import guard
@@ -231,7 +232,7 @@ def restored(opened: House) -> Iterator[None]:
     yield
     store.folder = before
     with opened.app.app_context():
-        assert store.reload("test"), store.problem
+        assert take_up(store), store.problem
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def use_lines(opened: House, tmp_path: Path, restored: None) -> Callable[[str], 
         (tmp_path / "more.csv").write_text(text)
         store.folder = tmp_path
         with opened.app.app_context():
-            return bool(store.reload("test"))
+            return bool(take_up(store))
 
     return use
 
@@ -329,4 +330,4 @@ def _use(app: Flask, folder: Path, lines: str) -> None:
     (folder / "lines.csv").write_text(lines)
     store.folder = folder
     with app.app_context():
-        assert store.reload("test"), store.problem
+        assert take_up(store), store.problem

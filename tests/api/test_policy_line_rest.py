@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from tests.api.test_matrix import survived
 from tests.api.test_wrong_values import WRONG
+from tests.policy_edits import look, take_up
 from tests.support import Caller, counting_commits, database_digest
 from tests.world import IMAGE, World
 from v6srv import db
@@ -631,7 +632,7 @@ def copied(app: Flask, tmp_path: Path) -> Path:
     for path in store.folder.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     store.folder = tmp_path
-    assert store.reload("test")
+    assert take_up(store)
     return tmp_path
 
 
@@ -641,7 +642,7 @@ def test_a_bad_file_keeps_no_line_from_being_added_and_going_live(
     store: PolicyStore = app.extensions["authz"].store
     folder = copied(app, tmp_path)
     (folder / "local.csv").write_text("p, role:viewer, tsak, global, view, True, deny\n")
-    assert not store.poll_files()
+    assert not look(store)
     made = add(call, line("role:viewer", "task", "view"))
     assert tasks(call, "viewer") == []
     assert "tsak" in (store.problem or "")
@@ -649,7 +650,7 @@ def test_a_bad_file_keeps_no_line_from_being_added_and_going_live(
     remove(call, made["id"])
     assert tasks(call, "viewer") == OF_REGISTRY
     (folder / "local.csv").unlink()
-    assert store.poll_files()
+    assert look(store)
     assert store.problem is None
 
 

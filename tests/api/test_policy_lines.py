@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 
@@ -67,7 +68,7 @@ def test_an_admin_may_lift_or_add_such_a_limit_in_a_file(
     (tmp_path / "local.csv").write_text(
         "p, role:viewer, user, global, edit, meets(r.sub.changes, ('email',)), deny\n"
     )
-    assert store.reload("test")
+    assert take_up(store)
     path = f"/user/{world.user.viewer}"
     assert call("viewer", "PATCH", path, json={"email": "new@north.example"}).status_code == 403
     assert call("viewer", "PATCH", path, json={"firstname": "V"}).status_code == 200

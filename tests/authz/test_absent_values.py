@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 
@@ -22,6 +23,6 @@ def test_an_order_with_it_is_false_and_locks_nobody_out(
     (tmp_path / "local.csv").write_text(f"p, kind:user, *, global, *, {condition}, deny\n")
     store.folder = tmp_path
     with app.app_context():
-        assert store.reload("test"), store.problem
+        assert take_up(store), store.problem
     for who in ("root", "viewer"):
         assert call(who, "GET", "/organization").status_code == 200

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.policy_edits import look, take_up
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
@@ -26,7 +27,7 @@ def _folder(app: Flask, tmp_path: Path) -> Path:
     for path in store.folder.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     store.folder = tmp_path
-    assert store.reload("test")
+    assert take_up(store)
     return tmp_path
 
 
@@ -34,10 +35,10 @@ def test_an_edited_file_goes_live(app: Flask, world: World, call: Caller, tmp_pa
     folder = _folder(app, tmp_path)
     assert call("viewer", "GET", "/task").status_code == 200
     (folder / "local.csv").write_text("p, role:viewer, task, global, view, True, deny\n")
-    assert _store(app).poll_files()
+    assert look(_store(app))
     assert call("viewer", "GET", "/task").status_code == 403
     (folder / "local.csv").unlink()
-    assert _store(app).poll_files()
+    assert look(_store(app))
     assert call("viewer", "GET", "/task").status_code == 200
 
 
@@ -47,12 +48,12 @@ def test_a_bad_file_changes_nothing_and_says_why(
     folder = _folder(app, tmp_path)
     before = _store(app).live
     (folder / "local.csv").write_text("p, role:viewer, tsak, global, view, True, deny\n")
-    assert not _store(app).poll_files()
+    assert not look(_store(app))
     assert _store(app).live is before
     assert _store(app).problem == "local.csv:1:17: unknown resource 'tsak', did you mean task?"
     assert call("viewer", "GET", "/task").status_code == 200
     (folder / "local.csv").write_text("p, role:viewer, port, global, view, True, deny\n")
-    assert _store(app).poll_files()
+    assert look(_store(app))
     assert _store(app).problem is None
 
 
@@ -61,7 +62,7 @@ def test_a_change_in_the_database_does_not_take_up_files(
 ) -> None:
     folder, denial = _folder(app, tmp_path), "p, role:viewer, task, global, view, True, deny\n"
     (folder / "local.csv").write_text(denial)
-    assert _store(app).poll_files()
+    assert look(_store(app))
     (folder / "local.csv").write_text("")
     with app.app_context():
         db.session.get_one(PolicyRevision, 1).lines += 1

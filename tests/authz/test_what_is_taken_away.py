@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 
+from tests.policy_edits import look, take_up
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
@@ -33,7 +34,7 @@ def store(app: Flask, tmp_path: Path) -> PolicyStore:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     found.folder = tmp_path
     with app.app_context():
-        assert found.reload("test")
+        assert take_up(found)
     return found
 
 
@@ -59,7 +60,7 @@ def test_a_role_that_files_speak_of_may_lose_its_last_rule(
         _raise_revision()
     (store.folder / "local.csv").write_text(f"g, role:viewer, role:{role}\n")
     with app.app_context():
-        assert store.poll_files(), store.problem
+        assert look(store), store.problem
     assert _may(store, who, Resource.NODE, Operation.DELETE)
     assert call("root", "PATCH", f"/role/{role}", json={"rules": []}).status_code == 200
     assert call("viewer", "GET", "/role").status_code == 200
@@ -114,7 +115,7 @@ def test_a_revocation_between_two_reads_is_not_passed_over(
 
     monkeypatch.setattr(live_module, "database_lines", read_and_revoke)
     with app.app_context():
-        assert store.reload("test")
+        assert take_up(store)
     assert call("root", "GET", "/rule").status_code == 200
     assert not _may(store, _principal(f"role:{role}"), Resource.COLLABORATION, Operation.DELETE)
 
@@ -137,8 +138,8 @@ def test_an_edit_that_meets_a_failing_database_is_not_forgotten(
             broken.setattr(live_module, "database_lines", away)
             for _ in range(2):
                 with pytest.raises(OperationalError):
-                    store.poll_files()
-        assert store.poll_files()
+                    look(store)
+        assert look(store)
     assert call("viewer", "GET", "/task").status_code == 403
     assert store.shadow is not None
 
@@ -261,7 +262,7 @@ def _names(roles: list[int]) -> list[str]:
 
 def _settle(store: PolicyStore) -> None:
     """What a loop and a request do, with nothing in their way."""
-    store.poll_files()
+    look(store)
     store.follow(_revision())
     db.session.rollback()
 
@@ -281,7 +282,7 @@ def _interrupt(store: PolicyStore, monkeypatch: pytest.MonkeyPatch, chance: rand
     revision = _revision()
     with monkeypatch.context() as broken:
         broken.setattr(*chance.choice(failures))
-        for attempt in (store.poll_files, lambda: store.follow(revision)):
+        for attempt in (lambda: look(store), lambda: store.follow(revision)):
             try:
                 attempt()
             except (OperationalError, OSError):

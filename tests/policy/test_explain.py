@@ -14,6 +14,7 @@ from flask import Flask
 
 from tests.authz.random_world import World as RandomWorld
 from tests.authz.random_world import make_lines, make_world, oracle
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
@@ -405,7 +406,7 @@ def test_a_line_of_the_database_is_named_by_its_row(
     db.session.add(row)
     db.session.commit()
     store = app.extensions["authz"].store
-    assert store.reload("test")
+    assert take_up(store)
     found = ask(store.live, f"user:{opened.user.viewer}", "view", f"task:{opened.task.running}")
     assert found.decided_by == (f"db:casbin_rule:{row.id}",)
     assert found.fix is not None

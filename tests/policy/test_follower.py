@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
@@ -46,7 +47,7 @@ def folder(app: Flask, tmp_path: Path) -> Path:
         (folder / path.name).write_bytes(path.read_bytes())
     store.folder = folder
     with app.app_context():
-        assert store.reload("test")
+        assert take_up(store)
     return folder
 
 

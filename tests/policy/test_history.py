@@ -17,6 +17,7 @@ from sqlalchemy import insert, select, text, update
 
 from tests.databases import Databases
 from tests.policy.desk import GAIN, LOSS, Desk, approval_in
+from tests.policy_edits import look
 from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, open_app
 from v6srv import db
@@ -273,7 +274,7 @@ def test_the_version_is_what_went_live_whatever_the_folder_holds_afterwards(
         went_live = read_files(folder)
 
         def watch() -> None:
-            realtime._policies.poll_files()
+            look(realtime._policies)
             if after is None:
                 shutil.rmtree(folder)
                 folder.mkdir()

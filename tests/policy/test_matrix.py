@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from flask import Flask
 
 from tests.databases import Databases
+from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
 from v6srv.authz import clock
@@ -38,7 +39,7 @@ def add_line(authz: Authorizer, *values: str, ptype: str = "p", **more: Any) -> 
     fields = {f"v{at}": value for at, value in enumerate(values)}
     session.add(CasbinRule(ptype=ptype, **fields, **more))
     session.commit()
-    assert authz.store.reload("test"), authz.store.problem
+    assert take_up(authz.store), authz.store.problem
 
 
 def cells(rows: list[Row]) -> dict[str, Cells]:

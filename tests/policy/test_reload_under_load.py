@@ -13,6 +13,7 @@ import requests
 from flask import Flask
 
 from tests.databases import Databases
+from tests.policy_edits import take_up
 from tests.realtime.conftest import Audience, serving
 from tests.support import Caller, open_app
 from v6srv.authz.source.live import PolicyStore
@@ -81,11 +82,11 @@ def _change(app: Flask, local: Path) -> None:
         for turn in range(CHANGES):
             local.write_text(BAD[turn % len(BAD)])
             live = store.live
-            assert not store.reload("test")
+            assert not take_up(store)
             assert store.live is live
             assert store.problems
             local.write_text(GOOD[turn % len(GOOD)])
-            assert store.reload("test")
+            assert take_up(store)
             assert store.problems == ()
 
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.databases import Databases
+from tests.policy_edits import look
 from tests.realtime.conftest import Audience, eventually, serving
 from tests.support import Caller, open_app
 from tests.world import World
@@ -35,7 +36,7 @@ def _try_out(app: Flask, folder: Path, lines: str, without: str = "") -> None:
         assert len(dropped) == len(kept) - 1
         files["default_roles.csv"] = "".join(dropped)
     write_files(folder / SHADOW, {**files, "candidate.csv": lines})
-    app.extensions["authz"].store.poll_files()
+    look(app.extensions["authz"].store)
     assert app.extensions["authz"].store.shadow_problems == ()
     assert app.extensions["authz"].store.shadow is not None
 
@@ -147,7 +148,7 @@ def test_a_candidate_that_is_not_valid_is_told_and_harms_nobody(opened: Opened) 
     app, _, call, folder = opened
     files = {name: text for name, text in read_files(folder).items() if "/" not in name}
     write_files(folder / SHADOW, {**files, "candidate.csv": "p, role:viewer, tsak\n"})
-    app.extensions["authz"].store.poll_files()
+    look(app.extensions["authz"].store)
     assert call("viewer", "GET", "/task").status_code == 200
     [problem] = call(None, "GET", "/health").json["problems"]
     assert problem.startswith("policy in shadow: candidate.csv:1")

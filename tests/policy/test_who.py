@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from tests.policy_edits import take_up
 from tests.world import World
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
@@ -31,7 +32,7 @@ def add_lines(authz: Authorizer, *lines: tuple[str, ...]) -> None:
         ptype = "p" if len(line) > 2 else "g"
         session.add(CasbinRule(ptype=ptype, **{f"v{at}": value for at, value in enumerate(line)}))
     session.flush()
-    assert authz.store.reload("test"), authz.store.problem
+    assert take_up(authz.store), authz.store.problem
 
 
 ODD_LINES = (
@@ -54,7 +55,7 @@ def test_who_can_is_what_the_authorizer_says_of_each(app: Flask, world: World) -
             for row in session.scalars(select(model)):
                 for operation in Operation:
                     thing = ask.row(resource, row.id)
-                    question = abilities.Asked(authz.policy, operation, thing)
+                    question = abilities.Poll(authz.policy, operation, thing)
                     expected = {
                         one.id
                         for one in people
@@ -74,7 +75,7 @@ def test_a_row_of_another_table_is_decided_as_endpoints_do(app: Flask, world: Wo
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
         thing = ask.row(Resource.NODE, world.org.south, Resource.ORGANIZATION)
-        question = abilities.Asked(authz.policy, Operation.VIEW, thing)
+        question = abilities.Poll(authz.policy, Operation.VIEW, thing)
         row = session.get_one(MODELS[Resource.ORGANIZATION], world.org.south)
         people = everybody()
         decided = [authz.decide(one, Resource.NODE, Operation.VIEW, row).allowed for one in people]
@@ -147,14 +148,14 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_people(
     app: Flask, world: World, count_queries: Callable[[], AbstractContextManager[list[str]]]
 ) -> None:
     authz: Authorizer = app.extensions["authz"]
-    cached = len(authz.policy._plans)
+    cached = len(authz.policy._rows._plans)
     with app.app_context(), count_queries() as statements:
         thing = ask.row(Resource.TASK, world.task.running)
         abilities.who_can(authz.policy, Operation.VIEW, thing)
     assert (
         len(statements) == 4 + 3 + 1
     )  # facts of the row; users, nodes, containers; names of roles
-    assert len(authz.policy._plans) == cached  # a look from above fills no cache of requests
+    assert len(authz.policy._rows._plans) == cached  # a look from above fills no cache of requests
 
 
 @pytest.mark.parametrize("name", ["viewer", "org_admin", "second_root", "extra", "nobody"])

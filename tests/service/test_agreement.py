@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from tests.databases import Databases
 from tests.live import live_server
+from tests.policy_edits import look
 from v6srv import db, problems
 from v6srv.authz.source.live import PolicyStore
 from v6srv.db import database_now
@@ -118,13 +119,13 @@ def test_the_policy_files_of_a_process_are_those_it_decides_by(
     before = store.files_digest
     for line in ("p, role:viewer, node, global, view, True, deny", "p, role:viewer, tsak, own"):
         (folder / "local.csv").write_text(f"{line}\n")  # the second one cannot go live
-        store.poll_files()
+        look(store)
         assert store.files_digest != before
     changed = store.files_digest
     (folder / "local.csv").write_text(
         "p, role:viewer, node, global, view, True, deny, valid_until=2099-01-01\n"
     )
-    store.poll_files()
+    look(store)
     assert store.files_digest not in (before, changed)
 
 

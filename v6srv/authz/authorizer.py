@@ -7,25 +7,24 @@ whether it may do so with this row. Both ask the same plan, in the same SQL.
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, false, literal, select
+from sqlalchemy import literal, select
 
 from v6srv import request_id
 from v6srv.authz import clock
 from v6srv.authz.allowed_rows import AllowedRows
-from v6srv.authz.attempt import attempt
+from v6srv.authz.answer import Answer, Asked, Rows
 from v6srv.authz.compiler import Plan
-from v6srv.authz.deciding_lines import origins
 from v6srv.authz.decision import Decision, Lacking
 from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.denial_reason import told
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
-from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
+from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.links import wire
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
@@ -45,15 +44,33 @@ _MOST_REMEMBERED = 100_000
 _NOTHING = "nothing grants this"
 _OUTSIDE = "outside what is granted"
 
+_Answered = TypeVar("_Answered", Answer, Rows)
+
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Pending:
     """A question on its way to the answer."""
 
     question: Question
-    plan: Plan
+    asked: Asked
     enforcer: Enforcer
     begun_ns: int
+
+    @property
+    def plan(self) -> Plan:
+        """Every line that can match."""
+        return self.asked.plan
+
+    def origins(self, *, allowed: bool) -> list[str]:
+        """Where the lines stand that decided it so."""
+        question = self.question
+        if question.form is Form.CALLER:
+            return []
+        if question.form is Form.HAND_OUT:
+            answers = self.enforcer.each(question)
+        else:
+            answers = [Answer(self.asked, question.object, allowed)]
+        return list(dict.fromkeys(rest.line.origin for one in answers for rest in one.lines))
 
 
 def _exists(table: TableFacts, id: int) -> bool:
@@ -101,13 +118,12 @@ class Authorizer:
         `min_scope` passes over allowances of narrower scopes. Raises Denied when nothing is
         granted: no policy is "no", never "no filter".
         """
-        asked = self._ask(Question(Form.ROWS, who, resource, operation, min_scope=min_scope))
-        plan, table = asked.plan, TABLES[MODELS[resource]]
-        if plan.never:
-            raise self._denied(asked, _NOTHING)
-        condition, parameters = self._where(plan, asked.enforcer, who, operation, table, None)
-        self._allowed(asked)
-        return self.shown(who, table.model).where(condition, **parameters)
+        pending = self._ask(Question(Form.ROWS, who, resource, operation, min_scope=min_scope))
+        if pending.plan.never:
+            raise self._denied(pending, _NOTHING)
+        rows = self._rows(pending)
+        self._allowed(pending)
+        return self.shown(who, MODELS[resource]).where(rows.condition, **rows.parameters)
 
     def shown(self, who: Principal, model: type[Base]) -> AllowedRows:
         """All rows of a table, by id, with what the wire format shows of them to `who`.
@@ -129,18 +145,17 @@ class Authorizer:
 
         `changes`: names of the fields that are to be changed, when they are known.
         """
-        asked = self._ask(Question(Form.ANY, who, resource, operation, changes=changes))
-        facts = who.facts.changing(changes)
-        if asked.plan.never or asked.enforcer.forbidding(asked.plan, facts, operation.value):
-            raise self._denied(asked, _NOTHING)
-        self._allowed(asked)
+        pending = self._ask(Question(Form.ANY, who, resource, operation, changes=changes))
+        if not self._decided(pending).allowed:
+            raise self._denied(pending, _NOTHING)
+        self._allowed(pending)
 
     def require_whole(self, who: Principal, resource: Resource, operation: Operation) -> None:
         """Raise Denied unless `who` may `operation` the resource as a whole, not just a row."""
-        asked = self._ask(Question(Form.WHOLE, who, resource, operation))
-        if not self._decided(asked, WHOLE):
-            raise self._denied(asked, f"{_NOTHING} as a whole")
-        self._allowed(asked)
+        pending = self._ask(Question(Form.WHOLE, who, resource, operation))
+        if not self._decided(pending).allowed:
+            raise self._denied(pending, f"{_NOTHING} as a whole")
+        self._allowed(pending)
 
     def require_kind(
         self,
@@ -156,9 +171,9 @@ class Authorizer:
         if who.kind in callers:
             return
         question = Question(Form.CALLER, who, resource, operation, callers=callers)
-        asked = _Asked(question, _NO_PLAN, self.store.live, time.perf_counter_ns())
+        pending = self._ask(question)
         raise Denied(
-            f"This is not open to a {who.kind}", self._refused(asked, "not open to this kind")
+            f"This is not open to a {who.kind}", self._refused(pending, "not open to this kind")
         )
 
     def refusal(self, who: Principal, resource: Resource, operation: Operation) -> Denied:
@@ -208,36 +223,27 @@ class Authorizer:
             lenient=lenient,
             changes=changes,
         )
-        asked = self._ask(question)
-        if asked.plan.never:
-            raise self._denied(asked, _NOTHING)
-        row = self._row(asked, table, id) if 0 < id <= LARGEST_ID else None
+        pending = self._ask(question)
+        if pending.plan.never:
+            raise self._denied(pending, _NOTHING)
+        row = self._row(pending, table, id) if 0 < id <= LARGEST_ID else None
         if row is None:
-            if asked.plan.grants_all and (asked.plan.always or not _exists(table, id)):
+            if pending.plan.grants_all and (pending.plan.always or not _exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
-            raise self._denied(asked, _OUTSIDE)
-        self._allowed(asked)
+            raise self._denied(pending, _OUTSIDE)
+        self._allowed(pending)
         return row
 
-    def _row(self, asked: _Asked, table: TableFacts, id: int) -> Any:
+    def _row(self, pending: _Pending, table: TableFacts, id: int) -> Any:
         """The row if it is allowed, else None; locked when it is about to be changed."""
-        question = asked.question
-        who, operation, refresh = question.who, question.operation, question.prospective
-        condition, parameters = self._where(
-            asked.plan,
-            asked.enforcer,
-            who,
-            operation,
-            table,
-            question.foreign,
-            lenient=question.lenient,
-            changes=question.changes,
-        )
-        options, links = wire(asked.enforcer, who, table.model)
-        locked = operation in (Operation.EDIT, Operation.DELETE) and not refresh
-        query = row_query(asked.enforcer, table, condition, options, locked=locked)
+        question, rows = pending.question, self._rows(pending)
+        options, links = wire(pending.enforcer, question.who, table.model)
+        refresh = question.prospective
+        locked = question.operation in (Operation.EDIT, Operation.DELETE) and not refresh
+        query = row_query(pending.enforcer, table, rows.condition, options, locked=locked)
         fresh = {"populate_existing": True} if refresh else {}
-        found = session.execute(query, {ROW: id, **links, **parameters}, execution_options=fresh)
+        values = {ROW: id, **links, **rows.parameters}
+        found = session.execute(query, values, execution_options=fresh)
         return found.scalar_one_or_none()
 
     def decide(
@@ -248,17 +254,13 @@ class Authorizer:
         row: Base,
     ) -> Decision:
         """Whether `who` may `operation` this row. The row must be flushed; it is asked by id."""
-        table = TABLES[type(row)]
         id: int = row.id  # type: ignore[attr-defined]
-        asked = self._ask(Question(Form.ROW, who, resource, operation, table.model, id))
-        plan, enforcer, foreign = asked.plan, asked.enforcer, asked.question.foreign
-        if plan.never:
-            return self._refused(asked, _NOTHING)
-        condition, parameters = self._where(plan, enforcer, who, operation, table, foreign)
-        query = select(literal(1)).where(table.key == bindparam(ROW), condition)
-        if session.execute(query, {ROW: id, **parameters}).first() is None:
-            return self._refused(asked, _OUTSIDE)
-        return self._allowed(asked)
+        pending = self._ask(Question(Form.ROW, who, resource, operation, type(row), id))
+        if pending.plan.never:
+            return self._refused(pending, _NOTHING)
+        if not self._decided(pending).allowed:
+            return self._refused(pending, _OUTSIDE)
+        return self._allowed(pending)
 
     def decide_facts(
         self,
@@ -274,16 +276,19 @@ class Authorizer:
         rooms of collaborations that `who` has no part in are, as in a list, no refusal at all.
         """
         begun, enforcer = time.perf_counter_ns(), self.store.live
-        plan = enforcer.plan(who.facts, resource, operation)
-        allowed = self._holds(plan, who, resource, operation, facts)
+        asked = enforcer.asked(who.facts, resource, operation)
+        answer = asked.of(SimpleNamespace(type=resource.value, **facts))
+        allowed = answer.allowed
+        if answer.failure is not None:
+            self._noted(enforcer, who, answer)
         if self.shadow is not None and self.store.shadow is not None:
             question = Question(Form.THING, who, resource, operation, facts=facts)
             self.shadow.compare(question, allowed=allowed)
-        if self.decisions is not None and self._is_new(plan, who, facts, allowed=allowed):
+        if self.decisions is not None and self._is_new(asked.plan, who, facts, allowed=allowed):
             question = Question(Form.THING, who, resource, operation, facts=facts)
-            asked = _Asked(question, plan, enforcer, begun)
-            if self._is_news(asked, allowed=allowed):
-                _ = self._allowed(asked) if allowed else self._refused(asked, _OUTSIDE)
+            pending = _Pending(question, asked, enforcer, begun)
+            if self._is_news(pending, allowed=allowed):
+                _ = self._allowed(pending) if allowed else self._refused(pending, _OUTSIDE)
         return allowed
 
     # --- rules that are handed on
@@ -291,20 +296,18 @@ class Authorizer:
     def may_hand_out(self, who: Principal, rules: Iterable[Rule]) -> Lacking:
         """Those of `rules` that `who` may not give to others; empty means all may be given."""
         begun, enforcer = time.perf_counter_ns(), self.store.live
-        wanted = [(rule, SimpleNamespace(**_rule_facts(rule))) for rule in rules]
-        lacking = Lacking(
-            rule for rule, facts in wanted if not enforcer.may_hand_out(who.facts, facts)
-        )
+        wanted = list(rules)
+        lacking = Lacking()
         if wanted:
-            told_of = lacking or [rule for rule, _ in wanted]
-            keys = tuple((f["res"], f["scope"], f["act"]) for f in map(_rule_facts, told_of))
-            resource, operation = Resource(keys[0][0]), Operation(keys[0][2])
-            question = Question(Form.HAND_OUT, who, resource, operation, rules=keys)
-            asked = _Asked(question, _NO_PLAN, enforcer, begun)
+            answers = enforcer.each(_handing_out(who, wanted))
+            held = [self._noted(enforcer, who, answer).allowed for answer in answers]
+            lacking += [rule for rule, has in zip(wanted, held, strict=True) if not has]
+            question = _handing_out(who, lacking or wanted)
+            pending = _Pending(question, enforcer.put(question), enforcer, begun)
             if lacking:
-                lacking.decision = self._refused(asked, "not held")
+                lacking.decision = self._refused(pending, "not held")
             else:
-                self._allowed(asked)
+                self._allowed(pending)
         return lacking
 
     @staticmethod
@@ -319,57 +322,24 @@ class Authorizer:
 
     # --- parts
 
-    @staticmethod
-    def _where(
-        plan: Plan,
-        enforcer: Enforcer,
-        who: Principal,
-        operation: Operation,
-        table: TableFacts,
-        foreign: bool | None,
-        *,
-        lenient: bool = False,
-        changes: frozenset[str] = frozenset(),
-    ) -> tuple[ColumnElement[bool], dict[str, Any]]:
-        def condition() -> tuple[ColumnElement[bool], dict[str, Any]]:
-            where = enforcer.where(plan, table, foreign=bool(foreign), lenient=lenient)
-            facts = who.facts.changing(changes)
-            return where.condition, where.parameters(facts, operation.value)
-
-        found, error = attempt(condition)
-        if error is None:
-            return found  # type: ignore[no-any-return]
-        message = "policy %s failed for %s: denied"
-        log.error(message, enforcer.version, who.subject, exc_info=error)
-        return false(), {}
-
-    def _ask(self, question: Question) -> _Asked:
+    def _ask(self, question: Question) -> _Pending:
         begun, enforcer = time.perf_counter_ns(), self.store.live
-        plan = enforcer.plan(
-            question.who.facts, question.resource, question.operation, question.scopes
-        )
-        return _Asked(question, plan, enforcer, begun)
+        return _Pending(question, enforcer.put(question), enforcer, begun)
 
-    def _decided(self, asked: _Asked, facts: Mapping[str, Any]) -> bool:
-        question = asked.question
-        return self._holds(asked.plan, question.who, question.resource, question.operation, facts)
+    def _decided(self, pending: _Pending) -> Answer:
+        answer = pending.asked.answer(pending.question.object)
+        return self._noted(pending.enforcer, pending.question.who, answer)
 
-    def _holds(
-        self,
-        plan: Plan,
-        who: Principal,
-        resource: Resource,
-        operation: Operation,
-        facts: Mapping[str, Any],
-    ) -> bool:
-        if plan.never:
-            return False
-        row = SimpleNamespace(type=resource.value, **facts)
-        answer, error = attempt(plan.decide, who.facts, row, operation.value)
-        if error is not None:
-            message = "policy %s failed on %s: denied"
-            log.error(message, self.policy.version, dict(facts), exc_info=error)
-        return answer is True
+    def _rows(self, pending: _Pending) -> Rows:
+        return self._noted(pending.enforcer, pending.question.who, pending.asked.rows())
+
+    @staticmethod
+    def _noted(enforcer: Enforcer, who: Principal, answer: _Answered) -> _Answered:
+        """An answer; that it could not be made is logged."""
+        if answer.failure is not None:
+            message = "policy %s failed for %s: denied"
+            log.error(message, enforcer.version, who.subject, exc_info=answer.failure)
+        return answer
 
     def _is_new(
         self, plan: Plan, who: Principal, facts: Mapping[str, Any], *, allowed: bool
@@ -383,9 +353,9 @@ class Authorizer:
         self._looked_at.add(key)
         return True
 
-    def _is_news(self, asked: _Asked, *, allowed: bool) -> bool:
+    def _is_news(self, pending: _Pending, *, allowed: bool) -> bool:
         """Whether the decision on a room is one to write."""
-        question, plan = asked.question, asked.plan
+        question, plan = pending.question, pending.plan
         collabs = question.facts.get("collabs", frozenset())
         if not allowed and not collabs & question.who.collaboration_ids:
             return False
@@ -401,32 +371,32 @@ class Authorizer:
 
     # --- answers
 
-    def _allowed(self, asked: _Asked) -> Decision:
-        self._note(asked.question, allowed=True)
+    def _allowed(self, pending: _Pending) -> Decision:
+        self._note(pending.question, allowed=True)
         written = self.decisions is not None and self.decisions.takes_allowance()
-        id = self._write(asked, "granted", allowed=True) if written else None
-        self._say(logging.DEBUG, "allow", asked, id, "granted")
-        return self._answer(asked, "granted", allowed=True, id=id)
+        id = self._write(pending, "granted", allowed=True) if written else None
+        self._say(logging.DEBUG, "allow", pending, id, "granted")
+        return self._answer(pending, "granted", allowed=True, id=id)
 
     def _note(self, question: Question, *, allowed: bool) -> None:
         self.counts[Effect.ALLOW if allowed else Effect.DENY] += 1
         if self.shadow is not None:
             self.shadow.compare(question, allowed=allowed)
 
-    def _denied(self, asked: _Asked, reason: str) -> Denied:
-        return Denied(decision=self._refused(asked, reason))
+    def _denied(self, pending: _Pending, reason: str) -> Denied:
+        return Denied(decision=self._refused(pending, reason))
 
-    def _refused(self, asked: _Asked, reason: str) -> Decision:
-        self._note(asked.question, allowed=False)
-        id = self._write(asked, reason, allowed=False)
-        self._say(logging.INFO, "deny", asked, id, reason)
-        words = told(asked.question, asked.plan, asked.enforcer.program)
-        return self._answer(asked, reason, allowed=False, id=id, told=words)
+    def _refused(self, pending: _Pending, reason: str) -> Decision:
+        self._note(pending.question, allowed=False)
+        id = self._write(pending, reason, allowed=False)
+        self._say(logging.INFO, "deny", pending, id, reason)
+        words = told(pending.question, pending.plan, pending.enforcer)
+        return self._answer(pending, reason, allowed=False, id=id, told=words)
 
     @staticmethod
-    def _say(level: int, effect: str, asked: _Asked, id: str | None, reason: str) -> None:
+    def _say(level: int, effect: str, pending: _Pending, id: str | None, reason: str) -> None:
         """One line in the server's own log."""
-        question = asked.question
+        question = pending.question
         log.log(
             level,
             "decision=%s id=%s principal=%s operation=%s resource=%s row=%s policy=%s reason=%r",
@@ -436,24 +406,24 @@ class Authorizer:
             question.operation.value,
             question.resource.value,
             question.row,
-            asked.enforcer.version,
+            pending.enforcer.version,
             reason,
         )
 
-    def _write(self, asked: _Asked, reason: str, *, allowed: bool) -> str:
+    def _write(self, pending: _Pending, reason: str, *, allowed: bool) -> str:
         """Give the decision an id and write it, if there is a log."""
-        latency_us = (time.perf_counter_ns() - asked.begun_ns) // 1000
+        latency_us = (time.perf_counter_ns() - pending.begun_ns) // 1000
         id = secrets.token_hex(10)
         if self.decisions is not None:
             record: dict[str, Any] = {
                 "kind": "decision",
                 "time": stamp(clock.now()),
                 "id": id,
-                **asked.question.record(),
+                **pending.question.record(),
                 "effect": (Effect.ALLOW if allowed else Effect.DENY).value,
-                "lines": origins(asked.question, asked.plan, asked.enforcer, allowed=allowed),
+                "lines": pending.origins(allowed=allowed),
                 "reason": reason,
-                "policy": asked.enforcer.version,
+                "policy": pending.enforcer.version,
                 "latency_us": latency_us,
             }
             if request := request_id.current():
@@ -463,9 +433,9 @@ class Authorizer:
 
     @staticmethod
     def _answer(
-        asked: _Asked, reason: str, *, allowed: bool, id: str | None, told: str = ""
+        pending: _Pending, reason: str, *, allowed: bool, id: str | None, told: str = ""
     ) -> Decision:
-        question = asked.question
+        question = pending.question
         return Decision(
             allowed,
             question.who.subject,
@@ -473,19 +443,16 @@ class Authorizer:
             question.operation,
             question.row,
             reason,
-            asked.enforcer.version,
+            pending.enforcer.version,
             id,
             told,
         )
 
 
-_NO_PLAN = Plan((), {}, {}, lambda *_: False)
-"""Of questions that no line answers: handing out rules, and kinds of callers."""
-
-
-def _rule_facts(rule: Rule) -> dict[str, str]:
-    """A rule in the words of the policy."""
-    return {"res": rule.name, "scope": rule.scope.value, "act": rule.operation.value}
+def _handing_out(who: Principal, rules: Sequence[Rule]) -> Question:
+    keys = tuple((rule.name, rule.scope.value, rule.operation.value) for rule in rules)
+    resource, operation = Resource(keys[0][0]), Operation(keys[0][2])
+    return Question(Form.HAND_OUT, who, resource, operation, rules=keys)
 
 
 __all__ = [

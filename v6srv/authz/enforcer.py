@@ -3,9 +3,8 @@
 import ast
 import hashlib
 import re
-import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,22 +15,19 @@ import casbin
 from casbin.core_enforcer import EnforceContext
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import holds
-from v6srv.authz.compiler import Plan, Program, Remainder
+from v6srv.authz.answer import NOTHING, Answer, Asked, Evaluator, Scopes
+from v6srv.authz.compiler import Plan, Program
 from v6srv.authz.definition import Definition
-from v6srv.authz.expression import disjuncts, names_in, times_in
-from v6srv.authz.facts import TableFacts
+from v6srv.authz.expression import times_in
+from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
 from v6srv.authz.principal import SubjectFacts
-from v6srv.authz.sql import Where, known_facts_only, where
+from v6srv.authz.question import Form, Question
 from v6srv.vocabulary import Effect, Operation, Resource
 
-_TOO_MANY_PLANS = 400_000
 _HAND_OUT = ("r2", "p", "e", "m2")
 _WRITES = re.compile(r"(add|remove|update|delete|set|clear|load|save|enable|init|build)_\w+")
-
-Scopes = frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +35,11 @@ class Thing:
     """A row of which only the resource is known: enough to find the lines."""
 
     type: str
+
+
+# Looked up, not made: asking an enum for its value takes longer than finding a plan.
+_THINGS = {resource: Thing(resource.value) for resource in Resource}
+_ACTIONS = {operation: (operation.value,) for operation in Operation}
 
 
 class Immutable(RuntimeError):
@@ -85,9 +86,8 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         self.hand_out = (
             self._program(policies, "r2", "m2", None) if "m2" in definition.matchers else None
         )
-        self._plans: dict[tuple[Any, ...], Plan] = {}
-        self._wheres: dict[tuple[Any, ...], Where] = {}
-        self._building = threading.Lock()
+        self._rows = Evaluator(self.program)
+        self._rules = None if self.hand_out is None else Evaluator(self.hand_out)
         self.moments: tuple[datetime, ...] = self._moments()
         """When something changes by itself because a time limit begins or ends, in order."""
         self._made = True
@@ -98,6 +98,15 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
             raise _immutable()
         self.adapter.load_policy(self.model)
         self.build_role_links()
+
+    @property
+    def conditions(self) -> Iterator[ast.expr]:
+        """The conditions of all lines, each once."""
+        at = self.definition.condition_at
+        texts = set() if at is None else {line.values[at] for line in self.program.lines}
+        for text in texts:
+            step()
+            yield self.program.condition(text)
 
     def _moments(self) -> tuple[datetime, ...]:
         at = self.definition.condition_at
@@ -142,6 +151,63 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
 
     # --- questions
 
+    def answer(self, question: Question, row: object | None = None) -> Answer:
+        """What this version says to a question.
+
+        `row`: the facts of the row that it is about; without them the database is asked.
+        """
+        if question.form is Form.HAND_OUT:
+            found = self.each(question)
+            return next((one for one in found if not one.allowed), found[0])
+        return self.put(question).answer(question.object if row is None else row)
+
+    def each(self, question: Question) -> list[Answer]:
+        """Of handing out rules: what it says to each of them."""
+        return [self.handing_out(question.subject, rule).of(rule) for rule in question.handed]
+
+    def put(self, question: Question) -> Asked:
+        """A question that is not of handing out, but for the row that it is about."""
+        return self.asked(
+            question.subject,
+            question.resource,
+            question.operation,
+            TABLES[question.model] if question.model else None,
+            question.scopes,
+            lenient=question.lenient,
+        )
+
+    def asked(
+        self,
+        subject: SubjectFacts,
+        resource: Resource,
+        operation: Operation,
+        table: TableFacts | None = None,
+        scopes: Scopes = None,
+        *,
+        lenient: bool = False,
+        remembered: bool = True,
+    ) -> Asked:
+        """May this principal do this with a row of this table, or with what is no row?
+
+        `scopes`: those whose allowances count. `lenient`: see `Asked`. `remembered`: keep what was
+        made of the lines for the next request.
+        """
+        action = _ACTIONS[operation]
+        key = self.program.key_of(subject, _THINGS[resource], *action)
+        find = self._rows.plan if remembered else self.program.plan
+        plan = find(key, subject.membership, scopes)
+        foreign = table is not None and table.model is not MODELS.get(resource)
+        return Asked(self._rows, plan, subject, action, table, foreign, lenient)
+
+    def handing_out(self, subject: SubjectFacts, rule: object) -> Asked:
+        """The second request of the model: may this principal give this rule to somebody?
+
+        `rule` has the attributes res, scope and act. Without `r2` and `m2` in the model: never.
+        """
+        if self._rules is None:
+            return Asked(self._rows, NOTHING, subject, ())
+        return Asked(self._rules, self._plan_for(self._rules, (subject, rule)), subject, ())
+
     def plan(
         self,
         subject: SubjectFacts,
@@ -150,39 +216,22 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         scopes: Scopes = None,
     ) -> Plan:
         """What can match for this principal, resource and operation; remembered."""
-        key = self.program.key_of(subject, Thing(resource.value), operation.value)
-        return self._plan(self.program, key, subject.membership, scopes)
-
-    def _plan(
-        self,
-        program: Program,
-        key: tuple[Any, ...],
-        membership: tuple[str, ...],
-        scopes: Scopes = None,
-    ) -> Plan:
-        cache_key = (program is self.program, key, membership, scopes)
-        plan = self._plans.get(cache_key)
-        if plan is None:
-            with self._building:
-                if len(self._plans) > _TOO_MANY_PLANS:
-                    self._plans.clear()
-                plan = self._plans[cache_key] = program.plan(key, membership, scopes)
-        return plan
+        return self.asked(subject, resource, operation, scopes=scopes).plan
 
     def enforce(self, *rvals: Any) -> bool:
         """Whether a request (`r`; after an EnforceContext also `r2`) is allowed by its facts.
 
         Raises RuntimeError for a request of another size, and what a missing attribute raises.
         """
-        program, request = self._request(rvals)
-        return self._plan_for(program, request).decide(*request) is True
+        evaluator, request = self._request(rvals)
+        return self._plan_for(evaluator, request).decide(*request) is True
 
     def enforce_ex(self, *rvals: Any) -> tuple[bool, list[str]]:
         """As `enforce`, and the line that decided; the empty list when none did."""
-        program, request = self._request(rvals)
+        evaluator, request = self._request(rvals)
         lines: dict[Effect, list[Line]] = {effect: [] for effect in Effect}
-        for rest in self._plan_for(program, request).remainders:
-            if program.function(rest.text)(*request):
+        for rest in self._plan_for(evaluator, request).remainders:
+            if evaluator.program.function(rest.text)(*request):
                 lines[rest.effect].append(rest.line)
         if lines[Effect.DENY]:
             return False, list(lines[Effect.DENY][0].values)
@@ -190,70 +239,20 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         decided = allowing[:1] if self.definition.allow_only else allowing[-1:]  # as stock Casbin
         return bool(allowing), list(decided[0].values) if decided else []
 
-    def _request(self, rvals: Sequence[Any]) -> tuple[Program, Sequence[Any]]:
-        program: Program | None = self.program
+    def _request(self, rvals: Sequence[Any]) -> tuple[Evaluator, Sequence[Any]]:
+        evaluator: Evaluator | None = self._rows
         if rvals and isinstance(rvals[0], EnforceContext):
             context, *rvals = rvals
             hand_out = (context.rtype, context.ptype, context.etype, context.mtype) == _HAND_OUT
-            program = self.hand_out if hand_out else None
-        if program is None or len(program.request) != len(rvals):
-            raise RuntimeError("invalid request size" if program else "no such matcher")
-        return program, rvals
+            evaluator = self._rules if hand_out else None
+        if evaluator is None or len(evaluator.program.request) != len(rvals):
+            raise RuntimeError("invalid request size" if evaluator else "no such matcher")
+        return evaluator, rvals
 
-    def _plan_for(self, program: Program, request: Sequence[Any]) -> Plan:
+    @staticmethod
+    def _plan_for(evaluator: Evaluator, request: Sequence[Any]) -> Plan:
         membership = getattr(request[0], "membership", ())
-        return self._plan(program, program.key_of(*request), membership)
-
-    def where(
-        self,
-        plan: Plan,
-        table: TableFacts,
-        *,
-        foreign: bool = False,
-        lenient: bool = False,
-        prefix: str = "policy",
-    ) -> Where:
-        """The SQL form of a plan for rows of a table; remembered for all who share the plan.
-
-        `prefix` begins the names of its parameters, for queries that hold several.
-        """
-        cache_key = (
-            frozenset(plan.allow),
-            frozenset(plan.deny),
-            table.model,
-            foreign,
-            lenient,
-            prefix,
-        )
-        found = self._wheres.get(cache_key)
-        if found is None:
-            with self._building:
-                usable = (
-                    known_facts_only(plan, self.program, table, lenient=lenient)
-                    if foreign
-                    else plan
-                )
-                found = self._wheres[cache_key] = where(usable, self.program, table, prefix)
-        return found
-
-    def forbidding(self, plan: Plan, subject: SubjectFacts, operation: str) -> list[Remainder]:
-        """The denials that hold by what is known of the subject alone, whatever the row."""
-
-        def whatever(tree: ast.expr) -> bool:
-            terms = (t for t in disjuncts(tree) if self.program.object not in names_in(t))
-            functions = (self.program.function(ast.unparse(term)) for term in terms)
-            return any(holds(function, subject, None, operation) for function in functions)
-
-        return [r for r in plan.remainders if r.effect is Effect.DENY and whatever(r.tree)]
-
-    def may_hand_out(self, subject: SubjectFacts, rule: object) -> bool:
-        """The second request of the model: may this principal give this rule to somebody?
-
-        `rule` has the attributes res, scope and act. Without `r2` and `m2` in the model: never.
-        """
-        if self.hand_out is None:
-            return False
-        return self._plan_for(self.hand_out, (subject, rule)).decide(subject, rule) is True
+        return evaluator.plan(evaluator.program.key_of(*request), membership)
 
 
 def _digest(text: str, lines: Iterable[Line]) -> str:

@@ -61,12 +61,12 @@ def _limit(
     """Which rows of a table `who` may view, and the parameters; None when there can be none."""
     if model in _OPEN:
         return ALL, {}
-    plan = policy.plan(who.facts, _RESOURCES[model], Operation.VIEW)
-    if plan.never:
+    asked = policy.asked(who.facts, _RESOURCES[model], Operation.VIEW, TABLES[model])
+    if asked.plan.never:
         return None
-    if plan.always:
+    if asked.plan.always:
         return ALL, {}
-    where = policy.where(plan, TABLES[model], prefix=f"link_{model.__tablename__}")
+    where = asked.where(f"link_{model.__tablename__}")
     return where, where.parameters(who.facts, Operation.VIEW.value)
 
 

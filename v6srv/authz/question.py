@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any
 
 from v6srv.authz.decision_log import number_of
-from v6srv.authz.facts import MODELS, TABLES
-from v6srv.authz.principal import Principal
+from v6srv.authz.facts import MODELS, TABLES, WHOLE
+from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.db import Base
 from v6srv.errors import Invalid
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
@@ -71,9 +72,29 @@ class Question:
         return frozenset(scope.value for scope in ordered[ordered.index(self.min_scope) :])
 
     @property
-    def foreign(self) -> bool:
-        """Whether the row is of another table than the resource's own."""
-        return self.table is not None and self.table is not MODELS.get(self.resource)
+    def subject(self) -> SubjectFacts:
+        """`r.sub`: who asks, with what is to be changed."""
+        return self.who.facts.changing(self.changes) if self.changes else self.who.facts
+
+    @property
+    def model(self) -> type[Base] | None:
+        """The table of the rows that it is about; None when it is about none."""
+        return MODELS[self.resource] if self.form is Form.ROWS else self.table
+
+    @property
+    def object(self) -> SimpleNamespace | int | Form:
+        """`r.obj` of what is no row, the id of a row, or the form when no single row is meant."""
+        if self.form is Form.ROW:
+            return self.row or 0
+        if self.form not in (Form.THING, Form.WHOLE):
+            return self.form
+        facts = WHOLE if self.form is Form.WHOLE else self.facts
+        return SimpleNamespace(type=self.resource.value, **facts)
+
+    @property
+    def handed(self) -> list[SimpleNamespace]:
+        """Of `HAND_OUT`: each rule in the words of the policy."""
+        return [SimpleNamespace(res=res, scope=scope, act=act) for res, scope, act in self.rules]
 
     @property
     def about(self) -> str:

@@ -11,20 +11,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 
 from v6srv import problems
 from v6srv.authz import clock
 from v6srv.authz.decision_log import stamp
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts
+from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.question import Form, Question
-from v6srv.authz.sql import known_facts_only, where
 from v6srv.authz.versions import Versions
-from v6srv.db import LARGEST_ID, session
+from v6srv.db import session
 from v6srv.vocabulary import Effect
 
 log = logging.getLogger(__name__)
@@ -33,7 +31,7 @@ FILE = "policy-shadow.jsonl"
 """In the log folder of the instance; one line per disagreement."""
 
 _MOST_REMEMBERED = 100_000
-_ROW = "shadow_row"
+_ABOUT = {Form.ROWS: "any", Form.WHOLE: "the whole"}
 
 
 class Disagreements:
@@ -122,39 +120,20 @@ class Shadow:
         self, candidate: Enforcer, question: Question, *, allowed: bool
     ) -> tuple[str, bool] | None:
         """What they disagree about, and what the candidate says; None when they agree."""
-        form, who, resource = question.form, question.who, question.resource
-        if form is Form.CALLER:
+        if question.form is Form.CALLER:
             return None  # no policy says anything about that
-        if form is Form.ROW:
-            would = _allows_row(candidate, question)
-            return None if would == allowed else (question.about, would)
-        if form is Form.HAND_OUT:
-            would = all(
-                candidate.may_hand_out(who.facts, SimpleNamespace(res=res, scope=scope, act=act))
-                for res, scope, act in question.rules
-            )
-            return None if would == allowed else (question.about, would)
-        plan = candidate.plan(who.facts, resource, question.operation, question.scopes)
-        if form in (Form.ROWS, Form.ANY):
-            never = plan.never
-            if form is Form.ANY:
-                subject = who.facts.changing(question.changes)
-                denials = candidate.forbidding(plan, subject, question.operation.value)
-                never = never or bool(denials)
-            if never is allowed:
-                return "any", not never
-            return self._first_other_row(candidate, question) if form is Form.ROWS else None
-        facts = WHOLE if form is Form.WHOLE else question.facts
-        thing = SimpleNamespace(type=resource.value, **facts)
-        would = not plan.never and plan.decide(who.facts, thing, question.operation.value) is True
-        about = "the whole" if form is Form.WHOLE else question.about
-        return None if would == allowed else (about, would)
+        would = candidate.answer(question).allowed
+        if would is not allowed:
+            return _ABOUT.get(question.form, question.about), would
+        if question.form is Form.ROWS and allowed:
+            return self._first_other_row(candidate, question)
+        return None
 
     def _first_other_row(self, candidate: Enforcer, question: Question) -> tuple[str, bool] | None:
         """The first row of a list that only one of both policies allows."""
         table = TABLES[MODELS[question.resource]]
-        live, parameters = _rows(self._store.live, question, table, "policy")
-        other, more = _rows(candidate, question, table, "shadow")
+        live, parameters = _rows(self._store.live, question, "policy")
+        other, more = _rows(candidate, question, "shadow")
         query = (
             select(table.key, other)
             .where(or_(and_(live, not_(other)), and_(other, not_(live))))
@@ -165,37 +144,12 @@ class Shadow:
         return row and (f"list with {table.model.__name__.lower()}:{row[0]}", bool(row[1]))
 
 
-def _allows_row(policy: Enforcer, question: Question) -> bool:
-    assert question.table is not None
-    id, table = question.row or 0, TABLES[question.table]
-    found = _condition(policy, question, table, "shadow")
-    if found is None or not 0 < id <= LARGEST_ID:
-        return False
-    condition, parameters = found
-    query = select(literal(1)).where(table.key == bindparam(_ROW), condition)
-    return session.execute(query, {_ROW: id, **parameters}).first() is not None
-
-
 def _rows(
-    policy: Enforcer, question: Question, table: TableFacts, prefix: str
-) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    policy: Enforcer, question: Question, prefix: str
+) -> tuple[ColumnElement[bool], Mapping[str, Any]]:
     """A condition, never null, with parameters of names of its own."""
-    condition, parameters = _condition(policy, question, table, prefix) or (false(), {})
-    return func.coalesce(condition, false()), parameters
-
-
-def _condition(
-    policy: Enforcer, question: Question, table: TableFacts, prefix: str
-) -> tuple[ColumnElement[bool], dict[str, Any]] | None:
-    """The rows that a policy allows; None when there can be none."""
-    subject, operation = question.who.facts.changing(question.changes), question.operation
-    plan = policy.plan(subject, question.resource, operation, question.scopes)
-    if plan.never:
-        return None
-    if question.foreign:
-        plan = known_facts_only(plan, policy.program, table, lenient=question.lenient)
-    found = where(plan, policy.program, table, prefix)
-    return found.condition, found.parameters(subject, operation.value)
+    rows = policy.put(question).rows(prefix)
+    return func.coalesce(rows.condition, false()), rows.parameters
 
 
 @contextmanager

@@ -32,17 +32,7 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from v6srv.authz.compiler import Plan, Program
-from v6srv.authz.expression import (
-    FALSE,
-    TRUE,
-    ExpressionError,
-    all_of,
-    conjuncts,
-    fact_name,
-    facts_in,
-    fold,
-    names_in,
-)
+from v6srv.authz.expression import ExpressionError, fact_name, names_in
 from v6srv.authz.facts import Scalar, SetOf, TableFacts
 from v6srv.authz.principal import SUBJECT_TYPES
 
@@ -98,33 +88,6 @@ def where(plan: Plan, program: Program, table: TableFacts, prefix: str = "policy
     denied = [translator.boolean(tree, negated=True) for _, tree in sorted(plan.deny.items())]
     condition = and_(or_(false(), *allowed), *(not_(term) for term in denied))
     return Where(condition, translator.parameters)
-
-
-def known_facts_only(plan: Plan, program: Program, table: TableFacts, *, lenient: bool) -> Plan:
-    """A plan without the terms that ask for facts which rows of this table do not have.
-
-    For decisions on rows of another table than the resource's own. Strict: an allowance with such
-    a term cannot match and a denial with one does. Lenient, where the rows themselves are decided
-    afterwards: such terms are left out.
-    """
-    names = table.facts.keys() | {"type"}
-
-    def keep(tree: ast.expr, *, denial: bool) -> ast.expr:
-        known = [t for t in conjuncts(tree) if facts_in(t, program.object) <= names]
-        if len(known) == len(conjuncts(tree)):
-            return tree
-        if denial:
-            return FALSE if lenient else fold(all_of(known))
-        return fold(all_of(known)) if lenient else FALSE
-
-    def all_kept(trees: Mapping[str, ast.expr], *, denial: bool) -> dict[str, ast.expr]:
-        kept = (keep(tree, denial=denial) for tree in trees.values())
-        texts = {ast.unparse(tree): tree for tree in kept}
-        texts.pop("False", None)
-        return {"True": TRUE} if "True" in texts else texts
-
-    allow, deny = all_kept(plan.allow, denial=False), all_kept(plan.deny, denial=True)
-    return Plan(plan.remainders, allow, deny, program.decider(allow, deny))
 
 
 class _Translator:
@@ -295,4 +258,4 @@ _OF_TYPE: Mapping[type, Callable[[Any], list[Any]]] = {str: _texts, int: _whole,
 """Members that a column of this type can be equal to: databases do not compare others."""
 
 
-__all__ = ["Where", "known_facts_only", "where"]
+__all__ = ["Where", "where"]

@@ -7,6 +7,7 @@ Nothing here commits; `save` the account afterwards.
 import hmac
 
 from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.question import Form, Question
 from v6srv.db import utcnow
 from v6srv.errors import Unauthenticated
 from v6srv.identity import passwords, principals
@@ -50,15 +51,13 @@ def can(authz: Authorizer, user: User, resource: str, scope: str, operation: str
     that is not stored. Raises ValueError for an unknown word.
     """
     asked = Resource(resource.lower()), Operation(operation.lower())
-    ordered = list(Scope)
-    wide_enough = ordered[ordered.index(Scope(scope.lower())) :]
-    scopes = frozenset(one.value for one in wide_enough)
+    min_scope = Scope(scope.lower())
     try:
         known = principals.load(_claims(user))
     except Unauthenticated:
         return False
-    policy = authz.store.follow(known.policy_revision)
-    return not policy.plan(known.principal.facts, *asked, scopes).never
+    question = Question(Form.ANY, known.principal, *asked, min_scope=min_scope)
+    return not authz.store.follow(known.policy_revision).put(question).plan.never
 
 
 def _claims(user: User) -> Claims:

@@ -15,12 +15,11 @@ from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.orm import selectinload
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import holds
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.compiler import closure
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import WHOLE
+from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.source import codes
@@ -324,7 +323,7 @@ def _may_mend(enforcer: Enforcer, root: Principal, at: datetime) -> bool:
     row = SimpleNamespace(type=Resource.POLICY.value, **{**WHOLE, "id": LARGEST_ID})
     with clock.stopped(at):
         for operation in Operation:
-            plan = enforcer.plan(root.facts, Resource.POLICY, operation)
-            if not holds(plan.decide, root.facts, row, operation.value):
+            asked = enforcer.asked(root.facts, Resource.POLICY, operation, TABLES[CasbinRule])
+            if not asked.of(row).allowed:
                 return False
     return True

@@ -189,11 +189,6 @@ class PolicyStore:
             return {p.origin for p in error.problems if p.origin.startswith(ADDED)}
         return set()
 
-    def reload(self, reason: str) -> bool:
-        """Check the files as they are now and let them go live; False when that cannot be."""
-        edit = self.check_files(reason)
-        return edit is not None and self.take_up(edit, reason)
-
     def check_files(
         self, reason: str, still_wanted: Callable[[], None] = lambda: None
     ) -> Edit | None:
@@ -291,13 +286,6 @@ class PolicyStore:
             log.error("policy %s stays live (%s): %s", made.version, reason, self.problem)
         else:
             self._swap(reason, self._files, made, wrong)
-
-    def poll_files(self) -> bool:
-        """Reload when a file of the folder has changed; True when a new enforcer went live."""
-        changed = stamp(self.folder) != self.seen
-        live = changed and self.reload("files changed")
-        self.follow_shadow()
-        return live
 
     def follow_shadow(self) -> None:
         """Build the candidate when its files or what is live have changed; requests go on."""

@@ -73,13 +73,13 @@ def _limited(definition: Definition, line: Line) -> Line | list[Problem]:
     step()
     if line.valid_from is None and line.valid_until is None:
         return line
-    if line.ptype != "p" or "p_cond" not in definition.policy:
+    at = definition.condition_at
+    if line.ptype != "p" or at is None:
         message = "only lines with a condition (p) can be limited in time"
         return [Problem(line.place, message, codes.MISPLACED_LIMIT)]
     if line.valid_from and line.valid_until and line.valid_from >= line.valid_until:
         message = "valid_until is not after valid_from"
         return [Problem(line.place, message, codes.EMPTY_WINDOW)]
-    at = definition.policy.index("p_cond")
     if len(line.values) <= at:
         return line  # too short, which is said elsewhere
     time = f"timeMatch('{clock.write(line.valid_from)}', '{clock.write(line.valid_until)}')"

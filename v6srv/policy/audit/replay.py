@@ -7,12 +7,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import attempt
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.question import Form, Question
 from v6srv.authz.row_facts import row_facts
-from v6srv.authz.sql import known_facts_only
 from v6srv.db import LARGEST_ID, Base
 from v6srv.errors import Invalid
 from v6srv.policy.audit.trail import Record
@@ -22,7 +19,7 @@ _AT_ONCE = 1000
 """Records whose rows are read together."""
 _IDS_TOLD = 3
 
-RowKey = tuple[type[Base], Resource, int]
+Rows = dict[tuple[type[Base], Resource, int], SimpleNamespace]
 
 
 @dataclass(slots=True)
@@ -71,7 +68,7 @@ def replay(records: Iterable[Record], enforcer: Enforcer) -> Replay:
         rows = _rows([question for _, question in asked])
         for record, question in asked:
             stored = not question.prospective or record["effect"] == Effect.ALLOW
-            answer = _Again(enforcer, question, rows if stored else {}).answer(_time(record))
+            answer = _again(enforcer, question, rows if stored else {}, _time(record))
             if answer is None:
                 found.gone += 1
                 continue
@@ -103,7 +100,7 @@ def _time(record: Record) -> datetime:
     return datetime.fromisoformat(record["time"]).astimezone(UTC)
 
 
-def _rows(questions: Sequence[Question]) -> dict[RowKey, SimpleNamespace]:
+def _rows(questions: Sequence[Question]) -> Rows:
     """The facts of all rows that are asked about, by table, resource and id."""
     wanted: dict[tuple[type[Base], Resource], set[int]] = {}
     for question in questions:
@@ -130,57 +127,14 @@ def _note(
         found.ids.append(str(record.get("id")))
 
 
-class _Again:
-    """One question, to be answered again."""
-
-    def __init__(
-        self, enforcer: Enforcer, question: Question, rows: dict[RowKey, SimpleNamespace]
-    ) -> None:
-        self.enforcer, self.question, self.rows = enforcer, question, rows
-        self.subject = question.who.facts.changing(question.changes)
-
-    def answer(self, at: datetime) -> Effect | None:
-        """The effect by the policy, at this time; None when the row is gone."""
-        with clock.stopped(at):
-            allowed, error = attempt(self._allowed)
-        if error is not None:
-            return Effect.DENY
-        if allowed is None:
-            return None
-        return Effect.ALLOW if allowed else Effect.DENY
-
-    def _allowed(self) -> bool | None:
-        question = self.question
-        if question.form is Form.CALLER:
-            return question.who.kind in question.callers
-        if question.form is Form.HAND_OUT:
-            return all(
-                self.enforcer.may_hand_out(
-                    self.subject, SimpleNamespace(res=res, scope=scope, act=act)
-                )
-                for res, scope, act in question.rules
-            )
-        plan = self.enforcer.plan(
-            self.subject, question.resource, question.operation, question.scopes
-        )
-        if plan.never:
-            return False
-        operation = question.operation.value
-        if question.form is Form.ANY:
-            return not self.enforcer.forbidding(plan, self.subject, operation)
-        if question.form is Form.ROWS:
-            return True
+def _again(enforcer: Enforcer, question: Question, rows: Rows, at: datetime) -> Effect | None:
+    """The effect by the policy, at this time; None when the row is gone."""
+    if question.form is Form.CALLER:
+        return Effect.ALLOW if question.who.kind in question.callers else Effect.DENY
+    with clock.stopped(at):
         if question.table is None:
-            facts = WHOLE if question.form is Form.WHOLE else question.facts
-            thing = SimpleNamespace(type=question.resource.value, **facts)
-            return plan.decide(self.subject, thing, operation) is True
-        row = self.rows.get((question.table, question.resource, question.row or 0))
+            return enforcer.answer(question).effect
+        row = rows.get((question.table, question.resource, question.row or 0))
         if row is None:
-            return None
-        table = TABLES[question.table]
-        where = self.enforcer.where(plan, table, foreign=question.foreign, lenient=question.lenient)
-        where.parameters(self.subject, operation)  # what fails there fails the decision
-        if question.foreign:
-            program = self.enforcer.program
-            plan = known_facts_only(plan, program, table, lenient=question.lenient)
-        return plan.decide(self.subject, row, operation) is True
+            return Effect.DENY if enforcer.put(question).plan.never else None
+        return enforcer.answer(question, row).effect

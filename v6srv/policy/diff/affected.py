@@ -159,16 +159,11 @@ def _comparable(old: Enforcer, new: Enforcer, programs: Sequence[Program]) -> bo
 
 def _asks_roles(policy: Enforcer, program: Program) -> bool:
     """Whether it is asked who is in a role in a way that depends on other lines."""
-    fields = list(policy.definition.policy)
     for node in ast.walk(program.tree):
         asked = isinstance(node, ast.Call) and names_in(node.func) == {"g"} and node.args[0]
         if asked and not names_in(asked) <= {program.subject}:
             return True
-    if "p_cond" not in fields:
-        return False
-    conditions = {line.values[fields.index("p_cond")] for line in policy.program.lines}
-    graphs = policy.graphs.keys()
-    return any(names_in(policy.program.condition(text)) & graphs for text in conditions)
+    return any(names_in(tree) & policy.graphs.keys() for tree in policy.conditions)
 
 
 def _only(

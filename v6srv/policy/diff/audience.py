@@ -126,13 +126,8 @@ def _images(policies: Collection[Enforcer]) -> Sequence[str]:
 def _nodes(policies: Iterable[Enforcer]) -> Iterator[tuple[ast.AST, str]]:
     """Every part of every matcher and condition, and what it calls the principal."""
     for policy in policies:
-        program, fields = policy.program, list(policy.definition.policy)
-        trees = {program.tree}
-        if "p_cond" in fields:
-            at = fields.index("p_cond")
-            trees |= {program.condition(line.values[at]) for line in program.lines}
-        for tree in trees:
-            yield from ((node, program.subject) for node in ast.walk(tree))
+        for tree in (policy.program.tree, *policy.conditions):
+            yield from ((node, policy.program.subject) for node in ast.walk(tree))
 
 
 def _patterns(policies: Iterable[Enforcer], fact: str) -> Iterator[str]:

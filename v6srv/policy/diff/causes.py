@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from v6srv.authz.attempt import holds
-from v6srv.authz.compiler import Plan, Program, Remainder, closure
+from v6srv.authz.answer import Asked
+from v6srv.authz.compiler import Plan, Remainder, closure
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
@@ -74,17 +74,10 @@ class Causes:
         return self.of(who, matched, gained=gained)
 
     def of_hand_out(
-        self, who: Principal, rule: object, plans: Sequence[Plan | None], *, gained: bool
+        self, who: Principal, rule: object, asked: Sequence[Asked], *, gained: bool
     ) -> tuple[Cause, ...]:
-        """Of whether a rule may be handed out; a plan is None when its model forbids it."""
-        matched = [
-            _by_effect(
-                rest
-                for rest in (plan.remainders if plan else ())
-                if _holds(version.policy.hand_out, rest, who, rule)
-            )
-            for plan, version in zip(plans, self._versions, strict=True)
-        ]
+        """Of whether `who` may hand out a rule."""
+        matched = [_by_effect(one.matching(rule)) for one in asked]
         return self.of(who, matched, gained=gained)
 
     def of(self, who: Principal, matched: Sequence[Matched], *, gained: bool) -> tuple[Cause, ...]:
@@ -148,7 +141,3 @@ def _leads(policy: Enforcer, who: Principal, edge: Line, line: Line) -> bool:
     names = closure(edges, facts.id, who.roles) | closure(edges, facts.kind)
     names |= closure(edges, facts.group)
     return member in names and bool(closure(edges, role) & set(line.values))
-
-
-def _holds(program: Program | None, rest: Remainder, who: Principal, rule: object) -> bool:
-    return program is not None and holds(program.function(rest.text), who.facts, rule)

@@ -20,8 +20,8 @@ from typing import Any
 from sqlalchemy import select
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import holds
-from v6srv.authz.compiler import Plan, Program
+from v6srv.authz.answer import Asked
+from v6srv.authz.compiler import Plan
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import names_in
 from v6srv.authz.facts import room_facts
@@ -234,7 +234,8 @@ class _Comparison:
 
     def _compare(self, group: list[Principal], resource: Resource, operation: Operation) -> None:
         policies = (self.old, self.new)
-        plans = [policy.plan(group[0].facts, resource, operation) for policy in policies]
+        asked = [policy.asked(group[0].facts, resource, operation) for policy in policies]
+        plans = [one.plan for one in asked]
         if self._equal(*plans):
             return
         pair = self._pair(plans, resource, operation)
@@ -242,7 +243,7 @@ class _Comparison:
         for who in group:
             real = not isinstance(who, Imagined)
             changed = (
-                self._rooms_changed(who, plans, pair)
+                self._rooms_changed(who, asked, pair)
                 if (resource, operation) == _HEARING and real and self.rooms is not None
                 else ((found.case, found.gained, found.answers) for found in pair.found(who.facts))
             )
@@ -275,14 +276,15 @@ class _Comparison:
         return self._pairs[key]
 
     def _rooms_changed(
-        self, who: Principal, plans: Sequence[Plan], pair: Pair
+        self, who: Principal, asked: Sequence[Asked], pair: Pair
     ) -> Iterator[tuple[Case, bool, Mapping[str, bool]]]:
         """The rooms that are decided differently, those at the same times for the same reason
         together."""
+        asked = [one.by(who.facts) for one in asked]
         found: dict[Any, list[Room]] = {}
         for room in self.rooms or ():
             row = SimpleNamespace(type=Resource.EVENT.value, **room_facts(*room))
-            decided = [self._at(moment, who, row, plans) for moment in self.moments]
+            decided = [_change(moment, row, asked) for moment in self.moments]
             if not any(change is not None for change in decided):
                 continue
             seen = list(zip(decided, self._answers(who, row, pair), strict=True))
@@ -291,14 +293,6 @@ class _Comparison:
                 found.setdefault(key, []).append(room)
         for (conditions, gained, answers), changed in found.items():
             yield Case(conditions, rooms=tuple(changed)), gained, dict(answers)
-
-    def _at(
-        self, moment: datetime, who: Principal, row: object, plans: Sequence[Plan]
-    ) -> bool | None:
-        """What a decision changes to at this time; None when it does not change."""
-        with clock.stopped(moment):
-            old, new = (_decided(plan, who, row, Operation.VIEW.value) for plan in plans)
-        return None if old is new else new
 
     def _answers(self, who: Principal, row: object, pair: Pair) -> Iterator[dict[str, bool]]:
         for moment in self.moments:
@@ -310,15 +304,15 @@ class _Comparison:
     def _compare_hand_outs(self, affected: Affected, rule: Declared) -> None:
         resource, scope, operation = rule.key
         asked = SimpleNamespace(res=resource, scope=scope, act=operation)
-        programs = [policy.hand_out for policy in (self.old, self.new)]
         for group in affected.groups(asked):
-            plans = [_hand_out_plan(program, group[0], asked) for program in programs]
-            alike = not any(map(_asks_who, plans, programs))
+            plans = [one.handing_out(group[0].facts, asked) for one in (self.old, self.new)]
+            alike = not any(map(_asks_who, plans))
             for who in group[:1] if alike else group:
-                old, new = (plan is not None and _decided(plan, who, asked) for plan in plans)
+                put = [one.by(who.facts) for one in plans]
+                old, new = (one.of(asked).allowed for one in put)
                 if old is new:
                     continue
-                causes = self._causes.of_hand_out(who, asked, plans, gained=new)
+                causes = self._causes.of_hand_out(who, asked, put, gained=new)
                 for one in group if alike else [who]:
                     case = Case(scope=scope)
                     self._note(one, new, rule.resource, rule.operation, case, causes, hand_out=True)
@@ -358,20 +352,14 @@ def _by_time(
             yield conditions, change, answers
 
 
-def _decided(plan: Plan, who: Principal, *request: object) -> bool:
-    return holds(plan.decide, who.facts, *request)
+def _change(moment: datetime, row: object, asked: Sequence[Asked]) -> bool | None:
+    """What a decision changes to at this time; None when it does not change."""
+    with clock.stopped(moment):
+        old, new = (one.of(row).allowed for one in asked)
+    return None if old is new else new
 
 
-def _hand_out_plan(program: Program | None, who: Principal, rule: object) -> Plan | None:
-    """None when the model lets nobody hand out anything."""
-    if program is None:
-        return None
-    return program.plan(program.key_of(who.facts, rule), who.facts.membership)
-
-
-def _asks_who(plan: Plan | None, program: Program | None) -> bool:
+def _asks_who(asked: Asked) -> bool:
     """Whether it depends on more of the principal than its names and roles."""
-    if plan is None or program is None:
-        return False
-    trees = (*plan.allow.values(), *plan.deny.values())
-    return any(program.subject in names_in(tree) for tree in trees)
+    trees = (*asked.plan.allow.values(), *asked.plan.deny.values())
+    return any(asked.evaluator.program.subject in names_in(tree) for tree in trees)

@@ -5,13 +5,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from v6srv.authz.attempt import attempt, holds, why
+from v6srv.authz.answer import Asked
+from v6srv.authz.attempt import why
 from v6srv.authz.compiler import Plan, Remainder
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.expression import FALSE
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
-from v6srv.authz.sql import known_facts_only
 from v6srv.policy.ask import Thing
 from v6srv.policy.inquiry.terms import Term, Terms, spoken
 from v6srv.vocabulary import Effect, Operation, Resource, Scope
@@ -70,20 +69,18 @@ class Inquiry:
     # --- the decision
 
     @property
+    def asked(self) -> Asked:
+        """The question as the policy answers it."""
+        return self.enforcer.asked(self.subject, self.thing.resource, self.operation, self.table)
+
+    @property
     def plan(self) -> Plan:
         """The plan that decides it."""
-        return self.enforcer.plan(self.subject, self.thing.resource, self.operation)
+        return self.asked.plan
 
     def allowed(self) -> bool:
-        """The decision, as the Authorizer makes it, in Python."""
-        plan, table = self.plan, self.thing.table
-        if plan.never or self._parameters_fail(plan):
-            return False
-        if table is not None and self.thing.foreign:
-            plan = known_facts_only(plan, self.program, table, lenient=False)
-            granted = any(map(self.terms.holds, plan.allow.values()))
-            return granted and not any(map(self.terms.holds, plan.deny.values()))
-        return holds(plan.decide, self.subject, self.thing.facts, self.operation.value)
+        """The decision, as the Authorizer makes it."""
+        return self.asked.of(self.thing.facts).allowed
 
     def gives(self, despite: Collection[str]) -> bool:
         """Whether something is granted, and nothing forbidden but by lines of these origins."""
@@ -98,17 +95,13 @@ class Inquiry:
         forbidding = [one for one in held if one.matched and one.effect is Effect.DENY]
         return forbidding + [one for one in held if one.failure]
 
-    def _parameters_fail(self, plan: Plan) -> str | None:
-        """Why rows of a table could not be asked for by this plan; None when they can be.
+    def _failure(self, rest: Remainder) -> str | None:
+        """Why rows of the table could not be asked for by this line; None when they can be.
 
         What principal and time are worth is computed before the database is asked. A failure
         denies, even where the row would have made that term unimportant.
         """
-        table = self.table
-        if table is None:
-            return None
-        where = self.enforcer.where(plan, table, foreign=self.thing.foreign, lenient=False)
-        _, error = attempt(where.parameters, self.subject, self.operation.value)
+        error = self.asked.only(rest).rows().failure
         return why(error) if error else None
 
     def rows(self) -> tuple[str, ...]:
@@ -123,14 +116,7 @@ class Inquiry:
 
     def matches(self, rest: Remainder) -> bool:
         """Whether the rest of a line is true."""
-        return self.terms.holds(self._tree(rest))
-
-    def _tree(self, rest: Remainder) -> ast.expr:
-        """What a line asks; of a row of another table only facts that it has (`fetch(on=...)`)."""
-        if not self.thing.foreign or self.thing.table is None:
-            return rest.tree
-        kept = known_facts_only(alone(rest), self.program, self.thing.table, lenient=False)
-        return next(iter((kept.allow or kept.deny).values()), FALSE)
+        return self.asked.only(rest).of(self.thing.facts).allowed
 
     def held(self) -> list[Considered]:
         """The lines of the principal, in the order of the policy."""
@@ -162,16 +148,16 @@ class Inquiry:
         return None if at is None else line.values[at]
 
     def _considered(self, rest: Remainder, *, held: bool) -> Considered:
-        tree = self._tree(rest)
+        tree = self.asked.tree(rest)
         failure = self.terms.failure(tree)
         if held and failure is None:
-            failure = self._parameters_fail(alone(rest))
+            failure = self._failure(rest)
         return Considered(
             line=str(rest.line),
             origin=rest.line.origin,
             effect=rest.effect,
             held=held,
-            matched=failure is None and self.terms.holds(tree),
+            matched=self.matches(rest),
             remaining=spoken(ast.unparse(tree)),
             terms=() if isinstance(tree, ast.Constant) else tuple(self.terms.reasons(tree)),
             failing=self.terms.distance(tree),
@@ -218,10 +204,3 @@ def _noun(thing: Thing) -> str:
     if thing.table is not None and thing.foreign:
         return thing.table.model.__name__.lower()
     return "line" if thing.resource is Resource.POLICY else thing.resource.value
-
-
-def alone(rest: Remainder) -> Plan:
-    """A plan of one line, for what is asked of plans."""
-    trees = {} if rest.text == "False" else {rest.text: rest.tree}
-    allow = rest.effect is Effect.ALLOW
-    return Plan((rest,), trees if allow else {}, {} if allow else trees, lambda *_: False)

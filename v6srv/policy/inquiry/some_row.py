@@ -18,7 +18,7 @@ from v6srv.authz.rules import DECLARED
 from v6srv.authz.theory.knowledge import known_of
 from v6srv.authz.theory.literals import Known
 from v6srv.authz.theory.satisfiability import joined, negated, satisfiable, ways
-from v6srv.policy.inquiry.considered import Considered, Inquiry, alone
+from v6srv.policy.inquiry.considered import Considered, Inquiry
 from v6srv.policy.inquiry.terms import UNREACHABLE, Term, spoken
 from v6srv.policy.inquiry.which_rows import in_words
 from v6srv.vocabulary import Effect, Scope
@@ -36,7 +36,7 @@ class SomeRow(Inquiry):
 
     def allowed(self) -> bool:
         """Whether it is allowed for some row."""
-        return not self._parameters_fail(self.plan) and self.gives(())
+        return self.asked.rows().failure is None and self.gives(())
 
     def gives(self, despite: Collection[str]) -> bool:
         """Whether it is allowed for some row, but for lines of these origins."""
@@ -155,5 +155,5 @@ class SomeRow(Inquiry):
             remaining=spoken(rest.text),
             terms=(Term(spoken(rest.text), possible, words),),
             failing=0 if possible else UNREACHABLE,
-            failure=self._parameters_fail(alone(rest)) if held else None,
+            failure=self._failure(rest) if held else None,
         )

@@ -30,10 +30,9 @@ def lines(enforcer: Enforcer) -> list[Line]:
 
 def _without_limits(enforcer: Enforcer, line: Line) -> Line:
     """The line as it was written: `with_limits` the other way round."""
-    policy = enforcer.definition.policy
-    if (line.valid_from, line.valid_until) == (None, None) or "p_cond" not in policy:
+    at = enforcer.definition.condition_at
+    if (line.valid_from, line.valid_until) == (None, None) or at is None:
         return line
-    at = policy.index("p_cond")
     time = f"timeMatch('{clock.write(line.valid_from)}', '{clock.write(line.valid_until)}')"
     merged = line.values[at]
     given = "True" if merged == time else merged.removeprefix(f"{time} && (").removesuffix(")")

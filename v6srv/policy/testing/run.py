@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import attempt, holds, why
-from v6srv.authz.compiler import Plan, Program, closure
+from v6srv.authz.answer import Asked
+from v6srv.authz.attempt import why
+from v6srv.authz.compiler import closure
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.facts import MODELS, TABLES
 from v6srv.authz.line import Line
 from v6srv.authz.source import codes
 from v6srv.authz.source.load import build
@@ -148,53 +150,34 @@ def run(enforcer: Enforcer, cases: Iterable[Case]) -> Report:
 
 def outcome(enforcer: Enforcer, case: Case) -> Outcome:
     """The decision on a case, with every line considered."""
-    asked = ask(enforcer, case)
-    if asked is None:
-        return Outcome(case, Effect.DENY, None, ())
-    plan, program, request = asked
+    asked, about = _put(enforcer, case)
     with clock.stopped(case.at or clock.now()):
-        considered = tuple(
-            Considered(
-                rest.line, rest.effect, holds(program.function(rest.text), *request), rest.text
-            )
-            for rest in plan.remainders
-        )
-        allowed, error = attempt(plan.decide, *request)
-    found = Effect.ALLOW if allowed is True else Effect.DENY
-    message = f"the decision failed: {why(error)}" if error else None
-    return Outcome(case, found, message, considered)
+        answer, true = asked.of(about), asked.matching(about)
+    considered = tuple(
+        Considered(rest.line, rest.effect, rest in true, rest.text)
+        for rest in asked.plan.remainders
+    )
+    message = f"the decision failed: {why(answer.failure)}" if answer.failure else None
+    return Outcome(case, answer.effect, message, considered)
 
 
 def passes(enforcer: Enforcer, case: Case) -> bool:
     """Whether a case comes out as expected; quicker than its outcome."""
     if case.because is not None:
         return outcome(enforcer, case).passed
-    asked = ask(enforcer, case)
-    if asked is None:
-        return case.expected is Effect.DENY
-    plan, _, request = asked
+    asked, about = _put(enforcer, case)
     with clock.stopped(case.at or clock.now()):
-        allowed, error = attempt(plan.decide, *request)
-    return error is None and (allowed is True) is (case.expected is Effect.ALLOW)
+        answer = asked.of(about)
+    return answer.failure is None and answer.effect is case.expected
 
 
-Request = tuple[object, ...]
-
-
-def ask(enforcer: Enforcer, case: Case) -> tuple[Plan, Program, Request] | None:
-    """The plan of a case, the matcher it is made from, and the request to decide it for.
-
-    None: this policy hands out no rules.
-    """
-    if case.row is not None:
-        plan = enforcer.plan(case.subject, case.resource, case.operation)
-        return plan, enforcer.program, (case.subject, case.row, case.operation.value)
-    program = enforcer.hand_out
-    if program is None:
-        return None
-    rule = SimpleNamespace(res=case.resource.value, scope=case.scope, act=case.operation.value)
-    plan = program.plan(program.key_of(case.subject, rule), case.subject.membership)
-    return plan, program, (case.subject, rule)
+def _put(enforcer: Enforcer, case: Case) -> tuple[Asked, object]:
+    """The question of a case, and what it is about."""
+    if case.row is None:
+        rule = SimpleNamespace(res=case.resource.value, scope=case.scope, act=case.operation.value)
+        return enforcer.handing_out(case.subject, rule), rule
+    table = TABLES[MODELS[case.resource]] if case.resource in MODELS else None
+    return enforcer.asked(case.subject, case.resource, case.operation, table), case.row
 
 
 def _words(text: str) -> str:

@@ -4,7 +4,7 @@ Nothing is asked of the Authorizer, whose log is for decisions that were needed;
 the same facts decide.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -12,15 +12,14 @@ from time import sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import exists, func, or_, select
 
 from v6srv.authz import clock
-from v6srv.authz.attempt import attempt, holds
-from v6srv.authz.compiler import Plan, Remainder, closure
+from v6srv.authz.answer import Asked
+from v6srv.authz.compiler import Remainder, closure
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import MODELS, TABLES, TableFacts
-from v6srv.authz.principal import Principal, SubjectFacts
-from v6srv.authz.sql import Where, known_facts_only
+from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.identity import principals
 from v6srv.model import Result, Role, Task
@@ -32,18 +31,7 @@ from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
 # --- one question, many principals
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shared:
-    """What principals have in common whom the same lines speak of."""
-
-    plan: Plan
-    where: Where | None
-    """What is asked of rows in SQL; None for what is no row."""
-    lines: tuple[tuple[Remainder, Callable[..., bool]], ...]
-    """Each line, and when it matches."""
-
-
-class Asked:
+class Poll:
     """One operation on one thing, put to one principal after the other."""
 
     def __init__(
@@ -55,70 +43,39 @@ class Asked:
     ) -> None:
         self.enforcer, self.operation, self.thing = enforcer, operation, thing
         self.changes = changes
-        self._program = enforcer.program
-        self._shared: dict[tuple[Any, ...], _Shared] = {}
+        self._shared: dict[tuple[Any, ...], Asked] = {}
         self._words = _words_of(enforcer)
 
     def allows(self, who: Principal) -> bool:
         """Whether `who` may; the answer of `Authorizer.decide` for rows."""
-        subject, act = self._facts(who), self.operation.value
-        shared = self._shared_by(subject)
-        if shared.plan.never:
-            return False
-        if not holds(shared.plan.decide, subject, self.thing.facts, act):
-            return False
-        # What the database would be given is computed: what fails there denies, too.
-        return shared.where is None or attempt(shared.where.parameters, subject, act)[1] is None
+        return self._asked_by(who).of(self.thing.facts).allowed
 
     def matching(self, who: Principal, effect: Effect = Effect.ALLOW) -> list[Remainder]:
         """The lines that grant it, or that forbid it, in the order of the policy."""
-        subject = self._facts(who)
-        request = (subject, self.thing.facts, self.operation.value)
-        lines = self._shared_by(subject).lines
-        return [rest for rest, says in lines if rest.effect is effect and holds(says, *request)]
+        matching = self._asked_by(who).matching(self.thing.facts)
+        return [rest for rest in matching if rest.effect is effect]
 
     def granted_at_all(self, who: Principal) -> bool:
         """Whether some line would grant it for some row."""
-        return bool(self._shared_by(self._facts(who)).plan.allow)
+        return bool(self._asked_by(who).plan.allow)
 
-    def _facts(self, who: Principal) -> SubjectFacts:
-        return who.facts.changing(self.changes) if self.changes else who.facts
-
-    def _shared_by(self, subject: SubjectFacts) -> _Shared:
-        """The plan for all whom lines cannot tell apart by their names.
+    def _asked_by(self, who: Principal) -> Asked:
+        """The question, with the plan that all share whom lines cannot tell apart by their names.
 
         Lines tell principals apart by words. All words that no line and no role knows are alike.
         """
-        key = self._program.key_of(subject, self.thing.facts, self.operation.value)
+        subject = who.facts.changing(self.changes) if self.changes else who.facts
+        key = self.enforcer.program.key_of(subject, self.thing.facts, self.operation.value)
         known = tuple(value if value in self._words else None for value in key)
         found = self._shared.get((known, subject.membership))
         if found is None:
-            found = self._build(self._program.plan(key, subject.membership))
+            asked = subject, self.thing.resource, self.operation, self.thing.table
+            found = self.enforcer.asked(*asked, remembered=False)
             self._shared[known, subject.membership] = found
-        return found
-
-    def _build(self, plan: Plan) -> _Shared:
-        table, foreign = self.thing.table, self.thing.foreign
-        lines = tuple((rest, self._holds(rest)) for rest in plan.remainders)
-        where = None
-        if table is not None and not plan.never:
-            where = self.enforcer.where(plan, table, foreign=foreign, lenient=False)
-        return _Shared(self._usable(plan), where, lines)
-
-    def _usable(self, plan: Plan) -> Plan:
-        """Of a row of another table only its own facts are asked (`Authorizer.fetch(on=...)`)."""
-        if self.thing.table is not None and self.thing.foreign:
-            return known_facts_only(plan, self._program, self.thing.table, lenient=False)
-        return plan
-
-    def _holds(self, rest: Remainder) -> Callable[..., bool]:
-        """When one line matches."""
-        own, deny = {rest.text: rest.tree}, rest.effect is Effect.DENY
-        alone = self._usable(Plan((rest,), {} if deny else own, own if deny else {}, _never))
-        return self._program.decider(alone.deny if deny else alone.allow, {})
+        return found.by(subject)
 
 
-class _AskedOfSomeRow(Asked):
+class _PollOfSomeRow(Poll):
     """One operation on some row that there is or could be."""
 
     def allows(self, who: Principal) -> bool:
@@ -132,10 +89,6 @@ class _AskedOfSomeRow(Asked):
 
     def _inquiry(self, who: Principal) -> SomeRow:
         return SomeRow(self.enforcer, who, self.operation, self.thing, self.changes)
-
-
-def _never(*_: object) -> bool:
-    return False
 
 
 _known_words: WeakKeyDictionary[Enforcer, frozenset[str]] = WeakKeyDictionary()
@@ -223,7 +176,7 @@ def everyone(thing: Thing) -> Iterator[Principal]:
 
 def who_can(enforcer: Enforcer, operation: Operation, thing: Thing) -> WhoCan:
     """All users, nodes and running containers that may `operation` this, by why they may."""
-    asked = (_AskedOfSomeRow if thing.some_row else Asked)(enforcer, operation, thing)
+    asked = (_PollOfSomeRow if thing.some_row else Poll)(enforcer, operation, thing)
     holds = _Holding(enforcer)
     ways: dict[tuple[str, tuple[GrantingLine, ...]], list[Somebody]] = {}
     counts = dict.fromkeys(PrincipalKind, 0)
@@ -380,17 +333,11 @@ def allowed_rows(
     if resource not in MODELS:
         return Rows((), 0)
     subject, table = who.facts.changing(changes), TABLES[MODELS[resource]]
-    plan = enforcer.plan(subject, resource, operation)
-    if plan.never:
+    asked = enforcer.asked(subject, resource, operation, table)
+    if asked.plan.never:
         return Rows((), 0)
-    where = enforcer.where(plan, table, foreign=False, lenient=False)
-    parameters, error = attempt(where.parameters, subject, operation.value)
-    if error is not None:
-        return Rows((), 0)
-    query = _ids(table, where).where(table.key > after).order_by(table.key).limit(limit)
-    total = session.scalar(_ids(table, where).with_only_columns(func.count()), parameters)
-    return Rows(tuple(session.scalars(query, parameters)), total or 0)
-
-
-def _ids(table: TableFacts, where: Where) -> Select[Any]:
-    return select(table.key).select_from(table.model.__table__).where(where.condition)
+    rows = asked.rows()
+    ids = select(table.key).select_from(table.model.__table__).where(rows.condition)
+    query = ids.where(table.key > after).order_by(table.key).limit(limit)
+    total = session.scalar(ids.with_only_columns(func.count()), rows.parameters)
+    return Rows(tuple(session.scalars(query, rows.parameters)), total or 0)

@@ -105,7 +105,7 @@ def _answer(enforcer: Enforcer, known: "_Known", asked: Asked | Invalid) -> Answ
         operation, changes = ask.operation(asked["action"]["name"]), _changes(asked["action"])
     except (Invalid, NotFound) as error:
         return Answer(False, str(error), enforcer.version, error=error)
-    question = abilities.Asked(enforcer, operation, thing, changes)
+    question = abilities.Poll(enforcer, operation, thing, changes)
     allowed = question.allows(subject)
     effect = Effect.ALLOW if allowed else Effect.DENY
     rests = question.matching(subject, effect)
@@ -121,7 +121,7 @@ def _changes(action: Entity) -> frozenset[str]:
 
 
 def _reason(
-    question: abilities.Asked, subject: Principal, allowed: bool, lines: tuple[str, ...]
+    question: abilities.Poll, subject: Principal, allowed: bool, lines: tuple[str, ...]
 ) -> str:
     if lines:
         return f"{'allowed' if allowed else 'forbidden'} by {', '.join(lines)}"
@@ -236,7 +236,7 @@ def search_subjects(enforcer: Enforcer, asked: Mapping[str, Any]) -> Found:
         thing, changes = _Known((), [resource]).thing(resource), _changes(action)
     except (Invalid, NotFound):
         return page.cut(())
-    question = abilities.Asked(enforcer, operation, thing, changes)
+    question = abilities.Poll(enforcer, operation, thing, changes)
     ids = (_id_of(one) for one in _candidates(kind) if question.allows(one))
     return page.cut([(id, {"type": kind.value, "id": str(id)}) for id in ids])
 
