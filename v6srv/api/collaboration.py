@@ -102,7 +102,7 @@ class CollaborationMembers(MethodView):
     def post(self, organization, who, authz, row, admit):
         """Add a member. Answers with all members."""
         collaborations.add_member(authz, row, organization["id"], admit)
-        return collaborations.members(who, authz, row).read()
+        return collaborations.members(who, authz, row).read(fresh=True)
 
     @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
@@ -110,7 +110,7 @@ class CollaborationMembers(MethodView):
     def delete(self, organization, who, authz, row, admit):
         """Take a member out, and its node with it. Answers with the members that are left."""
         collaborations.remove_member(authz, row, organization["id"], admit)
-        return collaborations.members(who, authz, row).read()
+        return collaborations.members(who, authz, row).read(fresh=True)
 
 
 @blp.route("/collaboration/<int:id>/node")
@@ -130,7 +130,7 @@ class CollaborationNodes(MethodView):
         One that is in another collaboration, only if you may edit that one, too.
         """
         collaborations.add_node(who, authz, row, node["id"])
-        return collaborations.nodes_in(who, authz, row).read()
+        return collaborations.nodes_in(who, authz, row).read(fresh=True)
 
     @guard.one(COLLABORATION, Operation.EDIT)
     @blp.arguments(Named)

@@ -78,7 +78,7 @@ class RoleRuleById(MethodView):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
         roles.add_rule(who, authz, row, rule_id)
         admit(row)
-        return roles.rules_in(who, authz, row.id).read()
+        return roles.rules_in(who, authz, row.id).read(fresh=True)
 
     @guard.edits(ROLE, Operation.DELETE, changes=frozenset())
     @blp.response(200, RuleOut(many=True))
@@ -86,7 +86,7 @@ class RoleRuleById(MethodView):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
         roles.remove_rule(who, authz, row, rule_id)
         admit(row)
-        return roles.rules_in(who, authz, row.id).read()
+        return roles.rules_in(who, authz, row.id).read(fresh=True)
 
 
 def _conditions(query):

@@ -39,10 +39,10 @@ class AllowedRows:
         """With more that is loaded for those rows that are read, all of them at once."""
         return type(self)(self.select, self.parameters, (*self._loads, load))
 
-    def read(self, query: Select[Any] | None = None) -> list[Any]:
-        """The rows as they stand in this transaction; of a part of the Select if one is given."""
+    def read(self, query: Select[Any] | None = None, *, fresh: bool = False) -> list[Any]:
+        """The rows; of a part of the Select if one is given. `fresh`: also what was read before."""
         query = self.select if query is None else query
-        options = {"populate_existing": True}
+        options = {"populate_existing": True} if fresh else {}
         found = session.scalars(query, self.parameters, execution_options=options)
         rows = list(found.unique())
         for load in self._loads:

@@ -69,7 +69,7 @@ def open_port(
     row = Port(result_id=result.id, port=port, label=label)
     session.add(row)
     session.flush()
-    [shown] = authz.shown(who, Port).where(Port.id == row.id).read()
+    [shown] = authz.shown(who, Port).where(Port.id == row.id).read(fresh=True)
     return shown  # type: ignore[no-any-return]
 
 
