@@ -19,6 +19,10 @@ _CONTROL = re.compile(
     # Control characters, ends of lines, what turns the direction of writing, halves of characters.
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# Beside the category Cf: what Unicode calls "default ignorable", such as fillers and selectors.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0000-\U000e0fff]"
+)
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -38,8 +42,10 @@ def key(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    folded = normalize("NFKC", normalize("NFKC", text).casefold())
-    return "".join(char for char in folded if category(char) != "Cf")
+    seen = _UNSEEN.sub("", normalize("NFKC", text))
+    seen = "".join(char for char in seen if category(char) != "Cf")
+    # Last, as what could not be seen may have stood between characters that compose.
+    return normalize("NFKC", normalize("NFKC", seen).casefold())
 
 
 def line(text: str) -> str | None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from tests.api.test_policy_line_rest import add, line
 from tests.policy_edits import take_up
 from tests.support import Caller
-from tests.world import World
+from tests.world import ORGANIZATIONS, World
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -36,6 +37,38 @@ def test_a_node_changes_only_its_own_address(
         assert after["ip"] == before["ip"]
     other = f"/node/{world.node.south_trial}"
     assert call("south_registry", "PATCH", other, json={"ip": "10.0.0.1"}).status_code == 403
+
+
+@SQLITE
+@pytest.mark.parametrize("body", [{"ip": "10.0.0.9"}, {"clear_ip": True}])
+def test_a_denial_on_the_address_of_nodes_holds_for_both_ways_to_change_it(
+    world: World, call: Caller, body: dict[str, object]
+) -> None:
+    add(call, line("role:org_admin", "node", "edit", "meets(r.sub.changes, ('ip',))"))
+    path = f"/node/{world.node.north_registry}"
+    assert call("org_admin", "PATCH", path, json=body).status_code == 403
+    assert call("org_admin", "PATCH", path, json={"name": "other"}).status_code == 200
+
+
+@SQLITE
+def test_a_denial_speaks_of_a_row_as_it_will_stand_and_of_its_caller_as_before(
+    world: World, call: Caller
+) -> None:
+    """Nobody makes the own organization a member, nor takes it out."""
+    joins = "r.sub.org in r.obj.orgs && !meets(r.sub.collabs, r.obj.collabs)"
+    leaves = "meets(r.sub.collabs, r.obj.collabs) && !(r.sub.org in r.obj.orgs)"
+    for condition in (joins, f"r.sub.org != None && {leaves}"):
+        add(call, line("kind:user", "collaboration", "edit", condition))
+    trial, registry = (f"/collaboration/{id}" for id in (world.collab.trial, world.collab.registry))
+    north, south, west, east = (getattr(world.org, name) for name in ORGANIZATIONS)
+    for path, members, status in (
+        (trial, [north, south, west], 403),
+        (trial, [south, west, east], 200),
+        (registry, [south], 403),
+        (registry, [north], 200),
+    ):
+        answer = call("collab_admin", "PATCH", path, json={"organization_ids": members})
+        assert answer.status_code == status, answer.json
 
 
 @SQLITE

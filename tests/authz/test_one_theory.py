@@ -155,3 +155,24 @@ def test_what_no_row_can_be_never_matches(kind: str, resource: str, condition: s
     assert not satisfiable(tree, known_of(*asked))
     by_itself = "glob" in condition or resource == "policy"
     assert satisfiable(tree, known_of(*asked, related=False)) is not by_itself
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource", "operation", "condition"),
+    [
+        ("user", "collaboration", "edit", "r.sub.org in r.obj.orgs && !meets(r.sub.collabs, r.obj.collabs)"),
+        ("user", "collaboration", "edit", "meets(r.sub.collabs, r.obj.collabs) && !(r.sub.org in r.obj.orgs) && r.sub.org != None"),
+        ("user", "collaboration", "create", "r.sub.org in r.obj.orgs && !meets(r.sub.collabs, r.obj.collabs)"),
+        ("node", "collaboration", "edit", "meets(r.sub.collabs, r.obj.collabs) && !(r.sub.org in r.obj.orgs) && r.sub.org != None"),
+        ("node", "node", "edit", "r.obj.id == r.sub.account && r.obj.org != r.sub.org"),
+        ("node", "node", "edit", "r.obj.id == r.sub.account && 1 in r.obj.collabs && !(1 in r.sub.collabs)"),
+    ],
+)  # fmt: skip
+def test_a_row_is_decided_as_it_will_stand_and_a_principal_as_it_was(
+    kind: str, resource: str, operation: str, condition: str
+) -> None:
+    program = Enforcer(DEFINITION, [], 0).program
+    tree, who = program.condition(condition), PrincipalKind(kind)
+    assert satisfiable(tree, known_of(program, who, Resource(resource), Operation(operation)))
+    # What is not being changed is as always.
+    assert not satisfiable(tree, known_of(program, who, Resource(resource), Operation.DELETE))

@@ -14,7 +14,16 @@ from v6srv.model import checks
 
 @pytest.mark.parametrize(
     "other",
-    ["Nora", "NORA", "\uff2eora", "no\u200bra", "nora\u00ad", "\u2060nora"],
+    [
+        "Nora",
+        "NORA",
+        "\uff2eora",
+        "no\u200bra",
+        "nora\u00ad",
+        "\u2060nora",
+        "nora\ufe0f",
+        "no\u034fra",
+    ],
     ids=ascii,
 )
 def test_what_looks_alike_is_one(other: str) -> None:
@@ -23,12 +32,23 @@ def test_what_looks_alike_is_one(other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("\u00c9mile", "e\u0301mile"), ("STRASSE", "stra\u00dfe"), ("\u0130", "i\u0307")],
+    [
+        ("\u00c9mile", "e\u0301mile"),
+        ("STRASSE", "stra\u00dfe"),
+        ("\u0130", "i\u0307"),
+        ("\u00e9", "e\u200d\u0301"),
+    ],
     ids=ascii,
 )
 def test_case_is_that_of_all_scripts(one: str, other: str) -> None:
     """SQLite's `lower` knows ASCII only, and PostgreSQL's depends on its locale."""
     assert names.key(one) == names.key(other)
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u3164", "\ufe0f\ufe0f", "\U000e0100"], ids=ascii)
+def test_what_cannot_be_seen_is_no_name(unseen: str) -> None:
+    assert names.key(unseen) == ""
+    assert names.name(unseen) is not None
 
 
 @pytest.mark.parametrize("other", ["nor", "nora2", "n\u00f6ra", "no ra", "nora."], ids=ascii)

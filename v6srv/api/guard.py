@@ -20,11 +20,12 @@ that are refused whatever lines say: only where the contract closes a list and o
 import inspect
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flask import current_app, request
@@ -157,18 +158,20 @@ def edits(
     on: type[Base] | None = None,
     fields: frozenset[str] | None = None,
     changes: frozenset[str] | None = None,
+    also: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[View], View]:
     """Hand `row` and `admit`: the edit is decided before and after it is made.
 
     Policies see as `r.sub.changes` which fields the body asks to change. `fields` are the names of
     those that count, also when they are null; without it those of the table, when they are not.
-    `changes`: what is changed whatever the body says, such as the members of a row.
+    `changes`: what is changed whatever the body says, such as the members of a row. `also`: words
+    of the body that are no fields, and the field that each of them changes.
     """
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
         changed = changes
         if changed is None:
-            changed = _given(fields) if fields else _changes(on or MODELS[resource])
+            changed = _given(fields) if fields else _changes(on or MODELS[resource], also)
         return {
             "row": authz.fetch(who, resource, operation, url["id"], on, changes=changed),
             "admit": _admit(authz, who, resource, operation, changed),
@@ -371,7 +374,7 @@ def _admit(
     return admit
 
 
-def _changes(model: type[Base]) -> frozenset[str]:
+def _changes(model: type[Base], also: Mapping[str, str]) -> frozenset[str]:
     """Names of the fields that the body asks to change (`r.sub.changes`).
 
     Null means "not given", and what is no field of the table has no effect.
@@ -379,8 +382,8 @@ def _changes(model: type[Base]) -> frozenset[str]:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         return frozenset()
-    given = frozenset(name for name, value in body.items() if value is not None)
-    return given & field_names(model)
+    given = {also.get(name, name) for name, value in body.items() if value is not None}
+    return field_names(model) & given
 
 
 def _given(fields: frozenset[str]) -> frozenset[str]:

@@ -55,7 +55,7 @@ class Node(MethodView):
         """One node."""
         return row
 
-    @guard.edits(NODE)
+    @guard.edits(NODE, also={"clear_ip": "ip"})
     @blp.arguments(NodePatch)
     @blp.response(200, NodeOut)
     def patch(self, changes, who, authz, row, admit):
