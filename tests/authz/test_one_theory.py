@@ -35,6 +35,8 @@ TEXTS = ("'harbor/a:1'", "'other/b'", "None", "r.sub.image")
 PATTERNS = ("'harbor/*'", "'*:1'", "'other/?'")
 REQUESTS = [(resource, Operation.VIEW) for resource in Resource]
 REQUESTS += [(Resource.EVENT, Operation.CREATE), (Resource.USER, Operation.EDIT)]
+REQUESTS += [(Resource.COLLABORATION, Operation.CREATE), (Resource.COLLABORATION, Operation.EDIT)]
+REQUESTS += [(Resource.NODE, Operation.EDIT)]
 
 
 def _atom(chance: random.Random, resource: Resource, operation: Operation) -> str:
@@ -174,5 +176,12 @@ def test_a_row_is_decided_as_it_will_stand_and_a_principal_as_it_was(
     program = Enforcer(DEFINITION, [], 0).program
     tree, who = program.condition(condition), PrincipalKind(kind)
     assert satisfiable(tree, known_of(program, who, Resource(resource), Operation(operation)))
+    if kind == "user":  # and diff finds it: who publishes is asked whether it is meant
+        outsider = next(who for who in brute_force.PRINCIPALS if who.account_id == 16)
+        insider = next(who for who in brute_force.PRINCIPALS if who.account_id == 11)
+        joins = condition.startswith("r.sub.org in")
+        assert _rows(
+            Resource(resource), Operation(operation), condition, outsider if joins else insider
+        )
     # What is not being changed is as always.
     assert not satisfiable(tree, known_of(program, who, Resource(resource), Operation.DELETE))

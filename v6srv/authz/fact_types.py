@@ -52,6 +52,8 @@ class Fact:
     collaborations of the organization that it has (with `at_most_one` one of them, or none)."""
     account: str | None = None
     """It is the number of an account of this kind; no number is that of two."""
+    moving: bool = False
+    """With `account`: the row may be about to get another place than the account has."""
     words: tuple[str, ...] = ()
     """The texts that it can be; empty for any."""
 

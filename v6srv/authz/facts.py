@@ -361,6 +361,16 @@ _TASK_OR_NODE: Mapping[str, Fact] = COMMON | {
 }
 
 
+# A row that is written is decided as it will stand, and a principal as it was: who makes the own
+# organization a member does not take part yet, and a node that moves is not there.
+_MEMBERS = {"orgs": replace(TABLES[Collaboration].sets["orgs"], of_those_in=None)}
+_WRITTEN: Mapping[tuple[Resource, Operation | None], Mapping[str, Fact]] = {
+    (Resource.COLLABORATION, Operation.CREATE): _MEMBERS,
+    (Resource.COLLABORATION, Operation.EDIT): _MEMBERS,
+    (Resource.NODE, Operation.EDIT): {"id": replace(TABLES[Node].scalars["id"], moving=True)},
+}
+
+
 def room_facts(collaboration_id: int, organization_id: int | None = None) -> dict[str, Any]:
     """Facts of the socket room of a collaboration, or of one organization in it."""
     given = {"org": organization_id, "collabs": frozenset({collaboration_id})}
@@ -382,7 +392,7 @@ def facts_of(resource: Resource, operation: Operation | None = None) -> Mapping[
     Rows of a resource without a table are rooms, which are viewed, and tasks and nodes.
     """
     if resource in MODELS:
-        return TABLES[MODELS[resource]].facts
+        return {**TABLES[MODELS[resource]].facts, **_WRITTEN.get((resource, operation), {})}
     if operation is None:
         return COMMON
     return _ROOM if operation is Operation.VIEW else _TASK_OR_NODE

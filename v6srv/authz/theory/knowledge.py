@@ -48,15 +48,6 @@ def known_of(
     return Known({**values, **(more or {})}, facts, (subject, row), at, since)
 
 
-_CHANGED = {
-    (Resource.COLLABORATION, Operation.CREATE): "orgs",
-    (Resource.COLLABORATION, Operation.EDIT): "orgs",
-    (Resource.NODE, Operation.EDIT): "id",
-}
-"""Facts that a request changes the meaning of. A row is decided as it will stand, a principal as it
-was: who makes an organization a member does not take part yet, and a node that moves is not there.
-"""
-
 _NAMES = ("id", "group", "account", "org", "task", "run", "collabs")
 """Facts of `r.sub` by which lines speak of single principals and of those of one organization."""
 
@@ -107,9 +98,7 @@ def _certain(
     number = "task" if kind is PrincipalKind.CONTAINER else "account"
     own["id"] = replace(own["id"], kind=kind.value, same=number)
     own["collabs"] = replace(own["collabs"], at_most_one=kind is not PrincipalKind.USER)
-    rows = {**facts_of(resource, operation if related else None)}
-    if changed := _CHANGED.get((resource, operation)):
-        rows[changed] = replace(rows[changed], of_those_in=None, account=None)
+    rows = facts_of(resource, operation if related else None)
     absent = {
         f"{subject}.{name}": fact.absent
         for name, fact in SUBJECT_FACTS.items()

@@ -44,6 +44,7 @@ class _Maker:
         moments: Sequence[datetime],
     ) -> None:
         self.resource, self.operation, self.who = resource, operation, who
+        self.facts = facts_of(resource, operation)
         self.questions, self.moments = questions, moments
         self.asked = frozenset(fact for question in questions for fact in question.facts)
         self._paired = frozenset(f for q in questions if q.is_pair for f in q.facts)
@@ -172,7 +173,9 @@ class _Maker:
 
     def collaborations(self) -> list[list[Row]]:
         ids = self.numbers("id", "collabs", known=self.who.collabs, also=("orgs",))
-        row = [_row(Resource.COLLABORATION, id=id, orgs=self.orgs_of(id)) for id in ids]
+        kept = self.facts["orgs"].of_those_in is not None
+        orgs = {id: self.orgs_of(id) if kept else self.any_set("orgs") for id in ids}
+        row = [_row(Resource.COLLABORATION, id=id, orgs=orgs[id]) for id in ids]
         return [row, *self.scalars()]
 
     def nodes(self) -> list[list[Row]]:
@@ -190,7 +193,7 @@ class _Maker:
 
     def _node_places(self, id: int) -> Iterator[tuple[int | None, frozenset[int]]]:
         who = self.who
-        if id == who.account:
+        if id == who.account and not self.facts["id"].moving:
             yield who.org, frozenset(who.collabs)
             return
         orgs = self.numbers("org", "orgs", known=[who.org])

@@ -224,7 +224,7 @@ class Relations:
         if self.groups.of(f"{row}.id") is number:
             if (fact.account == "user") is not self._is_user:
                 self._impossible = True  # one number is never both
-            elif self._kind != _CONTAINER:
+            elif self._kind != _CONTAINER and not fact.moving:
                 self.groups.join(f"{row}.org", self._org)
                 self._all_in(self._own, self._collabs)
                 self._all_in(self._collabs, self._own)
