@@ -158,9 +158,13 @@ def rows(
     changes: Iterable[tuple[str, ...]] = ((),)
     if "changes" in facts and operation is Operation.EDIT:
         changes = CHANGES
-    found = [
-        SimpleNamespace(**{"type": resource.value, **row}) for row in _TABLES[resource](who, facts)
-    ]
+    made = _TABLES[resource](who, facts)
+    # What is written is decided as it will stand, and the principal as it was.
+    if operation in (Operation.CREATE, Operation.EDIT) and resource is Resource.COLLABORATION:
+        made = _collaborations(who, facts, members_change=True)
+    if operation is Operation.EDIT and resource is Resource.NODE:
+        made = _nodes(who, facts, moves=True)
+    found = [SimpleNamespace(**{"type": resource.value, **row}) for row in made]
     if resource is Resource.EVENT and operation is Operation.VIEW:
         found = [SimpleNamespace(type="event", **row) for row in _rooms(who)]
     return [(who.facts.changing(frozenset(fields)), row) for fields in changes for row in found]
@@ -225,9 +229,10 @@ def _organizations(who: Principal, facts: frozenset[str]) -> Facts:
             }
 
 
-def _collaborations(who: Principal, facts: frozenset[str]) -> Facts:
+def _collaborations(who: Principal, facts: frozenset[str], members_change: bool = False) -> Facts:
+    every = _subsets({*ORGS, who.organization_id} - {None})
     for id, encrypted in itertools.product(COLLABS, _vary(facts, "encrypted", (True, None))):
-        for orgs in _members(who, id):
+        for orgs in every if members_change else _members(who, id):
             yield {
                 "id": id,
                 "org": None,
@@ -238,11 +243,12 @@ def _collaborations(who: Principal, facts: frozenset[str]) -> Facts:
             }
 
 
-def _nodes(who: Principal, facts: frozenset[str]) -> Facts:
+def _nodes(who: Principal, facts: frozenset[str], moves: bool = False) -> Facts:
     statuses = _vary(facts, "status", ("completed", None))
     places = itertools.product({*ORGS, who.organization_id, None}, (*COLLABS, None))
     for id, (org, collab), status in itertools.product((21, 4), list(places), statuses):
-        if id == who.account_id and (org != who.organization_id or collab != 1):
+        is_self = id == who.account_id and not moves
+        if is_self and (org != who.organization_id or collab != 1):
             continue
         own = org is not None and org == who.organization_id
         if own and _is_user(who) and collab and collab not in who.collaboration_ids:
