@@ -175,7 +175,7 @@ def test_conditions_on_organizations_and_images_have_somebody_to_hold_for(
     edited: Callable[..., Path],
 ) -> None:
     new = edited(
-        more="p, role:viewer, port, global, delete, r.sub.org == 42, allow\n"
+        more="p, role:viewer, task, global, delete, r.sub.org == 42, allow\n"
         "p, org:7, port, global, edit, True, allow\n"
         "p, kind:container, port, global, view, glob(r.sub.image, 'signed/*'), deny\n"
         "p, user:77, node, global, delete, True, allow\n"
@@ -401,7 +401,7 @@ def test_the_exit_code_tells_of_gains_and_losses(
     narrower: int,
     nothing: int,
 ) -> None:
-    new = edited(more="p, role:viewer, port, global, delete, r.obj.run == 1, allow\n")
+    new = edited(more="p, role:viewer, task, global, delete, r.obj.run == 1, allow\n")
     option = ("--fail-on", fail_on) if fail_on else ()
     given = ("--without-database", *option)
     assert run(POLICIES, new, *given).exit_code == wider

@@ -31,7 +31,7 @@ def add_lines(authz: Authorizer, *lines: tuple[str, ...]) -> None:
     for line in lines:
         ptype = "p" if len(line) > 2 else "g"
         session.add(CasbinRule(ptype=ptype, **{f"v{at}": value for at, value in enumerate(line)}))
-    session.flush()
+    session.commit()
     assert take_up(authz.store), authz.store.problem
 
 
