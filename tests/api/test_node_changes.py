@@ -1,8 +1,13 @@
 """What /node stores (rest.md 3.3)."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.api.shared import names
+from v6srv import db
+from v6srv.model import Node
+from v6srv.service import nodes
 
 
 def test_filters_by_place_and_time(call, world):
@@ -133,3 +138,19 @@ def test_a_node_that_is_gone_is_nobody(call, world):
     assert call("north_registry", "GET", "/node").status_code == 401
     shown = call("root", "GET", f"/result/{world.result['running', 'north']}").json
     assert shown["node"] == {}
+
+
+def test_a_member_is_not_taken_out_while_a_node_of_it_is_registered(app, call, world):
+    west, nothing = world.org.west, world.collab.nothing
+    call("root", "GET", "/rule")  # has a token
+    with ThreadPoolExecutor(1) as others, app.app_context(), db.transaction() as sess:
+        assert nodes.place(west, nothing).is_member
+        sess.add(Node(name="late", organization_id=west, collaboration_id=nothing))
+        sess.flush()
+        path = f"/collaboration/{nothing}/organization"
+        gone = others.submit(call, "root", "DELETE", path, json={"id": west})
+        with pytest.raises(TimeoutError):
+            gone.result(0.5)
+    assert gone.result().status_code == 200
+    [node] = call("root", "GET", "/node", query={"name": "late"}).json
+    assert node["collaboration"] is None

@@ -211,7 +211,9 @@ def damage() -> None:
             "INSERT INTO role_rule_association (role_id, rule_id) VALUES (1, 9004)",
             "INSERT INTO nodeconfig (id, node_id, key, value) VALUES (50, NULL, 'a', 'b')",
             "INSERT INTO algorithmport (id, port, result_id) VALUES (60, 1, NULL)",
-            "INSERT INTO authenticatable (id, type) VALUES (70, 'node')",
+            "INSERT INTO authenticatable (id, type) VALUES (70, 'node'), (71, 'node')",
+            "INSERT INTO node (id, name, organization_id, collaboration_id) "
+            "VALUES (71, 'stray', 1, 1)",
             "INSERT INTO result (id, task_id, status) VALUES (80, 9005, NULL)",
         ):
             connection.exec_driver_sql(statement)

@@ -72,6 +72,10 @@ def _comparable(value: Any) -> Any:
     return value
 
 
+def _node_link(id: int) -> dict[str, Any]:
+    return {"id": id, "link": f"/api/node/{id}", "methods": ["GET", "PATCH", "DELETE"]}
+
+
 def _expected(path: str, row: dict[str, Any], twin: int) -> dict[str, Any]:
     """A row of the reference server as it has to be here: all that is different on purpose."""
     expected = dict(row)
@@ -80,8 +84,9 @@ def _expected(path: str, row: dict[str, Any], twin: int) -> dict[str, Any]:
     elif path == "result" and row["node"]["status"]:
         expected["node"] = {**row["node"], "status": "offline"}
     elif path == "organization" and row["name"] == "North":
-        link = {"id": twin, "link": f"/api/node/{twin}", "methods": ["GET", "PATCH", "DELETE"]}
-        expected["nodes"] = [*row["nodes"], link]
+        expected["nodes"] = [*row["nodes"], _node_link(twin)]
+    elif path == "organization" and row["id"] == 1:
+        expected["nodes"] = [_node_link(71)]
     elif path == "user":
         del expected["otp_secret"], expected["last_seen"]  # a secret; and root has been seen since
     elif path == "role" and row["organization"] is None:
@@ -152,6 +157,14 @@ def test_the_later_of_two_nodes_is_taken_out(
     assert report.notes.count(
         f"node {first} is the node of organization {north} in collaboration {study}, others were "
         f"taken out of it: {twin}"
+    )
+
+
+def test_a_node_where_its_organization_is_not_is_taken_out(call: Caller, report: Report) -> None:
+    [row] = [row for row in _list(call, "node") if row["id"] == 71]
+    assert row["collaboration"] is None
+    assert "organization 1 is not in collaboration 1, its nodes were taken out of it: 71" in (
+        report.notes
     )
 
 

@@ -41,9 +41,12 @@ class Place:
 def place(
     organization_id: int | None, collaboration_id: int | None, but: Node | None = None
 ) -> Place:
-    """What is known of a place for a node; `but`: a node that does not count as taking it."""
+    """What is known of a place for a node; `but`: a node that does not count as taking it.
+
+    Until the transaction ends, the organization cannot be taken out of the collaboration.
+    """
     node = Node.__table__.c
-    member = exists().where(
+    member = select(Member.c.organization_id).where(
         Member.c.organization_id == organization_id,
         Member.c.collaboration_id == collaboration_id,
     )
@@ -53,7 +56,8 @@ def place(
         node.id != (but.id if but else 0),
     )
     with session.no_autoflush:
-        is_member, is_taken = session.execute(select(member, taken)).one()
+        is_member = session.scalar(member.with_for_update(read=True, key_share=True)) is not None
+        is_taken = bool(session.scalar(select(taken)))
         organization = organization_id and session.get(Organization, organization_id)
         collaboration = collaboration_id and session.get(Collaboration, collaboration_id)
     return Place(

@@ -110,6 +110,8 @@ class _TakeOver:
         self.report = Report()
         self._ids: dict[str, set[int]] = {}
         """Ids that were written, by table: what others may point to."""
+        self._members: set[tuple[int, int]] = set()
+        """Organizations in collaborations."""
         self._highest: dict[str, int] = defaultdict(int)
         """Highest id of the source by table, left out rows too: ids are not used again."""
         self._mended: dict[str, list[str]] = defaultdict(list)
@@ -249,6 +251,11 @@ class _TakeOver:
         rows = list(self._read_entities(tables.COLLABORATION))
         require_unique(rows, "collaboration", "name")
         self._write(Collaboration, rows)
+        pairs = self._pairs(tables.MEMBER, "organization_id", "organization", "collaboration_id")
+        self._members.update(pairs)
+        self._write(
+            Member, [{"organization_id": one, "collaboration_id": two} for one, two in pairs]
+        )
 
     def _accounts(self, version: int) -> None:
         """Users and nodes. Tokens of the seed's root must not speak for whoever has its id now:
@@ -317,13 +324,22 @@ class _TakeOver:
         }
 
     def _nodes(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Of two nodes of an organization in a collaboration the later one is taken out."""
+        """A node is in a collaboration of its organization, and its only one there: policies are
+        checked and compared as if it was so. Others are taken out, of two the later one.
+        """
         taken: dict[tuple[int, int], int] = {}
         for row in rows:
             self._refer(row, "organization_id", "organization", "node")
             self._refer(row, "collaboration_id", "collaboration", "node")
             place = row["organization_id"], row["collaboration_id"]
-            if None not in place and taken.setdefault(place, row["id"]) != row["id"]:
+            if place[1] is not None and place not in self._members:
+                row["collaboration_id"] = None
+                self._mend(
+                    f"organization {place[0]} is not in collaboration {place[1]}, its nodes were "
+                    "taken out of it",
+                    row["id"],
+                )
+            elif None not in place and taken.setdefault(place, row["id"]) != row["id"]:
                 row["collaboration_id"] = None
                 self._mend(
                     f"node {taken[place]} is the node of organization {place[0]} in collaboration "
@@ -378,10 +394,6 @@ class _TakeOver:
         """
         ours = rules_here()
         self._ids["rule"] = set(self._rules)
-        members = self._pairs(tables.MEMBER, "organization_id", "organization", "collaboration_id")
-        self._write(
-            Member, [{"organization_id": one, "collaboration_id": two} for one, two in members]
-        )
         held = self._pairs(tables.PERMISSION, "user_id", "user", "role_id")
         self._write(Permission, [{"user_id": one, "role_id": two} for one, two in held])
         extra = self._pairs(tables.USER_PERMISSION, "user_id", "user", "rule_id")
