@@ -29,7 +29,7 @@ run: $(READY) ## Serve REST, /apidocs and Socket.IO (HOST, PORT and V6SRV_* are 
 test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) ## Check everything: style, types, house rules, and all tests
 	bash tools/services.sh
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## Style, types and import contracts
 	$(BIN)/ruff check .

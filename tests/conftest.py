@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tests.world import World
 
 BACKENDS = ("sqlite", "postgresql")
+WAITING = ("outages", "realtime", "scenario", "serve", "serving", "wire")
+"""Folders of tests that mostly wait for sockets, processes and clocks."""
 
 _services = ExitStack()
 
@@ -45,6 +48,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     _services.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread the files whose tests mostly wait among those that compute: workers share cores."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    top = config.rootpath / "tests"
+    waiting = [path for path in files if path.relative_to(top).parts[0] in WAITING]
+    computing = [path for path in files if path not in waiting]
+    each = len(computing) // (len(waiting) + 1) + 1
+    order: list[Path] = []
+    for number, path in enumerate(computing):
+        order += [waiting.pop(0), path] if waiting and number % each == 0 else [path]
+    items[:] = [item for path in (*order, *waiting) for item in files[path]]
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -7,6 +7,7 @@ the simplest way, what the SQL facts and the compiled matcher are meant to say.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -70,7 +71,12 @@ def make_world(chance: random.Random, session: Session) -> World:
     ]
     pairs = [(o, c) for c in collaborations for o in c.organizations]
     nodes = [
-        Node(name="n", organization=o, collaboration=chance.choice((c, c, c, None)))
+        Node(
+            name="n",
+            organization=o,
+            collaboration=chance.choice((c, c, c, None)),
+            status=chance.choice(("online", "offline", None)),
+        )
         for o, c in chance.sample(pairs, chance.randint(0, len(pairs)))
     ]
     session.add_all([*orgs, *collaborations, *roles, *users, *nodes])
@@ -298,7 +304,10 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("glob(r.obj.image, 'harbor/*')", lambda s, o: (o.image or "").startswith("harbor/")),
         ("!glob(r.obj.image, 'other/a_?')", lambda s, o: not _matches_a(o.image)),
         ("keyMatch(r.obj.image, 'other/a*')", lambda s, o: (o.image or "").startswith("other/a")),
-        ("!keyMatch2(r.obj.image, ':from/a:1')", lambda s, o: "/a:" not in (o.image or "")),
+        (
+            "!keyMatch2(r.obj.image, ':from/a:1')",  # `:1` stands for anything, too
+            lambda s, o: not re.fullmatch("[^/]+/a[^/]+", o.image or ""),
+        ),
         ("globMatch(r.obj.image, 'har*/a:1')", lambda s, o: o.image == "harbor/a:1"),
         ("r.obj.image == r.sub.image", lambda s, o: o.image == s.image),
         ("r.obj.run != r.sub.run", lambda s, o: o.run != s.run),
@@ -316,7 +325,12 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("!(r.obj.encrypted == False)", lambda s, o: o.encrypted is not False),
     ),
     "collaboration": (("r.obj.encrypted == True", lambda s, o: o.encrypted is True),),
-    "node": (("r.obj.encrypted == True", lambda s, o: o.encrypted is True),),
+    "node": (
+        ("r.obj.encrypted == True", lambda s, o: o.encrypted is True),
+        # Its column is in the table that nodes share with users.
+        ("r.obj.status == 'online'", lambda s, o: o.status == "online"),
+        ("!(r.obj.status == 'offline')", lambda s, o: o.status != "offline"),
+    ),
     "organization": (("!(r.obj.country == 'NL')", lambda s, o: o.country != "NL"),),
 }
 
@@ -482,6 +496,7 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "orgs": _maybe(some_org),
             "collabs": frozenset((collab,)),
             "encrypted": encrypted,
+            "status": {True: "online", False: "offline", None: None}[encrypted],
         },
         Resource.USER: {
             "id": id,

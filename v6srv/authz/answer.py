@@ -179,7 +179,9 @@ class Asked:
         if self.plan.never or not 0 < id <= LARGEST_ID:
             return Answer(self, id, False)
         rows = self.rows()
-        query = select(literal(1)).where(self.table.key == bindparam(_ROW), rows.condition)
+        # From the model: a fact may be in the table of what it inherits from.
+        query = select(literal(1)).select_from(self.table.model)
+        query = query.where(self.table.key == bindparam(_ROW), rows.condition)
         found = session.execute(query, {_ROW: id, **rows.parameters}).first()
         return Answer(self, id, found is not None, rows.failure)
 

@@ -136,6 +136,7 @@ class Shadow:
         other, more = _rows(candidate, question, "shadow")
         query = (
             select(table.key, other)
+            .select_from(table.model)
             .where(or_(and_(live, not_(other)), and_(other, not_(live))))
             .order_by(table.key)
             .limit(1)

@@ -61,14 +61,15 @@ class Linked:
         if self.where is None and condition is None:
             return id
         if self.where is None:
-            query = select(key).where(key == id, condition)
+            query = select(key).select_from(self.model).where(key == id, condition)
         elif condition is None:
             query = rows_of(*self.columns, where=self.where)
         elif id.table is self.model.__table__:
             query = rows_of(*self.columns, where=self.where)
             query = query.select_from(self.model).where(condition)
         else:
-            meets = exists().where(key == id, condition).correlate(id.table)
+            meets = exists().select_from(self.model).where(key == id, condition)
+            meets = meets.correlate(id.table)
             query = rows_of(*self.columns, where=and_(self.where, meets))
         return query.correlate(self.owner.__table__).scalar_subquery()
 

@@ -337,7 +337,7 @@ def allowed_rows(
     if asked.plan.never:
         return Rows((), 0)
     rows = asked.rows()
-    ids = select(table.key).select_from(table.model.__table__).where(rows.condition)
+    ids = select(table.key).select_from(table.model).where(rows.condition)
     query = ids.where(table.key > after).order_by(table.key).limit(limit)
     total = session.scalar(ids.with_only_columns(func.count()), rows.parameters)
     return Rows(tuple(session.scalars(query, rows.parameters)), total or 0)
