@@ -175,6 +175,19 @@ def test_changes_answer_with_the_same_links(world: World, call: Caller) -> None:
     assert opened.json == call("north_registry", "GET", f"/port/{opened.json['id']}").json
 
 
+def test_rules_are_shown_to_who_may_view_some_role(world: World, call: Caller) -> None:
+    """As `GET /rule` asks, on which no line speaks of rules."""
+    path = f"/user/{world.user.extra}"
+    before = call("extra", "GET", path).json
+    assert before["rules"], "nothing to hide"
+    line = {"subject": f"user:{world.user.extra}", "resource": "role", "scope": "global"}
+    body = {**line, "operation": "view", "condition": "True", "effect": "deny"}
+    assert call("root", "POST", "/policy/line", json=body).status_code == 201
+    assert call("extra", "GET", f"/rule/{before['rules'][0]['id']}").status_code == 403
+    assert call("extra", "GET", path).json["rules"] is None
+    assert call("root", "GET", path).json["rules"] == before["rules"]
+
+
 def test_case_12(world: World, call: Caller) -> None:
     """A Viewer of the west sees no ids of the registry, in an organization that is in both."""
     shown = call("west_researcher", "GET", f"/organization/{world.org.south}").json
