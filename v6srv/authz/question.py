@@ -141,7 +141,7 @@ class Question:
         """The question of a record. Raises Invalid for one that this release cannot ask."""
         try:
             row = record.get("row")
-            return cls(
+            found = cls(
                 Form(record["question"]),
                 _read_principal(record["principal"]),
                 Resource(record["resource"]),
@@ -158,6 +158,18 @@ class Question:
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise Invalid(f"record {record.get('seq')}: {error!r}") from error
+        if not found._is_whole:
+            raise Invalid(f"record {record.get('seq')}: {found.form} of what?")
+        return found
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether there is all that a question of this form is about."""
+        if self.form is Form.ROW:
+            return self.table is not None and self.row is not None
+        if self.form is Form.ROWS:
+            return self.resource in MODELS
+        return self.form is not Form.HAND_OUT or bool(self.rules)
 
 
 def _principal(who: Principal) -> dict[str, Any]:
