@@ -39,6 +39,8 @@ from v6srv.db import LARGEST_ID, session
 from v6srv.vocabulary import Effect
 
 _TOO_MANY_PLANS = 400_000
+_TOO_MANY_FORMS = 10_000
+"""Plans for other tables, or in SQL: few, unless many principals have conditions of their own."""
 _ROW = "asked_row"
 
 Scopes = frozenset[str] | None
@@ -76,6 +78,8 @@ class Evaluator:
         found = self._of_others.get(cache_key)
         if found is None:
             with self._building:
+                if len(self._of_others) >= _TOO_MANY_FORMS:
+                    self._of_others.clear()
                 found = _known_facts_only(plan, self.program, table, lenient=lenient)
                 self._of_others[cache_key] = found
         return found
@@ -86,6 +90,8 @@ class Evaluator:
         found = self._wheres.get(cache_key)
         if found is None:
             with self._building:
+                if len(self._wheres) >= _TOO_MANY_FORMS:
+                    self._wheres.clear()
                 found = self._wheres[cache_key] = where(plan, self.program, table, prefix)
         return found
 

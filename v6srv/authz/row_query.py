@@ -13,6 +13,8 @@ from v6srv.authz.facts import TableFacts
 ROW = "policy_row"
 """The parameter that is the id."""
 
+_MOST_REMEMBERED = 10_000
+
 _known: WeakKeyDictionary[Enforcer, dict[Any, Select[Any]]] = WeakKeyDictionary()
 
 
@@ -27,10 +29,13 @@ def row_query(
     """A row that meets a condition of this version of the policy; `locked`: to be changed."""
     known = _known.setdefault(policy, {})
     key = (table.model, locked, id(condition), *map(id, options))  # the query keeps them alive
-    if key not in known:
+    query = known.get(key)
+    if query is None:
         query = select(table.model).options(*options)
         query = query.where(table.key == bindparam(ROW), condition)
         if locked:
             query = query.with_for_update(of=table.model.__table__)
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
         known[key] = query
-    return known[key]
+    return query
