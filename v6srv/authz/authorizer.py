@@ -123,14 +123,18 @@ class Authorizer:
             raise self._denied(pending, _NOTHING)
         rows = self._rows(pending)
         self._allowed(pending)
-        return self.shown(who, MODELS[resource]).where(rows.condition, **rows.parameters)
+        shown = self.shown(who, MODELS[resource], pending.enforcer)
+        return shown.where(rows.condition, **rows.parameters)
 
-    def shown(self, who: Principal, model: type[Base]) -> AllowedRows:
+    def shown(
+        self, who: Principal, model: type[Base], policy: Enforcer | None = None
+    ) -> AllowedRows:
         """All rows of a table, by id, with what the wire format shows of them to `who`.
 
         For rows that another decision covers: it says nothing about which of them `who` may view.
+        `policy`: the version that decides about links, if it is not the live one of now.
         """
-        options, parameters = wire(self.store.live, who, model)
+        options, parameters = wire(policy or self.store.live, who, model)
         key = model.id  # type: ignore[attr-defined]
         return AllowedRows(select(model).options(*options).order_by(key), parameters)
 
