@@ -3,17 +3,16 @@
 Random databases, policies with denials and conditions, several models, SQLite and PostgreSQL.
 """
 
-import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import casbin
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from tests.authz.one_version import EXAMPLES, OneVersion
 from tests.authz.random_world import World, make_lines, make_world, oracle
 from tests.stock_casbin import stock_enforcer
 from v6srv import db
@@ -83,29 +82,6 @@ MODELS = {
     ),
 }
 
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("V6SRV_TEST_EXAMPLES", "8")),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-
-
-class _Live:
-    """A store that holds one version."""
-
-    def __init__(self, live: Enforcer) -> None:
-        self.live = live
-
-
-@pytest.fixture
-def session(database_uri: str) -> Iterator[Session]:
-    engine = db.connect(database_uri)
-    db.Base.metadata.create_all(engine)
-    yield db.session()
-    db.session.remove()
-    engine.dispose()
-
 
 def _enforcer(tmp: Path, model: str, lines: list[Line]) -> Enforcer | None:
     """Also of a policy that does harm; None where a line of one resource asks rows of another."""
@@ -151,7 +127,7 @@ def test_the_compiled_decision_is_the_stock_decision_and_the_list(
         enforcer = _enforcer(tmp_path, model, lines)
         if enforcer is None:
             return
-        authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
+        authz = Authorizer(OneVersion(enforcer))
         stock = _stock(model, lines, world.principals)
         for who in chance.sample(world.principals, min(3, len(world.principals))):
             _compare(world, authz, stock, who, chance)
@@ -188,7 +164,7 @@ def test_a_condition_on_the_kind_of_row_and_the_operation_is_asked_each_time() -
     condition = "r.obj.type == 'node' && r.act != 'edit'"
     line = Line("p", ("user:77", "*", "global", "*", condition, "allow"), "more")
     enforcer = build(SHIPPED.parent, [line])
-    authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
+    authz = Authorizer(OneVersion(enforcer))
     who = Principal(PrincipalKind.USER, 77, 1, frozenset(), ())
     granted = {
         (resource, operation)
@@ -212,7 +188,7 @@ def test_the_list_is_what_a_plain_python_oracle_says(
         enforcer = _enforcer(tmp_path, MODELS["shipped"], lines)
         if enforcer is None:
             return
-        authz = Authorizer(_Live(enforcer))  # type: ignore[arg-type]
+        authz = Authorizer(OneVersion(enforcer))
         for who in world.principals:
             for resource, rows in world.rows.items():
                 for operation in Operation:

@@ -4,22 +4,20 @@ Said by an oracle that shares nothing with the package: random databases and pol
 and conditions, SQLite and PostgreSQL.
 """
 
-import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from tests.authz.one_version import EXAMPLES, OneVersion
 from tests.authz.random_world import World, make_lines, make_world, oracle
 from tests.support import counting
-from v6srv import db
 from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.source.load import examine
@@ -65,34 +63,11 @@ LISTS: dict[type, dict[str, tuple[Resource, Callable[[Any], Any]]]] = {
 OF_RULES = {(User, "rule_ids"), (Role, "rule_ids"), (Rule, "user_ids")}
 """Rules can be viewed by everybody; random worlds have none. `tests/api/test_links.py` has."""
 
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("V6SRV_TEST_EXAMPLES", "8")),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-
-
-class _Live:
-    """A store that holds one version."""
-
-    def __init__(self, live: Enforcer) -> None:
-        self.live = live
-
-
-@pytest.fixture
-def session(database_uri: str) -> Iterator[Session]:
-    engine = db.connect(database_uri)
-    db.Base.metadata.create_all(engine)
-    yield db.session()
-    db.session.remove()
-    engine.dispose()
-
 
 def _authz(lines: list[Line]) -> Authorizer:
     enforcer, _ = examine(define(SHIPPED.read_text()), (), lines)
     assert enforcer is not None
-    return Authorizer(_Live(enforcer))  # type: ignore[arg-type]
+    return Authorizer(OneVersion(enforcer))
 
 
 def test_all_links_are_tested() -> None:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from tests.authz.one_version import EXAMPLES, OneVersion
 from tests.authz.random_world import World, make_lines, make_world
-from tests.authz.test_engine_properties import EXAMPLES, MODELS, session
+from tests.authz.test_engine_properties import MODELS
 from v6srv import db
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import stamp
@@ -35,8 +36,6 @@ from v6srv.policy.testing.run import outcome, passes
 from v6srv.policy.who import abilities
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
-__all__ = ["session"]  # the fixture
-
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FAILING = (
     "timeMatch('never', 'ever')",
@@ -44,13 +43,6 @@ FAILING = (
     "!(r.obj.id == 1 && timeMatch('never', 'ever'))",
 )
 """What raises when it is asked; Python does not always get there."""
-
-
-class _Store:
-    """The same version twice."""
-
-    def __init__(self, live: Enforcer) -> None:
-        self.live = self.shadow = live
 
 
 def _enforcer(chance: random.Random, model: str) -> Enforcer:
@@ -68,7 +60,7 @@ class _Everybody:
 
     def __init__(self, enforcer: Enforcer) -> None:
         self.enforcer = enforcer
-        store: Any = _Store(enforcer)
+        store = OneVersion(enforcer, shadow=enforcer)
         self.shadow = Shadow(store)
         self.authz = Authorizer(store, shadow=self.shadow)
 

@@ -1,11 +1,10 @@
 """What is remembered of a version of the policy does not grow with all who ask."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.authz.test_engine_properties import MODELS, session
+from tests.authz.one_version import OneVersion
+from tests.authz.test_engine_properties import MODELS
 from v6srv.authz import answer, row_query
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
@@ -16,16 +15,7 @@ from v6srv.errors import Denied
 from v6srv.model import Organization, User
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
-__all__ = ["session"]  # the fixture
-
 MOST, ALL = 5, 20
-
-
-class _Store:
-    shadow = None
-
-    def __init__(self, live: Enforcer) -> None:
-        self.live = live
 
 
 def test_conditions_of_many_principals_are_not_all_kept(
@@ -43,8 +33,7 @@ def test_conditions_of_many_principals_are_not_all_kept(
         for what in ("user", "organization")
     ]
     enforcer = Enforcer(define(MODELS["shipped"]), lines, 0)
-    store: Any = _Store(enforcer)
-    authz = Authorizer(store)
+    authz = Authorizer(OneVersion(enforcer))
     for _ in range(2):
         for id in range(1, ALL + 1):
             who = Principal(PrincipalKind.USER, id, id)
