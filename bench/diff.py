@@ -18,7 +18,7 @@ from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
 from v6srv.authz.source.load import read_folder
-from v6srv.authz.source.model_conf import read_definition
+from v6srv.authz.source.model_conf import define
 from v6srv.policy.diff.audience import imagined
 from v6srv.policy.diff.compare import compare
 from v6srv.vocabulary import PrincipalKind
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     chance = random.Random(1)
-    definition = read_definition(POLICIES / "model.conf")
+    definition = define((POLICIES / "model.conf").read_text())
     lines = list(_lines(chance, options.lines))
     people = list(_people(chance, options.users))
     rooms = [(c, o) for c in range(1, 11) for o in (None, c, c + 5)]

@@ -21,13 +21,13 @@ from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import facts_of
 from v6srv.authz.line import Line
 from v6srv.authz.principal import SUBJECT_FACTS, Principal
-from v6srv.authz.source.model_conf import read_definition
+from v6srv.authz.source.model_conf import define
 from v6srv.authz.theory.knowledge import known_of
 from v6srv.authz.theory.satisfiability import satisfiable
 from v6srv.policy.diff.cases import Pair
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
-DEFINITION = read_definition(brute_force.MODEL)
+DEFINITION = define(brute_force.MODEL.read_text())
 WHO = [who for who in brute_force.PRINCIPALS if who.account_id in (11, 13, 16, 21)]
 NUMBERS = ("1", "2", "9", "11", "21", "r.sub.org", "r.sub.account")
 NAMES = ("'user:11'", "'user:99'", "'node:21'", "r.sub.id")

@@ -15,13 +15,13 @@ from tests.policy import brute_force
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal
-from v6srv.authz.source.model_conf import read_definition
+from v6srv.authz.source.model_conf import define
 from v6srv.authz.theory.patterns import words
 from v6srv.errors import Invalid
 from v6srv.policy.diff.cases import Case, Found, Pair
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
-DEFINITION = read_definition(brute_force.MODEL)
+DEFINITION = define(brute_force.MODEL.read_text())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = Principal(PrincipalKind.USER, 5, 1, frozenset({1, 2}), ("role:a",))
 NODE = Principal(PrincipalKind.NODE, 6, 1, frozenset({1}))

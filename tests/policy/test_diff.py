@@ -17,11 +17,11 @@ from v6srv.authz.expression import FUNCTIONS
 from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED
 from v6srv.authz.source.load import read_folder
-from v6srv.authz.source.model_conf import read_definition
+from v6srv.authz.source.model_conf import define
 from v6srv.policy.diff.compare import Change, Kind, PolicyDiff, compare
 from v6srv.vocabulary import Operation, Resource
 
-DEFINITION = read_definition(brute_force.MODEL)
+DEFINITION = define(brute_force.MODEL.read_text())
 SHIPPED = [
     *read_folder(brute_force.MODEL.parent)[1],
     line("p, role:12, task, own, view, True, allow", "db:role:12"),

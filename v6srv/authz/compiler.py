@@ -126,6 +126,7 @@ class Program:
         known_of_object: frozenset[str] | None = frozenset({"type"}),
     ) -> None:
         self.request, self.policy, self.graphs, self.lines = request, policy, graphs, lines
+        self._text = text
         self.subject, self.object = request[0], request[1]
         self._known_of_object = known_of_object
         self._effect_at = next((i for i, t in enumerate(policy) if t.endswith("_eft")), None)
@@ -153,6 +154,11 @@ class Program:
         self._known = [key for key in self._keys if key.partition(".")[0] != self.subject]
         self._by_fields = self._indexed_lines()
         self._functions: dict[str, Callable[..., bool]] = {}
+
+    def over(self, lines: Sequence[Line]) -> "Program":
+        """The same matcher over other lines."""
+        known = self._known_of_object
+        return Program(self._text, self.request, self.policy, self.graphs, lines, known)
 
     def _indexed_lines(self) -> dict[tuple[str, ...], list[int]]:
         """The numbers of lines by what their indexed fields hold."""

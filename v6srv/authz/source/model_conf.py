@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from casbin.model import Model
 
@@ -16,7 +15,7 @@ from v6srv.authz.source import codes
 from v6srv.authz.source.check_expression import faults, unbound_faults
 from v6srv.authz.source.codes import Code
 from v6srv.authz.source.language import Language, object_facts
-from v6srv.authz.source.lines import odd_characters, read_text, unreadable
+from v6srv.authz.source.lines import odd_characters
 from v6srv.authz.source.problems import PolicyError, Problem
 from v6srv.suggestions import nearest
 
@@ -390,15 +389,6 @@ def _asked(model: ModelText, matchers: Sequence[str]) -> set[str]:
 
 
 # --- as Casbin reads it
-
-
-def read_definition(path: Path) -> Definition:
-    """The model of a file, as `define`."""
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(unreadable(path.name, error)) from error
-    return define(text, path.name)
 
 
 def define(text: str, name: str = MODEL) -> Definition:

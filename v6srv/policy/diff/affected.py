@@ -19,7 +19,7 @@ _Touched = frozenset[str]
 class Affected:
     """Groups the principals of whom some decision can change, by the lines that apply to them.
 
-    `request` and `matcher` name the question in model.conf: `r` and `m`, or `r2` and `m2`.
+    `matcher` names the question in model.conf: `m`, or `m2`.
     """
 
     def __init__(
@@ -27,7 +27,6 @@ class Affected:
         old: Enforcer,
         new: Enforcer,
         principals: Sequence[Principal],
-        request: str = "r",
         matcher: str = "m",
     ) -> None:
         self._principals = principals
@@ -43,10 +42,7 @@ class Affected:
         self._words = self._all_words
         if self._programs and not self._everybody:
             here, there = self._programs
-            self._changed = [
-                _only(here, texts[1], old, request, matcher),
-                _only(there, texts[0], new, request, matcher),
-            ]
+            self._changed = [_only(here, texts[1]), _only(there, texts[0])]
             lines = (line for program in self._changed for line in program.lines)
             self._words = frozenset(word for line in lines for word in line.values)
         self._others = self._with_other_roles()
@@ -166,16 +162,6 @@ def _asks_roles(policy: Enforcer, program: Program) -> bool:
     return any(names_in(tree) & policy.graphs.keys() for tree in policy.conditions)
 
 
-def _only(
-    program: Program, others: set[str], policy: Enforcer, request: str, matcher: str
-) -> Program:
+def _only(program: Program, others: set[str]) -> Program:
     """The program with those of its lines that the other version does not have."""
-    definition = policy.definition
-    return Program(
-        definition.matchers[matcher],
-        definition.request[request],
-        definition.policy,
-        policy.graphs,
-        [line for line in program.lines if str(line) not in others],
-        frozenset({"type"}) if matcher == "m" else None,
-    )
+    return program.over([line for line in program.lines if str(line) not in others])

@@ -207,7 +207,7 @@ class _Comparison:
             row = SimpleNamespace(type=resource.value)
             for group in affected.groups(row, operation.value):
                 self._compare(group, resource, operation)
-        affected = Affected(self.old, self.new, self.principals, "r2", "m2")
+        affected = Affected(self.old, self.new, self.principals, "m2")
         for rule in DECLARED:
             self._compare_hand_outs(affected, rule)
         return tuple(
