@@ -4,7 +4,7 @@ One transaction per request: reads never commit, writes commit once, a refusal r
 commits but `transaction`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from v6srv.settings import DatabaseLimits
 
 __all__ = [
+    "FLUSHING",
     "LARGEST_ID",
     "Base",
     "JsonArray",
@@ -166,7 +167,25 @@ def _database_now_postgresql(element: database_now, compiler: SQLCompiler, **kw:
     return f"({utc} + make_interval(secs => {seconds}))"
 
 
-session = scoped_session(sessionmaker(expire_on_commit=False))
+class UnitSession(Session):
+    """A session that says in its `info` that it writes what was changed in it (`FLUSHING`).
+
+    Whoever looks at the statements of a connection can tell these from what was given as SQL.
+    """
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what was changed."""
+        outer = self.info.get(FLUSHING, False)
+        self.info[FLUSHING] = True
+        try:
+            super().flush(objects)
+        finally:
+            self.info[FLUSHING] = outer
+
+
+FLUSHING = "v6srv_flushing"
+
+session = scoped_session(sessionmaker(class_=UnitSession, expire_on_commit=False))
 
 _WRITTEN = "v6srv_written"
 """Key of `Session.info`: something has been written that is not stored yet."""

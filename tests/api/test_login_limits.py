@@ -22,6 +22,7 @@ from tests.support import Caller, counting, open_app
 from tests.world import PASSWORD, api_key
 from v6srv import db, problems
 from v6srv.app import create_app
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.identity import node_login, passwords, rate_limit
 from v6srv.identity.rate_limit import Counters, RateLimit
 from v6srv.model import Node, User
@@ -294,7 +295,7 @@ def test_a_key_that_another_process_has_just_found_is_not_called_wrong(legacy, m
     legacy_keys = node_login.accounts.legacy_keys
 
     def meanwhile():
-        with call.app.app_context(), db.writing():
+        with as_server(ServerWrite.COMMAND), call.app.app_context(), db.writing():
             node = db.session.get(Node, id)
             node.key_digest, node.api_key = passwords.key_digest(key), None
             db.session.commit()

@@ -75,11 +75,13 @@ def test_a_node_sets_and_clears_its_own_address_only(call, world):
     assert call("south_trial", "PATCH", other, json={"ip": "10.76.0.5"}).status_code == 403
     for more in (
         {"name": "mine"},
-        {"collaboration_id": world.collab.trial},
-        {"organization_id": world.org.south},
+        {"collaboration_id": world.collab.registry},
+        {"organization_id": world.org.west},
     ):
         body = {"ip": "10.76.0.9", **more}
         assert call("south_trial", "PATCH", own, json=body).status_code == 403
+    as_it_is = {"collaboration_id": world.collab.trial, "organization_id": world.org.south}
+    assert call("south_trial", "PATCH", own, json=as_it_is).status_code == 200  # no change
     assert call("root", "GET", own).json["ip"] is None
 
 

@@ -86,8 +86,12 @@ def test_a_node_changes_only_the_key_of_its_organization(
 @pytest.mark.parametrize("field", ["roles", "rules"])
 def test_nobody_changes_the_own_roles_and_rules(world: World, call: Caller, field: str) -> None:
     path = f"/user/{world.user.second_root}"
-    assert call("second_root", "PATCH", path, json={field: []}).status_code == 403
-    assert call("root", "PATCH", path, json={field: []}).status_code == 200
+    other = {"roles": [], "rules": [world.rule["task", "GLOBAL", "VIEW"]]}[field]
+    now = call("root", "GET", path).json[field] or []
+    assert call("second_root", "PATCH", path, json={field: other}).status_code == 403
+    same = {field: [one["id"] for one in now]}
+    assert call("second_root", "PATCH", path, json=same).status_code == 200  # no change
+    assert call("root", "PATCH", path, json={field: other}).status_code == 200
 
 
 @SQLITE

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from tests.api.test_hashing import NEW_USER
 from tests.api.test_policy_line_rest import add, line
 from v6srv import db
-from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.identity import passwords
 from v6srv.model import Node, Permission, RoleRule, Rule, User
 
@@ -69,9 +69,8 @@ def test_a_right_that_is_taken_away_while_a_password_is_hashed_is_gone(
     seal = passwords.seal
 
     def sealed_meanwhile(text):
-        with db.transaction() as sess:
+        with as_server(ServerWrite.COMMAND), db.transaction() as sess:
             sess.execute(delete(Permission).where(Permission.c.user_id == world.user.org_admin))
-            Authorizer.note_members_changed()
         return seal(text)
 
     monkeypatch.setattr(passwords, "seal", sealed_meanwhile)

@@ -335,7 +335,7 @@ def test_roles_and_rules_replace_the_whole_set_and_null_leaves_them(call, world,
         ("root", "second_root", {"email": "other@north.example"}, 200),
         # Roles and rules.
         ("org_admin", "org_admin", {"roles": ["viewer"]}, 403),  # never one's own
-        ("root", "root", {"rules": []}, 403),
+        ("root", "root", {"rules": []}, 200),  # no change
         ("org_admin", "viewer", {"roles": ["researcher"]}, 200),
         ("org_admin", "viewer", {"roles": ["root"]}, 403),
         ("org_admin", "viewer", {"roles": ["viewer", 9999]}, 404),
@@ -346,7 +346,8 @@ def test_roles_and_rules_replace_the_whole_set_and_null_leaves_them(call, world,
         ("org_admin", "viewer", {"rules": [("task", "ORGANIZATION", "VIEW")]}, 200),
         ("org_admin", "viewer", {"rules": [9999]}, 404),
         ("root", "extra", {"rules": []}, 200),
-        ("viewer", "viewer", {"roles": "x"}, 403),  # decided before it is read
+        ("viewer", "viewer", {"roles": "x"}, 400),
+        ("viewer", "org_admin", {"roles": "x"}, 403),  # decided before it is read
         ("north_registry", "viewer", {"firstname": "V"}, 403),
         (None, "viewer", {"firstname": "V"}, 401),
     ],

@@ -23,7 +23,7 @@ from tests.support import Caller, open_app
 from v6srv import db
 from v6srv.authz.source.folder import digest, read_files, write_files
 from v6srv.authz.source.problems import PolicyError
-from v6srv.db import make_engine
+from v6srv.db import make_engine, session
 from v6srv.errors import Conflict
 from v6srv.model import CasbinRule, Permission, PolicyRevision, PolicyVersion, Role, User
 from v6srv.policy.publish import publication
@@ -402,7 +402,7 @@ def test_what_changed_since_it_was_reviewed_is_not_published(
         def somebody_is_hired() -> None:
             user = db.session.get_one(User, world.user.nobody)  # type: ignore[union-attr]
             user.roles = list(db.session.get_one(User, world.user.root).roles)  # type: ignore[union-attr]
-            PolicyRevision.raise_(PolicyRevision.members)
+            PolicyRevision.raise_(session(), PolicyRevision.members)
             db.session.commit()
 
         for change in (by_hand, somebody_is_hired):

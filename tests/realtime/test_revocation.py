@@ -10,7 +10,7 @@ from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
 from tests.world import World
-from v6srv.authz.revision import note_lines_changed
+from v6srv.authz.revision import raise_revisions
 from v6srv.db import session, writing
 from v6srv.model import CasbinRule, Permission, PolicyRevision, SocketConnection
 
@@ -111,7 +111,7 @@ def test_a_denying_line_silences_nodes(listen: Audience, world: World, call: Cal
     with writing():
         values = ("kind:node", "event", "global", "view", "True", "deny")
         session.add(CasbinRule(ptype="p", **{f"v{i}": v for i, v in enumerate(values)}))
-        note_lines_changed()
+        raise_revisions(session(), {"lines"})
         session.commit()
     session.remove()
     user.wait(

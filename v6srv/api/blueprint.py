@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 
+from v6srv.authz.unit_of_work import settle
 from v6srv.errors import Invalid
 from v6srv.wire.errors import ErrorOut, invalid
 
@@ -60,6 +61,21 @@ class Blueprint(flask_smorest.Blueprint):
         """Hand the parsed body (or query, by `location`) to the view as its first argument."""
         # One instance for all requests: making a schema costs more than most parsing.
         return super().arguments(schema() if isinstance(schema, type) else schema, **kwargs)
+
+    def response(self, status_code: Any, schema: Any = None, **kwargs: Any) -> Callable[..., Any]:
+        """Answer with what the view returns, as it stands once it is decided."""
+        answer = super().response(status_code, schema, **kwargs)
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(view)
+            def decided(*args: Any, **kwargs: Any) -> Any:
+                found = view(*args, **kwargs)
+                settle()
+                return found
+
+            return answer(decided)  # type: ignore[no-any-return]
+
+        return decorate
 
     def embedding(
         self, schema: type[Schema], variants: Mapping[str, type[Schema]]

@@ -26,7 +26,6 @@ from v6srv.wire.task import TaskOut
 
 blp = Blueprint("collaboration", __name__, description="Collaborations")
 COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW
-_MEMBERS = frozenset({"organization_ids"})
 
 
 def _of_organization(organization_id):
@@ -60,9 +59,9 @@ class Collaborations(MethodView):
     @guard.creates(COLLABORATION)
     @blp.arguments(CollaborationIn)
     @blp.response(200, CollaborationOut)
-    def post(self, fields, authz, admit):
+    def post(self, fields):
         """Add a collaboration."""
-        return collaborations.create(authz, fields, admit)
+        return collaborations.create(fields)
 
 
 @blp.route("/collaboration/<int:id>")
@@ -76,15 +75,15 @@ class Collaboration(MethodView):
     @guard.edits(COLLABORATION)
     @blp.arguments(CollaborationPatch)
     @blp.response(200, CollaborationOut)
-    def patch(self, changes, authz, row, admit):
+    def patch(self, changes, row):
         """Change the fields given; the rest stay."""
-        return collaborations.change(authz, row, changes, admit)
+        return collaborations.change(row, changes)
 
     @guard.deletes(COLLABORATION)
     @blp.response(200, MessageOut)
-    def delete(self, who, authz, row, remove):
+    def delete(self, who, authz, row):
         """Remove a collaboration that has no tasks and no nodes any more."""
-        collaborations.delete(who, authz, row, remove)
+        collaborations.delete(who, authz, row)
         return {"msg": f"collaboration id={row.id} successfully deleted"}
 
 
@@ -96,20 +95,20 @@ class CollaborationMembers(MethodView):
         """List the members. Who may view a collaboration may view them."""
         return collaborations.members(who, authz, row)
 
-    @guard.edits(COLLABORATION, changes=_MEMBERS)
+    @guard.edits(COLLABORATION)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
-    def post(self, organization, who, authz, row, admit):
+    def post(self, organization, who, authz, row):
         """Add a member. Answers with all members."""
-        collaborations.add_member(authz, row, organization["id"], admit)
+        collaborations.add_member(row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
-    @guard.edits(COLLABORATION, changes=_MEMBERS)
+    @guard.edits(COLLABORATION)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
-    def delete(self, organization, who, authz, row, admit):
+    def delete(self, organization, who, authz, row):
         """Take a member out, and its node with it. Answers with the members that are left."""
-        collaborations.remove_member(authz, row, organization["id"], admit)
+        collaborations.remove_member(row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
 
@@ -137,7 +136,7 @@ class CollaborationNodes(MethodView):
     @blp.response(200, MessageOut)
     def delete(self, node, authz, row):
         """Take a node out; it stays without a collaboration."""
-        collaborations.remove_node(authz, row, node["id"])
+        collaborations.remove_node(row, node["id"])
         return {"msg": f"node id={node['id']} removed from collaboration id={row.id}"}
 
 

@@ -1,8 +1,8 @@
 """How an endpoint states its rule. The outermost decorator of every view.
 
 The guard authenticates, asks the policies, opens and ends the transaction, and hands the view only
-what the policies allow: a Select already cut, a row already decided, and, to write, an `admit` that
-decides again on the row as it would stand. A view holds no session, so it has no check to forget.
+what the policies allow: a Select already cut, or a row already decided. What the view writes is
+decided again before it is stored, whatever it is (`authz.unit_of_work`): no check can be forgotten.
 
 A view gets, of what its guard offers, the keyword arguments that its signature names:
 
@@ -10,8 +10,6 @@ A view gets, of what its guard offers, the keyword arguments that its signature 
   `own_node` have)
 - `rows`: AllowedRows (`rows`, `rows_of`)
 - `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
-- `admit(row)`: add, decide on the row as it stands, read it again (`creates`, `edits`)
-- `remove(row)`: delete it (`deletes`)
 
 What users, nodes and containers may call is what the lines say of them. `closed_to` names kinds
 that are refused whatever lines say: only where the contract closes a list and opens its rows.
@@ -20,28 +18,28 @@ that are refused whatever lines say: only where the contract closes a list and o
 import inspect
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import wraps
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
 
 from v6srv.api import caller
-from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.facts import MODELS, field_names
+from v6srv.authz.authorizer import NOTHING_CHANGED, Authorizer
+from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
-from v6srv.db import Base, let_go, reading, session, transaction, work_on
+from v6srv.authz.unit_of_work import Unit, acting
+from v6srv.db import Base, let_go, reading, transaction, work_on
 from v6srv.errors import Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
-Supply = Callable[[Authorizer, Principal, dict[str, Any]], dict[str, Any]]
+Supply = Callable[[Unit, Authorizer, Principal, dict[str, Any]], dict[str, Any]]
 
 USERS = frozenset({PrincipalKind.USER})
 NODES = frozenset({PrincipalKind.NODE})
@@ -95,7 +93,9 @@ def rows(
 ) -> Callable[[View], View]:
     """Hand `rows`, what the caller may `operation`. Denied if that is nothing by policy."""
 
-    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
         return {"rows": authz.allowed_rows(who, resource, operation, min_scope)}
 
     rule = Rule(resource, operation, min_scope, callers=ALL - closed_to)
@@ -112,7 +112,9 @@ def one(
 ) -> Callable[[View], View]:
     """Hand `row`, the one that the URL's `id` names; `on` is its table, if another."""
 
-    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
+    ) -> dict[str, Any]:
         return {"row": authz.fetch(who, resource, operation, url["id"], on, min_scope=min_scope)}
 
     rule = Rule(resource, operation, min_scope, on and on.__name__, callers=ALL - closed_to)
@@ -127,7 +129,9 @@ def rows_of(
     Decided as viewing `resource` on that row, and once more on each row of the list.
     """
 
-    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
+    ) -> dict[str, Any]:
         row = authz.fetch(who, resource, Operation.VIEW, url["id"], on, lenient=True)
         return {"row": row, "rows": authz.allowed_rows(who, resource)}
 
@@ -138,58 +142,33 @@ def rows_of(
 def creates(
     resource: Resource, *, beforehand: Callable[[], dict[str, Any]] | None = None
 ) -> Callable[[View], View]:
-    """Hand `admit`. Denied before the body is read when nothing grants create at all.
+    """Denied before the body is read when nothing grants create at all.
 
-    `beforehand`: what takes its time, such as hashing, and is handed, too. It is done before the
+    `beforehand`: what takes its time, such as hashing, and is handed. It is done before the
     transaction, for those who are not denied, and all is asked once more when it is done.
     """
 
-    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
         authz.require_any(who, resource, Operation.CREATE)
-        return {"admit": _admit(authz, who, resource, Operation.CREATE)}
+        return {}
 
     return _guard(Rule(resource, Operation.CREATE), supply, beforehand=beforehand)
 
 
-def edits(
-    resource: Resource,
-    operation: Operation = Operation.EDIT,
-    *,
-    on: type[Base] | None = None,
-    fields: frozenset[str] | None = None,
-    changes: frozenset[str] | None = None,
-    also: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[[View], View]:
-    """Hand `row` and `admit`: the edit is decided before and after it is made.
+def edits(resource: Resource, operation: Operation = Operation.EDIT) -> Callable[[View], View]:
+    """Hand `row`, to be changed.
 
-    Policies see as `r.sub.changes` which fields the body asks to change. `fields` are the names of
-    those that count, also when they are null; without it those of the table, when they are not.
-    `changes`: what is changed whatever the body says, such as the members of a row. `also`: words
-    of the body that are no fields, and the field that each of them changes.
+    Denied before the body is read where no change of it would be allowed. What is changed is
+    decided when it is written, as `operation` of the row as it was and as it stands.
     """
-
-    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        changed = changes
-        if changed is None:
-            changed = _given(fields) if fields else _changes(on or MODELS[resource], also)
-        return {
-            "row": authz.fetch(who, resource, operation, url["id"], on, changes=changed),
-            "admit": _admit(authz, who, resource, operation, changed),
-        }
-
-    return _guard(Rule(resource, operation, on=on and on.__name__), supply)
+    return _guard(Rule(resource, operation), _to_be_changed(resource, operation))
 
 
 def deletes(resource: Resource) -> Callable[[View], View]:
-    """Hand `row` and `remove`."""
-
-    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "row": authz.fetch(who, resource, Operation.DELETE, url["id"]),
-            "remove": _remove,
-        }
-
-    return _guard(Rule(resource, Operation.DELETE), supply)
+    """Hand `row`, to be deleted."""
+    return _guard(Rule(resource, Operation.DELETE), _to_be_changed(resource, Operation.DELETE))
 
 
 def named(
@@ -200,18 +179,22 @@ def named(
     missing: str,
     key: str = "id",
     location: str = "json",
-    changes: frozenset[str] = frozenset(),
+    changes: frozenset[str] | None = None,
 ) -> Callable[[View], View]:
     """Hand `row`, of table `on`, that the body (or the query, by `location`) names by `key`.
 
     Invalid with the text `missing` when it is not named by a number. `changes`: what an edit
-    changes, whatever else the body says.
+    changes, where that is known.
     """
 
-    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
         authz.require_any(who, resource, operation, changes)
         id = _named(key, location, missing)
-        return {"row": authz.fetch(who, resource, operation, id, on, changes=changes)}
+        if on is MODELS.get(resource):
+            return _to_be_changed(resource, operation, changes)(unit, authz, who, {"id": id})
+        return {"row": authz.fetch(who, resource, operation, id, on)}
 
     return _guard(Rule(resource, operation, on=on.__name__), supply)
 
@@ -219,7 +202,9 @@ def named(
 def own_node(changes: frozenset[str]) -> Callable[[View], View]:
     """Hand only `who` and `authz`, to nodes that may change these fields of their own row."""
 
-    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
         if who.node_id is None:
             raise authz.refusal(who, Resource.NODE, Operation.EDIT)
         authz.fetch(who, Resource.NODE, Operation.EDIT, who.node_id, changes=changes)
@@ -240,7 +225,9 @@ def whole(
     a POST that changes nothing and need not wait for those that do.
     """
 
-    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
         authz.require_whole(who, resource, operation)
         return {}
 
@@ -255,16 +242,19 @@ def own_check(
     `refused_as` is what the decision log says that other kinds of callers were denied.
     """
     rule = Rule(reason=reason, callers=callers)
-    return _guard(rule, lambda _authz, _who, _url: {}, refused_as=refused_as)
+    return _guard(rule, lambda *_: {}, refused_as=refused_as)
 
 
 def anyone(reason: str) -> Callable[[View], View]:
-    """No token needed. The view ends its own transactions: it may have to hash in between."""
+    """No token needed. The view ends its own transactions: it may have to hash in between.
+
+    Nobody acts: what it writes is the server's own.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
-            with _transaction(reads=True):
+            with acting(authorizer()), _transaction(reads=True):
                 return view(self, *args, **url)
 
         return _state(guarded, Rule(reason=reason, callers=NOBODY))
@@ -285,12 +275,12 @@ def _guard(
 ) -> Callable[[View], View]:
     asked_for = refused_as or (rule.resource, rule.operation)
 
-    def offer(url: dict[str, Any]) -> dict[str, Any]:
+    def offer(unit: Unit, url: dict[str, Any]) -> dict[str, Any]:
         """What the caller of now may have. Raises Denied."""
         authz = authorizer()
-        who = authenticate(authz.store)
+        who = unit.who = authenticate(authz.store)
         authz.require_kind(who, rule.callers, *asked_for)
-        return {"who": who, "authz": authz, **url, **supply(authz, who, url)}
+        return {"who": who, "authz": authz, **url, **supply(unit, authz, who, url)}
 
     def decorate(view: View) -> View:
         wanted = frozenset(inspect.signature(view).parameters)
@@ -300,12 +290,13 @@ def _guard(
             _take_body()
             early = {}
             if beforehand is not None:
-                with _transaction(reads=True):
-                    offer(url)
+                with acting(authorizer()) as unit, _transaction(reads=True):
+                    offer(unit, url)
                 let_go()
                 early = beforehand()
-            with _transaction(reads=reads or request.method in _READS):
-                offered = offer(url) | early
+            reading_only = reads or request.method in _READS
+            with acting(authorizer()) as unit, _transaction(reads=reading_only):
+                offered = offer(unit, url) | early
                 return view(
                     self, *args, **{name: offered[name] for name in offered if name in wanted}
                 )
@@ -355,46 +346,18 @@ def _transaction(*, reads: bool) -> Iterator[None]:
             raise Unavailable("The caller did not wait for this")
 
 
-def _admit(
-    authz: Authorizer,
-    who: Principal,
-    resource: Resource,
-    operation: Operation,
-    changes: frozenset[str] = frozenset(),
-) -> Callable[[Base], Base]:
-    def admit(row: Base) -> Base:
-        session.add(row)
-        session.flush()
-        id: int = row.id  # type: ignore[attr-defined]
-        admitted: Base = authz.fetch(
-            who, resource, operation, id, type(row), refresh=True, changes=changes
-        )
-        return admitted
+def _to_be_changed(
+    resource: Resource, operation: Operation, changes: frozenset[str] | None = None
+) -> Supply:
+    def supply(
+        unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
+    ) -> dict[str, Any]:
+        known = changes if operation is Operation.EDIT else NOTHING_CHANGED
+        row = authz.fetch(who, resource, operation, url["id"], changes=known)
+        unit.covers(row, operation)
+        return {"row": row}
 
-    return admit
-
-
-def _changes(model: type[Base], also: Mapping[str, str]) -> frozenset[str]:
-    """Names of the fields that the body asks to change (`r.sub.changes`).
-
-    Null means "not given", and what is no field of the table has no effect.
-    """
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
-        return frozenset()
-    given = {also.get(name, name) for name, value in body.items() if value is not None}
-    return field_names(model) & given
-
-
-def _given(fields: frozenset[str]) -> frozenset[str]:
-    """Those of these fields that the body has."""
-    body = request.get_json(silent=True)
-    return fields.intersection(body) if isinstance(body, dict) else frozenset()
-
-
-def _remove(row: Base) -> None:
-    session.delete(row)
-    session.flush()
+    return supply
 
 
 def _named(key: str, location: str, missing: str) -> int:

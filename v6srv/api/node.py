@@ -40,10 +40,10 @@ class Nodes(MethodView):
     @guard.creates(NODE)
     @blp.arguments(NodeIn)
     @blp.response(201, NodeWithKeyOut)
-    def post(self, fields, who, authz, admit):
+    def post(self, fields, who, authz):
         """Add a node. Its API key is shown in this answer and never again."""
         api_key = str(uuid4())
-        row = nodes.register(who, authz, fields, key_digest(api_key), admit)
+        row = nodes.register(who, authz, fields, key_digest(api_key))
         return {"node": row, "api_key": api_key}
 
 
@@ -55,17 +55,16 @@ class Node(MethodView):
         """One node."""
         return row
 
-    @guard.edits(NODE, also={"clear_ip": "ip"})
+    @guard.edits(NODE)
     @blp.arguments(NodePatch)
     @blp.response(200, NodeOut)
-    def patch(self, changes, who, authz, row, admit):
+    def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. A node changes its own address only."""
-        return nodes.change(who, authz, row, changes, admit)
+        return nodes.change(who, authz, row, changes)
 
     @guard.deletes(NODE)
     @blp.response(200, MessageOut)
-    def delete(self, authz, row, remove):
+    def delete(self, row):
         """Remove a node. The results stay."""
-        remove(row)
-        authz.note_members_changed()
+        nodes.remove(row)
         return {"msg": f"node id={row.id} successfully deleted"}

@@ -48,9 +48,9 @@ class Organizations(MethodView):
     @guard.creates(ORGANIZATION)
     @blp.arguments(OrganizationIn)
     @blp.response(201, OrganizationOut)
-    def post(self, fields, admit):
+    def post(self, fields):
         """Add an organization."""
-        return admit(Row(**fields))
+        return organizations.create(fields)
 
 
 @blp.route("/organization/<int:id>")
@@ -64,10 +64,9 @@ class Organization(MethodView):
     @guard.edits(ORGANIZATION)
     @blp.arguments(OrganizationPatch)
     @blp.response(200, OrganizationOut)
-    def patch(self, changes, who, row, admit):
+    def patch(self, changes, row):
         """Change the fields given; the rest stay. A node changes the public key only."""
-        organizations.change(row, changes)
-        return admit(row)
+        return organizations.change(row, changes)
 
 
 @blp.route("/organization/<int:id>/collaboration")

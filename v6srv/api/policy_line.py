@@ -9,7 +9,6 @@ from v6srv.service import policy_lines
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.policy_line import (
-    FIELDS,
     PolicyLineIn,
     PolicyLineOut,
     PolicyLinePatch,
@@ -36,12 +35,12 @@ class PolicyLines(MethodView):
     @guard.creates(POLICY)
     @blp.arguments(PolicyLineIn)
     @blp.response(201, PolicyLineOut)
-    def post(self, fields, who, authz, admit):
+    def post(self, fields, who, authz):
         """Add a line. It counts from the next request on, and for sockets within a second.
 
         A line that the policy cannot take is refused, with what is wrong with each field.
         """
-        return policy_lines.written(authz, admit(policy_lines.new_line(who, authz, fields)))
+        return policy_lines.written(authz, policy_lines.create(who, authz, fields))
 
 
 @blp.route("/policy/line/<int:id>")
@@ -53,18 +52,16 @@ class PolicyLine(MethodView):
         [line] = policy_lines.shown(authz, [row])
         return line
 
-    @guard.edits(POLICY, fields=FIELDS)
+    @guard.edits(POLICY)
     @blp.arguments(PolicyLinePatch)
     @blp.response(200, PolicyLineOut)
-    def patch(self, changes, who, authz, row, admit):
+    def patch(self, changes, who, authz, row):
         """Change the fields given; null takes a time limit or the comment away."""
-        policy_lines.change_line(who, authz, row, changes)
-        return policy_lines.written(authz, admit(row))
+        return policy_lines.written(authz, policy_lines.change(who, authz, row, changes))
 
     @guard.deletes(POLICY)
     @blp.response(200, MessageOut)
-    def delete(self, authz, row, remove):
+    def delete(self, authz, row):
         """Remove a line, unless the policy would not be valid without it."""
-        policy_lines.before_removal(authz, row)
-        remove(row)
+        policy_lines.remove(authz, row)
         return {"msg": f"policy line id={row.id} successfully deleted"}

@@ -49,9 +49,9 @@ class Ports(MethodView):
     )
     @blp.arguments(PortIn)
     @blp.response(201, PortOut)
-    def post(self, fields, who, authz, row):
+    def post(self, fields, row):
         """Say that the run of a result listens on a port."""
-        return results.open_port(who, authz, row, fields["port"], fields["label"])
+        return results.open_port(row, fields["port"], fields["label"])
 
     @guard.named(
         PORT,

@@ -82,6 +82,6 @@ class Result(MethodView):
     @guard.edits(RESULT)
     @blp.arguments(ResultPatch)
     @blp.response(200, ResultOut)
-    def patch(self, changes, row, admit):
+    def patch(self, changes, row):
         """Report how a run goes; only what is given changes, and a finished result is final."""
-        return results.report(row, changes, admit)
+        return results.report(row, changes)

@@ -16,7 +16,6 @@ from v6srv.wire.rule import RuleOut
 
 blp = Blueprint("role", __name__, description="Roles")
 ROLE, VIEW = Resource.ROLE, Operation.VIEW
-_RULES = frozenset({"rules"})
 
 
 @blp.route("/role")
@@ -31,9 +30,9 @@ class Roles(MethodView):
     @guard.creates(ROLE)
     @blp.arguments(RoleIn)
     @blp.response(201, RoleOut)
-    def post(self, fields, who, authz, admit):
+    def post(self, fields, who, authz):
         """Add a role of an organization, with rules that you hold yourself."""
-        return admit(roles.new_role(who, authz, fields))
+        return roles.create(who, authz, fields)
 
 
 @blp.route("/role/<int:id>")
@@ -47,17 +46,15 @@ class Role(MethodView):
     @guard.edits(ROLE)
     @blp.arguments(RolePatch)
     @blp.response(200, RoleOut)
-    def patch(self, changes, who, authz, row, admit):
+    def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. Default roles cannot be changed."""
-        roles.change_role(who, authz, row, changes)
-        return admit(row)
+        return roles.change(who, authz, row, changes)
 
     @guard.deletes(ROLE)
     @blp.response(200, MessageOut)
-    def delete(self, authz, row, remove):
+    def delete(self, row):
         """Remove a role; who had it loses it. Default roles cannot be removed."""
-        roles.before_removal(authz, row)
-        remove(row)
+        roles.remove(row)
         return {"msg": f"role id={row.id} successfully deleted"}
 
 
@@ -72,20 +69,18 @@ class RoleRules(MethodView):
 
 @blp.route("/role/<int:id>/rule/<int:rule_id>")
 class RoleRuleById(MethodView):
-    @guard.edits(ROLE, changes=_RULES)
+    @guard.edits(ROLE)
     @blp.response(201, RuleOut(many=True))
-    def post(self, rule_id, who, authz, row, admit):
+    def post(self, rule_id, who, authz, row):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
         roles.add_rule(who, authz, row, rule_id)
-        admit(row)
         return roles.rules_in(who, authz, row.id).read(fresh=True)
 
-    @guard.edits(ROLE, Operation.DELETE, changes=frozenset())
+    @guard.edits(ROLE, Operation.DELETE)
     @blp.response(200, RuleOut(many=True))
-    def delete(self, rule_id, who, authz, row, admit):
+    def delete(self, rule_id, who, authz, row):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
         roles.remove_rule(who, authz, row, rule_id)
-        admit(row)
         return roles.rules_in(who, authz, row.id).read(fresh=True)
 
 

@@ -55,9 +55,9 @@ class Tasks(MethodView):
     @guard.creates(TASK)
     @blp.arguments(TaskIn)
     @blp.response(201, TaskOut)
-    def post(self, order, who, authz, admit):
+    def post(self, order, who, authz):
         """Start a task at several organizations; an algorithm starts a subtask of its own task."""
-        return tasks.start(who, authz, order, admit)
+        return tasks.start(who, authz, order)
 
 
 @blp.route("/task/<int:id>")
@@ -73,9 +73,9 @@ class Task(MethodView):
 
     @guard.deletes(TASK)
     @blp.response(200, MessageOut)
-    def delete(self, row, remove):
+    def delete(self, row):
         """Remove a task with its subtasks and results. What still runs is stopped."""
-        tasks.delete(row, remove)
+        tasks.delete(row)
         return {"msg": f"task id={row.id} successfully deleted"}
 
 

@@ -52,9 +52,9 @@ class Users(MethodView):
     @guard.creates(USER, beforehand=_sealed)
     @blp.arguments(UserIn)
     @blp.response(201, UserOut)
-    def post(self, fields, who, authz, admit, seal):
+    def post(self, fields, who, authz, seal):
         """Add a user. You can hand out only roles and rules that you hold yourself."""
-        return admit(users.new_user(who, authz, fields, seal))
+        return users.create(who, authz, fields, seal)
 
 
 @blp.route("/user/<int:id>")
@@ -68,15 +68,13 @@ class User(MethodView):
     @guard.edits(USER)
     @blp.arguments(UserPatch)
     @blp.response(200, UserOut)
-    def patch(self, changes, who, authz, row, admit):
+    def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. Nobody changes the own roles and rules."""
-        users.change_user(who, authz, row, changes)
-        return admit(row)
+        return users.change(who, authz, row, changes)
 
     @guard.deletes(USER)
     @blp.response(200, MessageOut)
-    def delete(self, who, authz, row, remove):
+    def delete(self, who, authz, row):
         """Remove a user. The tasks stay."""
-        users.before_removal(who, authz, row)
-        remove(row)
+        users.remove(who, authz, row)
         return {"msg": f"user id={row.id} successfully deleted"}

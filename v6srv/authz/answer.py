@@ -84,6 +84,21 @@ class Evaluator:
                 self._of_others[cache_key] = found
         return found
 
+    def whatever_changes(self, plan: Plan) -> Plan:
+        """A plan as it is asked before it is known what is changed; itself, if it does not matter.
+
+        It allows what could be allowed with some changes.
+        """
+        if not any("changes" in rest.text for rest in plan.remainders):
+            return plan
+        found = self._of_others.get((plan,))
+        if found is None:
+            with self._building:
+                if len(self._of_others) >= _TOO_MANY_FORMS:
+                    self._of_others.clear()
+                found = self._of_others[(plan,)] = _whatever_changes(plan, self.program)
+        return found
+
     def where(self, plan: Plan, table: TableFacts, prefix: str) -> Where:
         """The SQL form of a plan. Raises ExpressionError where there is none."""
         cache_key = (frozenset(plan.allow), frozenset(plan.deny), table.model, prefix)
@@ -163,6 +178,8 @@ class Asked:
     """Whether that is another table than the resource's own."""
     lenient: bool = False
     """Of such rows: leave out what they cannot be asked, the own rows are decided afterwards."""
+    guessed: bool = False
+    """Whether it hangs on what is changed, which is not known yet; it is asked again then."""
 
     def answer(self, about: object) -> Answer:
         """The answer for the facts of a thing, the id of a row, or the form of no single row."""
@@ -249,6 +266,32 @@ class Asked:
     def by(self, subject: SubjectFacts) -> "Asked":
         """The same question, asked by somebody else of whom the same lines speak."""
         return replace(self, subject=subject)
+
+
+def _whatever_changes(plan: Plan, program: Program) -> Plan:
+    def kept(trees: Mapping[str, ast.expr], *, denial: bool) -> dict[str, ast.expr]:
+        parts = (fold(_guessed(tree, program, true=not denial)) for tree in trees.values())
+        texts = {ast.unparse(tree): tree for tree in parts}
+        texts.pop("False", None)
+        return {"True": TRUE} if "True" in texts else texts
+
+    def of(rest: Remainder) -> Remainder:
+        tree = fold(_guessed(rest.tree, program, true=rest.effect is Effect.ALLOW))
+        return replace(rest, text=ast.unparse(tree), tree=tree)
+
+    allow, deny = kept(plan.allow, denial=False), kept(plan.deny, denial=True)
+    return Plan(tuple(map(of, plan.remainders)), allow, deny, program.decider(allow, deny))
+
+
+def _guessed(tree: ast.expr, program: Program, *, true: bool) -> ast.expr:
+    """A condition with what it asks of `r.sub.changes` taken for what makes it true, or false."""
+    if "changes" not in facts_in(tree, program.subject):
+        return tree
+    if isinstance(tree, ast.BoolOp):
+        return ast.BoolOp(tree.op, [_guessed(part, program, true=true) for part in tree.values])
+    if isinstance(tree, ast.UnaryOp):
+        return ast.UnaryOp(tree.op, _guessed(tree.operand, program, true=not true))
+    return TRUE if true else FALSE
 
 
 def _known_facts_only(plan: Plan, program: Program, table: TableFacts, *, lenient: bool) -> Plan:

@@ -24,11 +24,10 @@ from v6srv.authz.decision_log import DecisionLog, stamp
 from v6srv.authz.denial_reason import told
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
-from v6srv.authz.facts import MODELS, TABLES, TableFacts
+from v6srv.authz.facts import MODELS, RESOURCES, TABLES, TableFacts
 from v6srv.authz.links import wire
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
-from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.row_query import ROW, row_query
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.versions import Versions
@@ -41,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _NO_ROW = 0
 _MOST_REMEMBERED = 100_000
+NOTHING_CHANGED: frozenset[str] = frozenset()
 _NOTHING = "nothing grants this"
 _OUTSIDE = "outside what is granted"
 
@@ -143,12 +143,14 @@ class Authorizer:
         who: Principal,
         resource: Resource,
         operation: Operation,
-        changes: frozenset[str] = frozenset(),
+        changes: frozenset[str] | None = None,
     ) -> None:
         """Raise Denied unless some row could be allowed; needs no row and no query.
 
-        `changes`: names of the fields that are to be changed, when they are known.
+        `changes`: names of the fields that an edit changes; None when they are not known yet.
         """
+        if operation is not Operation.EDIT:
+            changes = NOTHING_CHANGED
         pending = self._ask(Question(Form.ANY, who, resource, operation, changes=changes))
         if not self._decided(pending).allowed:
             raise self._denied(pending, _NOTHING)
@@ -201,7 +203,7 @@ class Authorizer:
         min_scope: Scope | None = None,
         lenient: bool = False,
         refresh: bool = False,
-        changes: frozenset[str] = frozenset(),
+        changes: frozenset[str] | None = NOTHING_CHANGED,
     ) -> Any:
         """The row with this id if `who` may `operation` it, in one query.
 
@@ -209,7 +211,8 @@ class Authorizer:
         narrower scopes. `lenient`: leave out conditions on facts
         that this table does not have, because the rows of the resource are decided afterwards.
         `refresh`: read the row again as it stands now in this transaction, all columns. `changes`:
-        names of the fields that have been changed.
+        names of the fields that are changed; None when it is not known yet: the row is found where
+        some change of it could be allowed.
 
         Raises Denied when it may not, and NotFound for an unknown id only to those who are granted
         every row, denials apart: others get the same answer for rows that exist and that do not.
@@ -237,6 +240,34 @@ class Authorizer:
             raise self._denied(pending, _OUTSIDE)
         self._allowed(pending)
         return row
+
+    def require(
+        self,
+        who: Principal,
+        operation: Operation,
+        row: Base,
+        changes: frozenset[str] = NOTHING_CHANGED,
+    ) -> None:
+        """Raise Denied unless `who` may `operation` this row, as the database has it; lock it.
+
+        `changes`: names of the fields that are about to be changed.
+        """
+        id: int = row.id  # type: ignore[attr-defined]
+        table, resource = TABLES[type(row)], RESOURCES[type(row)]
+        question = Question(Form.ROW, who, resource, operation, type(row), id, changes=changes)
+        pending = self._ask(question)
+        if pending.plan.never:
+            raise self._denied(pending, _NOTHING)
+        condition = self._rows(pending)
+        query = select(table.key).where(table.key == id, condition.condition)
+        query = query.with_for_update(of=type(row).__table__)
+        if session.execute(query, condition.parameters).first() is None:
+            raise self._denied(pending, _OUTSIDE)
+        self._allowed(pending)
+
+    def asks_for_changes(self, who: Principal, model: type[Base], operation: Operation) -> bool:
+        """Whether what is changed can make a difference to whether `who` may `operation` a row."""
+        return self.policy.asks_for_changes(who.facts, RESOURCES[model], operation)
 
     def _row(self, pending: _Pending, table: TableFacts, id: int) -> Any:
         """The row if it is allowed, else None; locked when it is about to be changed."""
@@ -314,16 +345,6 @@ class Authorizer:
                 self._allowed(pending)
         return lacking
 
-    @staticmethod
-    def note_lines_changed() -> None:
-        """Say, in the current transaction, that what roles or lines grant has changed."""
-        note_lines_changed()
-
-    @staticmethod
-    def note_members_changed() -> None:
-        """Say, in the current transaction, that who has what or who is where has changed."""
-        note_members_changed()
-
     # --- parts
 
     def _ask(self, question: Question) -> _Pending:
@@ -376,6 +397,8 @@ class Authorizer:
     # --- answers
 
     def _allowed(self, pending: _Pending) -> Decision:
+        if pending.asked.guessed:  # no decision yet: the same is asked again
+            return self._answer(pending, "could be granted", allowed=True, id=None)
         self._note(pending.question, allowed=True)
         written = self.decisions is not None and self.decisions.takes_allowance()
         id = self._write(pending, "granted", allowed=True) if written else None

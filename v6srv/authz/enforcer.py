@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -167,7 +167,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
 
     def put(self, question: Question) -> Asked:
         """A question that is not of handing out, but for the row that it is about."""
-        return self.asked(
+        asked = self.asked(
             question.subject,
             question.resource,
             question.operation,
@@ -175,6 +175,17 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
             question.scopes,
             lenient=question.lenient,
         )
+        if question.changes is not None:
+            return asked
+        plan = self._rows.whatever_changes(asked.plan)
+        return asked if plan is asked.plan else replace(asked, plan=plan, guessed=True)
+
+    def asks_for_changes(
+        self, subject: SubjectFacts, resource: Resource, operation: Operation
+    ) -> bool:
+        """Whether it can make a difference to this principal what is changed."""
+        plan = self.plan(subject, resource, operation)
+        return self._rows.whatever_changes(plan) is not plan
 
     def asked(
         self,

@@ -18,13 +18,11 @@ from sqlalchemy import (
     and_,
     exists,
     false,
-    inspect,
     null,
     or_,
     select,
     type_coerce,
 )
-from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.elements import BindParameter
 
 from v6srv.authz.fact_types import Fact, implied, naming
@@ -334,6 +332,7 @@ MODELS: dict[Resource, type[Base]] = {
     Resource.POLICY: CasbinRule,
 }
 """The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
+RESOURCES: dict[type[Base], Resource] = {model: resource for resource, model in MODELS.items()}
 
 COMMON: dict[str, Fact] = {
     "id": Fact(),
@@ -375,15 +374,6 @@ def room_facts(collaboration_id: int, organization_id: int | None = None) -> dic
     """Facts of the socket room of a collaboration, or of one organization in it."""
     given = {"org": organization_id, "collabs": frozenset({collaboration_id})}
     return {**WHOLE, **implied(_ROOM, given), **given}
-
-
-def field_names(model: type[Base]) -> frozenset[str]:
-    """The names that `r.sub.changes` can hold for a row of this table."""
-    # Not `attrs` of the mapper: it works out all joins first, which commands need not wait for.
-    found = inspect(model).all_orm_descriptors.items()
-    return frozenset(
-        name.lstrip("_") for name, what in found if isinstance(what, QueryableAttribute)
-    )
 
 
 def facts_of(resource: Resource, operation: Operation | None = None) -> Mapping[str, Fact]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv.authz.attempt import attempt
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.facts import MODELS, TABLES
+from v6srv.authz.facts import RESOURCES, TABLES
 from v6srv.authz.principal import Principal
 from v6srv.authz.sql import Where
 from v6srv.db import Base
@@ -23,7 +23,7 @@ from v6srv.vocabulary import Operation, Resource
 
 log = logging.getLogger(__name__)
 
-_RESOURCES = {model: resource for resource, model in MODELS.items()} | {Rule: Resource.ROLE}
+_RESOURCES = RESOURCES | {Rule: Resource.ROLE}
 """Rules have no lines of their own: who may view any role may view all of them (`api/rule.py`)."""
 
 _shown: WeakKeyDictionary[Where, dict[Linked, ORMOption]] = WeakKeyDictionary()

@@ -33,6 +33,8 @@ class Form(StrEnum):
     """Is this open to my kind at all? Of an endpoint; no line is asked."""
 
 
+_ANY = "any"
+"""How a record says that it was not known what is to be changed."""
 _TABLES: Mapping[str, type[Base]] = {model.__name__: model for model in TABLES}
 
 RuleKey = tuple[str, str, str]
@@ -57,7 +59,8 @@ class Question:
     """Of a `THING`."""
     min_scope: Scope | None = None
     lenient: bool = False
-    changes: frozenset[str] = frozenset()
+    changes: frozenset[str] | None = frozenset()
+    """Names of the fields that are changed. None: not known yet; what could be allowed is."""
     rules: tuple[RuleKey, ...] = ()
     """Of `HAND_OUT`: the rules that were asked for."""
     callers: frozenset[PrincipalKind] = frozenset()
@@ -125,7 +128,9 @@ class Question:
             fields["facts"] = {name: _plain(value) for name, value in self.facts.items()}
         if self.min_scope is not None:
             fields["min_scope"] = self.min_scope.value
-        if self.changes:
+        if self.changes is None:
+            fields["changes"] = _ANY
+        elif self.changes:
             fields["changes"] = sorted(self.changes)
         if self.rules:
             fields["rules"] = [list(rule) for rule in self.rules]
@@ -152,7 +157,7 @@ class Question:
                 {name: _read_fact(value) for name, value in record.get("facts", {}).items()},
                 Scope(record["min_scope"]) if "min_scope" in record else None,
                 record.get("lenient") is True,
-                frozenset(record.get("changes", ())),
+                _read_changes(record.get("changes", ())),
                 tuple((res, scope, act) for res, scope, act in record.get("rules", ())),
                 frozenset(PrincipalKind(kind) for kind in record.get("callers", ())),
             )
@@ -170,6 +175,10 @@ class Question:
         if self.form is Form.ROWS:
             return self.resource in MODELS
         return self.form is not Form.HAND_OUT or bool(self.rules)
+
+
+def _read_changes(value: Any) -> frozenset[str] | None:
+    return None if value == _ANY else frozenset(value)
 
 
 def _principal(who: Principal) -> dict[str, Any]:

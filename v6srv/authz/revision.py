@@ -1,6 +1,9 @@
 """Which revision of what the database grants is current, and that it has changed."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from v6srv.db import session
 from v6srv.model import PolicyRevision
@@ -11,11 +14,12 @@ def current_revision() -> int:
     return session.scalar(select(PolicyRevision.lines).where(PolicyRevision.id == 1)) or 0
 
 
-def note_lines_changed() -> None:
-    """Say, in the current transaction, that what roles or admin lines grant has changed."""
-    PolicyRevision.raise_(PolicyRevision.lines)
+def lock_lines() -> None:
+    """Until the current transaction ends, who else changes lines waits here."""
+    PolicyRevision.lock(session())
 
 
-def note_members_changed() -> None:
-    """Say, in the current transaction, that who has what or who is where has changed."""
-    PolicyRevision.raise_(PolicyRevision.members)
+def raise_revisions(sess: Session, names: Collection[str]) -> None:
+    """Say, in the transaction of this session, that `lines` or `members` have changed."""
+    if names:
+        PolicyRevision.raise_(sess, *(getattr(PolicyRevision, name) for name in sorted(names)))

@@ -100,6 +100,7 @@ def shell(
     from v6srv import model
     from v6srv.authz.authorizer import Authorizer
     from v6srv.authz.source.live import PolicyStore
+    from v6srv.authz.unit_of_work import ServerWrite, as_server
     from v6srv.cli import logs
     from v6srv.cli.serving import prepare
     from v6srv.identity import scripting
@@ -119,11 +120,12 @@ def shell(
         helper.__name__: helper
         for helper in (scripting.set_password, scripting.check_password, scripting.check_key)
     }
-    try:
-        _interact(names)
-    finally:
-        database.session.remove()
-        engine.dispose()
+    with as_server(ServerWrite.COMMAND):
+        try:
+            _interact(names)
+        finally:
+            database.session.remove()
+            engine.dispose()
 
 
 def _interact(names: dict[str, Any]) -> None:

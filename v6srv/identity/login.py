@@ -14,8 +14,8 @@ from flask import current_app
 from sqlalchemy import select
 
 from v6srv import names
-from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
 from v6srv.identity import passwords, tokens, totp
@@ -108,7 +108,7 @@ def check_user(
     let_go()  # hashing must not keep a transaction open
     right = passwords.check_password(password, stored)
     reason = "unknown account"
-    with transaction():
+    with as_server(ServerWrite.LOGIN), transaction():
         user = None if user_id is None else accounts.lock_user(user_id)
         if user is not None:
             now = utcnow()
@@ -172,7 +172,6 @@ def change_password(who: Principal, current: str, new: str) -> None:
         raise Unauthenticated(_NOT_CURRENT)
     user.password = sealed
     user.end_tokens(keep=who.session_id)
-    Authorizer.note_members_changed()  # the sockets of other sessions end
 
 
 def enrol(user: User) -> Enrolment:

@@ -14,6 +14,7 @@ from threading import Lock
 
 from flask import current_app
 
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction
 from v6srv.errors import TooManyRequests, Unauthenticated, Unavailable
 from v6srv.identity import attempts, passwords
@@ -99,7 +100,7 @@ def _found_by_hash(api_key: str, digest: str) -> Node | None:
         return None
     node_id, stored = left[0]
     if passwords.check_password(api_key, stored, yielding=True):
-        with transaction():
+        with as_server(ServerWrite.KEYS), transaction():
             node = accounts.adopt_key(node_id, stored, digest)
         if node is not None:
             log.info("node %d has logged in for the first time since it was taken over", node.id)

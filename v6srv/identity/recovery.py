@@ -6,7 +6,7 @@ Whether an account exists, is locked or has an address is told by no answer here
 from uuid import uuid4
 
 from v6srv import names
-from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, passwords, tokens
@@ -36,12 +36,11 @@ def reset_password(token: str, password: str) -> None:
     _owner(recovery)
     let_go()  # hashing must not keep a transaction open
     sealed = passwords.seal(password)
-    with transaction():
+    with as_server(ServerWrite.RECOVERY), transaction():
         user = _owner(recovery)
         user.password = sealed
         user.failed_login_attempts = 0
         user.end_tokens()
-        Authorizer.note_members_changed()
         mail_queue.put(PASSWORD_CHANGED, user.id)
 
 
@@ -66,11 +65,10 @@ def reset_second_factor(token: str) -> Enrolment:
     Raises Invalid for a token that cannot be used, and Expired.
     """
     recovery = tokens.read_purpose_token(token, tokens.SECOND_FACTOR)
-    with transaction():
+    with as_server(ServerWrite.RECOVERY), transaction():
         user = _owner(recovery)
         enrolment = login.enrol(user)
         user.end_tokens()
-        Authorizer.note_members_changed()
     return enrolment
 
 
@@ -82,7 +80,6 @@ def renew_key(node: Node) -> str:
     key = str(uuid4())
     node.key_digest, node.api_key = passwords.key_digest(key), None
     node.end_tokens()
-    Authorizer.note_members_changed()
     return key
 
 

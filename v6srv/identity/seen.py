@@ -6,6 +6,7 @@ from typing import cast
 
 from sqlalchemy import Table, bindparam, or_, update
 
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, transaction, utcnow
 from v6srv.identity.principals import Known
 from v6srv.model import Account
@@ -54,7 +55,7 @@ class Seen:
         young = time.monotonic() - AT_MOST_EVERY_S
         rows = [{"account": id} for id, at in sorted(noted.items()) if at > young]
         if rows:
-            with transaction() as sess:
+            with as_server(ServerWrite.PRESENCE), transaction() as sess:
                 sess.execute(_statement, rows)
         for id, at in noted.items():
             if self._noted.get(id) == at:

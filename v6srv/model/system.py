@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, Text, update
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
-from v6srv.db import Base, database_now, session, utcnow
+from v6srv.db import Base, database_now, utcnow
 
 
 class PolicyRevision(Base):
@@ -23,15 +23,21 @@ class PolicyRevision(Base):
     """Raised in the transaction that changes who has what, or who is where: live sockets look."""
 
     @classmethod
-    def raise_(cls, *columns: InstrumentedAttribute[int]) -> None:
-        """Raise these numbers by one in the current transaction."""
-        session.execute(
+    def lock(cls, sess: Session) -> None:
+        """Until the transaction of a session ends, who else does this, or raises them, waits."""
+        same = update(cls).where(cls.id == 1).values({cls.lines: cls.lines})
+        sess.execute(same.execution_options(synchronize_session=False))
+
+    @classmethod
+    def raise_(cls, sess: Session, *columns: InstrumentedAttribute[int]) -> None:
+        """Raise these numbers by one in the transaction of a session."""
+        sess.execute(
             update(cls)
             .where(cls.id == 1)
             .values({column: column + 1 for column in columns})
             .execution_options(synchronize_session=False)
         )
-        session.info["policy_changed"] = True  # the listeners of this process, see service.events
+        sess.info["policy_changed"] = True  # the listeners of this process, see service.events
 
 
 class Outbox(Base):

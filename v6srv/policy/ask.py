@@ -22,7 +22,8 @@ from sqlalchemy import select
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.fact_types import Fact, implied
-from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts, facts_of, field_names, room_facts
+from v6srv.authz.facts import MODELS, TABLES, WHOLE, TableFacts, facts_of, room_facts
+from v6srv.authz.fields import field_names
 from v6srv.authz.principal import Principal
 from v6srv.authz.row_facts import row_facts
 from v6srv.db import LARGEST_ID, session

@@ -1,12 +1,13 @@
 """Collaborations: their members and their nodes."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import func, select, update
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
@@ -14,29 +15,23 @@ from v6srv.model.checks import require_fit
 from v6srv.service import lists, nodes
 from v6srv.vocabulary import Operation, Resource
 
-Admit = Callable[[Collaboration], Collaboration]
 
-
-def create(authz: Authorizer, fields: Mapping[str, Any], admit: Admit) -> Collaboration:
+def create(fields: Mapping[str, Any]) -> Collaboration:
     """A new collaboration. `fields` is a loaded `wire.collaboration.CollaborationIn`.
 
-    Raises Denied, Invalid for a name that exists, NotFound for an unknown organization.
+    Raises Invalid for a name that exists, NotFound for an unknown organization.
     """
     _require_free(fields["name"])
-    collaboration = admit(
-        Collaboration(
-            name=fields["name"],
-            encrypted=fields["encrypted"],
-            organizations=_organizations(fields["organization_ids"]),
-        )
+    collaboration = Collaboration(
+        name=fields["name"],
+        encrypted=fields["encrypted"],
+        organizations=_organizations(fields["organization_ids"]),
     )
-    authz.note_members_changed()
+    session.add(collaboration)
     return collaboration
 
 
-def change(
-    authz: Authorizer, collaboration: Collaboration, changes: Mapping[str, Any], admit: Admit
-) -> Collaboration:
+def change(collaboration: Collaboration, changes: Mapping[str, Any]) -> Collaboration:
     """Change the fields given; `organization_ids` replaces all members.
 
     `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
@@ -49,16 +44,11 @@ def change(
     if "encrypted" in changes:
         collaboration.encrypted = changes["encrypted"]
     if "organization_ids" in changes:
-        _set_members(authz, collaboration, _organizations(changes["organization_ids"]))
-    return admit(collaboration)
+        _set_members(collaboration, _organizations(changes["organization_ids"]))
+    return collaboration
 
 
-def delete(
-    who: Principal,
-    authz: Authorizer,
-    collaboration: Collaboration,
-    remove: Callable[[Collaboration], None],
-) -> None:
+def delete(who: Principal, authz: Authorizer, collaboration: Collaboration) -> None:
     """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17).
 
     The Conflict counts those that the caller may view.
@@ -74,8 +64,7 @@ def delete(
     ]
     if left:
         raise Conflict(f"Collaboration id={collaboration.id} still has {' and '.join(left)}")
-    remove(collaboration)
-    authz.note_members_changed()
+    session.delete(collaboration)
 
 
 def _told(resource: Resource, total: int, viewable: int) -> str:
@@ -95,19 +84,14 @@ def members(who: Principal, authz: Authorizer, collaboration: Collaboration) -> 
     return authz.shown(who, Organization).where(Organization.id.in_(member))
 
 
-def add_member(
-    authz: Authorizer, collaboration: Collaboration, organization_id: int, admit: Admit
-) -> None:
+def add_member(collaboration: Collaboration, organization_id: int) -> None:
     """Make an organization a member; nothing changes if it is one (Q-59). Raises NotFound."""
     [organization] = _organizations([organization_id])
     if organization not in collaboration.organizations:
-        _set_members(authz, collaboration, [*collaboration.organizations, organization])
-    admit(collaboration)
+        _set_members(collaboration, [*collaboration.organizations, organization])
 
 
-def remove_member(
-    authz: Authorizer, collaboration: Collaboration, organization_id: int, admit: Admit
-) -> None:
+def remove_member(collaboration: Collaboration, organization_id: int) -> None:
     """Take a member out, and its node with it (Q-18). Raises NotFound, or Invalid for no member."""
     [organization] = _organizations([organization_id])
     if organization not in collaboration.organizations:
@@ -116,22 +100,19 @@ def remove_member(
             f"collaboration id={collaboration.id}"
         )
     left = [member for member in collaboration.organizations if member is not organization]
-    _set_members(authz, collaboration, left)
-    admit(collaboration)
+    _set_members(collaboration, left)
 
 
-def _set_members(
-    authz: Authorizer, collaboration: Collaboration, organizations: list[Organization]
-) -> None:
+def _set_members(collaboration: Collaboration, organizations: list[Organization]) -> None:
     gone = {one.id for one in collaboration.organizations} - {one.id for one in organizations}
     collaboration.organizations = organizations
-    session.execute(
-        update(Node)
-        .where(Node.collaboration_id == collaboration.id, Node.organization_id.in_(gone))
-        .values(collaboration_id=None),
-        execution_options={"synchronize_session": False},
-    )
-    authz.note_members_changed()
+    with as_server(ServerWrite.MEMBERS_LEAVE):
+        session.execute(
+            update(Node)
+            .where(Node.collaboration_id == collaboration.id, Node.organization_id.in_(gone))
+            .values(collaboration_id=None),
+            execution_options={"synchronize_session": False},
+        )
 
 
 # --- nodes
@@ -154,17 +135,17 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
     if node.collaboration_id is not None:
         authz.fetch(who, Resource.COLLABORATION, Operation.EDIT, node.collaboration_id)
     nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
-    node.collaboration_id = collaboration.id
-    authz.note_members_changed()
+    with as_server(ServerWrite.NODES_MOVE):
+        node.collaboration_id = collaboration.id
 
 
-def remove_node(authz: Authorizer, collaboration: Collaboration, node_id: int) -> None:
+def remove_node(collaboration: Collaboration, node_id: int) -> None:
     """Take a node out; it stays without a collaboration. Raises NotFound, or Invalid."""
     node = _node(node_id)
     if node.collaboration_id != collaboration.id:
         raise Invalid(f"Node id={node_id} is not in collaboration id={collaboration.id}")
-    node.collaboration_id = None
-    authz.note_members_changed()
+    with as_server(ServerWrite.NODES_MOVE):
+        node.collaboration_id = None
 
 
 # --- parts

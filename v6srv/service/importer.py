@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import or_, select
 
 from v6srv import names
-from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, transaction
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
@@ -156,7 +156,7 @@ def run(
     for count, user in enumerate(users, 1):
         hashes[user["username"]] = secrets.hash_password(user["password"])
         progress(count, document.size + len(users))
-    with transaction():
+    with as_server(ServerWrite.COMMAND), transaction():
         return _Run(document, hashes, secrets, progress, len(users)).run()
 
 
@@ -186,8 +186,6 @@ class _Run:
         for one in self.document.collaborations:
             self._collaboration(one)
         self._problems.refuse()
-        note_lines_changed()
-        note_members_changed()
         if self._with_all_rules:
             self._warn(
                 f"users whose roles the file does not name: {self._with_all_rules}. Each has the"

@@ -1,6 +1,6 @@
 """Nodes: where they belong. At most one per organization and collaboration (Q-19)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,12 @@ from sqlalchemy import exists, select
 from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
 from v6srv.model.checks import require_fit
 from v6srv.vocabulary import Operation, Resource
-
-Admit = Callable[[Node], Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +98,7 @@ def _problem(who: Principal, authz: Authorizer, there: Place) -> V6srvError | No
     return None
 
 
-def register(
-    who: Principal,
-    authz: Authorizer,
-    fields: Mapping[str, Any],
-    key_digest: str,
-    admit: Admit,
-) -> Node:
+def register(who: Principal, authz: Authorizer, fields: Mapping[str, Any], key_digest: str) -> Node:
     """A new node, found by the digest of its API key. `fields` is a loaded `wire.node.NodeIn`.
 
     What is wrong with the place is said after the policies have decided. Raises Denied, NotFound
@@ -113,23 +106,20 @@ def register(
     """
     there = place(fields.get("organization_id", who.organization_id), fields["collaboration_id"])
     problem = _problem(who, authz, there)
-    node = admit(
-        Node(
-            name=fields.get("name") or there.default_name,
-            organization_id=there.organization.id if there.organization else None,
-            collaboration_id=None if problem else there.collaboration_id,
-            key_digest=key_digest,
-        )
+    node = Node(
+        name=fields.get("name") or there.default_name,
+        organization_id=there.organization.id if there.organization else None,
+        collaboration_id=None if problem else there.collaboration_id,
+        key_digest=key_digest,
     )
+    session.add(node)
+    settle()
     if problem is not None:
         raise problem
-    authz.note_members_changed()
     return node
 
 
-def change(
-    who: Principal, authz: Authorizer, node: Node, changes: Mapping[str, Any], admit: Admit
-) -> Node:
+def change(who: Principal, authz: Authorizer, node: Node, changes: Mapping[str, Any]) -> Node:
     """Change the fields given. A node that moves must fit where it goes.
 
     `changes` is a loaded `wire.node.NodePatch`. Raises Denied, NotFound or Invalid.
@@ -146,10 +136,15 @@ def change(
     problem = None
     if (organization_id, collaboration_id) != (node.organization_id, node.collaboration_id):
         problem = _move(who, authz, node, place(organization_id, collaboration_id, but=node))
-    node = admit(node)
+    settle()
     if problem is not None:
         raise problem
     return node
+
+
+def remove(node: Node) -> None:
+    """Remove a node; its results stay."""
+    session.delete(node)
 
 
 def _move(who: Principal, authz: Authorizer, node: Node, there: Place) -> V6srvError | None:
@@ -165,5 +160,4 @@ def _move(who: Principal, authz: Authorizer, node: Node, there: Place) -> V6srvE
         problem = _problem(who, authz, there)
     node.organization_id = there.organization.id if there.organization else None
     node.collaboration_id = None if problem else there.collaboration_id
-    authz.note_members_changed()
     return problem

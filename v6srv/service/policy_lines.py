@@ -17,31 +17,23 @@ from sqlalchemy.orm import selectinload
 from v6srv.authz import clock
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.compiler import closure
-from v6srv.authz.definition import Definition
+from v6srv.authz.definition import EDGE_WORDS, POLICY_WORDS, Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import TABLES, WHOLE
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.principal import Principal
+from v6srv.authz.revision import lock_lines
 from v6srv.authz.source import codes
 from v6srv.authz.source.adapter import database_lines, line_of
 from v6srv.authz.source.live import store_of
 from v6srv.authz.source.load import with_limits
 from v6srv.authz.source.problems import PolicyError, Problem
+from v6srv.authz.unit_of_work import settle
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import CasbinRule, Node, Organization, Role, Rule, User
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
-_SPOKEN: Mapping[str, str] = {
-    "sub": "subject",
-    "res": "resource",
-    "act": "operation",
-    "cond": "condition",
-    "eft": "effect",
-}
-"""Fields of the policy definition that go by another name here."""
-_POLICY = ("subject", "resource", "scope", "operation", "condition", "effect")
-_EDGE = ("member", "role")
 _NEUTRAL: Mapping[str, str] = {"condition": "True", "effect": "allow"}
 """What may be said of a field that the policy definition does not have."""
 _LIMITS = ("valid_from", "valid_until")
@@ -69,7 +61,7 @@ def narrowed(authz: Authorizer, query: Fields) -> Iterator[ColumnElement[bool]]:
             yield getattr(CasbinRule, name) == value
             continue
         places = []
-        if name in (policy := _names(definition, "p")):
+        if name in (policy := definition.words("p")):
             column = getattr(CasbinRule, _COLUMNS[policy.index(name)])
             places.append(and_(CasbinRule.ptype == "p", column == value))
         if name in ("subject", "role"):
@@ -95,7 +87,7 @@ def _shown(definition: Definition, row: CasbinRule, live: set[str]) -> dict[str,
     began = row.valid_from is None or row.valid_from <= clock.now()
     ended = row.valid_until is not None and row.valid_until <= clock.now()
     return {
-        **dict.fromkeys((*_POLICY, *_EDGE)),
+        **dict.fromkeys((*POLICY_WORDS, *EDGE_WORDS)),
         **_named(definition, row),
         "id": row.id,
         "origin": line.origin,
@@ -110,47 +102,43 @@ def _shown(definition: Definition, row: CasbinRule, live: set[str]) -> dict[str,
     }
 
 
-def _names(definition: Definition, ptype: str | None) -> Sequence[str]:
-    """What bodies call the fields of a line of this type, in their order."""
-    if ptype != "p":
-        return _EDGE
-    tokens = [token.removeprefix("p_") for token in definition.policy]
-    return [_SPOKEN.get(token, token) for token in tokens]
-
-
 def _named(definition: Definition, row: CasbinRule) -> dict[str, str]:
-    return dict(zip(_names(definition, row.ptype), row.values, strict=False))
+    return dict(zip(definition.words(row.ptype), row.values, strict=False))
 
 
 # --- writing
 
 
-def new_line(who: Principal, authz: Authorizer, fields: Fields) -> CasbinRule:
-    """The line that `fields` describe, not yet stored.
+def create(who: Principal, authz: Authorizer, fields: Fields) -> CasbinRule:
+    """The line that `fields` describe.
 
     Raises Invalid, with what is wrong with each field, and Conflict when there is such a line.
     """
     row = CasbinRule(ptype=fields["ptype"])
-    words = {name: fields[name] for name in (*_POLICY, *_EDGE) if name in fields}
+    words = {name: fields[name] for name in (*POLICY_WORDS, *EDGE_WORDS) if name in fields}
     if row.ptype == "p":
         words.setdefault("condition", _NEUTRAL["condition"])
     _write(who, authz, row, words, fields)
+    session.add(row)
+    settle()
     return row
 
 
-def change_line(who: Principal, authz: Authorizer, row: CasbinRule, changes: Fields) -> None:
+def change(who: Principal, authz: Authorizer, row: CasbinRule, changes: Fields) -> CasbinRule:
     """Change the given fields of a line; None takes a time limit or the comment away.
 
-    Raises what `new_line` raises.
+    Raises what `create` raises.
     """
-    changed = {name: changes[name] for name in (*_POLICY, *_EDGE) if name in changes}
+    changed = {name: changes[name] for name in (*POLICY_WORDS, *EDGE_WORDS) if name in changes}
     words = _named(authz.policy.definition, row) | changed
     _write(who, authz, row, words, changes)
+    settle()
+    return row
 
 
-def before_removal(authz: Authorizer, row: CasbinRule) -> None:
-    """Raise Invalid when the policy would not be valid without this line."""
-    authz.note_lines_changed()
+def remove(authz: Authorizer, row: CasbinRule) -> None:
+    """Remove a line. Raises Invalid when the policy would not be valid without it."""
+    lock_lines()
     before, origin = database_lines(), line_of(row).origin
     lines = [line for line in before if line.origin != origin]
     try:
@@ -158,15 +146,16 @@ def before_removal(authz: Authorizer, row: CasbinRule) -> None:
     except PolicyError as error:
         raise _unfit(error.problems) from error
     _require_safe(authz, candidate)
+    session.delete(row)
 
 
 def _write(
     who: Principal, authz: Authorizer, row: CasbinRule, words: Mapping[str, str], given: Fields
 ) -> None:
     """Make `row` the line of these words, with the limits and the comment of `given`."""
-    authz.note_lines_changed()  # first: who else writes lines waits, and is checked against this
+    lock_lines()
     before = database_lines()
-    names = _names(authz.policy.definition, row.ptype)
+    names = authz.policy.definition.words(row.ptype)
     _require_fields(names, words)
     _require_existing({name: words[name] for name in names if name in given})
     for number, column in enumerate(_COLUMNS):
@@ -214,7 +203,7 @@ def _require_fields(names: Sequence[str], words: Mapping[str, str]) -> None:
 
 def _require_existing(words: Mapping[str, str]) -> None:
     """Refuse a word that names a row by its number where there is no such row."""
-    for name in ("subject", *_EDGE):
+    for name in ("subject", *EDGE_WORDS):
         found = _NUMBERED.fullmatch(words.get(name, ""))
         if found is None:
             continue

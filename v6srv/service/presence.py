@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, session, transaction
 from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
@@ -329,7 +330,7 @@ def _returned(statement: Any) -> set[int]:
 def _transaction() -> Iterator[None]:
     session.remove()  # what was read before must not be the enforcer we write on
     try:
-        with transaction():
+        with as_server(ServerWrite.PRESENCE), transaction():
             yield
     finally:
         session.remove()

@@ -1,12 +1,10 @@
 """Results: what nodes report of their runs, and the ports that runs open."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import select
 
-from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.principal import Principal
 from v6srv.db import session, utcnow
 from v6srv.errors import Invalid
 from v6srv.model import Port, Result, Task
@@ -29,7 +27,7 @@ FINAL = frozenset(
 """Statuses after which a run does not go on (models.md 3.1)."""
 
 
-def report(result: Result, changes: Mapping[str, Any], admit: Callable[[Result], Result]) -> Result:
+def report(result: Result, changes: Mapping[str, Any]) -> Result:
     """Store what a node reports of its run; only what is given changes.
 
     A finished result is final. A node that confirms a kill is not wrong, though (S12): its log is
@@ -50,7 +48,7 @@ def report(result: Result, changes: Mapping[str, Any], admit: Callable[[Result],
     if status == KILLED and result.finished_at is None:
         result.finished_at = utcnow()
     _announce(result)
-    return admit(result)
+    return result
 
 
 def _announce(result: Result) -> None:
@@ -60,22 +58,16 @@ def _announce(result: Result) -> None:
         events.emit("status_update", {"result_id": result.id}, rooms)
 
 
-def open_port(
-    who: Principal, authz: Authorizer, result: Result, port: int, label: str | None
-) -> Port:
+def open_port(result: Result, port: int, label: str | None) -> Port:
     """A port that the run has opened. Raises Invalid when the run is over."""
     if result.finished_at is not None:
         raise Invalid(f"Result id={result.id} is already finished")
     row = Port(result_id=result.id, port=port, label=label)
     session.add(row)
-    session.flush()
-    [shown] = authz.shown(who, Port).where(Port.id == row.id).read(fresh=True)
-    return shown  # type: ignore[no-any-return]
+    return row
 
 
 def close_ports(result: Result) -> None:
     """Forget all ports of a run; nothing happens when there are none."""
-    session.execute(
-        delete(Port).where(Port.result_id == result.id),
-        execution_options={"synchronize_session": False},
-    )
+    for port in session.scalars(select(Port).where(Port.result_id == result.id)):
+        session.delete(port)

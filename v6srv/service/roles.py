@@ -19,8 +19,8 @@ from v6srv.model.checks import require_fit, require_own_name
 from v6srv.service.users import rules_of
 
 
-def new_role(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role:
-    """The role that `fields` describe (rest.md 3.9), not yet stored.
+def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role:
+    """The role that `fields` describe (rest.md 3.9).
 
     Without an organization it is one of the caller's. Raises Invalid for a reserved name, NotFound
     for an unknown rule or organization, and Denied for a rule that the caller does not hold.
@@ -31,16 +31,17 @@ def new_role(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Ro
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
-    authz.note_lines_changed()
-    return Role(
+    role = Role(
         name=fields["name"],
         description=fields["description"],
         organization_id=organization_id,
         rules=rules,
     )
+    session.add(role)
+    return role
 
 
-def change_role(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> None:
+def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> Role:
     """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
     require_fit(role, changes)
     name, rules = changes.get("name"), changes.get("rules")
@@ -56,7 +57,7 @@ def change_role(who: Principal, authz: Authorizer, role: Role, changes: Mapping[
         role.description = changes["description"]
     if rules is not None:
         role.rules = rules
-        authz.note_lines_changed()
+    return role
 
 
 def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
@@ -64,7 +65,6 @@ def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Non
     rule = _rule_to_move(who, authz, role, rule_id)
     if rule not in role.rules:
         role.rules.append(rule)
-        authz.note_lines_changed()
 
 
 def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
@@ -73,14 +73,12 @@ def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> 
     if rule not in role.rules:
         raise NotFound(f"Rule id={rule_id} is not part of role id={role.id}!")
     role.rules.remove(rule)
-    authz.note_lines_changed()
 
 
-def before_removal(authz: Authorizer, role: Role) -> None:
-    """What has to be true, and said, before a role is deleted that the caller may delete."""
+def remove(role: Role) -> None:
+    """Remove a role; who had it loses it. Raises Invalid for a default role."""
     require_custom(role)
-    authz.note_lines_changed()
-    authz.note_members_changed()
+    session.delete(role)
 
 
 def require_custom(role: Role) -> None:

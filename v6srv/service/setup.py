@@ -14,13 +14,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy import delete, exists, insert, select, text
 from sqlalchemy.orm import Session
 
 from v6srv import migrations, names, private_files
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, make_engine, transaction
 from v6srv.errors import Invalid
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
@@ -116,13 +117,14 @@ def _seed(
         let_go(sess)  # hashing is slow: no transaction waits for it
         password, generated = _first_password(settings, passwords)
         stored = passwords.hash_password(password)
-    with transaction(sess):
+    with as_server(ServerWrite.SETUP), transaction(sess):
         _wait_for_others(sess)
-        changed = _complete_rules(sess)
-        changed |= complete_roles(sess, grants)
+        _complete_rules(sess)
+        complete_roles(sess, grants)
         for clash in complete_keys(sess):
             log.warning("%s", clash)
-        _raise_revision(sess, changed)
+        if sess.get(PolicyRevision, 1) is None:
+            sess.add(PolicyRevision(id=1))
         policy_versions.record(sess, files, policy_versions.SERVER, "found at start")
         if stored is None or sess.scalar(select(exists(select(User.id)))):
             return None
@@ -152,14 +154,14 @@ def declaring() -> Iterator[Session]:
 
     It commits at its end. Whoever comes meanwhile waits, and reads what was committed.
     """
-    with transaction() as sess:
+    with as_server(ServerWrite.SETUP), transaction() as sess:
         _wait_for_others(sess)
         yield sess
 
 
 def declare(sess: Session, grants: Grants) -> None:
     """Make the default roles hold what policy files grant; processes that run hear of it."""
-    _raise_revision(sess, complete_roles(sess, grants))
+    complete_roles(sess, grants)
 
 
 def _wait_for_others(sess: Session) -> None:
@@ -168,10 +170,9 @@ def _wait_for_others(sess: Session) -> None:
         sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
-def _complete_rules(sess: Session) -> bool:
-    """Add the declared rules that are missing, in their order; True when something changed."""
+def _complete_rules(sess: Session) -> None:
+    """Add the declared rules that are missing, in their order."""
     known = {(rule.name, rule.scope, rule.operation): rule for rule in sess.scalars(select(Rule))}
-    changed = False
     for declared in DECLARED:
         rule = known.get((declared.resource, declared.scope, declared.operation))
         if rule is None:
@@ -179,41 +180,29 @@ def _complete_rules(sess: Session) -> bool:
                 name=declared.resource.value, scope=declared.scope, operation=declared.operation
             )
             sess.add(rule)
-        changed |= _assign(rule, description=declared.description)
+        rule.description = declared.description
     sess.flush()
-    return changed
 
 
-def complete_roles(sess: Session, grants: Grants) -> bool:
-    """Make the default roles hold what the policy files grant (Q-61); True when something changed.
+def complete_roles(sess: Session, grants: Grants) -> None:
+    """Make the default roles hold what the policy files grant (Q-61).
 
     A server-wide role that has the name of a default role becomes it: 3.x knew them by name.
     """
-    changed = False
     server_wide = list(sess.scalars(select(Role).where(Role.organization_id.is_(None))))
     by_slug = {role.slug: role for role in server_wide}
     by_name = {role.name: role for role in server_wide if role.slug is None}
     for declared in DEFAULT_ROLES:
         role = by_slug.get(declared.slug) or by_name.get(declared.name) or Role()
-        changed |= _assign(
-            role, slug=declared.slug, name=declared.name, description=declared.description
-        )
+        role.slug, role.name = declared.slug, declared.name
+        role.description = declared.description
         sess.add(role)
         sess.flush()  # one by one: ids in the order of declaration
-        changed |= _hold(sess, role, grants[declared.slug])
-    return changed
+        _hold(sess, role, grants[declared.slug])
 
 
-def _assign(row: Rule | Role, **values: str) -> bool:
-    """Set attributes; True when one of them was different."""
-    different = {name: value for name, value in values.items() if getattr(row, name) != value}
-    for name, value in different.items():
-        setattr(row, name, value)
-    return bool(different)
-
-
-def _hold(sess: Session, role: Role, grants: Collection[Grant]) -> bool:
-    """Let a role hold exactly these rules; True when something changed."""
+def _hold(sess: Session, role: Role, grants: Collection[Grant]) -> None:
+    """Let a role hold exactly these rules."""
     wanted = {
         rule.id
         for rule in sess.scalars(select(Rule))
@@ -229,19 +218,6 @@ def _hold(sess: Session, role: Role, grants: Collection[Grant]) -> bool:
     if wanted - held:
         rows = [{"role_id": role.id, "rule_id": id} for id in sorted(wanted - held)]
         sess.execute(insert(RoleRule), rows)
-    return held != wanted
-
-
-def _raise_revision(sess: Session, changed: bool) -> None:
-    """Tell processes that are running already; make the row of the revision if it is missing."""
-    if sess.get(PolicyRevision, 1) is None:
-        sess.add(PolicyRevision(id=1))
-    elif changed:
-        sess.execute(
-            update(PolicyRevision)
-            .where(PolicyRevision.id == 1)
-            .values(lines=PolicyRevision.lines + 1, members=PolicyRevision.members + 1)
-        )
 
 
 def _create_root(sess: Session, email: str, password_hash: str) -> None:

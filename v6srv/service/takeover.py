@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 
 from v6srv import names
-from v6srv.authz.revision import note_lines_changed, note_members_changed
 from v6srv.authz.rules import DEFAULT_ROLES
 from v6srv.authz.source.load import declared_grants
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import LARGEST_ID, session, transaction, utcnow
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import (
@@ -97,7 +97,7 @@ def take_over(source: Connection, policies: Path, *, dry_run: bool = False) -> R
     what cannot be stored; nothing is written then.
     """
     grants = declared_grants(policies)
-    with transaction(keep=not dry_run) as sess:
+    with as_server(ServerWrite.COMMAND), transaction(keep=not dry_run) as sess:
         sess.expunge_all()
         return _TakeOver(source, grants).run()
 
@@ -131,8 +131,6 @@ class _TakeOver:
         complete_roles(session(), self.grants)
         self._tell_what_was_mended()
         self.report.changes = differences(self._rules, pairs, defaults)
-        note_lines_changed()
-        note_members_changed()
         return self.report
 
     # --- the target

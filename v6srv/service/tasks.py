@@ -1,7 +1,7 @@
 """Tasks: starting them, stopping them, removing them."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, insert, select, update
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import ServerWrite, as_server, settle
 from v6srv.db import json_rows, session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
@@ -40,16 +41,14 @@ class _Organization:
 # --- start
 
 
-def start(
-    who: Principal, authz: Authorizer, order: Mapping[str, Any], admit: Callable[[Task], Task]
-) -> Task:
+def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
     """A new task with a pending result for each organization of `order`, and its events.
 
     Of a user or a container: a task has a user who started it.
 
     `order` is a loaded `wire.task.TaskIn`. Subtasks of containers inherit run and initiating user.
-    What is wrong with the order is said only after `admit` has decided, so that nobody learns
-    about collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
+    What is wrong with the order is said only after the task is decided, so that nobody learns about
+    collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
     if who.kind is PrincipalKind.NODE:
         raise Invalid("A task is started by a user or an algorithm, not by a node")
@@ -69,8 +68,8 @@ def start(
         **_descent(who),
     )
     session.add(task)
-    session.flush()
     if problem is None:
+        session.flush()
         results = [
             {
                 "task_id": task.id,
@@ -81,8 +80,9 @@ def start(
             for target in order["organizations"]
         ]
         # Nulls are written as such: rows with and without input go into one statement.
-        session.execute(insert(Result), results, execution_options={"render_nulls": True})
-    task = admit(task)
+        with as_server(ServerWrite.RUNS):
+            session.execute(insert(Result), results, execution_options={"render_nulls": True})
+    settle()
     if problem is not None:
         raise problem
     _announce(task, targets)
@@ -251,13 +251,14 @@ def kill_tree(task: Task) -> int:
     there are none: nodes take an empty list as "kill everything" (S13).
     """
     _lock_tree(task.id)
-    closed = session.execute(
-        update(Result)
-        .where(Result.task_id.in_(_tree(task.id)), Result.finished_at.is_(None))
-        .values(status=KILLED, finished_at=utcnow())
-        .returning(Result.id, Result.task_id, Result.organization_id),
-        execution_options={"synchronize_session": False},
-    ).all()
+    with as_server(ServerWrite.KILL):
+        closed = session.execute(
+            update(Result)
+            .where(Result.task_id.in_(_tree(task.id)), Result.finished_at.is_(None))
+            .values(status=KILLED, finished_at=utcnow())
+            .returning(Result.id, Result.task_id, Result.organization_id),
+            execution_options={"synchronize_session": False},
+        ).all()
     if closed and task.collaboration_id is not None:
         kill_list = [
             {"task_id": task_id, "result_id": id, "organization_id": organization_id}
@@ -296,7 +297,7 @@ def _lock_tree(task_id: int) -> None:
 # --- remove
 
 
-def delete(task: Task, remove: Callable[[Task], None]) -> None:
+def delete(task: Task) -> None:
     """Remove a task with its results and subtasks (Q-48); what still runs is killed first."""
     kill_tree(task)
-    remove(task)
+    session.delete(task)

@@ -18,10 +18,10 @@ from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, Us
 from v6srv.model.checks import require_fit, require_free
 
 
-def new_user(
+def create(
     who: Principal, authz: Authorizer, fields: Mapping[str, Any], seal: Callable[[str], str]
 ) -> User:
-    """The account that `fields` describe (rest.md 3.8), not yet stored.
+    """The account that `fields` describe (rest.md 3.8).
 
     `seal` knows the hash of the password, or raises Invalid when it breaks a rule. Raises Invalid,
     NotFound for an unknown organization, role or rule, and Denied.
@@ -34,9 +34,7 @@ def new_user(
     rules = rules_of(fields.get("rules") or [])
     _require_holding(who, authz, [*_rules_in(roles), *rules])
     password = seal(fields["password"])
-    if roles or rules:
-        authz.note_members_changed()
-    return User(
+    user = User(
         username=fields["username"],
         firstname=fields["firstname"],
         lastname=fields["lastname"],
@@ -46,9 +44,11 @@ def new_user(
         roles=roles,
         rules=rules,
     )
+    session.add(user)
+    return user
 
 
-def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> None:
+def change(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> User:
     """Change the given fields of an account that the caller may edit (rest.md 3.8)."""
     if changes.get("password"):
         raise Invalid("You cannot change your password here!")
@@ -71,7 +71,6 @@ def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[
         roles = [] if new_roles is None else [*new_roles, *user.roles]
         rules = [] if new_rules is None else [*new_rules, *user.rules]
         _require_holding(who, authz, [*_rules_in(roles), *rules])
-        authz.note_members_changed()
     for name in ("username", "firstname", "lastname", "email"):
         if changes.get(name) is not None:
             setattr(user, name, changes[name])
@@ -79,12 +78,13 @@ def change_user(who: Principal, authz: Authorizer, user: User, changes: Mapping[
         user.roles = new_roles
     if new_rules is not None:
         user.rules = new_rules
+    return user
 
 
-def before_removal(who: Principal, authz: Authorizer, user: User) -> None:
-    """What has to be true, and said, before an account is deleted that the caller may delete."""
+def remove(who: Principal, authz: Authorizer, user: User) -> None:
+    """Remove an account; the tasks stay. Raises Denied for somebody more powerful."""
     require_power_over(who, authz, user)
-    authz.note_members_changed()
+    session.delete(user)
 
 
 def require_power_over(who: Principal, authz: Authorizer, user: User) -> None:

@@ -54,10 +54,6 @@ class PolicyLinePatch(Input):
     comment = Text(allow_none=True, validate=validate.Length(max=MAX_COMMENT))
 
 
-FIELDS = frozenset(PolicyLinePatch().fields)
-"""What policies on lines see as `r.sub.changes`."""
-
-
 class PolicyLineIn(Changes, PolicyLinePatch):
     """A new line.
 
@@ -111,4 +107,4 @@ class PolicyLineOut(Output):
     created_at = Timestamp(allow_none=True)
 
 
-__all__ = ["FIELDS", "PolicyLineIn", "PolicyLineOut", "PolicyLinePatch", "PolicyLineQuery"]
+__all__ = ["PolicyLineIn", "PolicyLineOut", "PolicyLinePatch", "PolicyLineQuery"]

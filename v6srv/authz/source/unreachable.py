@@ -11,7 +11,8 @@ from v6srv.authz import clock
 from v6srv.authz.compiler import Program, Remainder
 from v6srv.authz.enforcer import Enforcer, Thing
 from v6srv.authz.expression import facts_in
-from v6srv.authz.facts import MODELS, field_names
+from v6srv.authz.facts import MODELS
+from v6srv.authz.fields import field_names
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.long_work import step
 from v6srv.authz.principal import SUBJECT_FACTS
@@ -223,7 +224,7 @@ def _changes_in(tree: ast.expr, program: Program) -> list[str]:
 
 
 def _names_of_fields(resource: Resource) -> frozenset[str]:
-    """The fields that `r.sub.changes` can name (`api.guard`); a resource without table has none."""
+    """The fields that `r.sub.changes` can name; a resource without table has none."""
     if resource not in MODELS:
         return frozenset()
     return field_names(MODELS[resource])

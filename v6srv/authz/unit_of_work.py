@@ -1,0 +1,271 @@
+"""Nothing is written that no policy decided: a request is a unit of work.
+
+Whoever opens a transaction says for whom (`acting`). Before it is stored, each row that was made,
+changed or deleted is decided: an edit on the row as it was and as it stands, with what was changed;
+what the policy does not grant is Denied, and nothing of the transaction is stored. What the server
+does by itself is written inside `as_server`, with a reason of a short list. Everything else, bulk
+statements and SQL text among it, raises `Undecided`, which is a mistake in this program.
+
+The same look at what is written says which number of the policy revision goes up.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
+from sqlalchemy.sql.dml import UpdateBase
+
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.changes import (
+    FREE,
+    Change,
+    changes_in,
+    revisions_of,
+    undecided_rows,
+)
+from v6srv.authz.facts import RESOURCES
+from v6srv.authz.principal import Principal
+from v6srv.authz.revision import raise_revisions
+from v6srv.db import FLUSHING, Base, session
+from v6srv.vocabulary import Operation
+
+
+class Undecided(RuntimeError):
+    """Somebody wrote what no policy decides and no reason covers: a mistake in this program."""
+
+
+class ServerWrite(StrEnum):
+    """Why the server writes by itself what policies decide otherwise. Nothing else does."""
+
+    LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
+    RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
+    PRESENCE = "presence: who is online, and what a connected node shares until it goes"
+    RUNS = "a task is made with its results: who may create it gives each organization its run"
+    KILL = "stopping a task ends its results: who may stop or delete it may do that"
+    MEMBERS_LEAVE = "an organization that leaves a collaboration takes its node out"
+    NODES_MOVE = "a node goes where those that may edit both collaborations put it"
+    KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"
+    SETUP = "what the program and the policy files declare: rules, default roles, the first account"
+    COMMAND = "a command on the machine of the server: import, take-over, publication, the shell"
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What is still to be decided of a row as it stands."""
+
+    operation: Operation
+    fields: set[str] = field(default_factory=set)
+
+
+class Unit:
+    """What one principal changes in one transaction. `who` is None where nobody is known."""
+
+    def __init__(self, authz: Authorizer, who: Principal | None = None) -> None:
+        self.who = who
+        self._authz = authz
+        self._covered: dict[Base, Operation] = {}
+        self._made: set[Base] = set()
+        self._touched: dict[Base, _Touched] = {}
+
+    def covers(self, row: Base, operation: Operation) -> None:
+        """This row is about to be changed: `operation` of it is what is to be decided.
+
+        It has been decided already as far as nothing is known of what will change.
+        """
+        self._covered[row] = operation
+        if operation is not Operation.DELETE:
+            self._touch(row, operation)
+
+    def before(self, changes: list[Change]) -> None:
+        """Decide rows as they were. The database has them like that still. Raises Denied."""
+        who = self._principal(changes)
+        for change in changes:
+            if change.operation is Operation.CREATE or change.row in self._made:
+                self._made.add(change.row)
+                self._touch(change.row, Operation.CREATE)
+                continue
+            operation = self._operation(change)
+            if not self._is_decided(who, change.row, operation):
+                self._authz.require(who, operation, change.row, change.fields)
+            if change.operation is Operation.DELETE:
+                self._touched.pop(change.row, None)
+            else:
+                self._touch(change.row, operation).fields |= change.fields
+
+    def settle(self) -> None:
+        """Decide what was written as it stands; the rows are read again. Raises Denied."""
+        session.flush()
+        while self._touched:
+            row, touched = next(iter(self._touched.items()))
+            self._authz.fetch(
+                self._principal([]),
+                RESOURCES[type(row)],
+                touched.operation,
+                row.id,  # type: ignore[attr-defined]
+                type(row),
+                refresh=True,
+                changes=frozenset(touched.fields),
+            )
+            del self._touched[row]  # not before: who catches the denial is denied again
+
+    def _principal(self, changes: list[Change]) -> Principal:
+        if self.who is None:
+            raise Undecided(f"nobody is known who {_spoken(changes)}")
+        return self.who
+
+    def _touch(self, row: Base, operation: Operation) -> _Touched:
+        return self._touched.setdefault(row, _Touched(operation))
+
+    def _operation(self, change: Change) -> Operation:
+        if change.operation is Operation.DELETE:
+            return Operation.DELETE
+        return self._covered.get(change.row, Operation.EDIT)
+
+    def _is_decided(self, who: Principal, row: Base, operation: Operation) -> bool:
+        covered = self._covered.get(row) is operation
+        return covered and not self._authz.asks_for_changes(who, type(row), operation)
+
+
+_actor: ContextVar[Unit | ServerWrite | None] = ContextVar("v6srv_actor", default=None)
+_REVISIONS = "v6srv_revisions"
+"""Key of `Session.info`: which numbers of the revision the transaction raises."""
+
+
+@contextmanager
+def acting(authz: Authorizer, who: Principal | None = None) -> Iterator[Unit]:
+    """What is written inside is written by `who`, who may be told later, and decided so.
+
+    Around the transaction: the last look is taken when that ends.
+    """
+    unit = Unit(authz, who)
+    token = _actor.set(unit)
+    try:
+        yield unit
+    finally:
+        _actor.reset(token)
+
+
+@contextmanager
+def as_server(reason: ServerWrite) -> Iterator[None]:
+    """What is written inside is written by the server itself, and not decided."""
+    _write_pending()
+    token = _actor.set(reason)
+    try:
+        yield
+        _write_pending()
+    finally:
+        _actor.reset(token)
+
+
+def settle() -> None:
+    """Decide now what the caller has changed so far, and read it as it stands. Raises Denied."""
+    actor = _actor.get()
+    if isinstance(actor, Unit):
+        actor.settle()
+
+
+def _write_pending() -> None:
+    """What was changed so far, for who changed it."""
+    if session.registry.has():
+        session.flush()
+
+
+# --- what the session tells
+
+
+@event.listens_for(session, "before_flush")
+def _before_flush(sess: Session, _context: UOWTransaction, _instances: object) -> None:
+    actor = _actor.get()
+    unit = actor if isinstance(actor, Unit) else None
+    definition = unit._authz.policy.definition if unit else None
+    changes = list(changes_in(sess, definition))
+    for change in changes:
+        _raises(sess.info, change.revisions)
+    if isinstance(actor, ServerWrite):
+        return
+    for table in undecided_rows(sess):
+        raise Undecided(f"{table}: only the server writes this")
+    if changes and unit is None:
+        raise Undecided(f"nobody acts who {_spoken(changes)}")
+    if changes and unit is not None:
+        if not session.registry.has() or sess is not session():
+            raise Undecided(f"a session of its own {_spoken(changes)}")
+        unit.before(changes)
+
+
+@event.listens_for(session, "before_commit")
+def _before_commit(sess: Session) -> None:
+    if sess.in_nested_transaction():
+        return
+    actor = _actor.get()
+    if isinstance(actor, Unit) and session.registry.has() and sess is session():
+        actor.settle()
+    else:
+        sess.flush()
+    raise_revisions(sess, sess.info.pop(_REVISIONS, ()))
+
+
+@event.listens_for(session, "after_begin")
+def _after_begin(sess: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.execution_options(v6srv_session=sess.info)
+
+
+@event.listens_for(session, "after_transaction_end")
+def _after_end(sess: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        sess.info.pop(_REVISIONS, None)
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _before_execute(
+    connection: Connection,
+    _cursor: object,
+    statement: str,
+    _parameters: object,
+    context: DefaultExecutionContext | None,
+    _many: bool,
+) -> None:
+    """Refuse a statement that writes, unless the session wrote it itself or the server does."""
+    info = connection.get_execution_options().get("v6srv_session")
+    if info is None or info.get(FLUSHING):
+        return
+    for table in _written(statement, context):
+        if table not in FREE and not isinstance(_actor.get(), ServerWrite):
+            raise Undecided(f"a statement that writes to {table}: only the server does")
+        _raises(info, revisions_of(table))
+
+
+def _written(statement: str, context: DefaultExecutionContext | None) -> Iterator[str]:
+    """The tables that a statement writes to."""
+    compiled = context.compiled if context else None
+    if context is None or compiled is None or context.is_text:
+        if _WRITES.search(statement):
+            yield "a table"
+        return
+    within = getattr(compiled, "ctes", None) or ()
+    for part in (compiled.statement, *(cte.element for cte in within)):
+        if isinstance(part, UpdateBase):
+            yield getattr(part.table, "name", "a table")
+
+
+_WRITES = re.compile(
+    r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE|TRUNCATE|ALTER|DROP|CREATE)\b", re.IGNORECASE
+)
+
+
+def _raises(info: dict[Any, Any], names: Collection[str]) -> None:
+    if names:
+        info.setdefault(_REVISIONS, set()).update(names)
+
+
+def _spoken(changes: Sequence[Change]) -> str:
+    """What is changed, in words."""
+    words = (f"{one.operation}s a {type(one.row).__name__.lower()}" for one in changes)
+    return ", ".join(dict.fromkeys(words)) or "changes something"
