@@ -6,12 +6,14 @@ from pathlib import Path
 import casbin_reference
 import policy_reference
 import settings_reference
+import writes_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {
     DOCS / "policies" / "reference.md": policy_reference.text,
     DOCS / "reference" / "casbin.md": casbin_reference.text,
     DOCS / "reference" / "settings.md": settings_reference.text,
+    DOCS / "reference" / "writes.md": writes_reference.text,
 }
 
 

@@ -28,6 +28,19 @@ def test_a_node_is_not_moved_out_of_a_collaboration_that_one_may_not_edit(app, c
     assert _collaboration_of(app, node) == world.collab.nothing
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_denial_on_where_a_node_is_holds_for_who_edits_collaborations(app, call, world, method):
+    node = world.node.west_trial
+    path = f"/collaboration/{world.collab.nothing if method == 'POST' else world.collab.trial}/node"
+    add(call, line("kind:user", "node", "edit", "meets(r.sub.changes, ('collaboration_id',))"))
+    assert call("collab_admin", method, path, json={"id": node}).status_code == 403
+    assert _collaboration_of(app, node) == world.collab.trial
+    [denial] = call("root", "GET", "/policy/line").json
+    assert call("root", "DELETE", f"/policy/line/{denial['id']}").status_code == 200
+    assert call("collab_admin", method, path, json={"id": node}).status_code < 300
+    assert _collaboration_of(app, node) == (world.collab.nothing if method == "POST" else None)
+
+
 @pytest.mark.parametrize("method", ["PATCH", "POST", "DELETE"])
 def test_a_denial_on_members_holds_for_every_way_to_change_them(app, call, world, method):
     denial = "meets(r.sub.changes, ('organization_ids',))"

@@ -2,16 +2,20 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select
 
-from tests.support import counting_commits
+from tests.api.test_policy_line_rest import add, line
+from tests.support import Caller, counting_commits
 from tests.world import World
 from v6srv.db import session
-from v6srv.errors import Unauthenticated
+from v6srv.errors import Denied, Unauthenticated
 from v6srv.model import Account, NodeConfig, SocketConnection
+from v6srv.policy import ask
 from v6srv.service import presence
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -41,11 +45,12 @@ def status(account_id: int) -> str | None:
         session.remove()
 
 
-def test_sockets_that_close_at_once_take_the_node_offline_once(world: World):
+def test_sockets_that_close_at_once_take_the_node_offline_once(app: Flask, world: World):
     node_id = world.node.south_registry
     for n in range(8):
         presence.connected(f"s{n}", node_id)
-    presence.share(node_id, [("encryption", "1")])
+    authz = app.extensions["authz"]
+    presence.share(authz, ask.principal(f"node:{node_id}"), [("encryption", "1")])
     ends = [(lambda n=n: presence.disconnected([f"s{n}"])) for n in range(8)]
     cards = [card for cards in at_once(*ends) for card in cards]
     assert [card.id for card in cards] == [node_id]
@@ -105,8 +110,21 @@ def test_an_account_that_is_gone_gets_no_socket(world: World):
     session.remove()
 
 
-def test_nobody_shares_the_configuration_of_a_node_that_is_gone(world: World):
-    assert presence.share(99999, [("encryption", "1")]) is False
+def test_nobody_shares_the_configuration_of_a_node_that_is_gone(app: Flask, world: World):
+    gone = replace(ask.principal(f"node:{world.node.south_registry}"), account_id=99999)
+    with pytest.raises(Denied):
+        presence.share(app.extensions["authz"], gone, [("encryption", "1")])
+
+
+def test_a_node_shares_nothing_that_a_line_denies(app: Flask, world: World, call: Caller):
+    add(call, line("kind:node", "node", "edit", "meets(r.sub.changes, ('config',))"))
+    node = ask.principal(f"node:{world.node.south_registry}")
+    session.remove()
+    call("root", "GET", "/node")  # a request follows the policy
+    with pytest.raises(Denied):
+        presence.share(app.extensions["authz"], node, [("encryption", "1")])
+    assert session.scalar(select(func.count()).where(NodeConfig.node_id == node.account_id)) == 0
+    session.remove()
 
 
 def test_a_card_is_for_the_own_rooms_only(world: World):

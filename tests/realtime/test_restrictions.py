@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
+from tests.api.test_policy_line_rest import add, line
 from tests.databases import Databases
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
@@ -16,6 +17,7 @@ from tests.support import Caller, open_app
 from tests.world import IMAGE, World
 from v6srv.db import database_now, session, writing
 from v6srv.model import Account, SocketConnection
+from v6srv.policy import ask
 from v6srv.realtime import server, tasks_namespace, watchdog
 from v6srv.service import events, presence
 
@@ -144,6 +146,18 @@ def test_a_node_whose_restrictions_cannot_be_read_takes_no_tasks_of_users(
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_node_that_may_not_share_its_restrictions_takes_no_tasks_of_users(
+    listen: Audience, start: Callable[[], int], call: Caller
+) -> None:
+    """Nobody knows whom it would have named."""
+    add(call, line("kind:node", "node", "edit", "meets(r.sub.changes, ('config',))"))
+    node = listen("north_registry")
+    assert start() == 201
+    node.client.call("node_info_update", {"allowed_users": ["researcher"]}, "/tasks", timeout=5)
+    eventually(start, 400)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_the_restrictions_of_a_node_that_shares_nothing_any_more_end_after_a_while(
     listen: Audience,
     world: World,
@@ -234,7 +248,9 @@ def test_what_another_socket_of_the_node_shared_since_is_not_overwritten(
 ) -> None:
     id = world.node.north_registry
     presence.connected("at another process", id)
-    presence.share(id, [("allowed_users", "new")])
+    with app.app_context():
+        node = ask.principal(f"node:{id}")
+        presence.share(app.extensions["authz"], node, [("allowed_users", "new")])
     mine = {"mine": presence.Live(id, shared=(("allowed_users", "old"),))}
     beat = presence.heartbeat(lambda: mine, set)
     assert (beat.back, beat.dead) == ((), ("at another process",))

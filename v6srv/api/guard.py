@@ -6,8 +6,8 @@ decided again before it is stored, whatever it is (`authz.unit_of_work`): no che
 
 A view gets, of what its guard offers, the keyword arguments that its signature names:
 
-- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole` and
-  `own_node` have)
+- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole`, `own`
+  and `some` have)
 - `rows`: AllowedRows (`rows`, `rows_of`)
 - `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
 
@@ -199,18 +199,34 @@ def named(
     return _guard(Rule(resource, operation, on=on.__name__), supply)
 
 
-def own_node(changes: frozenset[str]) -> Callable[[View], View]:
-    """Hand only `who` and `authz`, to nodes that may change these fields of their own row."""
+def own(resource: Resource, *, changes: frozenset[str]) -> Callable[[View], View]:
+    """Hand only `who` and `authz`, to accounts that may change these fields of their own row.
+
+    `resource`: that of users or nodes; a container counts as the node that runs it.
+    """
 
     def supply(
         _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
     ) -> dict[str, Any]:
-        if who.node_id is None:
-            raise authz.refusal(who, Resource.NODE, Operation.EDIT)
-        authz.fetch(who, Resource.NODE, Operation.EDIT, who.node_id, changes=changes)
+        id = who.user_id if resource is Resource.USER else who.node_id
+        if id is None:
+            raise authz.refusal(who, resource, Operation.EDIT)
+        authz.fetch(who, resource, Operation.EDIT, id, changes=changes)
         return {}
 
-    return _guard(Rule(Resource.NODE, Operation.EDIT), supply)
+    return _guard(Rule(resource, Operation.EDIT), supply)
+
+
+def some(resource: Resource, operation: Operation) -> Callable[[View], View]:
+    """Hand only `who` and `authz`, to those who may `operation` some row; which, is asked later."""
+
+    def supply(
+        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
+    ) -> dict[str, Any]:
+        authz.require_any(who, resource, operation)
+        return {}
+
+    return _guard(Rule(resource, operation), supply)
 
 
 def whole(
@@ -232,17 +248,6 @@ def whole(
         return {}
 
     return _guard(Rule(resource, operation), supply, reads=reads)
-
-
-def own_check(
-    reason: str, *, callers: frozenset[PrincipalKind], refused_as: tuple[Resource, Operation]
-) -> Callable[[View], View]:
-    """Hand only `who`. For what needs no policy, or a use case that asks the Authorizer itself.
-
-    `refused_as` is what the decision log says that other kinds of callers were denied.
-    """
-    rule = Rule(reason=reason, callers=callers)
-    return _guard(rule, lambda *_: {}, refused_as=refused_as)
 
 
 def anyone(reason: str) -> Callable[[View], View]:
@@ -270,16 +275,13 @@ def _guard(
     supply: Supply,
     *,
     reads: bool = False,
-    refused_as: tuple[Resource, Operation] | None = None,
     beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
-    asked_for = refused_as or (rule.resource, rule.operation)
-
     def offer(unit: Unit, url: dict[str, Any]) -> dict[str, Any]:
         """What the caller of now may have. Raises Denied."""
         authz = authorizer()
         who = unit.who = authenticate(authz.store)
-        authz.require_kind(who, rule.callers, *asked_for)
+        authz.require_kind(who, rule.callers, rule.resource, rule.operation)
         return {"who": who, "authz": authz, **url, **supply(unit, authz, who, url)}
 
     def decorate(view: View) -> View:

@@ -5,7 +5,7 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.identity import login
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.recover import PasswordChange
 
@@ -14,11 +14,7 @@ blp = Blueprint("password", __name__, description="One's own password")
 
 @blp.route("/password/change")
 class OwnPassword(MethodView):
-    @guard.own_check(
-        "everybody may change the own password, knowing it",
-        callers=guard.USERS,
-        refused_as=(Resource.USER, Operation.EDIT),
-    )
+    @guard.own(Resource.USER, changes=frozenset({"password"}))
     @blp.arguments(PasswordChange)
     @blp.response(200, MessageOut)
     def patch(self, body, who):

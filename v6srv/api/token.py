@@ -47,16 +47,16 @@ class NodeToken(MethodView):
 
 @blp.route("/token/container")
 class ContainerToken(MethodView):
-    @guard.own_check(
-        "a node gets tokens for the unfinished tasks of its collaboration",
-        callers=guard.NODES,
-        refused_as=(Resource.TASK, Operation.VIEW),
-    )
+    @guard.some(Resource.RESULT, Operation.EDIT)
     @blp.arguments(ContainerTokenRequest)
     @blp.response(200, ContainerTokenOut)
-    def post(self, body, who):
-        """A token for the algorithm that the calling node is about to start."""
-        return {"container_token": login.container_token(who, body["task_id"], body["image"])}
+    def post(self, body, who, authz):
+        """A token for the algorithm that the calling node is about to start.
+
+        Who may write the result of a run may have one: the node of the organization that computes.
+        """
+        token = login.container_token(who, authz, body["task_id"], body["image"])
+        return {"container_token": token}
 
 
 @blp.route("/token/refresh")

@@ -13,7 +13,7 @@ from v6srv.wire.vpn import AddressesOut, AddressQuery, VpnConfigOut, VpnUpdate
 
 blp = Blueprint("vpn", __name__, description="VPN")
 # Who joins the VPN gets another address, and tells it.
-_JOINS = guard.own_node(changes=frozenset({"ip"}))
+_JOINS = guard.own(Resource.NODE, changes=frozenset({"ip"}))
 
 
 def _portal():

@@ -99,6 +99,12 @@ class Evaluator:
                 found = self._of_others[(plan,)] = _whatever_changes(plan, self.program)
         return found
 
+    def covered(self, plan: Plan) -> Plan:
+        """The denials of a plan, as if everything else was allowed."""
+        deny = plan.deny
+        denials = tuple(rest for rest in plan.remainders if rest.effect is Effect.DENY)
+        return Plan(denials, {"True": TRUE}, deny, self.program.decider({"True": TRUE}, deny))
+
     def where(self, plan: Plan, table: TableFacts, prefix: str) -> Where:
         """The SQL form of a plan. Raises ExpressionError where there is none."""
         cache_key = (frozenset(plan.allow), frozenset(plan.deny), table.model, prefix)

@@ -247,14 +247,19 @@ class Authorizer:
         operation: Operation,
         row: Base,
         changes: frozenset[str] = NOTHING_CHANGED,
+        *,
+        covered: bool = False,
     ) -> None:
         """Raise Denied unless `who` may `operation` this row, as the database has it; lock it.
 
-        `changes`: names of the fields that are about to be changed.
+        `changes`: names of the fields that are changed. `covered`: another decision allows it, if
+        no line denies it.
         """
         id: int = row.id  # type: ignore[attr-defined]
         table, resource = TABLES[type(row)], RESOURCES[type(row)]
-        question = Question(Form.ROW, who, resource, operation, type(row), id, changes=changes)
+        question = Question(
+            Form.ROW, who, resource, operation, type(row), id, changes=changes, covered=covered
+        )
         pending = self._ask(question)
         if pending.plan.never:
             raise self._denied(pending, _NOTHING)

@@ -175,6 +175,8 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
             question.scopes,
             lenient=question.lenient,
         )
+        if question.covered:
+            return replace(asked, plan=self._rows.covered(asked.plan))
         if question.changes is not None:
             return asked
         plan = self._rows.whatever_changes(asked.plan)

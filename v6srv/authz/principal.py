@@ -48,6 +48,11 @@ class Principal:
         return self.id
 
     @property
+    def user_id(self) -> int | None:
+        """The user that calls."""
+        return self.account_id if self.kind is PrincipalKind.USER else None
+
+    @property
     def node_id(self) -> int | None:
         """The node that calls, or that runs the calling container."""
         return None if self.kind is PrincipalKind.USER else self.account_id

@@ -61,6 +61,8 @@ class Question:
     lenient: bool = False
     changes: frozenset[str] | None = frozenset()
     """Names of the fields that are changed. None: not known yet; what could be allowed is."""
+    covered: bool = False
+    """Whether another decision is the allowance, and only denials are asked for."""
     rules: tuple[RuleKey, ...] = ()
     """Of `HAND_OUT`: the rules that were asked for."""
     callers: frozenset[PrincipalKind] = frozenset()
@@ -136,7 +138,7 @@ class Question:
             fields["rules"] = [list(rule) for rule in self.rules]
         if self.callers:
             fields["callers"] = sorted(self.callers)
-        for flag in ("prospective", "lenient"):
+        for flag in ("prospective", "lenient", "covered"):
             if getattr(self, flag):
                 fields[flag] = True
         return fields
@@ -158,6 +160,7 @@ class Question:
                 Scope(record["min_scope"]) if "min_scope" in record else None,
                 record.get("lenient") is True,
                 _read_changes(record.get("changes", ())),
+                record.get("covered") is True,
                 tuple((res, scope, act) for res, scope, act in record.get("rules", ())),
                 frozenset(PrincipalKind(kind) for kind in record.get("callers", ())),
             )

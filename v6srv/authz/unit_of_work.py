@@ -11,7 +11,7 @@ The same look at what is written says which number of the policy revision goes u
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +41,12 @@ class Undecided(RuntimeError):
     """Somebody wrote what no policy decides and no reason covers: a mistake in this program."""
 
 
+class Cover(StrEnum):
+    """What allows a change that nothing else grants to who makes it. Denials hold all the same."""
+
+    COLLABORATIONS = "a node moves: who may edit both collaborations may move it (rest.md 3.3)"
+
+
 class ServerWrite(StrEnum):
     """Why the server writes by itself what policies decide otherwise. Nothing else does."""
 
@@ -50,10 +56,9 @@ class ServerWrite(StrEnum):
     RUNS = "a task is made with its results: who may create it gives each organization its run"
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
     MEMBERS_LEAVE = "an organization that leaves a collaboration takes its node out"
-    NODES_MOVE = "a node goes where those that may edit both collaborations put it"
     KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"
-    SETUP = "what the program and the policy files declare: rules, default roles, the first account"
-    COMMAND = "a command on the machine of the server: import, take-over, publication, the shell"
+    SETUP = "what the program and the policy files declare: rules, default roles, versions, root"
+    COMMAND = "a command on the machine of the server: import, take-over, the shell"
 
 
 @dataclass(slots=True)
@@ -73,6 +78,7 @@ class Unit:
         self._covered: dict[Base, Operation] = {}
         self._made: set[Base] = set()
         self._touched: dict[Base, _Touched] = {}
+        self._covering: list[Change] | None = None
 
     def covers(self, row: Base, operation: Operation) -> None:
         """This row is about to be changed: `operation` of it is what is to be decided.
@@ -83,6 +89,19 @@ class Unit:
         if operation is not Operation.DELETE:
             self._touch(row, operation)
 
+    @contextmanager
+    def covering(self) -> Iterator[None]:
+        """What is edited inside is allowed by another decision, where no line denies it."""
+        session.flush()
+        changes = self._covering = []
+        try:
+            yield
+            session.flush()
+            for change in changes:
+                self._require_no_denial(change)
+        finally:
+            self._covering = None
+
     def before(self, changes: list[Change]) -> None:
         """Decide rows as they were. The database has them like that still. Raises Denied."""
         who = self._principal(changes)
@@ -90,6 +109,10 @@ class Unit:
             if change.operation is Operation.CREATE or change.row in self._made:
                 self._made.add(change.row)
                 self._touch(change.row, Operation.CREATE)
+                continue
+            if self._covering is not None and change.operation is Operation.EDIT:
+                self._require_no_denial(change)
+                self._covering.append(change)
                 continue
             operation = self._operation(change)
             if not self._is_decided(who, change.row, operation):
@@ -114,6 +137,10 @@ class Unit:
                 changes=frozenset(touched.fields),
             )
             del self._touched[row]  # not before: who catches the denial is denied again
+
+    def _require_no_denial(self, change: Change) -> None:
+        who = self._principal([change])
+        self._authz.require(who, Operation.EDIT, change.row, change.fields, covered=True)
 
     def _principal(self, changes: list[Change]) -> Principal:
         if self.who is None:
@@ -162,6 +189,14 @@ def as_server(reason: ServerWrite) -> Iterator[None]:
         _write_pending()
     finally:
         _actor.reset(token)
+
+
+@contextmanager
+def covered_by(_cover: Cover) -> Iterator[None]:
+    """What is edited inside needs no allowance of its own: see `Cover`. Denials hold."""
+    actor = _actor.get()
+    with actor.covering() if isinstance(actor, Unit) else nullcontext():
+        yield
 
 
 def settle() -> None:

@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import select
 
 from v6srv import names
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
@@ -148,9 +149,9 @@ def refresh(authorization: str | None) -> Tokens:
     return token_pair(account, names, claims.session_id)
 
 
-def container_token(who: Principal, task_id: int, image: str) -> str:
+def container_token(who: Principal, authz: Authorizer, task_id: int, image: str) -> str:
     """A token for the algorithm that the node `who` is about to start (auth.md 3.3)."""
-    container, version = accounts.container_of(who, task_id, image)
+    container, version = accounts.container_of(who, authz, task_id, image)
     return tokens.issue_container_token(container, version)
 
 

@@ -10,8 +10,9 @@ from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
 from v6srv import request_id
 from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.db import work_on
-from v6srv.errors import BadToken, DatabaseUnavailable, Invalid, Unauthenticated
+from v6srv.errors import BadToken, DatabaseUnavailable, Denied, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
 from v6srv.realtime import broadcast, rooms
 from v6srv.realtime.background import CAUSES, reason
@@ -147,7 +148,7 @@ class TasksNamespace(Namespace):
         try:
             with self._app.app_context():
                 handler(seat, payload)
-        except (Invalid, Unauthenticated) as error:
+        except (Invalid, Denied, Unauthenticated) as error:
             log.warning("%s of account %d ignored: %s", event, seat.account_id, error)
         except DatabaseUnavailable as error:  # a problem already
             log.debug("%s of account %d failed: %s", event, seat.account_id, error)
@@ -170,21 +171,26 @@ class TasksNamespace(Namespace):
             raise Invalid("only nodes share their configuration")
         try:
             seat.shared = tuple(node_info.entries(payload))
-        except Invalid:
-            seat.tells = False
-            if unread := node_info.restrictions_in(payload):
-                presence.close_to_everybody(seat.account_id, unread)
+            with seat.saving("share"):
+                presence.share(self._authz, self._principal(seat), seat.shared)
+        except (Invalid, Denied):
+            seat.tells, seat.shared = False, None
+            seat.unsaved -= {"share"}
+            if untold := node_info.restrictions_in(payload):
+                presence.close_to_everybody(seat.account_id, untold)
             raise
-        with seat.saving("share"):
-            presence.share(seat.account_id, seat.shared)
 
     def _algorithm_status_change(self, seat: Seat, payload: Any) -> None:
         if not seat.is_node:
             raise Invalid("only nodes report a status")
+        event = status_reports.status_change(self._authz, self._principal(seat), payload)
+        broadcast.send(self._io, "algorithm_status_change", event.payload, event.rooms)
+
+    def _principal(self, seat: Seat) -> Principal:
+        """Who sits there, as the database and the policy know it now."""
         known = principals.load(seat.claims)
         self._authz.store.follow(known.policy_revision)
-        event = status_reports.status_change(self._authz, known.principal, payload)
-        broadcast.send(self._io, "algorithm_status_change", event.payload, event.rooms)
+        return known.principal
 
     def _message(self, seat: Seat, payload: Any) -> None:
         log.info("message from account %d: %s", seat.account_id, _short(payload))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import undefer
+from sqlalchemy import and_, select
+from sqlalchemy.orm import load_only, undefer
 
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.model import Node, Permission, Result, Role, Task, User
 from v6srv.model.checks import account_of
+from v6srv.vocabulary import Operation, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +100,24 @@ def adopt_key(node_id: int, stored: str, digest: str) -> Node | None:
     return node
 
 
-def container_of(who: Principal, task_id: int, image: str) -> tuple[dict[str, Any], int]:
+def container_of(
+    who: Principal, authz: Authorizer, task_id: int, image: str
+) -> tuple[dict[str, Any], int]:
     """What the token of an algorithm container says (auth.md 2.2), and its node's token version.
 
-    `who` is the node that is to run it. Raises Invalid for an unknown or finished task and
-    Unauthenticated for another image or collaboration, as the contract has it (auth.md 3.3).
+    `who` is the node that is to run it: it may, where it may write the result that its organization
+    computes. Raises Invalid for an unknown or finished task, Unauthenticated for another image or
+    collaboration, as the contract has it (auth.md 3.3), and Denied.
     """
-    own = exists().where(Result.task_id == Task.id, Result.organization_id == who.organization_id)
+    own = and_(Result.task_id == Task.id, Result.organization_id == who.organization_id)
     found = session.execute(
-        select(
-            Task,
-            own.correlate(Task).label("takes_part"),
-            own.where(Result.finished_at.is_(None)).correlate(Task).label("computing"),
-            select(Node.token_version)
-            .where(Node.id == who.account_id)
-            .scalar_subquery()
-            .label("version"),
-        )
-        .options(undefer(Task.unfinished))
+        select(Task, Result, Node.token_version.label("version"))
+        .outerjoin(Result, own)
+        .join(Node, Node.id == who.account_id)
+        .options(undefer(Task.unfinished), load_only(Result.finished_at))
         .where(Task.id == task_id)
-    ).one_or_none()
+        .order_by(Result.finished_at.is_not(None))
+    ).first()
     if found is None:
         raise Invalid("Master task does not exist!")
     task: Task = found.Task
@@ -125,8 +125,12 @@ def container_of(who: Principal, task_id: int, image: str) -> tuple[dict[str, An
         raise Unauthenticated("Image and task do no match")
     if task.collaboration_id not in who.collaboration_ids:
         raise Unauthenticated("You are not within the collaboration")
-    if not task.unfinished or (found.takes_part and not found.computing):
+    result: Result | None = found.Result
+    if not task.unfinished or (result is not None and result.finished_at is not None):
         raise Invalid("Task is already finished!")
+    if result is None:
+        raise authz.refusal(who, Resource.RESULT, Operation.EDIT)
+    authz.require(who, Operation.EDIT, result)
     return {
         "node_id": who.account_id,
         "organization_id": who.organization_id,

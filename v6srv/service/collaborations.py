@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.authz.unit_of_work import Cover, ServerWrite, as_server, covered_by
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
@@ -135,7 +135,7 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
     if node.collaboration_id is not None:
         authz.fetch(who, Resource.COLLABORATION, Operation.EDIT, node.collaboration_id)
     nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
-    with as_server(ServerWrite.NODES_MOVE):
+    with covered_by(Cover.COLLABORATIONS):
         node.collaboration_id = collaboration.id
 
 
@@ -144,7 +144,7 @@ def remove_node(collaboration: Collaboration, node_id: int) -> None:
     node = _node(node_id)
     if node.collaboration_id != collaboration.id:
         raise Invalid(f"Node id={node_id} is not in collaboration id={collaboration.id}")
-    with as_server(ServerWrite.NODES_MOVE):
+    with covered_by(Cover.COLLABORATIONS):
         node.collaboration_id = None
 
 

@@ -24,12 +24,15 @@ from sqlalchemy import (
     update,
 )
 
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, session, transaction
 from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
 from v6srv.model.node import RESTRICTIONS
 from v6srv.service.events import collaboration_room, organization_room, process_id
+from v6srv.vocabulary import Operation, Resource
 
 ONLINE = "online"
 OFFLINE = "offline"
@@ -150,13 +153,16 @@ def pinged(account_id: int) -> NodeCard | None:
         return _card(account_id) if before.status != ONLINE else None
 
 
-def share(node_id: int, entries: Iterable[tuple[str, str | None]]) -> bool:
-    """Replace what a node shares of its configuration. False when there is no such node."""
+def share(authz: Authorizer, node: Principal, entries: Iterable[tuple[str, str | None]]) -> None:
+    """Replace what a node shares of its configuration.
+
+    Raises Denied where it may not change the `config` of its own row, or there is none.
+    """
     with _transaction():
-        if _locked(node_id) is None:
-            return False
-        _share(node_id, entries)
-        return True
+        _locked(node.account_id)
+        config = frozenset({"config"})
+        authz.fetch(node, Resource.NODE, Operation.EDIT, node.account_id, changes=config)
+        _share(node.account_id, entries)
 
 
 def close_to_everybody(node_id: int, restrictions: Iterable[str]) -> None:
