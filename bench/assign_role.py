@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from run import Server, _free_port, process
 from sqlalchemy import Engine, insert, select
 
+from v6srv import passwords
 from v6srv.db import make_engine
-from v6srv.identity import passwords
 from v6srv.model import Account, Organization, Permission, Role, RoleRule, Rule, User
 from v6srv.service import setup
 from v6srv.settings import Settings

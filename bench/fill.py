@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, text
 
-from v6srv.identity.passwords import hash_password, key_digest
 from v6srv.model import (
     Account,
     Collaboration,
@@ -22,6 +21,7 @@ from v6srv.model import (
     Task,
     User,
 )
+from v6srv.passwords import hash_password, key_digest
 
 ORGANIZATIONS, COLLABORATIONS, NODES, USERS, TASKS, RESULTS = 20, 10, 60, 200, 5000, 5
 """Results are per task; each organization is in three collaborations, with a node in each."""

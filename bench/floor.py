@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from v6srv.db import make_engine, writing
-from v6srv.identity.passwords import key_digest
 from v6srv.model import Member, Node, Organization, Result, Role, Run, Task, User
+from v6srv.passwords import key_digest
 
 app = Flask(__name__)
 engine = make_engine(os.environ["BENCH_DATABASE"])

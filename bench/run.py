@@ -27,7 +27,7 @@ from typing import Any
 from fill import IMAGE, INPUT, PASSWORD, Filled, fill
 from pydantic import SecretStr
 
-from v6srv import migrations
+from v6srv import migrations, passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import facts_of
 from v6srv.authz.line import Line
@@ -35,7 +35,6 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.rules import RULES
 from v6srv.authz.source.load import build
 from v6srv.db import make_engine
-from v6srv.identity import passwords
 from v6srv.service import setup
 from v6srv.settings import Settings
 from v6srv.vocabulary import Operation, PrincipalKind, Resource

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from tests import postgres
 from tests import world as small_world
 from tests.world import World
+from v6srv import passwords
 from v6srv.db import make_engine
-from v6srv.identity import passwords
 from v6srv.service import setup
 from v6srv.settings import Settings
 

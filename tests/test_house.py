@@ -7,7 +7,8 @@ import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, TypeGuard
 
 import pytest
 from flask import Flask
@@ -180,6 +181,17 @@ def test_what_the_server_writes_by_itself_is_a_short_list() -> None:
     assert {name for _, kind, name in found if kind == "Cover"} == set(Cover.__members__)
 
 
+def test_nobody_makes_a_session_that_is_not_watched() -> None:
+    """Those of `db.session` and its factory are (`authz.unit_of_work`)."""
+    makes = re.compile(r"(?<![.\w])Session\(|sessionmaker\(")
+    found = {
+        path.relative_to(ROOT / "v6srv").as_posix()
+        for path in (ROOT / "v6srv").rglob("*.py")
+        if any(makes.search(line) for line in path.read_text().splitlines() if "class " not in line)
+    }
+    assert found == {"db.py"}
+
+
 def test_what_the_policy_says_is_evaluated_in_one_place() -> None:
     """Whoever evaluates plans alone forgets one day what else a decision is made of."""
     evaluates = re.compile(r"plans?(\[\w+\])?\.decide\b|program\.(plan|decider)\(|\bEvaluator\(")
@@ -189,6 +201,27 @@ def test_what_the_policy_says_is_evaluated_in_one_place() -> None:
         if evaluates.search(path.read_text())
     }
     assert found == {"authz/answer.py", "authz/enforcer.py"}
+
+
+def test_views_stay_small() -> None:
+    """They change rows, or have a service do it, and return them: half have at most two lines."""
+    lines, branches = [], []
+    for path in (ROOT / "v6srv" / "api").glob("*.py"):
+        views = (node for node in ast.walk(ast.parse(path.read_text())) if _is_views(node))
+        for view in (part for one in views for part in one.body):
+            if isinstance(view, ast.FunctionDef):
+                body = view.body[1:] if ast.get_docstring(view) else view.body
+                lines.append(body[-1].end_lineno - body[0].lineno + 1)
+                forks = (ast.If, ast.IfExp, ast.For, ast.While, ast.With, ast.Try)
+                branches.append(sum(isinstance(node, forks) for node in ast.walk(view)))
+    assert len(lines) > 80
+    assert (median(lines) <= 2, max(lines) <= 10, max(branches) <= 3) == (True, True, True)
+
+
+def _is_views(node: ast.AST) -> TypeGuard[ast.ClassDef]:
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(base, ast.Name) and base.id == "MethodView" for base in node.bases
+    )
 
 
 def test_files_and_functions_stay_short() -> None:

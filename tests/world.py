@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from v6srv.identity.passwords import key_digest
 from v6srv.model import (
     Collaboration,
     Node,
@@ -32,6 +31,7 @@ from v6srv.model import (
     Task,
     User,
 )
+from v6srv.passwords import key_digest
 
 IMAGE = "registry.example/average:1"
 PASSWORD = "Str0ng-Pass!"

@@ -7,7 +7,7 @@ from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from v6srv import db, request_id
+from v6srv import db, passwords, request_id
 from v6srv.api import (
     authzen,
     collaboration,
@@ -39,7 +39,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.source.live import PolicyStore
-from v6srv.identity import passwords, tokens
+from v6srv.identity import tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer

@@ -9,8 +9,7 @@ import pytest
 from tests.support import Caller, open_app
 from tests.unit.test_hash_pool import wait_for
 from tests.world import PASSWORD
-from v6srv import db
-from v6srv.identity import passwords
+from v6srv import db, passwords
 from v6srv.model import Node
 
 WRONG = "Wr0ng-Pass!"

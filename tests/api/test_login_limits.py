@@ -20,10 +20,10 @@ from tests.live import free_port
 from tests.realtime.test_processes import redis_server
 from tests.support import Caller, counting, open_app
 from tests.world import PASSWORD, api_key
-from v6srv import db, problems
+from v6srv import db, passwords, problems
 from v6srv.app import create_app
 from v6srv.authz.unit_of_work import ServerWrite, as_server
-from v6srv.identity import node_login, passwords, rate_limit
+from v6srv.identity import node_login, rate_limit
 from v6srv.identity.rate_limit import Counters, RateLimit
 from v6srv.model import Node, User
 

@@ -5,9 +5,8 @@ from sqlalchemy import delete, select
 
 from tests.api.test_hashing import NEW_USER
 from tests.api.test_policy_line_rest import add, line
-from v6srv import db
+from v6srv import db, passwords
 from v6srv.authz.unit_of_work import ServerWrite, as_server
-from v6srv.identity import passwords
 from v6srv.model import Node, Permission, RoleRule, Rule, User
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import Caller, open_app
 from tests.world import IMAGE, PASSWORD, api_key
-from v6srv import db
-from v6srv.identity import mail_delivery, passwords
+from v6srv import db, passwords
+from v6srv.identity import mail_delivery
 from v6srv.model import Node, Result, User
 
 LOGIN = {"username": "viewer", "password": PASSWORD}

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from tests.support import Caller
 from tests.world import NOON, PASSWORD, USERS, World, api_key
+from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.rules import RULES
 from v6srv.db import LARGEST_ID, session, utcnow
 from v6srv.errors import Conflict, Invalid
-from v6srv.identity import passwords, scripting
+from v6srv.identity import scripting
 from v6srv.model import (
     Account,
     Collaboration,

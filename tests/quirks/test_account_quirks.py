@@ -16,9 +16,8 @@ from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, database_digest, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.world import IMAGE, PASSWORD, World
-from v6srv import db
+from v6srv import db, passwords
 from v6srv.db import utcnow
-from v6srv.identity import passwords
 from v6srv.model import RoleRule, User
 from v6srv.service import setup
 

@@ -18,10 +18,9 @@ from tests.quirks.test_rest_quirks import refused, told
 from tests.support import Caller, open_app, send_mails
 from tests.unit.test_mail import Inbox, smtp
 from tests.world import IMAGE, PASSWORD, api_key
-from v6srv import db
+from v6srv import db, passwords
 from v6srv.cli.main import cli
 from v6srv.db import utcnow
-from v6srv.identity import passwords
 from v6srv.model import Node, User
 from v6srv.service import setup
 

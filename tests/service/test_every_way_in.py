@@ -14,9 +14,8 @@ from sqlalchemy import create_engine, func, insert, select
 from tests.databases import Databases
 from tests.support import Caller
 from tests.world import PASSWORD, World
-from v6srv import db
+from v6srv import db, passwords
 from v6srv.errors import Invalid
-from v6srv.identity import passwords
 from v6srv.model import Collaboration, Node, Organization, Role, User
 from v6srv.service import import_file, importer, setup, takeover
 from v6srv.service import takeover_source as old

@@ -13,12 +13,11 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from v6srv import migrations
+from v6srv import migrations, passwords
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.problems import PolicyError
 from v6srv.db import make_engine
 from v6srv.errors import Invalid
-from v6srv.identity import passwords
 from v6srv.model import Account, Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.service import setup
 from v6srv.settings import Settings
@@ -238,7 +237,7 @@ def test_many_at_once(make: Make, sess: Session) -> None:
     settings = make()
     code = (
         "import sys; from pathlib import Path; from v6srv.settings import Settings;"
-        "from v6srv.identity import passwords; from v6srv.service import setup;"
+        "from v6srv import passwords; from v6srv.service import setup;"
         "passwords.configure(rounds=4);"
         "folder, uri = Path(sys.argv[1]), sys.argv[2];"
         "s = Settings(instance=folder, policies=folder / 'policies', uri=uri);"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from v6srv.errors import Unavailable
-from v6srv.identity.hash_pool import HashPool
+from v6srv.hash_pool import HashPool
 
 
 class Work:
@@ -104,7 +104,7 @@ def test_who_is_stopped_while_waiting_leaves_the_queue():
 
 def test_by_default_one_core_is_left_to_the_event_loop(monkeypatch):
     for cores, threads in ((1, 1), (2, 1), (8, 7)):
-        monkeypatch.setattr("v6srv.identity.hash_pool._cores", lambda cores=cores: cores)
+        monkeypatch.setattr("v6srv.hash_pool._cores", lambda cores=cores: cores)
         assert HashPool()._threads == threads
 
 
@@ -114,7 +114,7 @@ import os, threading
 import gevent
 from gevent import get_hub
 from v6srv.errors import Unavailable
-from v6srv.identity.hash_pool import HashPool
+from v6srv.hash_pool import HashPool
 
 pool = HashPool(threads=1, queue=2)
 gate, gate_in = os.pipe()

@@ -7,8 +7,8 @@ import sys
 import bcrypt
 import pytest
 
+from v6srv import passwords
 from v6srv.errors import Invalid
-from v6srv.identity import passwords
 
 GOOD = "Str0ng-Pass!"
 
@@ -97,7 +97,7 @@ def test_under_gevent_hashing_lets_other_greenlets_run():
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent
-from v6srv.identity import passwords
+from v6srv import passwords
 passwords.configure(rounds=11)
 ticks = 0
 def tick():

@@ -7,8 +7,8 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
-from v6srv.identity.passwords import key_digest
 from v6srv.model import Node as Row
+from v6srv.passwords import key_digest
 from v6srv.service import nodes
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut

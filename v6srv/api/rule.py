@@ -15,6 +15,20 @@ from v6srv.wire.rule import RuleOut, RuleQuery
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
 
+
+def _is_word(column, words):
+    """The column is the word that is written like this in capitals; other text matches nothing."""
+    return lambda text: column == words[text] if text in words.__members__ else false()
+
+
+_FILTERS = {
+    "name": lambda name: Row.name == name,
+    "scope": _is_word(Row.scope, Scope),
+    "operation": _is_word(Row.operation, Operation),
+    "role_id": lambda id: Row.roles.any(RoleRule.c.role_id == id),
+}
+_OF_CONTRACT = Row.name.not_in({rule.resource.value for rule in OWN_RULES})
+
 # Rules are what roles are made of: all of them are shown to who may view any role.
 _views_roles = guard.rows(Resource.ROLE)
 
@@ -30,18 +44,9 @@ class Rules(MethodView):
         Those of resources that 3.x does not know (`policy`) are shown to who asks for them, by
         `name` or by `role_id`.
         """
-        rules = authz.shown(who, Row)
-        if not {"name", "role_id"} & query.keys():
-            rules = rules.where(Row.name.not_in({rule.resource.value for rule in OWN_RULES}))
-        if "name" in query:
-            rules = rules.where(Row.name == query["name"])
-        if "scope" in query:
-            rules = rules.where(_is_word(Row.scope, Scope, query["scope"]))
-        if "operation" in query:
-            rules = rules.where(_is_word(Row.operation, Operation, query["operation"]))
-        if "role_id" in query:
-            rules = rules.where(Row.roles.any(RoleRule.c.role_id == query["role_id"]))
-        return rules
+        filters = [_FILTERS[name](value) for name, value in query.items()]
+        asked_for = {"name", "role_id"} & query.keys()
+        return authz.shown(who, Row).where(*filters, *(() if asked_for else (_OF_CONTRACT,)))
 
 
 @blp.route("/rule/<int:id>")
@@ -51,8 +56,3 @@ class Rule(MethodView):
     def get(self, id, who, authz):
         """One rule."""
         return roles.rule(who, authz, id)
-
-
-def _is_word(column, words, text):
-    """The column is the word that is written like this in capitals; other text matches nothing."""
-    return column == words[text] if text in words.__members__ else false()

@@ -3,10 +3,10 @@
 from flask import request
 from flask.views import MethodView
 
+from v6srv import passwords
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
-from v6srv.identity import passwords
 from v6srv.model import Permission, UserPermission
 from v6srv.model import User as Row
 from v6srv.service import users
@@ -31,13 +31,11 @@ _FILTERS = {
 
 
 def _sealed():
-    """The password of the body, hashed; `seal` says what is wrong with one that breaks a rule."""
+    """The hash of the password in the body; None of one that breaks a rule, which is said later."""
     body = request.get_json(silent=True)
     text = body.get("password") if isinstance(body, dict) else None
-    if not isinstance(text, str) or passwords.password_problem(text):
-        return {"seal": passwords.seal}
-    stored = passwords.seal(text)
-    return {"seal": lambda asked: stored if asked == text else passwords.seal(asked)}
+    fits = isinstance(text, str) and passwords.password_problem(text) is None
+    return {"sealed": passwords.seal(text) if fits else None}
 
 
 @blp.route("/user")
@@ -52,9 +50,9 @@ class Users(MethodView):
     @guard.creates(USER, beforehand=_sealed)
     @blp.arguments(UserIn)
     @blp.response(201, UserOut)
-    def post(self, fields, who, authz, seal):
+    def post(self, fields, who, authz, sealed):
         """Add a user. You can hand out only roles and rules that you hold yourself."""
-        return users.create(who, authz, fields, seal)
+        return users.create(who, authz, fields, sealed)
 
 
 @blp.route("/user/<int:id>")

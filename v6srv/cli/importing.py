@@ -74,8 +74,7 @@ def _drop_all(document: "Document", settings: "Settings") -> None:
 
 
 def _add(document: "Document", settings: "Settings") -> "Summary":
-    from v6srv import db
-    from v6srv.identity import passwords
+    from v6srv import db, passwords
     from v6srv.service import importer
 
     engine = db.connect(settings.uri)

@@ -98,8 +98,8 @@ def prepare(settings: Settings, *, to_serve: bool = False) -> None:
 
     Who is going to serve must agree with the processes that do so already.
     """
+    from v6srv import passwords
     from v6srv.db import make_engine
-    from v6srv.identity import passwords
     from v6srv.service import agreement, setup
 
     passwords.configure(rounds=settings.password_rounds)

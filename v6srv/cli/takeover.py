@@ -40,9 +40,8 @@ def import_v3(
     The database of this instance must be new. All or nothing is written; ids, passwords and API
     keys stay as they are. URL is only read. Stop the 3.x server before.
     """
-    from v6srv import db
+    from v6srv import db, passwords
     from v6srv.cli.serving import show_root_password
-    from v6srv.identity import passwords
     from v6srv.service import setup, takeover
     from v6srv.service.takeover_source import open_source
 

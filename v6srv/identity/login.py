@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from flask import current_app
 from sqlalchemy import select
 
-from v6srv import names
+from v6srv import names, passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
-from v6srv.identity import passwords, tokens, totp
+from v6srv.identity import tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
 from v6srv.identity.totp import Code
 from v6srv.model import Account, User

@@ -14,10 +14,11 @@ from threading import Lock
 
 from flask import current_app
 
+from v6srv import passwords
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction
 from v6srv.errors import TooManyRequests, Unauthenticated, Unavailable
-from v6srv.identity import attempts, passwords
+from v6srv.identity import attempts
 from v6srv.identity.login import Tokens, token_pair
 from v6srv.model import Node
 from v6srv.service import accounts

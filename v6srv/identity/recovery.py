@@ -5,11 +5,11 @@ Whether an account exists, is locked or has an address is told by no answer here
 
 from uuid import uuid4
 
-from v6srv import names
+from v6srv import names, passwords
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction
 from v6srv.errors import Invalid, Unauthenticated
-from v6srv.identity import login, passwords, tokens
+from v6srv.identity import login, tokens
 from v6srv.identity.attempts import attempts
 from v6srv.identity.login import Enrolment, check_user
 from v6srv.identity.tokens import Recovery

@@ -6,11 +6,12 @@ Nothing here commits; `save` the account afterwards.
 
 import hmac
 
+from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.question import Form, Question
 from v6srv.db import utcnow
 from v6srv.errors import Unauthenticated
-from v6srv.identity import passwords, principals
+from v6srv.identity import principals
 from v6srv.identity.claims import Claims
 from v6srv.model import Node, User
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope

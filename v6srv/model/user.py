@@ -30,7 +30,7 @@ class User(Account):
     )
     username: Mapped[str | None] = mapped_column(Text, unique=True)
     password: Mapped[str | None] = mapped_column(Text)
-    """A bcrypt hash (`identity.passwords`)."""
+    """A bcrypt hash (`passwords`)."""
     firstname: Mapped[str | None] = mapped_column(Text)
     lastname: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Text, unique=True)

@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Callable, Collection
 
 from sqlalchemy import Engine, delete, insert, select, update
-from sqlalchemy.orm import Session
 
 from v6srv import problems
 from v6srv.db import database_now, session, transaction
@@ -42,8 +41,8 @@ def require_known_keys(engine: Engine, settings: Settings) -> None:
     A change of the key is announced by `jwt_previous_keys`: the new processes know the old key.
     """
     query = select(ServerProcess.key_digest).where(ServerProcess.seen_at > database_now(GONE_S))
-    with Session(engine) as sess:
-        strange = set(sess.scalars(query)) - known_keys(settings)
+    with engine.connect() as connection:
+        strange = set(connection.scalars(query)) - known_keys(settings)
     if strange:
         raise SettingsError(
             [

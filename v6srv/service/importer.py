@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 
 class Secrets(Protocol):
-    """What an import needs of `identity.passwords`, a layer above this one."""
+    """What an import needs of `passwords`, a layer above this one."""
 
     def hash_password(self, text: str, /) -> str:
         """A hash to store."""

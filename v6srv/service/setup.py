@@ -22,7 +22,7 @@ from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
 from v6srv.authz.unit_of_work import ServerWrite, as_server
-from v6srv.db import let_go, make_engine, transaction
+from v6srv.db import let_go, make_engine, session, transaction
 from v6srv.errors import Invalid
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.model.checks import complete_keys
@@ -47,7 +47,7 @@ Grants = Mapping[str, Collection[Grant]]
 
 
 class Passwords(Protocol):
-    """What the first account needs of `identity.passwords`, a layer above this one."""
+    """What the first account needs of `passwords`, a layer above this one."""
 
     def hash_password(self, text: str, /) -> str:
         """A hash to store."""
@@ -77,7 +77,7 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
         migrations.upgrade(settings.uri)
         engine = make_engine(settings.uri)
         try:
-            with Session(engine) as sess:
+            with session.session_factory(bind=engine) as sess:
                 return _seed(sess, grants, files, settings, passwords)
         finally:
             engine.dispose()

@@ -5,11 +5,12 @@ self-elevation (permissions.md 5.2), unique names, and nobody takes over a more 
 Everything is checked before anything is changed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select, union
 
+from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
@@ -19,12 +20,12 @@ from v6srv.model.checks import require_fit, require_free
 
 
 def create(
-    who: Principal, authz: Authorizer, fields: Mapping[str, Any], seal: Callable[[str], str]
+    who: Principal, authz: Authorizer, fields: Mapping[str, Any], sealed: str | None
 ) -> User:
     """The account that `fields` describe (rest.md 3.8).
 
-    `seal` knows the hash of the password, or raises Invalid when it breaks a rule. Raises Invalid,
-    NotFound for an unknown organization, role or rule, and Denied.
+    `sealed` is the hash of the password; None for one that breaks a rule. Raises Invalid, NotFound
+    for an unknown organization, role or rule, and Denied.
     """
     require_free(username=fields["username"], email=fields["email"])
     organization_id = fields.get("organization_id") or who.organization_id
@@ -33,13 +34,14 @@ def create(
     roles = _roles(fields.get("roles") or [], organization_id)
     rules = rules_of(fields.get("rules") or [])
     _require_holding(who, authz, [*_rules_in(roles), *rules])
-    password = seal(fields["password"])
+    if sealed is None:
+        raise Invalid(passwords.password_problem(fields["password"]) or "password: cannot be read")
     user = User(
         username=fields["username"],
         firstname=fields["firstname"],
         lastname=fields["lastname"],
         email=fields["email"],
-        password=password,
+        password=sealed,
         organization_id=organization_id,
         roles=roles,
         rules=rules,

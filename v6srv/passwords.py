@@ -9,7 +9,7 @@ from typing import Any
 import bcrypt
 
 from v6srv.errors import Invalid
-from v6srv.identity.hash_pool import HashPool
+from v6srv.hash_pool import HashPool
 
 MAX_BYTES = 72
 """bcrypt looks no further; 3.x stored longer passwords cut off here."""
