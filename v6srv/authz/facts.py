@@ -125,11 +125,20 @@ def _owner(kind: str, column: Any, same: str | None = None) -> SetOf:
     )
 
 
+def _is_one_of(column: Any, found: Select[Any]) -> ColumnElement[bool]:
+    """The value of a column is found: by a query that is run once, not for each row.
+
+    A row without a value is not; `NOT IN` of SQL would not say so.
+    """
+    return and_(column.is_not(None), column.in_(found))
+
+
 def _members_of(collaboration_id: Any) -> SetOf:
     """The organizations of a collaboration."""
     return SetOf(
-        lambda values: exists().where(
-            _member.c.collaboration_id == collaboration_id, _member.c.organization_id.in_(values)
+        lambda values: _is_one_of(
+            collaboration_id,
+            select(_member.c.collaboration_id).where(_member.c.organization_id.in_(values)),
         ),
         of_those_in="collabs",
     )
@@ -138,8 +147,9 @@ def _members_of(collaboration_id: Any) -> SetOf:
 def _collaborations_of(organization_id: Any) -> SetOf:
     """The collaborations of an organization."""
     return SetOf(
-        lambda values: exists().where(
-            _member.c.organization_id == organization_id, _member.c.collaboration_id.in_(values)
+        lambda values: _is_one_of(
+            organization_id,
+            select(_member.c.organization_id).where(_member.c.collaboration_id.in_(values)),
         ),
         of_those_in="orgs",
     )
