@@ -169,12 +169,14 @@ _REVISIONS = "v6srv_revisions"
 def acting(authz: Authorizer, who: Principal | None = None) -> Iterator[Unit]:
     """What is written inside is written by `who`, who may be told later, and decided so.
 
-    Around the transaction: the last look is taken when that ends.
+    Around the transaction: the last look is taken when that ends. Queries do not write what was
+    changed before them: half of a change would be decided as if it was all.
     """
     unit = Unit(authz, who)
     token = _actor.set(unit)
     try:
-        yield unit
+        with session.no_autoflush:
+            yield unit
     finally:
         _actor.reset(token)
 
