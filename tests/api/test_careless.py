@@ -142,6 +142,14 @@ def _share(world: World) -> None:
     session.add(NodeConfig(node_id=world.node.south_trial, key="allowed_users", value="1"))
 
 
+def _change_in_pieces(world: World) -> None:
+    """The second piece is decided on a row that differs already."""
+    north = session.get_one(Organization, world.org.north)
+    north.name = "ours"
+    session.flush()
+    north.country = "France"
+
+
 def _bulk_update(world: World) -> None:
     session.execute(update(Result).values(result="42"))
 
@@ -216,6 +224,7 @@ DENIED: tuple[Write, ...] = (
 UNDECIDED: tuple[Write, ...] = (
     _add_elsewhere,
     _share,
+    _change_in_pieces,
     _bulk_update,
     _bulk_insert,
     _core_insert,

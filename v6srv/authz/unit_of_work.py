@@ -120,7 +120,7 @@ class Unit:
             if change.operation is Operation.DELETE:
                 self._touched.pop(change.row, None)
             else:
-                self._touch(change.row, operation).fields |= change.fields
+                self._add(self._touch(change.row, operation), change)
 
     def settle(self) -> None:
         """Decide what was written as it stands; the rows are read again. Raises Denied."""
@@ -137,6 +137,13 @@ class Unit:
                 changes=frozenset(touched.fields),
             )
             del self._touched[row]  # not before: who catches the denial is denied again
+
+    @staticmethod
+    def _add(touched: _Touched, change: Change) -> None:
+        """What was changed before has been decided without this, on a row that is no more."""
+        if touched.fields and not change.fields <= touched.fields:
+            raise Undecided(f"in pieces, somebody {_spoken([change])}: see db.at_once")
+        touched.fields |= change.fields
 
     def _require_no_denial(self, change: Change) -> None:
         who = self._principal([change])
@@ -169,14 +176,12 @@ _REVISIONS = "v6srv_revisions"
 def acting(authz: Authorizer, who: Principal | None = None) -> Iterator[Unit]:
     """What is written inside is written by `who`, who may be told later, and decided so.
 
-    Around the transaction: the last look is taken when that ends. Queries do not write what was
-    changed before them: half of a change would be decided as if it was all.
+    Around the transaction: the last look is taken when that ends.
     """
     unit = Unit(authz, who)
     token = _actor.set(unit)
     try:
-        with session.no_autoflush:
-            yield unit
+        yield unit
     finally:
         _actor.reset(token)
 
