@@ -4,12 +4,11 @@ One transaction per request: reads never commit, writes commit once, a refusal r
 commits but `transaction`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -188,8 +187,6 @@ FLUSHING = "v6srv_flushing"
 
 session = scoped_session(sessionmaker(class_=UnitSession, expire_on_commit=False))
 
-Changing = TypeVar("Changing", bound=Callable[..., Any])
-
 _WRITTEN = "v6srv_written"
 """Key of `Session.info`: something has been written that is not stored yet."""
 
@@ -239,20 +236,6 @@ def let_go(of: Session | None = None) -> None:
     if sess.info.get(_WRITTEN) or changed:
         raise RuntimeError("what was written in this transaction is not stored yet")
     sess.rollback()
-
-
-def at_once(change: Changing) -> Changing:
-    """For a function that changes a row: all that it changes is written, and decided, together.
-
-    What it reads meanwhile would write one field by itself otherwise.
-    """
-
-    @wraps(change)
-    def changed(*args: Any, **kwargs: Any) -> Any:
-        with session.no_autoflush:
-            return change(*args, **kwargs)
-
-    return cast(Changing, changed)
 
 
 @contextmanager

@@ -40,9 +40,14 @@ class AllowedRows:
         return type(self)(self.select, self.parameters, (*self._loads, load))
 
     def read(self, query: Select[Any] | None = None, *, fresh: bool = False) -> list[Any]:
-        """The rows; of a part of the Select if one is given. `fresh`: also what was read before."""
+        """The rows; of a part of the Select if one is given.
+
+        `fresh`: as they stand now in this transaction, also what was read before.
+        """
         query = self.select if query is None else query
         options = {"populate_existing": True} if fresh else {}
+        if fresh:
+            session.flush()
         found = session.scalars(query, self.parameters, execution_options=options)
         rows = list(found.unique())
         for load in self._loads:

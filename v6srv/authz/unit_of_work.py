@@ -142,7 +142,7 @@ class Unit:
     def _add(touched: _Touched, change: Change) -> None:
         """What was changed before has been decided without this, on a row that is no more."""
         if touched.fields and not change.fields <= touched.fields:
-            raise Undecided(f"in pieces, somebody {_spoken([change])}: see db.at_once")
+            raise Undecided(f"in pieces, somebody {_spoken([change])}")
         touched.fields |= change.fields
 
     def _require_no_denial(self, change: Change) -> None:
@@ -176,12 +176,14 @@ _REVISIONS = "v6srv_revisions"
 def acting(authz: Authorizer, who: Principal | None = None) -> Iterator[Unit]:
     """What is written inside is written by `who`, who may be told later, and decided so.
 
-    Around the transaction: the last look is taken when that ends.
+    Around the transaction: the last look is taken when that ends. Queries do not write what was
+    changed before them: half of a change would be decided as if it was all.
     """
     unit = Unit(authz, who)
     token = _actor.set(unit)
     try:
-        yield unit
+        with session.no_autoflush:
+            yield unit
     finally:
         _actor.reset(token)
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Cover, ServerWrite, as_server, covered_by
-from v6srv.db import at_once, session
+from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
 from v6srv.model.checks import require_fit
@@ -31,7 +31,6 @@ def create(fields: Mapping[str, Any]) -> Collaboration:
     return collaboration
 
 
-@at_once
 def change(collaboration: Collaboration, changes: Mapping[str, Any]) -> Collaboration:
     """Change the fields given; `organization_ids` replaces all members.
 

@@ -10,7 +10,7 @@ from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
-from v6srv.db import at_once, session
+from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
 from v6srv.model.checks import require_fit
@@ -119,7 +119,6 @@ def register(who: Principal, authz: Authorizer, fields: Mapping[str, Any], key_d
     return node
 
 
-@at_once
 def change(who: Principal, authz: Authorizer, node: Node, changes: Mapping[str, Any]) -> Node:
     """Change the fields given. A node that moves must fit where it goes.
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import LARGEST_ID, at_once, session
+from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Role, RoleRule, Rule
 from v6srv.model.checks import require_fit, require_own_name
@@ -41,7 +41,6 @@ def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role
     return role
 
 
-@at_once
 def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> Role:
     """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
     require_fit(role, changes)

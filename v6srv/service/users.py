@@ -13,7 +13,7 @@ from sqlalchemy import select, union
 from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.db import at_once, session
+from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
 from v6srv.model.checks import require_fit, require_free
@@ -50,7 +50,6 @@ def create(
     return user
 
 
-@at_once
 def change(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> User:
     """Change the given fields of an account that the caller may edit (rest.md 3.8)."""
     if changes.get("password"):
