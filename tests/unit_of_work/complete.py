@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.unit_of_work.asked import Unclear, asked
 from tests.unit_of_work.changes import changes
 from tests.unit_of_work.lines import Policy
+from tests.unit_of_work.sockets import SHARE
 from tests.unit_of_work.sound import Judge, Request
 from tests.unit_of_work.state import State, Who
 
@@ -15,23 +16,27 @@ _ON_ANOTHER = {
     "DELETE /port": ("delete", "result", "port"),
 }
 """Endpoints that ask for something on a row of another table: operation, table, resource."""
+_ON_ONESELF = {"PATCH /password/change": ("user", "password"), SHARE: ("node", "config")}
+"""Endpoints for one's own row: of which kind, and the field."""
 
 
 def reasons(request: Request, who: Who, policy: Policy, before: State) -> list[str]:
     """Why the request is refused; empty if nothing speaks against it. Raises Unclear."""
+    if request.route in _ON_ONESELF:
+        return _of_oneself(request, who, policy, before)
     found = [*_of_row(request, who, policy, before)]
     if found:
         return found
-    if request.route == "PATCH /password/change":
-        return _of_password(who, policy, before)
     after = asked(request, who, before)
     found += Judge(policy, who, request, before, after).refusals()
     id, resource = request.ids.get("id"), request.path.split("/")[1]
     if _edits(request) and id and _same(before, after, resource, id):
         found += _of_no_change(who, policy, before, resource, id)
-    if request.odd and not found:
-        raise Unclear("a value of no use may be of use")
-    return found + _of_rights(request, who, policy, before, after)
+    if not request.odd:
+        return found + _of_rights(request, who, policy, before, after)
+    if not found:
+        raise Unclear("what is of no use may be of use after all")
+    return found
 
 
 def _of_row(request: Request, who: Who, policy: Policy, before: State) -> list[str]:
@@ -63,12 +68,13 @@ def _edits(request: Request) -> bool:
     return request.method == "PATCH"
 
 
-def _of_password(who: Who, policy: Policy, before: State) -> list[str]:
-    """Users change their own, by the line that says so."""
-    if who.kind != "user":
-        return ["only users have a password"]
-    allowed = policy.allows(who, "edit", before.facts("user", who.account), {"password"})
-    return [] if allowed else ["edit of the own password"]
+def _of_oneself(request: Request, who: Who, policy: Policy, before: State) -> list[str]:
+    """What accounts of one kind change of their own row, by a line that says so."""
+    kind, field = _ON_ONESELF[request.route]
+    if who.kind != kind:
+        return [f"only a {kind} has a {field}"]
+    allowed = policy.allows(who, "edit", before.facts(kind, who.account), {field})
+    return [] if allowed else [f"edit of the own {field}"]
 
 
 def _same(before: State, after: State, resource: str, id: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
-from werkzeug.test import TestResponse
+from werkzeug.wrappers import Response
 
 from tests.databases import Databases
 from tests.support import open_app
@@ -19,6 +19,7 @@ from tests.unit_of_work.complete import Unclear, reasons
 from tests.unit_of_work.lines import Policy
 from tests.unit_of_work.random_lines import LineMaker
 from tests.unit_of_work.requests import RequestMaker
+from tests.unit_of_work.sockets import emit
 from tests.unit_of_work.sound import Judge, Request
 from tests.unit_of_work.state import Reader, State, Who, caller
 from v6srv import db
@@ -97,10 +98,12 @@ class House:
                 if isinstance(error, heed):
                     raise
 
-    def send(self, request: Request) -> TestResponse:
+    def send(self, request: Request) -> Response:
         """The answer of the server."""
         with self.app.app_context():
             token = _token(*request.who)
+        if request.method == "EMIT":
+            return emit(self.app, request.route, token, request.body)
         return self.client.open(
             f"/api{request.path}",
             method=request.method,
@@ -143,7 +146,7 @@ class Case:
     policy: Policy
     before: State
     after: State
-    answer: TestResponse
+    answer: Response
 
     def __str__(self) -> str:
         status, body = self.answer.status_code, self.answer.get_data(as_text=True)[:300]

@@ -12,7 +12,7 @@ from tests.world import IMAGE
 FIELDS = {
     "organization": ("name", "domain", "address1", "zipcode", "country", "public_key"),
     "collaboration": ("name", "encrypted", "organization_ids"),
-    "node": ("name", "ip", "organization_id", "collaboration_id", "api_key"),
+    "node": ("name", "ip", "organization_id", "collaboration_id", "api_key", "config"),
     "user": ("username", "firstname", "lastname", "email", "roles", "rules", "password"),
     "role": ("name", "description", "rules"),
     "result": ("status", "log", "result", "started_at", "finished_at"),

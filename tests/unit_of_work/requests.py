@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.unit_of_work.random_lines import COUNTRIES, IMAGES, LineMaker
+from tests.unit_of_work.sockets import PING, SHARE
 from tests.unit_of_work.sound import Request
 from tests.unit_of_work.state import State, caller
 from tests.world import PASSWORD
@@ -41,6 +42,8 @@ class RequestMaker:
         routes = often if self.chance.random() < 0.8 else USERS
         weights = [1 / (2 + self._done.get(route, 0)) for route in routes]
         [route] = self.chance.choices(routes, weights)
+        if route in (SHARE, PING) and self.state.ids("node"):
+            who = "node", self.chance.choice(self.state.ids("node")), None
         body = _BODIES[route](self)
         odd = bool(body) and self.chance.random() < 0.08
         if odd and body:
@@ -246,6 +249,10 @@ class RequestMaker:
         port, label = self.chance.randint(1, 9999), self._text()
         return {"result_id": self._id("result"), "port": port, "label": label}
 
+    def _shared(self) -> Body:
+        keys = self.chance.sample(("allowed_users", "encryption", "allowed_orgs"), 2)
+        return {key: self.chance.choice(("1", ["2", "3"], True, None)) for key in keys}
+
     def _password(self) -> Body:
         return {"current_password": PASSWORD, "new_password": "An0ther-Pass!"}
 
@@ -306,13 +313,15 @@ _BODIES: dict[str, Callable[[RequestMaker], Body | None]] = {
     "POST /policy/line": RequestMaker._line,
     "PATCH /policy/line/{id}": RequestMaker._line_patch,
     "DELETE /policy/line/{id}": _nothing,
+    SHARE: RequestMaker._shared,
+    PING: _nothing,
 }
 ROUTES = _BODIES.keys()
-"""Every endpoint that requests are made for."""
-USERS = (*ROUTES,)
+"""Every endpoint and event that requests are made for."""
+USERS = tuple(route for route in ROUTES if route not in (SHARE, PING))
 NODES = (
     *("PATCH /result/{id}", "POST /port", "DELETE /port", "PATCH /node/{id}"),
-    *("PATCH /organization/{id}", "POST /task", "PATCH /password/change"),
+    *("PATCH /organization/{id}", "POST /task", "PATCH /password/change", SHARE, PING),
 )
 CONTAINERS = ("POST /task", "POST /port", "PATCH /result/{id}")
 """What callers of each kind ask for mostly."""

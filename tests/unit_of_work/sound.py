@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.unit_of_work.changes import Change, changes, unspeakable
 from tests.unit_of_work.lines import Policy
+from tests.unit_of_work.sockets import PING
 from tests.unit_of_work.state import State, Who
 
 
@@ -73,7 +74,13 @@ class Judge:
         """Whether a decision on another row allows this change; takes out the fields it covers."""
         if self._goes_with_its_owner(change) or self._comes_with_its_task(change):
             return True
-        for covers in (self._author_is_gone, self._is_stopped, self._node_moves, self._rule_leaves):
+        for covers in (
+            self._author_is_gone,
+            self._is_stopped,
+            self._node_moves,
+            self._rule_leaves,
+            self._is_there,
+        ):
             covered = covers(change)
             if covered and covered >= change.fields:
                 return True
@@ -149,6 +156,11 @@ class Judge:
             for state in states
         )
         return {"collaboration_id"} if may and not denied else set()
+
+    def _is_there(self, change: Change) -> set[str]:
+        """Who is heard is online; that is for nobody to allow (ServerWrite.PRESENCE)."""
+        own = (change.resource, change.id) == (self.who.kind, self.who.account)
+        return {"status", "last_seen"} if own and self.request.route == PING else set()
 
     def _rule_leaves(self, change: Change) -> set[str]:
         """To take one rule out of a role asks for `delete` of the role (rest.md 3.9)."""

@@ -16,6 +16,7 @@ from flask import Flask
 from tests.databases import Databases
 from tests.unit_of_work.house import Incomplete, Seen, Unsound, house
 from tests.unit_of_work.requests import ROUTES
+from tests.unit_of_work.sockets import PING, SHARE
 from v6srv import db
 from v6srv.authz import changes as authz_changes
 from v6srv.authz.facts import TABLES
@@ -48,7 +49,7 @@ def test_what_is_stored_is_allowed_and_what_is_refused_is_not(
 ) -> None:
     seen = explore(databases, backend)
     assert seen.lines[True] > 10 * seen.lines[False], "most random lines count"
-    assert ROUTES - seen.refused.keys() == set(), "each endpoint has refused somebody"
+    assert ROUTES - seen.refused.keys() <= {PING}, "each endpoint has refused somebody"
     assert seen.refused.total() > 10 * seen.unclear.total(), "the oracle knows why"
     assert seen.other.keys() <= {400, 401, 404, 409}
     rare = {route for route in ROUTES if not seen.changed[route]}
@@ -72,7 +73,7 @@ def test_every_endpoint_that_writes_is_asked(app: Flask) -> None:
         if rule.rule.startswith("/api/"):
             path = rule.rule.removeprefix("/api").replace("<int:", "{").replace(">", "}")
             found |= {f"{method} {path}" for method in (rule.methods or set()) - READING}
-    assert found - NOT_ASKED == ROUTES
+    assert found - NOT_ASKED == ROUTES - {SHARE, PING}
 
 
 # --- it can fail

@@ -1,0 +1,28 @@
+"""The socket events that write, as their namespace does it: without a socket."""
+
+from typing import Any
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from v6srv.errors import Denied
+from v6srv.identity import principals, tokens
+from v6srv.service import node_info, presence
+
+SHARE, PING = "EMIT node_info_update", "EMIT ping"
+
+
+def emit(app: Flask, event: str, token: str, payload: Any) -> Response:
+    """What comes of an event of who has the token: 200, or 403 where it is denied."""
+    authz = app.extensions["authz"]
+    with app.app_context():
+        known = principals.load(tokens.read_bearer(f"Bearer {token}"))
+        authz.store.follow(known.policy_revision)
+        try:
+            if event == PING:
+                presence.pinged(known.principal.account_id)
+            else:
+                presence.share(authz, known.principal, node_info.entries(payload))
+        except Denied as error:
+            return Response(str(error), 403)
+    return Response("", 200)
