@@ -34,8 +34,13 @@ class Queue:
     def ready(self) -> bool:
         return self.is_ready
 
-    def message(self, event: str, payload: Any, namespace: str, rooms: Sequence[str]) -> Any:
+    def message(
+        self, event: str, payload: Any, namespace: str, rooms: Sequence[str], id: int
+    ) -> Any:
         return payload, rooms[0]
+
+    def is_news(self, id: int) -> bool:
+        return True
 
     def publish(self, messages: Sequence[Any]) -> bool:
         arrives = self.fails(len(messages))
@@ -91,8 +96,9 @@ class Process:
 
 
 def rows() -> int:
+    """What is still to be sent."""
     try:
-        return session.scalar(select(func.count()).select_from(Outbox)) or 0
+        return session.scalar(select(func.count()).where(Outbox.sent_at.is_(None))) or 0
     finally:
         session.remove()
 

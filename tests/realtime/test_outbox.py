@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from v6srv.db import database_now, session, utcnow, writing
+from v6srv.db import database_now, session, transaction, utcnow, writing
 from v6srv.model import Organization, Outbox, ServerProcess
 from v6srv.service import events
 from v6srv.service.events import Event
@@ -27,7 +27,8 @@ def batches() -> Iterator[list[list[Event]]]:
 
 
 def rows() -> int:
-    count = session.scalar(select(func.count()).select_from(Outbox))
+    """What is still to be sent."""
+    count = session.scalar(select(func.count()).where(Outbox.sent_at.is_(None)))
     session.remove()
     return count or 0
 
@@ -200,3 +201,23 @@ def test_processes_that_take_over_at_once_get_every_event_once(monkeypatch: pyte
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(expected)
+
+
+def test_what_was_published_is_kept_for_who_could_not_hear_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with transaction() as sess:
+        for id, process in ((1, "other"), (2, "other"), (3, events.process_id())):
+            sess.add(Outbox(id=id, process=process, event=f"e{id}", payload={}, rooms=["r"]))
+    events.keep_sent([1, 3])
+    assert [event.id for event in events.missed(60)] == [1, 2]  # 2 is about to be published
+    assert [event.id for event in events.unsent()] == []
+    with transaction() as sess:
+        old = database_now(ago_s=events.KEEP_SENT_S / 2)
+        sess.execute(update(Outbox).where(Outbox.id == 1).values(sent_at=old))
+    assert [event.id for event in events.missed(60)] == [2]
+    events.drop_old()
+    assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1, 2]
+    monkeypatch.setattr(events, "KEEP_SENT_S", 60.0)
+    events.drop_old()
+    assert [event.id for event in events.missed(600)] == [2]

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import SimpleNamespace
 
 import pytest
+import redis
 import requests
 from sqlalchemy import make_url
 
@@ -224,6 +225,26 @@ def test_what_is_committed_while_the_queue_is_away_arrives_in_order(
         for ear in (near, far):
             ear.wait("new_task", tasks[-1], patience_s=LONG_S)
         assert told_of(far) == told_of(near) == tasks
+
+
+@pytest.mark.parametrize(
+    ("backend", "command"), [("sqlite", THREADS), ("postgresql", GEVENT)], ids=["threads", "gevent"]
+)
+def test_nothing_is_lost_while_processes_only_cannot_hear(
+    databases: Databases, backend: str, command: tuple[str, ...]
+) -> None:
+    """Publishing succeeds all the time: what was published and not heard is made up for."""
+    with running(databases, backend, redis_server, command) as (pair, _), redis_server() as url:
+        far = pair.listen(pair.second, "north_registry")
+        tasks = [start_task(pair)]
+        far.wait("new_task", tasks[0])
+        end = time.monotonic() + 5
+        broker = redis.Redis.from_url(url)
+        while time.monotonic() < end:
+            broker.client_kill_filter(_type="pubsub")
+            tasks.append(start_task(pair))
+        eventually(lambda: sorted(told_of(far)), tasks, LONG_S)
+        assert len(far.named("new_task")) == len(tasks)  # each once
 
 
 def test_a_queue_that_answers_after_a_hang_is_back_since_its_answer(

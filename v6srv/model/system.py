@@ -41,7 +41,10 @@ class PolicyRevision(Base):
 
 
 class Outbox(Base):
-    """An event, written in the transaction that causes it and deleted once it is sent."""
+    """An event, written in the transaction that causes it and deleted once it is sent.
+
+    Of several processes: kept a while, for those that could not hear it (`service.events`).
+    """
 
     __tablename__ = "outbox"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -53,6 +56,8 @@ class Outbox(Base):
     event: Mapped[str] = mapped_column(String(100))
     payload: Mapped[Any] = mapped_column(JSON)
     rooms: Mapped[list[str]] = mapped_column(JSON)
+    sent_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When it was published to other processes, by the clock of the database; None: not yet."""
 
 
 class Mail(Base):

@@ -60,6 +60,9 @@ class Announcer:
         """What other processes must hear is in the outbox and not in `_waiting`."""
         self._skipped = 0
         """Events that were left to the outbox since the start."""
+        self._deaf_s = 0.0
+        """For how long the queue was not heard, when that is still to be made up for."""
+        self._wake_ear = background.event()
         self._publishing = threading.Lock()
         self._cleaning = threading.Lock()
 
@@ -68,6 +71,8 @@ class Announcer:
         repeat = self._background.repeat
         if self._others is not None:
             self._others.hand_over = self._hand_over
+            self._others.hears_again = self._hears_again
+            repeat(self._catch_up, every_s=RETRY_S, wake=self._wake_ear)
             repeat(self._tell_others, every_s=RETRY_S, wake=self._wake_publisher)
         repeat(self._tell_sockets, every_s=1.0, wake=self._wake)
         repeat(self._clean, every_s=CLEAN_EVERY_S)
@@ -110,7 +115,7 @@ class Announcer:
         if self._others is None:
             self._sent.append(event.id)
             return
-        data = self._others.message(event.name, event.payload, broadcast.NAMESPACE, event.rooms)
+        data = self._message(event)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING:
                 self._fall_behind()
@@ -131,6 +136,35 @@ class Announcer:
                 self._waiting.popleft()  # old news
             self._waiting.append(_Message(data))
         self._wake_publisher.set()
+
+    def _message(self, event: Event) -> Any:
+        assert self._others is not None
+        name, payload, rooms = event.name, event.payload, event.rooms
+        return self._others.message(name, payload, broadcast.NAMESPACE, rooms, event.id)
+
+    # --- what this process could not hear
+
+    def _hears_again(self, deaf_s: float) -> None:
+        self._deaf_s = max(self._deaf_s, deaf_s)
+        self._wake_ear.set()
+
+    def _catch_up(self) -> None:
+        """Tell the sockets of this process what others published while it did not hear them."""
+        assert self._others is not None
+        deaf_s = self._deaf_s
+        if not deaf_s:
+            return
+        if deaf_s > events.KEEP_SENT_S:
+            log.warning("the message queue was not heard for %.0f s: sockets begin anew", deaf_s)
+            broadcast.end_all_here(self._socketio)
+        else:
+            missed = [e for e in events.missed(deaf_s) if self._others.is_news(e.id)]
+            for event in missed:
+                broadcast.send_here(self._socketio, event.name, event.payload, event.rooms)
+            if missed:
+                log.warning("%d events of other processes were not heard in time", len(missed))
+        if self._deaf_s == deaf_s:
+            self._deaf_s = 0.0
 
     def _fall_behind(self) -> None:
         """Forget the events that wait: their rows are there. Needs the lock."""
@@ -173,12 +207,7 @@ class Announcer:
             with self._lock:
                 self._behind = self._skipped != skipped
             return self._behind
-        if not self._others.publish(
-            [
-                self._others.message(one.name, one.payload, broadcast.NAMESPACE, one.rooms)
-                for one in rows
-            ]
-        ):
+        if not self._others.publish([self._message(one) for one in rows]):
             return False
         self._sent.extend(one.id for one in rows)
         return True
@@ -190,7 +219,10 @@ class Announcer:
         with self._cleaning:
             while self._sent:
                 ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]
-                events.delete_sent(ids)
+                if self._others is None:
+                    events.delete_sent(ids)
+                else:
+                    events.keep_sent(ids)
                 for id in ids:
                     self._sent.popleft()
                     self._in_hand.discard(id)

@@ -32,6 +32,13 @@ def send_to(socketio: SocketIO, event: str, sid: str) -> None:
     socketio.emit(event, to=sid, namespace=NAMESPACE, ignore_queue=True)
 
 
+def end_all_here(socketio: SocketIO) -> None:
+    """End every socket of this process; clients connect again, and ask what they missed."""
+    server = socketio.server
+    for sid, _ in server.manager.get_participants(NAMESPACE, None):
+        server.disconnect(sid, NAMESPACE)
+
+
 def node_online(socketio: SocketIO, card: NodeCard | None) -> None:
     """Tell a node's collaboration that it came; None, a user, is not announced."""
     if card is not None:

@@ -29,6 +29,11 @@ GRACE_S = 3 * RETRY_S
 """How long publishing waits once the queue is back: until all others listen again."""
 TIMEOUT_S = 3.0
 """How long the queue may take to answer."""
+MARGIN_S = 15.0
+"""What was published so long before the queue was lost may not have come: a connection that is
+dead is noticed late, and what is published is noted a moment later."""
+MOST_REMEMBERED = 20_000
+"""Events of other processes of which it is known that they were told here."""
 
 _PROBLEM = "queue"
 _AWAY = "message queue: cannot be reached; other processes hear of events later"
@@ -40,12 +45,21 @@ class Others(Protocol):
     hand_over: Callable[[Any], None]
     """Called, in any thread, with a message that others must hear; must not wait."""
 
+    hears_again: Callable[[float], None]
+    """Called, in any thread, when the queue is heard again, with the seconds in which it was not;
+    must not wait. Also when it is heard for the first time."""
+
     @property
     def away(self) -> bool:
         """Whether the queue cannot be reached, to publish or to listen."""
 
-    def message(self, event: str, payload: Any, namespace: str, rooms: Sequence[str]) -> Any:
+    def message(
+        self, event: str, payload: Any, namespace: str, rooms: Sequence[str], id: int
+    ) -> Any:
         """What makes other processes send an event to their sockets in any of the rooms."""
+
+    def is_news(self, id: int) -> bool:
+        """Whether the event with this id was not told here yet; it counts as told from now on."""
 
     def ready(self) -> bool:
         """Whether to publish now: not while the queue is away, and until all others listen again
@@ -108,14 +122,21 @@ class _Patient(_Locked, PubSubManager):
         self._closed = False
         self._checked_at = float("-inf")
         self._back_at: float | None = None
+        self.hears_again: Callable[[float], None] = lambda deaf_s: None
+        self._deaf = True
+        self._heard_at = time.monotonic()
+        self._told: dict[int, None] = {}
         super().__init__(*args, **kwargs)
 
     @property
     def away(self) -> bool:
         return bool(self._broken)
 
-    def message(self, event: str, payload: Any, namespace: str, rooms: Sequence[str]) -> Any:
+    def message(
+        self, event: str, payload: Any, namespace: str, rooms: Sequence[str], id: int
+    ) -> Any:
         return {  # as the library's `emit` says it
+            "event_id": id,
             "method": "emit",
             "event": event,
             "data": [payload],
@@ -126,6 +147,20 @@ class _Patient(_Locked, PubSubManager):
             "callback": None,
             "host_id": self.host_id,
         }
+
+    def is_news(self, id: int) -> bool:
+        with self._lock:
+            if id in self._told:
+                return False
+            self._told[id] = None
+            if len(self._told) > MOST_REMEMBERED:
+                del self._told[next(iter(self._told))]
+            return True
+
+    def _handle_emit(self, message: Any) -> None:
+        id = message.get("event_id")
+        if id is None or self.is_news(id):
+            super()._handle_emit(message)
 
     def publish(self, messages: Sequence[Any]) -> bool:
         try:
@@ -173,7 +208,17 @@ class _Patient(_Locked, PubSubManager):
                 self._lost("listen", error)
                 time.sleep(RETRY_S)
 
+    def _hears(self) -> None:
+        """There is a sign of life: what is published now is heard."""
+        self._found("listen")
+        now = time.monotonic()
+        if self._deaf:
+            self._deaf = False
+            self.hears_again(now - self._heard_at + MARGIN_S)
+        self._heard_at = now
+
     def _lost(self, side: str, error: Exception) -> None:
+        self._deaf = self._deaf or side == "listen"
         if not self._closed:
             self._broken.add(side)
             problems.begin(_PROBLEM, _AWAY, f"{side}: {error or type(error).__name__}")
@@ -193,7 +238,7 @@ class _Patient(_Locked, PubSubManager):
         raise NotImplementedError
 
     def _hear(self) -> Iterator[Any]:
-        """What others publish, as long as there is a sign of life at all (`_found`)."""
+        """What others publish, as long as there is a sign of life at all (`_hears`)."""
         raise NotImplementedError
 
 
@@ -235,7 +280,9 @@ class _Redis(_Patient, RedisManager):
                 if asked:
                     ear.ping()
                     continue
-                self._found("listen")
+                # The library connects anew without a word; but it subscribes anew.
+                self._deaf = self._deaf or heard["type"] == "subscribe"
+                self._hears()
                 if heard["type"] == "message":
                     yield heard["data"]
 
@@ -271,8 +318,8 @@ class _Kombu(_Patient, KombuManager):
         connection = self._connection().clone(heartbeat=HEARTBEAT_S)
         try:
             inbox = connection.SimpleQueue(self._inbox)
-            self._found("listen")
             while True:
+                self._hears()
                 with suppress(queue.Empty):
                     message = inbox.get(timeout=RETRY_S)
                     message.ack()

@@ -30,6 +30,8 @@ DROP_AFTER_S = 24 * 3600.0
 DROP_KILLS_AFTER_S = 3600.0
 """Age at which "kill all that runs on this node" would hit new tasks."""
 CLAIM_AT_MOST = 500
+KEEP_SENT_S = 600.0
+"""For so long what was published is kept: who could not hear for longer has to begin anew."""
 
 _PENDING = "v6srv_events"
 _POLICY_CHANGED = "policy_changed"
@@ -148,10 +150,29 @@ def delete_sent(ids: Collection[int]) -> None:
         own.execute(delete(Outbox).where(Outbox.id.in_(ids)))
 
 
+def keep_sent(ids: Collection[int]) -> None:
+    """Note that this has been published; it is deleted when nobody can have missed it."""
+    with _own_session() as own:
+        _rows(own, update(Outbox).where(Outbox.id.in_(ids)).values(sent_at=database_now()))
+
+
+def missed(since_s: float) -> list[Event]:
+    """What other processes have published in the last seconds, or are about to, oldest first.
+
+    For a process that could not hear them. Some of it will still be heard.
+    """
+    others = Outbox.process != process_id()
+    recent = or_(Outbox.sent_at.is_(None), Outbox.sent_at >= database_now(ago_s=since_s))
+    with _own_session() as own:
+        rows = own.scalars(select(Outbox).where(others, recent).order_by(Outbox.id)).all()
+        return [Event(row.id, row.event, row.payload, tuple(row.rooms)) for row in rows]
+
+
 def unsent(at_most: int = CLAIM_AT_MOST) -> list[Event]:
     """The oldest events that this process has to send and that are still in the database."""
     with _own_session() as own:
-        return _read(own, select(Outbox).where(Outbox.process == process_id()), at_most)
+        mine = select(Outbox).where(Outbox.process == process_id(), Outbox.sent_at.is_(None))
+        return _read(own, mine, at_most)
 
 
 def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> list[Event]:
@@ -165,6 +186,7 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
     )
     left = select(Outbox).where(
         Outbox.created_at < database_now(ago_s=TAKE_OVER_AFTER_S),
+        Outbox.sent_at.is_(None),
         or_(Outbox.process == process_id(), Outbox.process.not_in(here)),
     )
     with _own_session() as own:
@@ -180,10 +202,13 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
 def drop_old() -> None:
     """Delete what does harm rather than good by now."""
     with _own_session() as own:
+        own.execute(delete(Outbox).where(Outbox.sent_at < database_now(ago_s=KEEP_SENT_S)))
         old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
         dropped = _rows(own, delete(Outbox).where(old))
         late = Outbox.created_at < database_now(ago_s=DROP_KILLS_AFTER_S)
-        kills = select(Outbox).where(late, Outbox.event == "kill_containers")
+        kills = select(Outbox).where(
+            late, Outbox.sent_at.is_(None), Outbox.event == "kill_containers"
+        )
         for row in own.scalars(kills).all():
             if not (isinstance(row.payload, dict) and row.payload.get("kill_list")):
                 own.delete(row)
