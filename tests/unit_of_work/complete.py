@@ -56,9 +56,21 @@ def _of_row(request: Request, who: Who, policy: Policy, before: State) -> list[s
         return [f"there is no {resource} {id}, and not everybody is told"]
     if operation == "edit" and not request.route.endswith("/collaboration/{id}/node"):
         return []  # what is changed decides
-    if policy.allows(who, operation, before.facts(resource, id, as_)):
-        return []
-    return [f"{operation} of {as_} on {resource} {id}"]
+    asked_of = {id} | _left(request, before)
+    refused = [
+        one
+        for one in asked_of
+        if not policy.allows(who, operation, before.facts(resource, one, as_))
+    ]
+    return [f"{operation} of {as_} on {resource} {one}" for one in refused]
+
+
+def _left(request: Request, before: State) -> set[int]:
+    """The collaboration that a node leaves for another: whoever moves it edits both."""
+    if request.route != "POST /collaboration/{id}/node" or request.odd:
+        return set()
+    node = before.row("node", (request.body or {})["id"])
+    return {node["collaboration_id"]} - {None} if node else set()
 
 
 def _edits(request: Request) -> bool:

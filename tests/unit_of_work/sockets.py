@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from v6srv.errors import Denied
+from v6srv.errors import Denied, Invalid
 from v6srv.identity import principals, tokens
 from v6srv.service import node_info, presence
 
@@ -13,7 +13,7 @@ SHARE, PING = "EMIT node_info_update", "EMIT ping"
 
 
 def emit(app: Flask, event: str, token: str, payload: Any) -> Response:
-    """What comes of an event of who has the token: 200, or 403 where it is denied."""
+    """What comes of an event of who has the token: 200, 400, or 403 where it is denied."""
     authz = app.extensions["authz"]
     with app.app_context():
         known = principals.load(tokens.read_bearer(f"Bearer {token}"))
@@ -23,6 +23,6 @@ def emit(app: Flask, event: str, token: str, payload: Any) -> Response:
                 presence.pinged(known.principal.account_id)
             else:
                 presence.share(authz, known.principal, node_info.entries(payload))
-        except Denied as error:
-            return Response(str(error), 403)
+        except (Denied, Invalid) as error:
+            return Response(str(error), 403 if isinstance(error, Denied) else 400)
     return Response("", 200)
