@@ -12,6 +12,7 @@ such rows have.
 """
 
 import ast
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,8 +32,8 @@ from v6srv.authz.expression import (
     fold,
     names_in,
 )
-from v6srv.authz.facts import TableFacts
-from v6srv.authz.principal import SubjectFacts
+from v6srv.authz.facts import TABLES, TableFacts
+from v6srv.authz.principal import SUBJECT_FACTS, SubjectFacts
 from v6srv.authz.question import Form
 from v6srv.authz.sql import Where, where
 from v6srv.db import LARGEST_ID, session
@@ -42,6 +43,12 @@ _TOO_MANY_PLANS = 400_000
 _TOO_MANY_FORMS = 10_000
 """Plans for other tables, or in SQL: few, unless many principals have conditions of their own."""
 _ROW = "asked_row"
+
+_LATE_OF_SUBJECTS = frozenset(name for name, fact in SUBJECT_FACTS.items() if fact.late)
+_LATE_OF_ROWS = frozenset(
+    name for table in TABLES.values() for name, fact in table.facts.items() if fact.late
+)
+_LATE = re.compile(rf"\.({'|'.join(sorted(_LATE_OF_SUBJECTS | _LATE_OF_ROWS))})\b")
 
 Scopes = frozenset[str] | None
 
@@ -85,11 +92,11 @@ class Evaluator:
         return found
 
     def whatever_changes(self, plan: Plan) -> Plan:
-        """A plan as it is asked before it is known what is changed; itself, if it does not matter.
+        """A plan as it is asked before there is a change; itself, if that does not matter.
 
-        It allows what could be allowed with some changes.
+        It allows what could be allowed with some change, and leaves late facts open (`Fact.late`).
         """
-        if not any("changes" in rest.text for rest in plan.remainders):
+        if not any(_LATE.search(rest.text) for rest in plan.remainders):
             return plan
         found = self._of_others.get((plan,))
         if found is None:
@@ -290,8 +297,9 @@ def _whatever_changes(plan: Plan, program: Program) -> Plan:
 
 
 def _guessed(tree: ast.expr, program: Program, *, true: bool) -> ast.expr:
-    """A condition with what it asks of `r.sub.changes` taken for what makes it true, or false."""
-    if "changes" not in facts_in(tree, program.subject):
+    """A condition with what it asks of late facts taken for what makes it true, or false."""
+    asked = facts_in(tree, program.subject) & _LATE_OF_SUBJECTS
+    if not asked and not facts_in(tree, program.object) & _LATE_OF_ROWS:
         return tree
     if isinstance(tree, ast.BoolOp):
         return ast.BoolOp(tree.op, [_guessed(part, program, true=true) for part in tree.values])

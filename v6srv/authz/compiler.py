@@ -43,6 +43,7 @@ from v6srv.vocabulary import Effect
 Edges = Mapping[str, Sequence[str]]
 
 _OWN_ROLES = "own_roles_too"
+_LACKS = "lacks_of"
 _REMEMBERED = 8192
 """Conditions, and remainders of lines: most lines of a new version were in the old one, too."""
 
@@ -114,6 +115,7 @@ class Program:
     `request` and `policy` are the tokens of the definitions (`r_sub`, `p_res`), `graphs` the role
     definitions by name. `known_of_object` lists attributes of the object that are known before any
     row is looked at (`type`); a matcher that needs others to find its lines gets no index for them.
+    `lacks` says what the fact of this name is for a principal.
     """
 
     def __init__(
@@ -124,11 +126,12 @@ class Program:
         graphs: Mapping[str, Edges],
         lines: Sequence[Line],
         known_of_object: frozenset[str] | None = frozenset({"type"}),
+        lacks: Callable[[Any], frozenset[str]] | None = None,
     ) -> None:
         self.request, self.policy, self.graphs, self.lines = request, policy, graphs, lines
         self._text = text
         self.subject, self.object = request[0], request[1]
-        self._known_of_object = known_of_object
+        self._known_of_object, self._lacks = known_of_object, lacks
         self._effect_at = next((i for i, t in enumerate(policy) if t.endswith("_eft")), None)
         self.tree = parse(text)
         check_names(self.tree, {*request, *policy}, {*FUNCTIONS, *graphs, "eval"})
@@ -145,7 +148,7 @@ class Program:
         self._keys = list(dict.fromkeys([*found, *always]))
         self.scope_at = next((i for i, t in enumerate(policy) if t.endswith("_scope")), None)
         self._arguments = ", ".join(request)
-        self._environment = _environment(graphs)
+        self._environment = _environment(graphs) | {_LACKS: lacks}
         self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
             f"({', '.join(self._keys)}{',' if self._keys else ''})", self._arguments
         )
@@ -157,8 +160,15 @@ class Program:
 
     def over(self, lines: Sequence[Line]) -> "Program":
         """The same matcher over other lines."""
-        known = self._known_of_object
-        return Program(self._text, self.request, self.policy, self.graphs, lines, known)
+        return Program(
+            self._text,
+            self.request,
+            self.policy,
+            self.graphs,
+            lines,
+            self._known_of_object,
+            self._lacks,
+        )
 
     def _indexed_lines(self) -> dict[tuple[str, ...], list[int]]:
         """The numbers of lines by what their indexed fields hold."""
@@ -337,6 +347,8 @@ class Program:
         # The text is unparsed from a tree that was checked against a whitelist (expression.parse).
         # No graph holds the principal's own roles; no text in it can look like this call.
         asked = re.sub(rf"\bg\({self.subject}\.id, ", f"{_OWN_ROLES}({self.subject}, ", text)
+        if self._lacks is not None:
+            asked = re.sub(rf"\b{self.subject}\.lacks\b", f"{_LACKS}({self.subject})", asked)
         tree = OnlyOfWhatIsThere().visit(syntax_tree(f"lambda {arguments}: {asked}"))
         source = ast.unparse(tree)
         function: Callable[..., Any] = eval(  # noqa: S307

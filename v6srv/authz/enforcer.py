@@ -4,18 +4,19 @@ import ast
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import casbin
 from casbin.core_enforcer import EnforceContext
 
 from v6srv.authz import clock
 from v6srv.authz.answer import NOTHING, Answer, Asked, Evaluator, Scopes
+from v6srv.authz.attempt import holds
 from v6srv.authz.compiler import Plan, Program
 from v6srv.authz.definition import Definition
 from v6srv.authz.expression import times_in
@@ -24,6 +25,7 @@ from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.question import Form, Question
+from v6srv.authz.rules import DECLARED
 from v6srv.vocabulary import Effect, Operation, Resource
 
 _HAND_OUT = ("r2", "p", "e", "m2")
@@ -36,6 +38,24 @@ class Thing:
 
     type: str
 
+
+class _Rule(NamedTuple):
+    """A rule that is handed out, in the words of policies."""
+
+    res: str
+    scope: str
+    act: str
+
+    @property
+    def text(self) -> str:
+        """What `r.sub.lacks` and facts of rows call it."""
+        return ":".join(self)
+
+
+_RULES = tuple(_Rule(*rule.key) for rule in DECLARED)
+_TELLING = tuple(SubjectFacts.__slots__)
+"""What the second matcher may ask of a principal."""
+_MOST_LACKING = 10_000
 
 # Looked up, not made: asking an enum for its value takes longer than finding a plan.
 _THINGS = {resource: Thing(resource.value) for resource in Resource}
@@ -82,7 +102,8 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         policies = [line for line in lines if line.ptype == "p"]
         if definition.allow_only:
             policies = [line for line in policies if line.values[-1] == "allow"]
-        self.program = self._program(policies, "r", "m", frozenset({"type"}))
+        self._lacks: dict[tuple[Any, ...], frozenset[str]] = {}
+        self.program = self._program(policies, "r", "m", frozenset({"type"}), self.lacks)
         self.hand_out = (
             self._program(policies, "r2", "m2", None) if "m2" in definition.matchers else None
         )
@@ -111,6 +132,8 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     def _moments(self) -> tuple[datetime, ...]:
         at = self.definition.condition_at
         texts = set(times_in(self.program.tree))
+        if self.hand_out is not None:
+            texts |= times_in(self.hand_out.tree)
         conditions = () if at is None else {line.values[at] for line in self.program.lines}
         for condition in conditions:
             if "timeMatch" in condition:
@@ -138,6 +161,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         request: str,
         matcher: str,
         known_of_object: frozenset[str] | None,
+        lacks: Callable[[SubjectFacts], frozenset[str]] | None = None,
     ) -> Program:
         definition = self.definition
         return Program(
@@ -147,6 +171,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
             self.graphs,
             policies,
             known_of_object,
+            lacks,
         )
 
     # --- questions
@@ -220,6 +245,31 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         if self._rules is None:
             return Asked(self._rows, NOTHING, subject, ())
         return Asked(self._rules, self._plan_for(self._rules, (subject, rule)), subject, ())
+
+    def lacks(self, subject: SubjectFacts) -> frozenset[str]:
+        """The declared rules that this principal may not hand out (`r.sub.lacks`); remembered.
+
+        Those that it says itself, as a request of Casbin has them.
+        """
+        said: frozenset[str] | None = getattr(subject, "lacks", None)
+        if said is not None:
+            return said
+        moment = bisect_right(self.moments, clock.now()) if self.moments else 0
+        key = (moment, *(getattr(subject, name, None) for name in _TELLING))
+        found = self._lacks.get(key)
+        if found is None:
+            if len(self._lacks) >= _MOST_LACKING:
+                self._lacks.clear()
+            rules = (rule for rule in _RULES if not self._hands_out(subject, rule))
+            found = self._lacks[key] = frozenset(rule.text for rule in rules)
+        return found
+
+    def _hands_out(self, subject: SubjectFacts, rule: "_Rule") -> bool:
+        if self.hand_out is None:
+            return False
+        key = self.hand_out.key_of(subject, rule)
+        plan = self.hand_out.plan(key, getattr(subject, "membership", ()))
+        return holds(plan.decide, subject, rule)
 
     def plan(
         self,

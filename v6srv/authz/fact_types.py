@@ -56,6 +56,9 @@ class Fact:
     """With `account`: the row may be about to get another place than the account has."""
     words: tuple[str, ...] = ()
     """The texts that it can be; empty for any."""
+    late: bool = False
+    """Who is about to change a row is not refused because of it before there is a change: it is
+    asked when that is written, so that services can say what is wrong in words of their own."""
 
     @property
     def type(self) -> Type:

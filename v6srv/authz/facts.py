@@ -6,21 +6,26 @@ second one. Facts are declared per table; a resource is normally decided on rows
 and sometimes on rows of another (`node`, view, on an organization: may I see its nodes?).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     Select,
     SQLColumnExpression,
+    String,
     and_,
+    case,
     exists,
     false,
+    func,
     null,
     or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.sql.elements import BindParameter
@@ -37,8 +42,11 @@ from v6srv.model import (
     Port,
     Result,
     Role,
+    RoleRule,
+    Rule,
     Task,
     User,
+    UserPermission,
 )
 from v6srv.vocabulary import Operation, Resource, ResultStatus
 
@@ -69,12 +77,19 @@ def _owners(kind: str) -> Callable[[Iterable[Any]], list[int]]:
     return ids
 
 
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str)]
+
+
 @dataclass(frozen=True, slots=True)
 class SetOf(Fact):
     """A set of values of a row: the condition that it meets `values` (an expanding parameter)."""
 
     meets: Callable[[Values], ColumnElement[bool]]
-    convert: Callable[[Iterable[Any]], list[int]] = _numbers
+    convert: Callable[[Iterable[Any]], Sequence[Any]] = _numbers
+    """Members that conditions name, as `meets` compares them."""
+    compared: type = int
+    """What `convert` makes."""
     is_set: bool = field(default=True, kw_only=True)
 
 
@@ -100,6 +115,10 @@ _organization = Organization.__table__.alias("fact_organization")
 _collaboration = Collaboration.__table__.alias("fact_collaboration")
 _task = Task.__table__.alias("fact_task")
 _result = Result.__table__.alias("fact_result")
+_role = Role.__table__.alias("fact_role")
+_role_rule = RoleRule.alias("fact_role_rule")
+_extra_rule = UserPermission.alias("fact_extra_rule")
+_rule = Rule.__table__.alias("fact_rule")
 
 
 def _none(of: type = int) -> SetOf:
@@ -155,6 +174,27 @@ def _collaborations_of(organization_id: Any) -> SetOf:
     )
 
 
+def rule_text(rule: FromClause) -> ColumnElement[str]:
+    """What facts call a rule: `task:organization:view`."""
+    scope, operation = (type_coerce(rule.c[name], String) for name in ("scope", "operation"))
+    return rule.c.name + ":" + func.lower(scope) + ":" + func.lower(operation)
+
+
+def _rules(*path: ColumnElement[bool]) -> SetOf:
+    """The rules that these joins reach."""
+    return SetOf(
+        lambda values: exists().where(*path, rule_text(_rule).in_(values)),
+        _texts,
+        str,
+        of=str,
+    )
+
+
+def _whether(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """A condition as a value, which databases compare with others."""
+    return case((condition, true()), else_=false())
+
+
 def _through(fact: SetOf, *path: ColumnElement[bool]) -> SetOf:
     """A set fact of another row, reached by these joins."""
     return replace(fact, meets=lambda values: exists().where(*path, fact.meets(values)))
@@ -182,6 +222,10 @@ _result_task = (_task.c.id == Result.task_id,)
 _result_collaboration = (*_result_task, _collaboration.c.id == _task.c.collaboration_id)
 _port_result = (_result.c.id == Port.result_id,)
 _port_task = (*_port_result, _task.c.id == _result.c.task_id)
+
+_users_role = (_permission.c.user_id == User.id, _role.c.id == _permission.c.role_id)
+_in_role = (_rule.c.id == _role_rule.c.rule_id,)
+_extra_rules = (_rule.c.id == _extra_rule.c.rule_id,)
 
 TABLES: dict[type[Base], TableFacts] = {
     facts.model: facts
@@ -238,11 +282,26 @@ TABLES: dict[type[Base], TableFacts] = {
             scalars={
                 "id": Scalar(User.id, always=True, account="user"),
                 "org": Scalar(User.organization_id),
+                # It has a role of another organization.
+                "foreign_roles": Scalar(
+                    _whether(
+                        exists().where(
+                            *_users_role,
+                            _role.c.organization_id.is_not(None),
+                            _role.c.organization_id.is_distinct_from(User.organization_id),
+                        )
+                    ),
+                    of=bool,
+                    always=True,
+                ),
             },
             sets={
                 "owners": _owner("user", User.id, "id"),
                 "orgs": _one(User.organization_id, "org"),
                 "collabs": _collaborations_of(User.organization_id),
+                # Those that it has by itself, and those of its roles.
+                "rules": _rules(_extra_rule.c.user_id == User.id, *_extra_rules),
+                "role_rules": _rules(*_users_role, _role_rule.c.role_id == _role.c.id, *_in_role),
             },
         ),
         TableFacts(
@@ -251,6 +310,9 @@ TABLES: dict[type[Base], TableFacts] = {
             scalars={
                 "id": Scalar(Role.id, always=True),
                 "org": Scalar(Role.organization_id),
+                "default": Scalar(
+                    _whether(Role.slug.is_not(None)), of=bool, always=True, late=True
+                ),
             },
             sets={
                 "owners": SetOf(
@@ -275,6 +337,7 @@ TABLES: dict[type[Base], TableFacts] = {
                     or_all=True,
                 ),
                 "collabs": _none(),
+                "rules": _rules(_role_rule.c.role_id == Role.id, *_in_role),
             },
         ),
         TableFacts(
@@ -329,6 +392,9 @@ TABLES: dict[type[Base], TableFacts] = {
         ),
     )
 }
+
+SETS = frozenset(name for table in TABLES.values() for name in table.sets)
+"""Names of set facts."""
 
 MODELS: dict[Resource, type[Base]] = {
     Resource.ORGANIZATION: Organization,

@@ -59,7 +59,10 @@ class Principal:
 
 
 class SubjectFacts:
-    """`r.sub`: the facts a policy may ask of a principal. Attributes are the words of policies."""
+    """`r.sub`: the facts a policy may ask of a principal. Attributes are the words of policies.
+
+    `lacks` is what a version of the policy says of it: each works it out where a line asks for it.
+    """
 
     __slots__ = (
         "account",
@@ -69,6 +72,7 @@ class SubjectFacts:
         "id",
         "image",
         "kind",
+        "lacks",
         "membership",
         "org",
         "roles",
@@ -89,6 +93,13 @@ class SubjectFacts:
         self.membership = tuple(sorted(who.roles))
         self.roles = frozenset(role for role in who.roles if role.startswith("role:"))
         self.changes: frozenset[str] = frozenset()
+        self.lacks: frozenset[str] | None = None
+
+    def lacking(self, rules: frozenset[str]) -> "SubjectFacts":
+        """The same facts, of somebody who may not hand out these rules."""
+        facts = copy(self)
+        facts.lacks = rules
+        return facts
 
     def changing(self, fields: frozenset[str]) -> "SubjectFacts":
         """The same facts, of somebody who is about to change these fields of a row."""
@@ -120,9 +131,12 @@ SUBJECT_FACTS: Mapping[str, SubjectFact] = {
     "image": SubjectFact(of=str, kinds=_CONTAINERS),
     "collabs": SubjectFact(is_set=True),
     "roles": SubjectFact(of=str, is_set=True, kinds=frozenset({PrincipalKind.USER})),
-    "changes": SubjectFact(of=str, is_set=True, edits_only=True),
+    "changes": SubjectFact(of=str, is_set=True, edits_only=True, late=True),
+    "lacks": SubjectFact(of=str, is_set=True, late=True),
 }
 """Every fact of `r.sub`, and what it can be. `changes` are names of fields.
+
+`lacks` are the declared rules that it may not hand out, by the second matcher of the model.
 
 `id` is the name of the kind and account of a user or node, of a container that of its task.
 

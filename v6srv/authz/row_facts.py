@@ -7,19 +7,26 @@ from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, join, literal_column, select, true
+from sqlalchemy import ColumnElement, Select, join, select, true
 
-from v6srv.authz.facts import TABLES, SetOf, TableFacts
+from v6srv.authz.facts import TABLES, SetOf, TableFacts, rule_text
 from v6srv.db import Base, session
-from v6srv.model import Account, Collaboration, Organization
+from v6srv.model import Account, Collaboration, Organization, Rule
 from v6srv.vocabulary import Resource
 
-_MEMBERS: Mapping[str, Any] = {
-    "orgs": Organization.__table__.alias("fact_of_organization"),
-    "collabs": Collaboration.__table__.alias("fact_of_collaboration"),
-    "owners": Account.__table__.alias("fact_of_account"),
+_ACCOUNT = Account.__table__.alias("fact_of_account")
+_COLLABORATION = Collaboration.__table__.alias("fact_of_collaboration")
+_ORGANIZATION = Organization.__table__.alias("fact_of_organization")
+_RULE = Rule.__table__.alias("fact_of_rule")
+
+_MEMBERS: Mapping[str, tuple[Any, ColumnElement[Any]]] = {
+    "orgs": (_ORGANIZATION, _ORGANIZATION.c.id),
+    "collabs": (_COLLABORATION, _COLLABORATION.c.id),
+    "owners": (_ACCOUNT, _ACCOUNT.c.id),
+    "rules": (_RULE, rule_text(_RULE)),
+    "role_rules": (_RULE, rule_text(_RULE)),
 }
-"""Where the members of each set fact are."""
+"""Where the members of each set fact are, and what it compares of them."""
 
 
 def row_facts(
@@ -47,11 +54,11 @@ def row_facts(
 def _members(
     table: TableFacts, ids: Collection[int], name: str, fact: SetOf
 ) -> dict[int, set[Any]]:
-    candidates = _MEMBERS[name]
+    candidates, value = _MEMBERS[name]
     # The one candidate of the outer query, as a set of one: `meets` is asked as in every list.
-    one: Select[Any] = select(literal_column(f"{candidates.name}.id"))
+    one: Select[Any] = select(value).correlate(candidates)
     query = (
-        select(table.key, candidates.c.id)
+        select(table.key, value)
         .select_from(join(table.model.__table__, candidates, true()))
         .where(table.key.in_(ids), fact.meets(one))
     )

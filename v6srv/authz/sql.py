@@ -118,6 +118,10 @@ class _Translator:
             self.parameters[name] = lambda sub, act: function(sub, None, act)
         return bindparam(name, type_=type_, expanding=bool(expand))
 
+    def _members(self, tree: ast.expr, fact: SetOf) -> Any:
+        """What a set is to meet, as a parameter."""
+        return self._parameter(tree, _SQL_TYPES[fact.compared], fact.convert)
+
     def _set(self, fact: str) -> SetOf | None:
         return self.table.sets.get(fact)
 
@@ -152,7 +156,7 @@ class _Translator:
             for here, there in (tree.args, tree.args[::-1]):
                 fact = self._fact(here)
                 if fact and (found := self._set(fact)) and not self._has_row(there):
-                    return found.meets(self._parameter(there, Integer(), found.convert))
+                    return found.meets(self._members(there, found))
         if tree.func.id == "glob" and len(tree.args) == 2:
             text, pattern = tree.args
             scalar = self._scalar(text)
@@ -181,7 +185,7 @@ class _Translator:
         if fact and (found := self._set(fact)) and not self._has_row(member):
             self._check_type(member, found.of)
             single = ast.Tuple([member], ast.Load())
-            return found.meets(self._parameter(single, Integer(), found.convert))
+            return found.meets(self._members(single, found))
         scalar = self._scalar(member)
         if scalar and not self._has_row(container):
             parameter = self._parameter(container, _SQL_TYPES[scalar.of], _OF_TYPE[scalar.of])

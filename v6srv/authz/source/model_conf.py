@@ -335,7 +335,7 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
     tokens = model.tokens("r", request)
     if "r" in model.unclear and request == "r":
         tokens = ("r_sub", "r_obj", "r_act")
-    facts = dict(zip(tokens, (SUBJECT_FACTS, _object_facts(matcher)), strict=False))
+    facts = dict(zip(tokens, (_subject_facts(matcher), _object_facts(matcher)), strict=False))
     fields = model.tokens("p", "p")
     if "p" in model.unclear:
         fields = tuple(dict.fromkeys((*fields, *(f"p_{name}" for name in FIELDS))))
@@ -347,6 +347,13 @@ def _check_matcher(model: ModelText, matcher: str, request: str) -> None:
         at = entry.places[min(fault.at, len(entry.places) - 1)]
         place = f"{model.name}:{at[0]}:{at[1]}"
         model.problems.append(Problem(place, fault.message, fault.code, fault.suggestion))
+
+
+def _subject_facts(matcher: str) -> Mapping[str, Fact]:
+    """What `m2` grants is what nobody lacks: it cannot ask for that."""
+    return {
+        name: fact for name, fact in SUBJECT_FACTS.items() if (matcher, name) != ("m2", "lacks")
+    }
 
 
 def _object_facts(matcher: str) -> Mapping[str, Fact]:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
-from v6srv.authz.fact_types import implied
-from v6srv.authz.facts import COMMON, WHOLE, facts_of, room_facts
+from v6srv.authz.fact_types import Fact, implied
+from v6srv.authz.facts import COMMON, SETS, WHOLE, facts_of, room_facts
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.theory.patterns import words
 from v6srv.authz.theory.row_questions import (
     CHANGES,
     CLOCK,
-    SETS,
     FreeSet,
     Question,
     Row,
@@ -116,16 +115,21 @@ class _Maker:
         members = self.numbers(fact, known=known)
         return FreeSet(frozenset(members), frozenset(inside), frozenset(_numbers_of(outside)))
 
-    def scalars(self) -> Iterator[list[Row]]:
-        """The facts that only this table has, and that depend on nothing."""
+    def others(self, *known: str) -> Iterator[list[Row]]:
+        """The facts that only this table has, and that depend on nothing; not those `known`."""
         for name, fact in facts_of(self.resource).items():
-            if name in self.asked and name not in COMMON:
-                values: Sequence[Any] = [True, False]
-                if fact.of is int:
-                    values = self.numbers(name)
-                elif fact.of is str:
-                    values = self._texts(name)
-                yield [Row({name: value}) for value in (*values, None)]
+            if name in self.asked and name not in (*COMMON, *known):
+                yield [Row({name: value}) for value in self._values(name, fact)]
+
+    def _values(self, name: str, fact: Fact) -> Sequence[Any]:
+        if fact.is_set:
+            return [FreeSet(frozenset(self._texts(name)))]
+        values: Sequence[Any] = [True, False]
+        if fact.of is int:
+            values = self.numbers(name)
+        elif fact.of is str:
+            values = self._texts(name)
+        return values if fact.always else [*values, None]
 
     def _texts(self, fact: str) -> Sequence[str]:
         about = self._about(*(self._paired if fact in self._paired else [fact]))
@@ -169,14 +173,14 @@ class _Maker:
     def organizations(self) -> list[list[Row]]:
         ids = self.numbers("id", "org", "orgs", known=[self.who.org])
         row = [_row(Resource.ORGANIZATION, id=id, collabs=self.collabs_of(id)) for id in ids]
-        return [row, *self.scalars()]
+        return [row, *self.others()]
 
     def collaborations(self) -> list[list[Row]]:
         ids = self.numbers("id", "collabs", known=self.who.collabs, also=("orgs",))
         kept = self.facts["orgs"].of_those_in is not None
         orgs = {id: self.orgs_of(id) if kept else self.any_set("orgs") for id in ids}
         row = [_row(Resource.COLLABORATION, id=id, orgs=orgs[id]) for id in ids]
-        return [row, *self.scalars()]
+        return [row, *self.others()]
 
     def nodes(self) -> list[list[Row]]:
         row = [
@@ -184,7 +188,7 @@ class _Maker:
             for id in self._accounts(user=False)
             for org, collabs in self._node_places(id)
         ]
-        return [row, *self.scalars()]
+        return [row, *self.others()]
 
     def _accounts(self, *, user: bool) -> list[int]:
         """Ids of users, or of nodes; one number is never both."""
@@ -209,20 +213,21 @@ class _Maker:
             for id in self._accounts(user=True)
             for org in ((self.who.org,) if id == self.who.account else orgs)
         ]
-        return [row, *self.scalars()]
+        return [row, *self.others()]
 
     def roles(self) -> list[list[Row]]:
         orgs = self.numbers("org", "orgs", known=[self.who.org])
         places: list[dict[str, Any]] = [
-            *({"org": org, "orgs": frozenset({org}), "collabs": _NOTHING} for org in orgs),
-            {"org": None, "orgs": _NOTHING, "collabs": _NOTHING},
-            {"org": None, "orgs": frozenset(orgs), "collabs": _NOTHING},  # a default role
+            *({"org": org, "orgs": frozenset({org}), "default": False} for org in orgs),
+            {"org": None, "orgs": _NOTHING, "default": False},
+            {"org": None, "orgs": frozenset(orgs), "default": True},
         ]
         holders = {f"user:{id}" for id in self.numbers("owners", known=[self.who.account])}
         return [
             [Row({"id": id}) for id in self.numbers("id", known=[self.who.account])],
             [Row({"owners": FreeSet(frozenset(holders))})],
-            [Row(place) for place in places],
+            [Row({**place, "collabs": _NOTHING}) for place in places],
+            *self.others("default"),
         ]
 
     def tasks(self) -> list[list[Row]]:
@@ -239,7 +244,7 @@ class _Maker:
         ]
 
     def of_tasks(self) -> list[list[Row]]:
-        return [*self.tasks(), *self.scalars()]
+        return [*self.tasks(), *self.others()]
 
     def lines(self) -> list[list[Row]]:
         """Lines of the policy, and the policy as a whole, which has no id."""

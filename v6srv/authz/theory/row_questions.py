@@ -11,11 +11,10 @@ from v6srv.authz import clock
 from v6srv.authz.attempt import holds
 from v6srv.authz.compiler import Program
 from v6srv.authz.expression import fact_name, names_in
-from v6srv.authz.facts import COMMON
+from v6srv.authz.facts import SETS
 from v6srv.authz.principal import SubjectFacts
 from v6srv.errors import Invalid
 
-SETS = frozenset(name for name, fact in COMMON.items() if fact.is_set)
 CHANGES, CLOCK = "changes", "clock"
 """What is asked of a request besides facts of the row: fields that change, and the time."""
 
