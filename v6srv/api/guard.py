@@ -29,7 +29,7 @@ from flask import current_app, request
 from flask_smorest.utils import deepupdate
 
 from v6srv.api import caller
-from v6srv.authz.authorizer import NOTHING_CHANGED, Authorizer
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Unit, acting
@@ -354,8 +354,7 @@ def _to_be_changed(
     def supply(
         unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
     ) -> dict[str, Any]:
-        known = changes if operation is Operation.EDIT else NOTHING_CHANGED
-        row = authz.fetch(who, resource, operation, url["id"], changes=known)
+        row = authz.fetch(who, resource, operation, url["id"], changes=changes)
         unit.covers(row, operation)
         return {"row": row}
 

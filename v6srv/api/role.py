@@ -52,9 +52,9 @@ class Role(MethodView):
 
     @guard.deletes(ROLE)
     @blp.response(200, MessageOut)
-    def delete(self, row):
+    def delete(self, who, authz, row):
         """Remove a role; who had it loses it. Default roles cannot be removed."""
-        roles.remove(row)
+        roles.remove(who, authz, row)
         return {"msg": f"role id={row.id} successfully deleted"}
 
 

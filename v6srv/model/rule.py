@@ -39,6 +39,11 @@ class Rule(Queries, Base):
     roles: Mapped[list[Role]] = relationship(secondary=RoleRule, back_populates="rules")
     users: Mapped[list[User]] = relationship(secondary=UserPermission, back_populates="rules")
 
+    @property
+    def text(self) -> str:
+        """What policy lines call this rule: `task:organization:view`."""
+        return f"{self.name}:{self.scope.value}:{self.operation.value}"
+
     @classmethod
     def get_by_(cls, name: str, scope: str, operation: str) -> Rule | None:
         """The rule for this resource, scope and operation, each word in any case; None if none."""

@@ -1,8 +1,9 @@
 """Roles: what has to be true before one is created, changed or deleted.
 
-The guard decides whether the caller may touch the role at all. Here is what goes beyond: default
-roles are as the policy files say, and nobody puts a rule into a role that he or she does not hold
-(permissions.md 5.2, 5.3). Everything is checked before anything is changed.
+The guard decides whether the caller may touch the role at all. Here is what goes beyond: the
+names of default roles are theirs. That these stay as they are, and that nobody moves rules that he
+or she does not hold (permissions.md 5.2, 5.3), lines of the policy decide when it is written; what
+the contract says of it is said here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,11 +13,18 @@ from sqlalchemy import select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import settle
 from v6srv.db import LARGEST_ID, session
-from v6srv.errors import Denied, Invalid, NotFound
+from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
 from v6srv.model import Organization, Role, RoleRule, Rule
 from v6srv.model.checks import require_fit, require_own_name
+from v6srv.service.refusals import in_words, lacking
 from v6srv.service.users import rules_of
+from v6srv.vocabulary import Operation
+
+_FIELDS = ("name", "description", "rules")
+_RULES = frozenset({"rules"})
+_NOT_HELD = "You cannot put a rule into a role, or take it out, that you don't hold!"
 
 
 def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role:
@@ -27,7 +35,6 @@ def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role
     """
     require_own_name(fields["name"])
     rules = rules_of(fields.get("rules") or [])
-    _require_holding(who, authz, rules)
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
@@ -38,53 +45,51 @@ def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role
         rules=rules,
     )
     session.add(role)
+    with in_words(lambda refusal: _why(who, authz, role, rules, (), refusal)):
+        settle()
     return role
 
 
 def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> Role:
     """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
     require_fit(role, changes)
-    name, rules = changes.get("name"), changes.get("rules")
+    name = changes.get("name")
     if name is not None and name != role.name:
         require_own_name(name)
-    require_custom(role)
-    if rules is not None:
-        rules = rules_of(rules)
-        _require_holding(who, authz, rules)
+    given = frozenset(field for field in _FIELDS if changes.get(field) is not None)
+    rules = rules_of(changes["rules"]) if "rules" in given else None
+    _give(who, authz, role, rules, rules or (), given)
     if name is not None:
         role.name = name
     if changes.get("description") is not None:
         role.description = changes["description"]
-    if rules is not None:
-        role.rules = rules
     return role
 
 
 def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
     """Put a rule that the caller holds into a role; no change when it is in there already."""
-    rule = _rule_to_move(who, authz, role, rule_id)
-    if rule not in role.rules:
-        role.rules.append(rule)
+    found = rule(who, authz, rule_id)
+    rules = [one for one in role.rules if one is not found]
+    _give(who, authz, role, [*rules, found], [found])
 
 
 def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
     """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there."""
-    rule = _rule_to_move(who, authz, role, rule_id)
-    if rule not in role.rules:
+    found, before = rule(who, authz, rule_id), [*role.rules]
+    rules = [one for one in before if one is not found]
+    _give(who, authz, role, rules, [found], operation=Operation.DELETE)
+    if found not in before:
+        if unheld := authz.may_hand_out(who, [found]):
+            raise Denied(_NOT_HELD, unheld.decision)
         raise NotFound(f"Rule id={rule_id} is not part of role id={role.id}!")
-    role.rules.remove(rule)
 
 
-def remove(role: Role) -> None:
+def remove(who: Principal, authz: Authorizer, role: Role) -> None:
     """Remove a role; who had it loses it. Raises Invalid for a default role."""
-    require_custom(role)
-    session.delete(role)
-
-
-def require_custom(role: Role) -> None:
-    """Raise Invalid for a default role: what it grants stands in the policy files (Q-23)."""
-    if role.slug is not None:
-        raise Invalid(f"Role {role.name} is a default role and cannot be changed or deleted!")
+    held = [*role.rules]
+    with in_words(lambda refusal: _why(who, authz, role, (), held, refusal)):
+        session.delete(role)
+        settle()
 
 
 def rules_in(who: Principal, authz: Authorizer, role_id: int) -> AllowedRows:
@@ -103,17 +108,43 @@ def rule(who: Principal, authz: Authorizer, rule_id: int) -> Rule:
     return found[0]
 
 
-def _rule_to_move(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Rule:
-    found = rule(who, authz, rule_id)
-    require_custom(role)
-    _require_holding(who, authz, [found])
-    return found
+def _give(
+    who: Principal,
+    authz: Authorizer,
+    role: Role,
+    rules: list[Rule] | None,
+    moved: Iterable[Rule],
+    given: frozenset[str] = _RULES,
+    *,
+    operation: Operation = Operation.EDIT,
+) -> None:
+    """Let a role have these rules, which is decided as `operation` of it.
+
+    What changes nothing is not written: it is asked where a change would be refused.
+    """
+    held = [*role.rules]
+    unchanged = rules is not None and {*rules} == {*held}
+    with in_words(lambda refusal: _why(who, authz, role, moved, held, refusal)):
+        if role.slug is not None or (unchanged and lacking(who, authz, moved)):
+            authz.require(who, operation, role, given)
+        if rules is not None and not unchanged:
+            role.rules = rules
+            settle()
 
 
-def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:
-    lacking = authz.may_hand_out(who, rules)
-    if lacking:
-        raise Denied(
-            "You cannot put a rule into a role, or take it out, that you don't hold!",
-            lacking.decision,
-        )
+def _why(
+    who: Principal,
+    authz: Authorizer,
+    role: Role,
+    moved: Iterable[Rule],
+    held: Iterable[Rule],
+    refusal: Refusal | None,
+) -> V6srvError | None:
+    """In the words of the contract, if there are any, why it is denied."""
+    if role.slug is not None:  # what it grants stands in the policy files (Q-23)
+        return Invalid(f"Role {role.name} is a default role and cannot be changed or deleted!")
+    if lacking(who, authz, moved):
+        return Denied(_NOT_HELD, refusal)
+    if lacking(who, authz, held):
+        return Denied("This role has rules that you do not hold!", refusal)
+    return None

@@ -1,8 +1,8 @@
 """User accounts: what has to be true before one is created, changed or deleted.
 
-The guard decides whether the caller may touch the account at all. Here is what goes beyond: no
-self-elevation (permissions.md 5.2), unique names, and nobody takes over a more powerful account.
-Everything is checked before anything is changed.
+What one may do with them is decided by lines of the policy alone, when it is written: nobody hands
+out what is not theirs, and nobody takes over a more powerful account. What the contract says where
+they refuse is said here. Everything else is checked before anything is changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,15 @@ from sqlalchemy import select, union
 from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
-from v6srv.errors import Denied, Invalid, NotFound
+from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
 from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
 from v6srv.model.checks import require_fit, require_free
+from v6srv.service.refusals import in_words, lacking
+from v6srv.vocabulary import Operation
+
+_OWN_FIELDS = ("username", "firstname", "lastname", "email")
 
 
 def create(
@@ -31,9 +36,8 @@ def create(
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
-    roles = _roles(fields.get("roles") or [], organization_id)
+    roles = _roles(fields.get("roles") or [])
     rules = rules_of(fields.get("rules") or [])
-    _require_holding(who, authz, [*_rules_in(roles), *rules])
     if sealed is None:
         raise Invalid(passwords.password_problem(fields["password"]) or "password: cannot be read")
     user = User(
@@ -47,6 +51,8 @@ def create(
         rules=rules,
     )
     session.add(user)
+    with in_words(lambda refusal: _of_rights(who, authz, organization_id, roles, rules, refusal)):
+        settle()
     return user
 
 
@@ -55,55 +61,45 @@ def change(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, 
     if changes.get("password"):
         raise Invalid("You cannot change your password here!")
     require_fit(user, changes)
-    username, email = changes.get("username"), changes.get("email")
-    if username is not None and username != user.username:
-        if user.id != who.account_id:
-            raise Invalid("You cannot change the username of another user!")
-        require_free(user, username=username)
-    if email is not None and email != user.email:
-        require_free(user, email=email)
-        # Recovery mails go to this address: whoever changes it can take the account over (Q-38).
-        require_power_over(who, authz, user)
-    new_roles, new_rules = changes.get("roles"), changes.get("rules")
-    if new_roles is not None:
-        new_roles = _roles(new_roles, user.organization_id)
-    if new_rules is not None:
-        new_rules = rules_of(new_rules)
-    if new_roles is not None or new_rules is not None:
-        roles = [] if new_roles is None else [*new_roles, *user.roles]
-        rules = [] if new_rules is None else [*new_rules, *user.rules]
-        _require_holding(who, authz, [*_rules_in(roles), *rules])
-    for name in ("username", "firstname", "lastname", "email"):
-        if changes.get(name) is not None:
-            setattr(user, name, changes[name])
-    if new_roles is not None:
-        user.roles = new_roles
-    if new_rules is not None:
-        user.rules = new_rules
+    given = {name: changes[name] for name in _OWN_FIELDS if changes.get(name) is not None}
+    given = {name: value for name, value in given.items() if value != getattr(user, name)}
+    roles = None if changes.get("roles") is None else _roles(changes["roles"])
+    rules = None if changes.get("rules") is None else rules_of(changes["rules"])
+
+    def refused(refusal: Refusal | None) -> V6srvError | None:
+        if "username" in given and user.id != who.account_id:
+            return Invalid("You cannot change the username of another user!")
+        if "email" in given and (denied := _more_powerful(who, authz, user, refusal)):
+            return denied
+        moved = [*(roles or ()), *old_roles], [*(rules or ()), *old_rules]
+        return _of_rights(who, authz, user.organization_id, *moved, refusal)
+
+    require_free(user, **{name: given[name] for name in ("username", "email") if name in given})
+    old_roles = [] if roles is None else [*user.roles]
+    old_rules = [] if rules is None else [*user.rules]
+    same = {
+        name
+        for name, new, old in (("roles", roles, old_roles), ("rules", rules, old_rules))
+        if new is not None and {*new} == {*old}
+    }
+    with in_words(refused):
+        if same and user.id != who.account_id:  # what is kept is asked for, too
+            authz.require(who, Operation.EDIT, user, frozenset(same))
+        for name, value in given.items():
+            setattr(user, name, value)
+        if roles is not None:
+            user.roles = roles
+        if rules is not None:
+            user.rules = rules
+        settle()
     return user
 
 
 def remove(who: Principal, authz: Authorizer, user: User) -> None:
     """Remove an account; the tasks stay. Raises Denied for somebody more powerful."""
-    require_power_over(who, authz, user)
-    session.delete(user)
-
-
-def require_power_over(who: Principal, authz: Authorizer, user: User) -> None:
-    """Raise Denied unless `user` is the caller or has no rule that the caller lacks (Q-38)."""
-    if user.id == who.account_id:
-        return
-    through_roles = (
-        select(RoleRule.c.rule_id)
-        .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
-        .where(Permission.c.user_id == user.id)
-    )
-    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
-    held = union(through_roles, extra).subquery()
-    rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
-    lacking = authz.may_hand_out(who, rules)
-    if lacking:
-        raise Denied("This user has permissions that you do not have!", lacking.decision)
+    with in_words(lambda refusal: _more_powerful(who, authz, user, refusal)):
+        session.delete(user)
+        settle()
 
 
 def rules_of(ids: Iterable[int]) -> list[Rule]:
@@ -115,34 +111,73 @@ def rules_of(ids: Iterable[int]) -> list[Rule]:
     return found
 
 
-def _roles(ids: Iterable[int], organization_id: int | None) -> list[Role]:
-    """The roles with these ids; Denied for those of another organization than the user's."""
+def _roles(ids: Iterable[int]) -> list[Role]:
     wanted = set(ids)
     found = list(session.scalars(select(Role).where(Role.id.in_(wanted)).order_by(Role.id)))
     for missing in sorted(wanted - {role.id for role in found}):
         raise NotFound(f"Role id={missing} is not found!")
-    for role in found:
-        if role.organization_id not in (None, organization_id):
-            raise Denied(f"Role id={role.id} belongs to another organization than the user!")
     return found
+
+
+def _ask_for_what_stays(
+    who: Principal,
+    authz: Authorizer,
+    user: User,
+    roles: list[Role] | None,
+    rules: list[Rule] | None,
+) -> None:
+    """What changes nothing is not written: it is asked where a change would be refused."""
+    if roles is not None and {*roles} == {*user.roles} and lacking(who, authz, _rules_in(roles)):
+        authz.require(who, Operation.EDIT, user, frozenset({"roles"}))
+    if rules is not None and {*rules} == {*user.rules} and lacking(who, authz, rules):
+        authz.require(who, Operation.EDIT, user, frozenset({"rules"}))
+
+
+# --- why it is denied
+
+
+def _more_powerful(
+    who: Principal, authz: Authorizer, user: User, refusal: Refusal | None
+) -> Denied | None:
+    """Whoever changes the address of an account can take it over, by recovery mails (Q-38)."""
+    through_roles = (
+        select(RoleRule.c.rule_id)
+        .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
+        .where(Permission.c.user_id == user.id)
+    )
+    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
+    held = union(through_roles, extra).subquery()
+    rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
+    if user.id == who.account_id or lacking(who, authz, rules) is None:
+        return None
+    return Denied("This user has permissions that you do not have!", refusal)
+
+
+def _of_rights(
+    who: Principal,
+    authz: Authorizer,
+    organization_id: int | None,
+    roles: Iterable[Role],
+    rules: Iterable[Rule],
+    refusal: Refusal | None,
+) -> Denied | None:
+    """Of roles and rules that are given or taken away."""
+    roles = [*roles]
+    for role in roles:
+        if role.organization_id not in (None, organization_id):
+            message = f"Role id={role.id} belongs to another organization than the user!"
+            return Denied(message, refusal)
+    rule = lacking(who, authz, [*_rules_in(roles), *rules])
+    if rule is None:
+        return None
+    return Denied(
+        f"You don't have the rule ({rule.name}, {rule.scope.name}, {rule.operation.name}) "
+        "that you want to assign or take away!",
+        refusal,
+    )
 
 
 def _rules_in(roles: Iterable[Role]) -> list[Rule]:
     ids = {role.id for role in roles}
-    if not ids:
-        return []
-    query = select(Rule).where(
-        Rule.id.in_(select(RoleRule.c.rule_id).where(RoleRule.c.role_id.in_(ids)))
-    )
-    return list(session.scalars(query))
-
-
-def _require_holding(who: Principal, authz: Authorizer, rules: Iterable[Rule]) -> None:
-    lacking = authz.may_hand_out(who, rules)
-    if lacking:
-        rule = lacking[0]
-        raise Denied(
-            f"You don't have the rule ({rule.name}, {rule.scope.name}, {rule.operation.name}) "
-            "that you want to assign or take away!",
-            lacking.decision,
-        )
+    members = select(RoleRule.c.rule_id).where(RoleRule.c.role_id.in_(ids))
+    return list(session.scalars(select(Rule).where(Rule.id.in_(members)).order_by(Rule.id)))

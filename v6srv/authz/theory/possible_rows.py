@@ -123,7 +123,8 @@ class _Maker:
 
     def _values(self, name: str, fact: Fact) -> Sequence[Any]:
         if fact.is_set:
-            return [FreeSet(frozenset(self._texts(name)))]
+            named = {v for q in self._about(name) for v in q.values if isinstance(v, str)}
+            return [FreeSet(frozenset({*named, _unlike("another", named)}))]
         values: Sequence[Any] = [True, False]
         if fact.of is int:
             values = self.numbers(name)
