@@ -25,7 +25,16 @@ MODEL = Path(__file__).parents[2] / "policies" / "model.conf"
 ORGS = (1, 2, 9)
 COLLABS = (1, 2, 4)
 IMAGES = ("harbor/a:1", "harbor/b", "other/a_1", "other/b", None)
-CHANGES = ((), ("roles",), ("rules", "x"), ("ip",), ("public_key",), ("x",), ("ip", "x"))
+CHANGES = (
+    (),
+    ("username",),
+    ("roles",),
+    ("rules", "x"),
+    ("ip",),
+    ("public_key",),
+    ("x",),
+    ("ip", "x"),
+)
 
 
 NOBODY = ["role:nobody", "task", "own", "view", "True", "allow"]
@@ -140,7 +149,7 @@ def facts_of(lines: Iterable[list[str]]) -> frozenset[str]:
         for fact in ("id", "owners", "org", "orgs", "collabs", "image", "run", "parent"):
             if f"r.obj.{fact} " in f"{condition} ".replace(")", " ").replace(",", " "):
                 found.add(fact)
-        for fact in ("status", "encrypted", "country"):
+        for fact in ("status", "encrypted", "country", "foreign_roles", "default"):
             if f"r.obj.{fact}" in condition:
                 found.add(fact)
         if "r.sub.changes" in condition:
@@ -263,18 +272,20 @@ def _nodes(who: Principal, facts: frozenset[str], moves: bool = False) -> Facts:
         }
 
 
-def _users(who: Principal, _facts: frozenset[str]) -> Facts:
+def _users(who: Principal, facts: frozenset[str]) -> Facts:
     ids = (4, 99, *([who.account_id] if _is_user(who) else []))
     for id, org in itertools.product(set(ids), {*ORGS, who.organization_id, None}):
         if id == who.account_id and org != who.organization_id:
             continue
-        for collabs in _memberships(who, org):
+        foreign = _vary(facts, "foreign_roles", (True, False), False)
+        for collabs, foreign_roles in itertools.product(_memberships(who, org), foreign):
             yield {
                 "id": id,
                 "org": org,
                 "orgs": frozenset({org} - {None}),
                 "owners": frozenset({f"user:{id}"}),
                 "collabs": collabs,
+                "foreign_roles": foreign_roles,
             }
 
 
@@ -291,6 +302,7 @@ def _roles(who: Principal, facts: frozenset[str]) -> Facts:
             "orgs": all_orgs,
             "owners": frozenset(one for one in owners if one.startswith("user:")),
             "collabs": frozenset(),
+            "default": len(all_orgs) > 1,
         }
 
 

@@ -46,11 +46,6 @@ class _Rule(NamedTuple):
     scope: str
     act: str
 
-    @property
-    def text(self) -> str:
-        """What `r.sub.lacks` and facts of rows call it."""
-        return ":".join(self)
-
 
 _RULES = tuple(_Rule(*rule.key) for rule in DECLARED)
 _TELLING = tuple(SubjectFacts.__slots__)
@@ -261,7 +256,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
             if len(self._lacks) >= _MOST_LACKING:
                 self._lacks.clear()
             rules = (rule for rule in _RULES if not self._hands_out(subject, rule))
-            found = self._lacks[key] = frozenset(rule.text for rule in rules)
+            found = self._lacks[key] = frozenset(map(":".join, rules))
         return found
 
     def _hands_out(self, subject: SubjectFacts, rule: "_Rule") -> bool:

@@ -23,6 +23,11 @@ class Declared:
         """(resource, scope, operation), in the words of policy lines."""
         return self.resource.value, self.scope.value, self.operation.value
 
+    @property
+    def text(self) -> str:
+        """The same as one word: `task:organization:view`."""
+        return ":".join(self.key)
+
 
 RULES: tuple[Declared, ...] = tuple(
     Declared(Resource(resource), Scope(scope), Operation(operation), description)
@@ -208,6 +213,10 @@ OWN_RULES: tuple[Declared, ...] = (
 
 DECLARED: tuple[Declared, ...] = (*RULES, *OWN_RULES)
 """Every rule that can be granted, in the order of their ids on a fresh server."""
+
+
+RULE_TEXTS: tuple[str, ...] = tuple(rule.text for rule in DECLARED)
+"""What facts of rows and `r.sub.lacks` call them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,14 +77,9 @@ def change(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, 
     require_free(user, **{name: given[name] for name in ("username", "email") if name in given})
     old_roles = [] if roles is None else [*user.roles]
     old_rules = [] if rules is None else [*user.rules]
-    same = {
-        name
-        for name, new, old in (("roles", roles, old_roles), ("rules", rules, old_rules))
-        if new is not None and {*new} == {*old}
-    }
     with in_words(refused):
-        if same and user.id != who.account_id:  # what is kept is asked for, too
-            authz.require(who, Operation.EDIT, user, frozenset(same))
+        if user.id != who.account_id:
+            _ask_for_what_stays(who, authz, user, roles, rules)
         for name, value in given.items():
             setattr(user, name, value)
         if roles is not None:
@@ -140,6 +135,8 @@ def _more_powerful(
     who: Principal, authz: Authorizer, user: User, refusal: Refusal | None
 ) -> Denied | None:
     """Whoever changes the address of an account can take it over, by recovery mails (Q-38)."""
+    if user.id == who.account_id:
+        return None
     through_roles = (
         select(RoleRule.c.rule_id)
         .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
@@ -148,7 +145,7 @@ def _more_powerful(
     extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
     held = union(through_roles, extra).subquery()
     rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
-    if user.id == who.account_id or lacking(who, authz, rules) is None:
+    if lacking(who, authz, rules) is None:
         return None
     return Denied("This user has permissions that you do not have!", refusal)
 

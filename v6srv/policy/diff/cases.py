@@ -14,7 +14,7 @@ from typing import Any
 
 from v6srv.authz.attempt import attempt, holds
 from v6srv.authz.compiler import Plan, Program
-from v6srv.authz.expression import names_in
+from v6srv.authz.expression import fact_name, facts_in, names_in
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.theory.possible_rows import possible_rows
 from v6srv.authz.theory.row_questions import (
@@ -119,6 +119,8 @@ class _Atom:
     program: Program = field(compare=False)
     form: Form | None = field(compare=False)
     """None when only the principal is asked."""
+    said: str = field(default="", compare=False)
+    """How policies write it, where that is not its text."""
 
 
 class Pair:
@@ -138,7 +140,7 @@ class Pair:
         self.resource, self.operation = request
         self.moments = moments
         self._same_roles = dict(old[1].graphs) == dict(new[1].graphs)
-        self._new = new[1]
+        self._programs = old[1], new[1]
         self._atoms: dict[str, _Atom] = {}
         self._sides = [self._plan(*old), self._plan(*new)]
         self._open = [key for key, atom in self._atoms.items() if atom.form is not None]
@@ -170,9 +172,10 @@ class Pair:
         if of_row and isinstance(tree, ast.UnaryOp):
             return negation(self.formula(tree.operand, program, note=note))
         text = ast.unparse(tree)
-        # `g` means the roles of its own version.
-        alone = not self._same_roles and names_in(tree) & set(program.graphs)
-        version = "new" if program is self._new else "old"
+        # `g` means the roles of its own version, and what one lacks is what that does not grant.
+        alone = not self._same_roles and not names_in(tree).isdisjoint(program.graphs)
+        alone = alone or "lacks" in facts_in(tree, program.subject)
+        version = "new" if program is self._programs[1] else "old"
         key = f"{version} {text}" if alone else text
         if note and key not in self._atoms:
             asked = form(tree, program) if of_row else None
@@ -238,7 +241,7 @@ class Pair:
         def plain(value: Any) -> Any:
             if isinstance(value, (tuple, list, frozenset)):
                 members = frozenset(value)
-                told = {plain(one) for one in members if self._told(one) or one in own}
+                told = {plain(one) for one in members if self._tells(one) or one in own}
                 return ("set", frozenset(told), len(told) < len(members))
             if self._told(value):
                 return (type(value), value)
@@ -256,6 +259,10 @@ class Pair:
             *(values.get(key) for key in self._known),
         )
 
+    def _tells(self, member: Any) -> bool:
+        """Whether principals differ who do not both have it in a set: texts are no numbers."""
+        return self._told(member) or isinstance(member, str)
+
     def _told(self, value: Any) -> bool:
         return value is None or (type(value), value) in self._constants
 
@@ -269,16 +276,18 @@ class Pair:
         )
         if old == new:
             return
+        apart, meant = self._apart(who)
+        old, new = (assigned(formula, meant) for formula in (old, new))
         request = (self.resource.value, self.operation.value)
-        asked = atoms_in(old) | atoms_in(new)
+        asked, atoms = atoms_in(old) | atoms_in(new), {**self._atoms, **apart}
         questions = {
             key: Question(key, asked_form, atom.program, who, request)
-            for key, atom in self._atoms.items()
+            for key, atom in atoms.items()
             if key not in failing and (asked_form := atom.form) is not None
         }
         relevant = [question for key, question in questions.items() if key in asked]
         rows = possible_rows(self.resource, self.operation, who, relevant, self.moments)
-        steps = _Search({q.key: q for q in relevant}, self._atoms)
+        steps = _Search({q.key: q for q in relevant}, atoms)
         for conditions, gained, left in steps.cases(old, new, rows):
             facts = example(left)
             answers = {
@@ -287,6 +296,51 @@ class Pair:
                 if question.facts <= facts.keys()
             }
             yield Found(Case(conditions), gained, {**known, **answers}, facts)
+
+    def _apart(self, who: SubjectFacts) -> tuple[dict[str, _Atom], dict[str, Formula]]:
+        """Of what asks whether a row has rules that one lacks: what both versions ask, and each.
+
+        What the atoms of both versions mean by it. In cases `r.sub.lacks` is what one lacks in
+        both, and what one lacks in one of them is told by name.
+        """
+        asking = [(key, atom) for key, atom in self._atoms.items() if _asks_for_lacks(atom)]
+        if not asking:
+            return {}, {}
+        lacks: dict[int, Any] = {
+            id(one): one.function(f"{one.subject}.lacks")(who, None, "") for one in self._programs
+        }
+        both: frozenset[str] = frozenset.intersection(*lacks.values())
+        atoms: dict[str, _Atom] = {}
+        meant: dict[str, Formula] = {}
+        for key, atom in asking:
+            assert isinstance(atom.tree, ast.Call)
+            parts: list[Formula] = []
+            for rules, said in ((both, spoken(atom)), (lacks[id(atom.program)] - both, "")):
+                if rules:
+                    names = ast.Tuple([ast.Constant(rule) for rule in sorted(rules)], ast.Load())
+                    sides = [names if _lacks(s, atom.program) else s for s in atom.tree.args]
+                    tree = ast.Call(atom.tree.func, sides, [])
+                    text = ast.unparse(tree)
+                    asked = form(tree, atom.program)
+                    atoms[text] = _Atom(text, tree, atom.program, asked, said)
+                    parts.append(("is", text))
+            meant[key] = any_of(parts)
+        return atoms, meant
+
+
+def _lacks(tree: ast.expr, program: Program) -> bool:
+    return fact_name(tree, program.subject) == "lacks"
+
+
+def _asks_for_lacks(atom: _Atom) -> bool:
+    """Whether it asks if a set of the row has one of the rules that the principal lacks."""
+    tree, program = atom.tree, atom.program
+    return (
+        atom.form is not None
+        and not atom.form.within
+        and isinstance(tree, ast.Call)
+        and any(_lacks(side, program) for side in tree.args)
+    )
 
 
 class _Search:
@@ -337,6 +391,8 @@ def _rank(fact: str) -> int:
 
 def spoken(atom: _Atom) -> str:
     """An atom as policies write it: `r.sub.org in r.obj.orgs`."""
+    if atom.said:
+        return atom.said
     text = atom.text
     for token in atom.program.request:
         text = text.replace(f"{token}.", f"{token.replace('_', '.', 1)}.")
@@ -385,8 +441,8 @@ def negation(formula: Formula) -> Formula:
     return formula[1] if formula[0] == "not" else ("not", formula)
 
 
-def assigned(formula: Formula, known: Mapping[str, bool]) -> Formula:
-    """A formula once these atoms are known."""
+def assigned(formula: Formula, known: Mapping[str, Formula]) -> Formula:
+    """A formula once these atoms are known, or are said by others."""
     if isinstance(formula, bool):
         return formula
     word, inner = formula

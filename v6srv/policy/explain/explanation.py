@@ -167,6 +167,7 @@ def _principal_facts(inquiry: Inquiry) -> dict[str, Any]:
     names = set(closure(graph, subject.id, subject.membership))
     names |= closure(graph, subject.kind) | closure(graph, subject.group)
     facts = {name: _plain(getattr(subject, name)) for name in SUBJECT_FACTS}
+    facts["lacks"] = _plain(inquiry.enforcer.lacks(subject))
     return {**facts, "inherits": sorted(names - own)}
 
 

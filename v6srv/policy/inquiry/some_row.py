@@ -116,8 +116,10 @@ class SomeRow(Inquiry):
 
     @cached_property
     def _known(self) -> Known:
-        told = [name for name in SUBJECT_FACTS if name != "changes" or self.changes]
+        told = SUBJECT_FACTS.keys() - {"lacks"} - ({"changes"} if not self.changes else set())
         more = {f"{self.program.subject}.{name}": getattr(self.subject, name) for name in told}
+        if not self.enforcer.lacks(self.subject):  # else too many to be told one by one
+            more[f"{self.program.subject}.lacks"] = frozenset()
         resource, kind = self.thing.resource, self.who.kind
         # Not what rows are like: an organization that is asked about may join a collaboration yet.
         asked = (self.program, kind, resource, self.operation)

@@ -31,6 +31,8 @@ _SETS: Mapping[Resource, tuple[str, str]] = {
     Resource.EVENT: ("for organization {}", "in collaboration {}"),
 }
 """What it means that `orgs` and `collabs` of a row have a member."""
+_RULES = {"rules": "with the rule", "role_rules": "with a role that has the rule"}
+"""The same of its rules."""
 
 
 def in_words(ways: Iterable[Way], resource: Resource, program: Program) -> tuple[str, ...]:
@@ -101,6 +103,8 @@ class _Speaker:
         if one.kind == "order":
             test, than = one.right
             return f"{self._whose(one.left)} {_ORDERS[test]} {than}"
+        if one.kind == "meets" and (lacking := self._lacking(one)):
+            return lacking
         text = f"meets({one.left}, {one.right})" if one.kind == "meets" else str(one.left)
         return f"where {'' if one.so else 'not '}{spoken(text)}"
 
@@ -111,11 +115,22 @@ class _Speaker:
             return f"{'if' if so else 'unless'} {' or '.join(map(str, members))} is changed"
         if name == "owners":
             text = f"owned by {' or '.join(values)}"
+        elif name in _RULES:
+            text = f"{_RULES[name]} {' or '.join(values)}"
         else:
             of = _SETS.get(self.resource, ("of organization {}", "in collaboration {}"))
             template = of[0] if name == "orgs" else of[1]
             text = _plural(template, values) if len(values) > 1 else template.format(values[0])
         return text if so else f"not {text}"
+
+    def _lacking(self, one: Literal) -> str | None:
+        """That a row has, or has not, what the principal may not hand out."""
+        sides = {one.left, one.right} - {f"{self.program.subject}.lacks"}
+        held = _RULES.get(str(next(iter(sides))).rpartition(".")[2]) if len(sides) == 1 else None
+        if held is None:
+            return None
+        article = held.replace("the rule", "a rule" if one.so else "no rule")
+        return f"{article} that one may not hand out"
 
     def _within(self, fact: str, members: Sequence[str], *, so: bool) -> str:
         among = ", ".join(members)

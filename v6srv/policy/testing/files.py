@@ -20,6 +20,7 @@ from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.fact_types import Fact, implied, naming
 from v6srv.authz.facts import facts_of, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
+from v6srv.authz.rules import RULE_TEXTS
 from v6srv.authz.source.folder import Stamp, stamp
 from v6srv.authz.source.lines import found_in
 from v6srv.authz.source.problems import PolicyError, Problem
@@ -323,11 +324,20 @@ class _Reader(StrictReader):
             return None if is_null(node) else self.text(node)
         if fact.of is int:
             members: list[Any] = self.numbers(node)
-        else:
+        elif name.endswith("owners"):
             members = [self.owner(member, fact.kind) for member in self.sequence(node)]
+        else:
+            members = [self.rule_text(member) for member in self.sequence(node)]
         if members and fact.never:
             raise self.bad(node, f"{name} is empty for every row")
         return frozenset(members)
+
+    def rule_text(self, node: yaml.Node) -> str:
+        """`task:organization:view`, a rule that is declared."""
+        word = self.text(node)
+        if word not in RULE_TEXTS:
+            raise self.bad(node, f"unknown rule {word!r}{suggestion(word, RULE_TEXTS)}")
+        return word
 
     def owner(self, node: yaml.Node, kind: str | None) -> str:
         """`user:5`, of the kind that owns such rows."""
