@@ -130,7 +130,8 @@ def test_no_row_that_is_written_down_makes_the_impossible_true(seed: int) -> Non
         function = program.function(ast.unparse(tree))
         asked = frozenset(brute_force.facts_of([["", resource, "", "", f"{condition} ", ""]]))
         for subject, row in brute_force.rows(who, resource, operation, asked):
-            facts = dict.fromkeys(facts_of(resource, operation)) | vars(row)
+            declared = facts_of(resource, operation).items()
+            facts = {name: fact.absent for name, fact in declared} | vars(row)
             assert not function(subject, SimpleNamespace(**facts), operation.value), condition
 
 

@@ -28,6 +28,7 @@ IMAGES = ("harbor/a:1", "harbor/b", "other/a_1", "other/b", None)
 CHANGES = (
     (),
     ("username",),
+    ("organization_id",),
     ("roles",),
     ("rules", "x"),
     ("ip",),

@@ -23,7 +23,7 @@ from v6srv.vocabulary import Operation, Resource
 
 DEFINITION = define(brute_force.MODEL.read_text())
 SHIPPED = [
-    # What one lacks is different in two versions, and has tests of its own: `test_diff_lacks.py`.
+    # What one lacks has tests of its own: `test_diff_lacks.py`.
     *(one for one in read_folder(brute_force.MODEL.parent)[1] if ".lacks" not in str(one)),
     line("p, role:12, task, own, view, True, allow", "db:role:12"),
 ]

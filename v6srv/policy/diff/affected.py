@@ -1,8 +1,7 @@
 """Which principals a change of lines can concern at all, before any plan is made.
 
-A line that both versions have decides the same in both, for everybody whose roles have not changed,
-and where it asks for what one may not hand out, for everybody of whom that has not changed. Only
-where the matcher itself is another one, everybody has to be looked at.
+A line that both versions have decides the same in both, for everybody whose roles have not changed.
+Only where the matcher itself is another one, everybody has to be looked at.
 """
 
 import ast
@@ -47,7 +46,6 @@ class Affected:
             lines = (line for program in self._changed for line in program.lines)
             self._words = frozenset(word for line in lines for word in line.values)
         self._others = self._with_other_roles()
-        self._policies, self._asking = (old, new), self._asking_for_lacks(matcher)
         self._touched: dict[str, _Touched] = {}
         self._roles = {
             who: frozenset[str]().union(*map(self._touches, who.roles)) for who in principals
@@ -59,23 +57,7 @@ class Affected:
         if not self._programs:
             return True
         lines = any(program.lines for program in self._changed)
-        return not (self._everybody or lines or self._others or self._other_m2)
-
-    @property
-    def _other_m2(self) -> bool:
-        """Whether something asks who may hand out what, and the models say another thing of it."""
-        models = {policy.definition.matchers.get("m2") for policy in self._policies}
-        return bool(self._asking) and len(models) > 1
-
-    def _asking_for_lacks(self, matcher: str) -> list[Program]:
-        """The programs with those of their lines that ask for `r.sub.lacks`."""
-        if matcher != "m":
-            return []
-        found = []
-        for program in self._programs:
-            lines = [line for line in program.lines if ".lacks" in str(line)]
-            found += [program.over(lines)] if lines else []
-        return found
+        return not (self._everybody or lines or self._others)
 
     def _with_other_roles(self) -> frozenset[str]:
         """Names that inherit differently in both versions."""
@@ -109,10 +91,6 @@ class Affected:
         for group in self._by(self._touches, self._roles, self._principals, request):
             if self._concerned(group[0], request):
                 yield from self._by_names(group, request)
-            elif self._asking and self._applies(self._asking, group[0], request):
-                for alike in self._by_names(group, request):
-                    if any(map(self._hands_out_others, alike)):
-                        yield alike
 
     def _concerned(self, who: Principal, request: Sequence[object]) -> bool:
         facts = who.facts
@@ -120,19 +98,10 @@ class Affected:
             return True
         if not self._others.isdisjoint(self._roles[who]):
             return True
-        return self._applies(self._changed, who, request)
-
-    @staticmethod
-    def _applies(programs: Iterable[Program], who: Principal, request: Sequence[object]) -> bool:
-        facts = who.facts
         return any(
             program.candidates(program.key_of(facts, *request), facts.membership)
-            for program in programs
+            for program in self._changed
         )
-
-    def _hands_out_others(self, who: Principal) -> bool:
-        old, new = (policy.lacks(who.facts) for policy in self._policies)
-        return old != new
 
     def _by_names(
         self, principals: Sequence[Principal], request: Sequence[object]

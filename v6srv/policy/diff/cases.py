@@ -4,6 +4,10 @@ What two plans ask of a row is a formula over a few questions, such as `r.sub.or
 `glob(r.obj.image, 'a/*')`. A case is a set of answers to them. Answers are tried one by one, only
 those that some row can give together (`possible.py`), and only until both formulas agree: what is
 left are exactly the cases in which they differ. Nothing is sampled.
+
+What hangs on `r.sub.lacks` alone is no case: who may hand out another rule is told as that, once,
+and not for every user and role that has it. Both plans are asked as of somebody who lacks what
+neither version lets be handed out.
 """
 
 import ast
@@ -14,7 +18,7 @@ from typing import Any
 
 from v6srv.authz.attempt import attempt, holds
 from v6srv.authz.compiler import Plan, Program
-from v6srv.authz.expression import fact_name, facts_in, names_in
+from v6srv.authz.expression import facts_in, names_in
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.theory.possible_rows import possible_rows
 from v6srv.authz.theory.row_questions import (
@@ -119,8 +123,6 @@ class _Atom:
     program: Program = field(compare=False)
     form: Form | None = field(compare=False)
     """None when only the principal is asked."""
-    said: str = field(default="", compare=False)
-    """How policies write it, where that is not its text."""
 
 
 class Pair:
@@ -140,7 +142,7 @@ class Pair:
         self.resource, self.operation = request
         self.moments = moments
         self._same_roles = dict(old[1].graphs) == dict(new[1].graphs)
-        self._programs = old[1], new[1]
+        self._programs: tuple[Any, Any] = old[1], new[1]
         self._atoms: dict[str, _Atom] = {}
         self._sides = [self._plan(*old), self._plan(*new)]
         self._open = [key for key, atom in self._atoms.items() if atom.form is not None]
@@ -172,9 +174,8 @@ class Pair:
         if of_row and isinstance(tree, ast.UnaryOp):
             return negation(self.formula(tree.operand, program, note=note))
         text = ast.unparse(tree)
-        # `g` means the roles of its own version, and what one lacks is what that does not grant.
-        alone = not self._same_roles and not names_in(tree).isdisjoint(program.graphs)
-        alone = alone or "lacks" in facts_in(tree, program.subject)
+        # `g` means the roles of its own version.
+        alone = not self._same_roles and names_in(tree) & set(program.graphs)
         version = "new" if program is self._programs[1] else "old"
         key = f"{version} {text}" if alone else text
         if note and key not in self._atoms:
@@ -205,12 +206,23 @@ class Pair:
 
         Raises Invalid when they are too many, or when a condition cannot be compared.
         """
+        who = self._lacking(who)
         values, failing = self._values(who)
         alike = self._alike(who, values, failing)
         found = self._found.get(alike)
         if found is None:
             found = self._found[alike] = tuple(self._search(who, values, failing))
         return found
+
+    def _lacking(self, who: SubjectFacts) -> SubjectFacts:
+        """With the rules that it may not hand out in either version, where that is asked."""
+        if not any("lacks" in facts_in(a.tree, a.program.subject) for a in self._atoms.values()):
+            return who
+        old, new = (
+            program.function(f"{program.subject}.lacks")(who, None, self.operation.value)
+            for program in self._programs
+        )
+        return who.lacking(frozenset(old) & frozenset(new))
 
     def _values(self, who: SubjectFacts) -> tuple[dict[str, Any], frozenset[str]]:
         """What this principal makes of each atom, and the atoms that fail for it.
@@ -276,18 +288,16 @@ class Pair:
         )
         if old == new:
             return
-        apart, meant = self._apart(who)
-        old, new = (assigned(formula, meant) for formula in (old, new))
         request = (self.resource.value, self.operation.value)
-        asked, atoms = atoms_in(old) | atoms_in(new), {**self._atoms, **apart}
+        asked = atoms_in(old) | atoms_in(new)
         questions = {
             key: Question(key, asked_form, atom.program, who, request)
-            for key, atom in atoms.items()
+            for key, atom in self._atoms.items()
             if key not in failing and (asked_form := atom.form) is not None
         }
         relevant = [question for key, question in questions.items() if key in asked]
         rows = possible_rows(self.resource, self.operation, who, relevant, self.moments)
-        steps = _Search({q.key: q for q in relevant}, atoms)
+        steps = _Search({q.key: q for q in relevant}, self._atoms)
         for conditions, gained, left in steps.cases(old, new, rows):
             facts = example(left)
             answers = {
@@ -296,51 +306,6 @@ class Pair:
                 if question.facts <= facts.keys()
             }
             yield Found(Case(conditions), gained, {**known, **answers}, facts)
-
-    def _apart(self, who: SubjectFacts) -> tuple[dict[str, _Atom], dict[str, Formula]]:
-        """Of what asks whether a row has rules that one lacks: what both versions ask, and each.
-
-        What the atoms of both versions mean by it. In cases `r.sub.lacks` is what one lacks in
-        both, and what one lacks in one of them is told by name.
-        """
-        asking = [(key, atom) for key, atom in self._atoms.items() if _asks_for_lacks(atom)]
-        if not asking:
-            return {}, {}
-        lacks: dict[int, Any] = {
-            id(one): one.function(f"{one.subject}.lacks")(who, None, "") for one in self._programs
-        }
-        both: frozenset[str] = frozenset.intersection(*lacks.values())
-        atoms: dict[str, _Atom] = {}
-        meant: dict[str, Formula] = {}
-        for key, atom in asking:
-            assert isinstance(atom.tree, ast.Call)
-            parts: list[Formula] = []
-            for rules, said in ((both, spoken(atom)), (lacks[id(atom.program)] - both, "")):
-                if rules:
-                    names = ast.Tuple([ast.Constant(rule) for rule in sorted(rules)], ast.Load())
-                    sides = [names if _lacks(s, atom.program) else s for s in atom.tree.args]
-                    tree = ast.Call(atom.tree.func, sides, [])
-                    text = ast.unparse(tree)
-                    asked = form(tree, atom.program)
-                    atoms[text] = _Atom(text, tree, atom.program, asked, said)
-                    parts.append(("is", text))
-            meant[key] = any_of(parts)
-        return atoms, meant
-
-
-def _lacks(tree: ast.expr, program: Program) -> bool:
-    return fact_name(tree, program.subject) == "lacks"
-
-
-def _asks_for_lacks(atom: _Atom) -> bool:
-    """Whether it asks if a set of the row has one of the rules that the principal lacks."""
-    tree, program = atom.tree, atom.program
-    return (
-        atom.form is not None
-        and not atom.form.within
-        and isinstance(tree, ast.Call)
-        and any(_lacks(side, program) for side in tree.args)
-    )
 
 
 class _Search:
@@ -391,8 +356,6 @@ def _rank(fact: str) -> int:
 
 def spoken(atom: _Atom) -> str:
     """An atom as policies write it: `r.sub.org in r.obj.orgs`."""
-    if atom.said:
-        return atom.said
     text = atom.text
     for token in atom.program.request:
         text = text.replace(f"{token}.", f"{token.replace('_', '.', 1)}.")
@@ -441,8 +404,8 @@ def negation(formula: Formula) -> Formula:
     return formula[1] if formula[0] == "not" else ("not", formula)
 
 
-def assigned(formula: Formula, known: Mapping[str, Formula]) -> Formula:
-    """A formula once these atoms are known, or are said by others."""
+def assigned(formula: Formula, known: Mapping[str, bool]) -> Formula:
+    """A formula once these atoms are known."""
     if isinstance(formula, bool):
         return formula
     word, inner = formula

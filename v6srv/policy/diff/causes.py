@@ -103,8 +103,6 @@ class Causes:
         on_path = [edge for edge in edges if _leads(here.policy, who, edge, line)]
         if on_path:
             return [_cause(edge, at) for edge in on_path]
-        if ".lacks" in str(line) and (granting := self._granting(who)):
-            return granting
         if here.policy.definition.text != there.policy.definition.text:
             return [MODEL]
         gone = [edge for text, edge in there.names.items() if text not in here.names]
@@ -112,20 +110,6 @@ class Causes:
             *(_cause(edge, at) for edge in edges),
             *(_cause(edge, 1 - at) for edge in gone),
         ]
-
-    def _granting(self, who: Principal) -> list[Cause]:
-        """The lines of one version only that speak of `who`: what it may hand out hangs on them."""
-        found = []
-        for at, here in enumerate(self._versions):
-            names = _names(here.policy, who)
-            found += [
-                _cause(line, at)
-                for text, line in here.lines.items()
-                if text not in self._versions[1 - at].lines
-                and line.ptype == "p"
-                and names & {*line.values}
-            ]
-        return found
 
 
 def _version(policy: Enforcer) -> _Version:
@@ -151,13 +135,9 @@ def _leads(policy: Enforcer, who: Principal, edge: Line, line: Line) -> bool:
     """Whether an edge is on the way from a principal to the subject of a line."""
     if edge.ptype != "g":
         return False
+    edges = policy.graphs["g"]
     member, role = edge.values
-    led_to = closure(policy.graphs["g"], role)
-    return member in _names(policy, who) and bool(led_to & set(line.values))
-
-
-def _names(policy: Enforcer, who: Principal) -> frozenset[str]:
-    """All that lines can call a principal."""
-    edges, facts = policy.graphs.get("g", {}), who.facts
-    own = closure(edges, facts.id, who.roles)
-    return own | closure(edges, facts.kind) | closure(edges, facts.group)
+    facts = who.facts
+    names = closure(edges, facts.id, who.roles) | closure(edges, facts.kind)
+    names |= closure(edges, facts.group)
+    return member in names and bool(closure(edges, role) & set(line.values))

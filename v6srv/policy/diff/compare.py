@@ -23,7 +23,7 @@ from v6srv.authz import clock
 from v6srv.authz.answer import Asked
 from v6srv.authz.compiler import Plan
 from v6srv.authz.enforcer import Enforcer
-from v6srv.authz.expression import facts_in, names_in
+from v6srv.authz.expression import names_in
 from v6srv.authz.facts import room_facts
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import DECLARED, Declared
@@ -262,8 +262,6 @@ class _Comparison:
         if old.allow.keys() != new.allow.keys() or old.deny.keys() != new.deny.keys():
             return False
         trees = (*old.allow.values(), *old.deny.values())
-        if any("lacks" in facts_in(tree, self.old.program.subject) for tree in trees):
-            return False
         return self._same_roles or not any(
             names_in(tree) & self.old.graphs.keys() for tree in trees
         )
