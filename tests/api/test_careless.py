@@ -46,6 +46,70 @@ def _add(world: World) -> None:
     session.add(Organization(name="mine"))
 
 
+def _rename_a_user(world: World) -> None:
+    session.get_one(User, world.user.viewer).username = "mine"
+
+
+def _take_over_by_mail(world: World) -> None:
+    session.get_one(User, world.user.extra).email = "mine@north.example"
+
+
+def _take_over_by_password(world: World) -> None:
+    session.get_one(User, world.user.second_root).password = "$2b$04$" + "a" * 53
+
+
+def _delete_a_user(world: World) -> None:
+    session.delete(session.get_one(User, world.user.extra))
+
+
+def _give_a_foreign_role(world: World) -> None:
+    helpers = session.get_one(Role, world.role.helpers)
+    helpers.rules = []
+    session.get_one(User, world.user.viewer).roles.append(helpers)
+
+
+def _give_a_strong_role(world: World) -> None:
+    viewer = session.get_one(User, world.user.viewer)
+    viewer.roles = [session.get_one(Role, world.role.collab_admin)]
+
+
+def _take_a_strong_role(world: World) -> None:
+    session.get_one(User, world.user.second_root).roles = []
+
+
+def _take_an_extra_rule(world: World) -> None:
+    session.get_one(User, world.user.extra).rules = []
+
+
+def _make_a_strong_user(world: World) -> None:
+    north = session.get_one(Organization, world.org.north)
+    rule = session.get_one(Rule, world.rule["task", "GLOBAL", "VIEW"])
+    session.add(User(username="mine", organization=north, rules=[rule]))
+
+
+def _make_a_strong_role(world: World) -> None:
+    north = session.get_one(Organization, world.org.north)
+    rule = session.get_one(Rule, world.rule["task", "GLOBAL", "VIEW"])
+    session.add(Role(name="mine", organization=north, rules=[rule]))
+
+
+def _change_a_default_role(world: World) -> None:
+    session.get_one(Role, world.role.viewer).description = "mine"
+
+
+def _fill_a_default_role(world: World) -> None:
+    rule = session.get_one(Rule, world.rule["task", "ORGANIZATION", "VIEW"])
+    session.get_one(Role, world.role.viewer).rules = [rule]
+
+
+def _delete_a_default_role(world: World) -> None:
+    session.delete(session.get_one(Role, world.role.viewer))
+
+
+def _make_a_default_role(world: World) -> None:
+    session.get_one(Role, world.role.empty).slug = "mine"
+
+
 def _add_and_commit(world: World) -> None:
     _add(world)
     session.commit()
@@ -221,6 +285,26 @@ DENIED: tuple[Write, ...] = (
     _move_a_node,
     _line,
 )
+BEYOND_AN_ADMIN: tuple[Write, ...] = (
+    _rename_a_user,
+    _take_over_by_mail,
+    _take_over_by_password,
+    _delete_a_user,
+    _give_a_foreign_role,
+    _give_a_strong_role,
+    _take_a_strong_role,
+    _take_an_extra_rule,
+    _make_a_strong_user,
+    _make_a_strong_role,
+    _change_a_default_role,
+    _fill_a_default_role,
+    _delete_a_default_role,
+    _make_a_default_role,
+    _take_a_rule,
+    _fill_a_role,
+)
+"""In the own organization, where an Organization Admin manages users and roles."""
+
 UNDECIDED: tuple[Write, ...] = (
     _add_elsewhere,
     _share,
@@ -271,6 +355,19 @@ def test_what_the_policy_does_not_grant_is_not_stored(
     add_endpoint(app, write, world)
     before = stored()
     answer = call("viewer", "POST", "/careless")
+    assert answer.status_code == 403, answer.text
+    assert answer.json["decision_id"]
+    assert stored() == before
+
+
+@pytest.mark.parametrize("write", BEYOND_AN_ADMIN, ids=lambda write: write.__name__)
+def test_an_admin_has_no_power_over_who_holds_more(
+    app: Flask, call: Caller, world: World, write: Write
+) -> None:
+    """By lines alone: no service has a say here."""
+    add_endpoint(app, write, world)
+    before = stored()
+    answer = call("org_admin", "POST", "/careless")
     assert answer.status_code == 403, answer.text
     assert answer.json["decision_id"]
     assert stored() == before

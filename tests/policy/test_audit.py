@@ -290,6 +290,7 @@ def _use(app: Flask, world: World) -> None:
         call(who, "GET", "/user/999999")
     call("org_admin", "POST", "/role", json={"name": "r", "description": "d", "rules": [1, 2]})
     call("root", "POST", "/role", json={"name": "r", "description": "d", "rules": [1, 2]})
+    call("org_admin", "DELETE", f"/role/{world.role.empty}/rule/1")
     call("researcher", "DELETE", f"/task/{world.task.failed}")
     call("south_admin", "PATCH", f"/user/{world.user.south_viewer}", json={"firstname": "x"})
 

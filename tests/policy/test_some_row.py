@@ -23,6 +23,20 @@ from v6srv.vocabulary import Operation, Scope
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
+_SECRETS = "email or otp_confirmed or otp_secret or password"
+NOBODYS = (
+    "with the id {0}, if roles or rules is changed",
+    "whose id is not {0}, if username is changed",
+    "whose id is not {0} and with a role with a rule that one may not hand out,"
+    f" if {_SECRETS} is changed",
+    f"whose id is not {{0}} and with a rule that one may not hand out, if {_SECRETS} is changed",
+    "with a rule that one may not hand out, if rules is changed",
+    "with a role with a rule that one may not hand out, if roles is changed",
+    "whose foreign_roles is true, if organization_id or roles is changed",
+)
+"""What nobody does with users, the own id given."""
+
+
 @pytest.fixture
 def opened(app: Flask, world: World) -> Iterator[World]:
     with app.app_context():
@@ -61,7 +75,7 @@ def ask(policy: Enforcer, somebody: str, question: str, **more: Any) -> Explanat
         (
             "collab_admin",
             "edit user",
-            ["every user, unless roles is changed, unless rules is changed", "whose id is not 0"],
+            ["every user, but not " + "; nor ".join(NOBODYS).format(0)],
         ),
         (
             '{"kind": "node", "org": 2, "id": 4, "collabs": [1]}',
@@ -72,11 +86,22 @@ def ask(policy: Enforcer, somebody: str, question: str, **more: Any) -> Explanat
             '{"roles": ["org_admin"], "org": 2, "id": 9}',
             "edit user",
             [
-                "of organization 2 and whose id is not 9",
-                "of organization 2, unless roles is changed, unless rules is changed",
-                "owned by user:9 and whose id is not 9",
-                "owned by user:9, unless roles is changed, unless rules is changed",
+                "of organization 2, but not " + "; nor ".join(NOBODYS).format(9),
+                "owned by user:9, but not " + "; nor ".join(NOBODYS).format(9),
             ],
+        ),
+        (
+            '{"roles": ["org_admin"], "org": 2, "id": 9}',
+            "delete role",
+            [
+                "of organization 2, or default roles and whose default is not true"
+                " and without a rule that one may not hand out",
+            ],
+        ),
+        (
+            "root, org:2",
+            "delete role",
+            ["whose default is not true"],
         ),
         (
             '{"kind": "node", "org": 2, "id": 4, "collabs": [1]}',

@@ -205,7 +205,10 @@ def test_abilities_name_scope_conditions_and_denials(app: Flask, world: World) -
     assert can[Resource.TASK, Operation.VIEW].rows is None
     users = can[Resource.USER, Operation.EDIT].reach
     assert users.scope == "own"
-    assert [one.origin.split(":")[0] for one in users.denials] == ["default_roles.csv"]
+    assert {one.origin.split(":")[0] for one in users.denials} == {"default_roles.csv"}
+    assert [one.condition for one in users.denials if "username" in one.condition] == [
+        "r.obj.id != r.sub.account && meets(r.sub.changes, ('username',))"
+    ]
     create = can[Resource.TASK, Operation.CREATE].reach  # forbidden outside, and not granted inside
     assert create.scope is None
     assert create.nothing

@@ -24,6 +24,9 @@ from v6srv.policy.inquiry.which_rows import in_words
 from v6srv.vocabulary import Effect, Scope
 
 
+_MOST_WAYS = 6
+
+
 class SomeRow(Inquiry):
     """Who and what, and any row that there is or could be."""
 
@@ -54,7 +57,18 @@ class SomeRow(Inquiry):
 
     def rows(self) -> tuple[str, ...]:
         """For which rows it is allowed, in words: each of these ways is enough."""
-        return self._words(self._decision(self.plan.remainders))
+        found = self._words(self._decision(self.plan.remainders))
+        return found if len(found) <= _MOST_WAYS else self._granted_but()
+
+    def _granted_but(self) -> tuple[str, ...]:
+        """What is granted, and what is not allowed of it: denials have too many ways to miss."""
+        trees: dict[Effect, list[ast.expr]] = {effect: [] for effect in Effect}
+        for rest in self.plan.remainders:
+            trees[rest.effect].append(self._left(rest.tree))
+        denied = [word for tree in trees[Effect.DENY] for word in self._words(tree)]
+        but = "; nor ".join(dict.fromkeys(denied))
+        granted = self._words(fold(joined(ast.Or(), trees[Effect.ALLOW])))
+        return tuple(f"{way}, but not {but}" for way in granted)
 
     def against(self, held: Iterable[Considered]) -> list[Considered]:
         """Those that forbid it for every row for which it is granted: each alone, or together.

@@ -31,8 +31,8 @@ _SETS: Mapping[Resource, tuple[str, str]] = {
     Resource.EVENT: ("for organization {}", "in collaboration {}"),
 }
 """What it means that `orgs` and `collabs` of a row have a member."""
-_RULES = {"rules": "with the rule", "role_rules": "with a role that has the rule"}
-"""The same of its rules."""
+_RULES = {"rules": "the rule", "role_rules": "a role with the rule"}
+"""What a row has that has a member of these sets."""
 
 
 def in_words(ways: Iterable[Way], resource: Resource, program: Program) -> tuple[str, ...]:
@@ -75,7 +75,11 @@ class _Speaker:
         """One way, in words."""
         rest, fact, members = merged
         texts = [self._member(fact, members, so=True)] if fact else []
-        texts += sorted(self._literal(one) for one in rest)
+        unchanged = frozenset(one for one in rest if self._is_unchanged(one))
+        texts += sorted(self._literal(one) for one in rest - unchanged)
+        if unchanged:
+            names = sorted(str(one.left.value) for one in unchanged)
+            texts.append(f"unless {' or '.join(names)} is changed")
         if_s = [text for text in texts if text.startswith(_IFS)]
         rows = " and ".join(text for text in texts if text not in if_s)
         return ", ".join([rows or f"every {self.resource}", *if_s])
@@ -116,12 +120,17 @@ class _Speaker:
         if name == "owners":
             text = f"owned by {' or '.join(values)}"
         elif name in _RULES:
-            text = f"{_RULES[name]} {' or '.join(values)}"
+            text = f"with {_RULES[name]} {' or '.join(values)}"
         else:
             of = _SETS.get(self.resource, ("of organization {}", "in collaboration {}"))
             template = of[0] if name == "orgs" else of[1]
             text = _plural(template, values) if len(values) > 1 else template.format(values[0])
         return text if so else f"not {text}"
+
+    def _is_unchanged(self, one: Literal) -> bool:
+        """Whether it says that some field is not changed."""
+        named = one.kind == "member" and isinstance(one.left, Constant)
+        return named and not one.so and one.right == f"{self.program.subject}.changes"
 
     def _lacking(self, one: Literal) -> str | None:
         """That a row has, or has not, what the principal may not hand out."""
@@ -129,8 +138,8 @@ class _Speaker:
         held = _RULES.get(str(next(iter(sides))).rpartition(".")[2]) if len(sides) == 1 else None
         if held is None:
             return None
-        article = held.replace("the rule", "a rule" if one.so else "no rule")
-        return f"{article} that one may not hand out"
+        held = held.replace("the rule", "a rule")
+        return f"{'with' if one.so else 'without'} {held} that one may not hand out"
 
     def _within(self, fact: str, members: Sequence[str], *, so: bool) -> str:
         among = ", ".join(members)
