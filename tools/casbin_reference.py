@@ -307,6 +307,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import casbin
+from casbin.core_enforcer import EnforceContext
 
 
 def meets(left, right):
@@ -339,6 +340,13 @@ def enforcer(folder, roles):
         for name in names:
             made.add_role_for_user(member, name)
     return made
+
+
+def lacks(made, subject, rules):
+    """The fact `r.sub.lacks`: of all rules (`res`, `scope`, `act`) those that it may not hand out."""
+    handing_out = EnforceContext("r2", "p", "e", "m2")
+    unheld = (rule for rule in rules if not made.enforce(handing_out, subject, rule))
+    return frozenset(f"{rule.res}:{rule.scope}:{rule.act}" for rule in unheld)
 '''
 """What stock Casbin needs to decide an exported policy the same way."""
 

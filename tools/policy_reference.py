@@ -58,7 +58,12 @@ Changed files go live by themselves when they are valid, within a second; otherw
 """
 
 _TYPES = {int: "number", str: "text", bool: "true or false"}
-_SETS = {"collabs": "set of numbers", "changes": "set of names of fields", "roles": "set of roles"}
+_SETS = {
+    "collabs": "set of numbers",
+    "changes": "set of names of fields",
+    "roles": "set of roles",
+    "lacks": "set of rules",
+}
 
 _SUBJECT_MEANING = {
     "id": "`user:5`, `node:3`, `container:9` (the number of its task)",
@@ -72,6 +77,7 @@ _SUBJECT_MEANING = {
     "collabs": "the collaborations of the organization; of a node, its own",
     "roles": "the roles held directly, as lines name them; `g(r.sub.id, 'role:x')` knows the inherited ones, too",
     "changes": "what an edit asks to change",
+    "lacks": "the rules that it may not hand out, by the matcher `m2`: `task:organization:view`",
 }
 
 
@@ -164,7 +170,11 @@ def _facts() -> str:
         "## Facts of rows",
         "",
         "`org` is the one organization a row belongs to (of a task, the one that started it), `orgs` all that"
-        " scope organization means, `collabs` all that scope collaboration means, `owners` whose own it is.",
+        " scope organization means, `collabs` all that scope collaboration means, `owners` whose own it is. Of a"
+        " user, `rules` are its extra rules, `role_rules` those of its roles, and `foreign_roles` says that it has a"
+        " role of another organization; of a role, `rules` are those in it, and `default` says that it is a default"
+        " role. What a denial says of `r.sub.changes`, `r.sub.lacks` and `r.obj.default` is asked when a change is"
+        " written, and not before its body is read.",
         "",
         "| resource | one value | sets |",
         "|---|---|---|",

@@ -63,9 +63,9 @@ def _delete_a_user(world: World) -> None:
 
 
 def _give_a_foreign_role(world: World) -> None:
-    helpers = session.get_one(Role, world.role.helpers)
-    helpers.rules = []
-    session.get_one(User, world.user.viewer).roles.append(helpers)
+    helpers = session.get_one(Role, world.role.helpers)  # all of it is the admin's, too
+    viewer = session.get_one(User, world.user.viewer)
+    viewer.roles.append(helpers)
 
 
 def _give_a_strong_role(world: World) -> None:

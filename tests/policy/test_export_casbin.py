@@ -1,5 +1,6 @@
 """An exported policy, read by stock Casbin with the lines of the documentation, decides the same."""
 
+import itertools
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,12 +16,14 @@ from tests.authz.random_world import IMAGES, make_lines
 from tools.casbin_reference import STOCK
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import Line
+from v6srv.authz.principal import Principal
+from v6srv.authz.rules import DECLARED
 from v6srv.authz.source.load import build
 from v6srv.authz.source.problems import PolicyError
 from v6srv.cli.main import cli
 from v6srv.errors import Invalid
 from v6srv.policy.publish.export import for_casbin
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 POLICIES = Path(__file__).parents[2] / "policies"
 CONDITIONS = (
@@ -100,6 +103,37 @@ def test_stock_casbin_decides_the_exported_policy_the_same(tmp_path: Path, seed:
             )
             answers.add(expected[0])
     assert answers == {True, False}
+
+
+@pytest.mark.parametrize("role", ["role:root", "role:org_admin", "role:viewer"])
+def test_stock_casbin_says_who_has_power_over_whom(tmp_path: Path, role: str) -> None:
+    """By the shipped policy, with what the documentation says of `r.sub.lacks`."""
+    enforcer = build(POLICIES)
+    who = Principal(PrincipalKind.USER, 5, 2, frozenset({1}), (role,)).facts
+    documented: dict[str, Any] = {}
+    exec(STOCK, documented)
+    stock = _stock(enforcer, tmp_path / "exported", {who.id: [role]})
+    words = ("res", "scope", "act")
+    rules = [SimpleNamespace(**dict(zip(words, one.key, strict=True))) for one in DECLARED]
+    lacks = documented["lacks"](stock, who, rules)
+    assert lacks == enforcer.lacks(who)
+    answers = set()
+    nothing: frozenset[str] = frozenset()
+    some = (nothing, frozenset({"task:own:view", "task:organization:view"}), lacks)
+    for resource, held, in_roles, foreign, changes in itertools.product(
+        ("user", "role"), some, some, (True, False), ("roles", "rules", "email", "name")
+    ):
+        row = SimpleNamespace(
+            **{"type": resource, "id": 9, "org": 2, "orgs": frozenset({2}), "owners": nothing},
+            **{"collabs": frozenset({1}), "rules": held, "role_rules": in_roles},
+            **{"foreign_roles": foreign, "default": foreign},
+        )
+        for operation in Operation:
+            changed = who.changing(frozenset({changes}))
+            allowed = enforcer.enforce(changed, row, operation.value)
+            assert stock.enforce(changed.lacking(lacks), row, operation.value) is allowed
+            answers.add(allowed)
+    assert answers == {False, True}
 
 
 def test_the_command_writes_a_folder_that_casbin_loads(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from v6srv.policy.inquiry.terms import UNREACHABLE, Term, spoken
 from v6srv.policy.inquiry.which_rows import in_words
 from v6srv.vocabulary import Effect, Scope
 
-
 _MOST_WAYS = 6
 
 
