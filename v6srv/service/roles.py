@@ -23,7 +23,6 @@ from v6srv.service.users import rules_of
 from v6srv.vocabulary import Operation
 
 _FIELDS = ("name", "description", "rules")
-_RULES = frozenset({"rules"})
 _NOT_HELD = "You cannot put a rule into a role, or take it out, that you don't hold!"
 
 
@@ -56,13 +55,11 @@ def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, 
     name = changes.get("name")
     if name is not None and name != role.name:
         require_own_name(name)
-    given = frozenset(field for field in _FIELDS if changes.get(field) is not None)
-    rules = rules_of(changes["rules"]) if "rules" in given else None
-    _give(who, authz, role, rules, rules or (), given)
-    if name is not None:
-        role.name = name
-    if changes.get("description") is not None:
-        role.description = changes["description"]
+    given = {field: changes[field] for field in _FIELDS if changes.get(field) is not None}
+    moved = []
+    if "rules" in given:
+        moved = given["rules"] = rules_of(given["rules"])
+    _set(who, authz, role, given, moved)
     return role
 
 
@@ -70,14 +67,14 @@ def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> Non
     """Put a rule that the caller holds into a role; no change when it is in there already."""
     found = rule(who, authz, rule_id)
     rules = [one for one in role.rules if one is not found]
-    _give(who, authz, role, [*rules, found], [found])
+    _set(who, authz, role, {"rules": [*rules, found]}, [found])
 
 
 def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
     """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there."""
     found, before = rule(who, authz, rule_id), [*role.rules]
     rules = [one for one in before if one is not found]
-    _give(who, authz, role, rules, [found], operation=Operation.DELETE)
+    _set(who, authz, role, {"rules": rules}, [found], Operation.DELETE)
     if found not in before:
         if unheld := authz.may_hand_out(who, [found]):
             raise Denied(_NOT_HELD, unheld.decision)
@@ -108,28 +105,27 @@ def rule(who: Principal, authz: Authorizer, rule_id: int) -> Rule:
     return found[0]
 
 
-def _give(
+def _set(
     who: Principal,
     authz: Authorizer,
     role: Role,
-    rules: list[Rule] | None,
+    fields: Mapping[str, Any],
     moved: Iterable[Rule],
-    given: frozenset[str] = _RULES,
-    *,
     operation: Operation = Operation.EDIT,
 ) -> None:
-    """Let a role have these rules, which is decided as `operation` of it.
+    """Change these fields of a role, all at once, which is decided as `operation` of it.
 
     What changes nothing is not written: it is asked where a change would be refused.
     """
     held = [*role.rules]
-    unchanged = rules is not None and {*rules} == {*held}
+    same_rules = "rules" in fields and {*fields["rules"]} == {*held}
     with in_words(lambda refusal: _why(who, authz, role, moved, held, refusal)):
-        if role.slug is not None or (unchanged and lacking(who, authz, moved)):
-            authz.require(who, operation, role, given)
-        if rules is not None and not unchanged:
-            role.rules = rules
-            settle()
+        if role.slug is not None or (same_rules and lacking(who, authz, moved)):
+            authz.require(who, operation, role, frozenset(fields))
+        for name, value in fields.items():
+            if name != "rules" or not same_rules:
+                setattr(role, name, value)
+        settle()
 
 
 def _why(
