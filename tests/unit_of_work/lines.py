@@ -30,6 +30,8 @@ class Policy:
     """Of `p` lines: subject, resource, scope, operation, condition, effect."""
     edges: tuple[Values, ...]
     """Of `g` lines: member and role."""
+    rules: tuple[tuple[str, str, str], ...]
+    """All that can be handed out: resource, scope and operation."""
 
     @classmethod
     def of(cls, folder: Path, state: State, live: Collection[int]) -> Policy:
@@ -42,6 +44,10 @@ class Policy:
         return cls(
             tuple(line[1:] for line in lines if line[0] == "p"),
             tuple(line[1:] for line in lines if line[0] == "g"),
+            tuple(
+                (row["name"], row["scope"], row["operation"])
+                for row in state.tables["rule"].values()
+            ),
         )
 
     def allows(self, who: Who, operation: str, facts: Facts, changes: Collection[str] = ()) -> bool:
@@ -100,8 +106,19 @@ class Policy:
         if condition == "True":
             return True
         sub = {**who.facts, "changes": changes}
+        if ".lacks" in condition:
+            sub["lacks"] = self._lacks(who)
         held = _closure(who.roles | {who.id}, self.edges)
         return bool(_value(_parsed(condition), {"sub": sub, "obj": facts, "act": operation}, held))
+
+    def _lacks(self, who: Who) -> frozenset[str]:
+        """The rules that a caller may not give to others."""
+        words = ("name", "scope", "operation")
+        return frozenset(
+            ":".join(rule).lower()
+            for rule in self.rules
+            if not self.hands_out(who, dict(zip(words, rule, strict=True)))
+        )
 
 
 def read_files(folder: Path) -> Iterator[Values]:

@@ -6,7 +6,7 @@ row or of a caller is said once more, in the simplest way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,12 @@ class State:
         """The rules of a user that are of no role."""
         return frozenset(row["rule_id"] for row in self.pairs("UserPermission", user_id=user))
 
+    def words_of(self, rules: Iterable[int]) -> frozenset[str]:
+        """What lines call these rules."""
+        rows = (self.tables["rule"][id,] for id in rules)
+        words = ((row["name"], row["scope"], row["operation"]) for row in rows)
+        return frozenset(":".join(one).lower() for one in words)
+
     # --- facts
 
     def facts(self, resource: str, id: int, as_: str = "") -> Facts:
@@ -195,12 +201,17 @@ def _node(state: State, row: Row) -> Facts:
 
 def _user(state: State, row: Row) -> Facts:
     org = row["organization_id"]
+    roles = [state.tables["role"][id,] for id in state.roles_of(row["id"])]
+    in_roles = frozenset[int]().union(*(state.rules_in(role["id"]) for role in roles))
     return {
+        "foreign_roles": any(role["organization_id"] not in (None, org) for role in roles),
         "org": org,
         **_sets(
             owners=frozenset({f"user:{row['id']}"}),
             orgs=_one(org),
             collabs=state.collaborations_of(org),
+            rules=state.words_of(state.extra_rules_of(row["id"])),
+            role_rules=state.words_of(in_roles),
         ),
     }
 
@@ -213,7 +224,12 @@ def _role(state: State, row: Row) -> Facts:
     having = state.pairs("Permission", role_id=row["id"])
     return {
         "org": org,
-        **_sets(owners=frozenset(f"user:{one['user_id']}" for one in having), orgs=orgs),
+        "default": row["slug"] is not None,
+        **_sets(
+            owners=frozenset(f"user:{one['user_id']}" for one in having),
+            orgs=orgs,
+            rules=state.words_of(state.rules_in(row["id"])),
+        ),
     }
 
 
