@@ -80,7 +80,7 @@ def ask(policy: Enforcer, somebody: str, question: str, **more: Any) -> Explanat
         (
             '{"kind": "node", "org": 2, "id": 4, "collabs": [1]}',
             "edit node",
-            ["of organization 2 and with the id 4, if nothing but ip is changed"],
+            ["of organization 2 and with the id 4, if nothing but config, ip is changed"],
         ),
         (
             '{"roles": ["org_admin"], "org": 2, "id": 9}',
