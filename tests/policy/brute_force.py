@@ -28,6 +28,8 @@ IMAGES = ("harbor/a:1", "harbor/b", "other/a_1", "other/b", None)
 CHANGES = (
     (),
     ("username",),
+    ("password",),
+    ("password", "x"),
     ("organization_id",),
     ("roles",),
     ("rules", "x"),
