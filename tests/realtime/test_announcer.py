@@ -30,6 +30,8 @@ class Queue:
         self.fails: Callable[[int], int | None] = lambda count: None
         self.is_ready = True
         self.away = False
+        self.ids: dict[str, int] = {}
+        self.told: set[int] = set()
 
     def ready(self) -> bool:
         return self.is_ready
@@ -37,10 +39,17 @@ class Queue:
     def message(
         self, event: str, payload: Any, namespace: str, rooms: Sequence[str], id: int
     ) -> Any:
+        self.ids[str(payload)] = id
         return payload, rooms[0]
 
     def is_news(self, id: int) -> bool:
+        if id in self.told:
+            return False
+        self.told.add(id)
         return True
+
+    def forget(self, id: int) -> None:
+        self.told.discard(id)
 
     def publish(self, messages: Sequence[Any]) -> bool:
         arrives = self.fails(len(messages))
@@ -65,7 +74,8 @@ class Process:
         manager = SimpleNamespace(others=queue)
         io = SimpleNamespace(server=SimpleNamespace(manager=manager))
         io.emit = lambda _event, payload, **_: heard.append(payload)
-        self.announcer = Announcer(io, background)  # type: ignore[arg-type]
+        self.hears = True
+        self.announcer = Announcer(io, background, lambda: None)  # type: ignore[arg-type]
         self.announcer.start()
 
     def commit(self, collaboration: int, *numbers: int) -> None:
@@ -261,8 +271,10 @@ class Installation:
         """What arrived in the queue goes to the sockets of the other processes."""
         for one in self.alive:
             for other in self.alive:
-                if other is not one:
-                    other.heard += [payload for payload, _ in one.queue.arrived]
+                if other is not one and other.hears:
+                    for payload, _ in one.queue.arrived:
+                        if other.queue.is_news(one.queue.ids[str(payload)]):
+                            other.heard.append(payload)
             one.queue.arrived.clear()
 
     def pass_time(self) -> None:
@@ -316,6 +328,7 @@ def test_any_order_of_failures_and_crashes(
     for one in all_of_it.alive:
         assert one.in_memory == 0
         first = list(dict.fromkeys(map(tuple, one.heard)))
+        assert len(first) == len(one.heard)  # none twice, also what was taken over
         for (name, collaboration), numbers in all_of_it.committed.items():
             due = [number for number in numbers if number >= one.made_at]
             got = [n for c, n in first if c == collaboration and n in set(due)]

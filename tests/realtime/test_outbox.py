@@ -210,14 +210,43 @@ def test_what_was_published_is_kept_for_who_could_not_hear_it(
         for id, process in ((1, "other"), (2, "other"), (3, events.process_id())):
             sess.add(Outbox(id=id, process=process, event=f"e{id}", payload={}, rooms=["r"]))
     events.keep_sent([1, 3])
-    assert [event.id for event in events.missed(60)] == [1, 2]  # 2 is about to be published
+    assert [event.id for event in events.missed(60)] == [1]  # 2 will be heard
     assert [event.id for event in events.unsent()] == []
-    with transaction() as sess:
-        old = database_now(ago_s=events.KEEP_SENT_S / 2)
-        sess.execute(update(Outbox).where(Outbox.id == 1).values(sent_at=old))
-    assert [event.id for event in events.missed(60)] == [2]
+    sent_ago(1, events.KEEP_SENT_S / 2)
+    assert [event.id for event in events.missed(60)] == []
     events.drop_old()
+    assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1]
+    events.keep_sent([2])
+    monkeypatch.setattr(events, "CLAIM_AT_MOST", 1)
     assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1, 2]
-    monkeypatch.setattr(events, "KEEP_SENT_S", 60.0)
+
+
+def test_whether_something_published_may_be_gone_is_known() -> None:
+    """The newest of what is too old stays, and says until when something is gone."""
+    with transaction() as sess:
+        for id in (1, 2, 3):
+            sess.add(Outbox(id=id, process="other", event=f"e{id}", payload={}, rooms=["r"]))
+            sess.execute(
+                update(Outbox).values(created_at=database_now(ago_s=2 * events.DROP_AFTER_S))
+            )
+    kept = events.KEEP_SENT_S
+    sent_ago(1, 4 * kept)
+    sent_ago(2, 3 * kept)
+    sent_ago(3, 1)
+    assert events.is_forgotten(5 * kept)
     events.drop_old()
-    assert [event.id for event in events.missed(600)] == [2]
+    assert [event.id for event in events.missed(5 * kept)] == [2, 3]
+    assert events.is_forgotten(3.5 * kept)
+    assert not events.is_forgotten(2.5 * kept)
+    events.drop_old()
+    assert [event.id for event in events.missed(5 * kept)] == [2, 3]
+    sent_ago(3, 2 * kept)
+    events.drop_old()
+    assert [event.id for event in events.missed(5 * kept)] == [3]
+
+
+def sent_ago(id: int, seconds: float) -> None:
+    """It was published so long ago."""
+    with transaction() as sess:
+        sent_at = database_now(ago_s=seconds)
+        sess.execute(update(Outbox).where(Outbox.id == id).values(sent_at=sent_at))

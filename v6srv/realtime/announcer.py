@@ -7,7 +7,9 @@ they are read again, in their order, when it is back.
 
 import logging
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,10 @@ DELETE_AT_ONCE = 500
 PUBLISH_AT_ONCE = 100
 MOST_WAITING = 5000
 """Messages for other processes that are kept in memory."""
+LOOK_AGAIN_S = 5.0
+"""What was published is noted a moment later: so long after the first look for what was not heard
+comes a second."""
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,12 @@ class _Message:
 class Announcer:
     """Sends what this process commits, and what others left behind."""
 
-    def __init__(self, socketio: SocketIO, background: Background) -> None:
+    def __init__(
+        self, socketio: SocketIO, background: Background, begin_anew: Callable[[], None]
+    ) -> None:
+        """`begin_anew` ends all sockets of this process in a way that clients come back."""
         self._socketio = socketio
+        self._begin_anew = begin_anew
         self._others: Others | None = socketio.server.manager.others
         self._background = background
         self._wake = background.event()
@@ -55,13 +65,16 @@ class Announcer:
         self._in_hand: set[int] = set()
         """Events that are in one of these."""
         self._lock = threading.Lock()
-        """Held for changes of `_waiting` and the next two."""
+        """Held for changes of `_waiting` and the next five."""
         self._behind = False
         """What other processes must hear is in the outbox and not in `_waiting`."""
         self._skipped = 0
         """Events that were left to the outbox since the start."""
-        self._deaf_s = 0.0
-        """For how long the queue was not heard, when that is still to be made up for."""
+        self._deaf_since = _NEVER
+        """Since when (monotonic, as the next two) what others published is to be made up for."""
+        self._again_since = _NEVER
+        self._again_at = _NEVER
+        """When to look a second time, and since when."""
         self._wake_ear = background.event()
         self._publishing = threading.Lock()
         self._cleaning = threading.Lock()
@@ -86,7 +99,7 @@ class Announcer:
         self._wake.set()
 
     def flush(self) -> None:
-        """Send what is queued and delete its rows. For after the loops have ended."""
+        """Send what is queued and note that in its rows. For after the loops have ended."""
         attempt = self._background.attempt
         attempt(self._tell_sockets)
         if self._others is not None:
@@ -102,14 +115,28 @@ class Announcer:
         while self._committed:
             batch = [self._committed.popleft() for _ in range(len(self._committed))]
             for event in sorted(batch, key=lambda event: event.id):
-                try:
-                    broadcast.send_here(self._socketio, event.name, event.payload, event.rooms)
-                except Exception as error:  # the others must not wait; the sweep finds it again
-                    log.error("event %d (%s) was not sent: %r", event.id, event.name, error)
-                    self._in_hand.discard(event.id)
-                else:
+                if self._tell(event):
                     self._told_here(event)
+                else:
+                    self._in_hand.discard(event.id)  # the sweep finds it again
             self._wake_publisher.set()
+
+    def _tell(self, event: Event) -> bool:
+        """Tell the sockets of this process, unless they were told. False: it failed."""
+        return not self._is_news(event) or self._send_here(event)
+
+    def _is_news(self, event: Event) -> bool:
+        return self._others is None or self._others.is_news(event.id)
+
+    def _send_here(self, event: Event) -> bool:
+        try:
+            broadcast.send_here(self._socketio, event.name, event.payload, event.rooms)
+        except Exception as error:  # other events must not wait
+            log.error("event %d (%s) was not sent: %r", event.id, event.name, error)
+            if self._others is not None:
+                self._others.forget(event.id)
+            return False
+        return True
 
     def _told_here(self, event: Event) -> None:
         if self._others is None:
@@ -144,27 +171,42 @@ class Announcer:
 
     # --- what this process could not hear
 
-    def _hears_again(self, deaf_s: float) -> None:
-        self._deaf_s = max(self._deaf_s, deaf_s)
+    def _hears_again(self, since: float) -> None:
+        with self._lock:
+            self._deaf_since = min(self._deaf_since, since)
         self._wake_ear.set()
 
     def _catch_up(self) -> None:
         """Tell the sockets of this process what others published while it did not hear them."""
-        assert self._others is not None
-        deaf_s = self._deaf_s
-        if not deaf_s:
-            return
-        if deaf_s > events.KEEP_SENT_S:
+        began = time.monotonic()
+        with self._lock:
+            is_first = self._deaf_since < _NEVER
+            if not is_first and began < self._again_at:
+                return
+            since = min(self._deaf_since, self._again_since)
+            self._deaf_since = self._again_since = self._again_at = _NEVER
+        try:
+            self._make_up_for(since)
+        except Exception:
+            with self._lock:  # it may have been deaf again meanwhile
+                self._deaf_since = min(self._deaf_since, since)
+            raise
+        if is_first:
+            with self._lock:
+                self._again_since = began - LOOK_AGAIN_S
+                self._again_at = time.monotonic() + LOOK_AGAIN_S
+
+    def _make_up_for(self, since: float) -> None:
+        deaf_s = time.monotonic() - since
+        if events.is_forgotten(deaf_s):
             log.warning("the message queue was not heard for %.0f s: sockets begin anew", deaf_s)
-            broadcast.end_all_here(self._socketio)
-        else:
-            missed = [e for e in events.missed(deaf_s) if self._others.is_news(e.id)]
-            for event in missed:
-                broadcast.send_here(self._socketio, event.name, event.payload, event.rooms)
-            if missed:
-                log.warning("%d events of other processes were not heard in time", len(missed))
-        if self._deaf_s == deaf_s:
-            self._deaf_s = 0.0
+            self._begin_anew()
+            return
+        sent = [self._send_here(one) for one in events.missed(deaf_s) if self._is_news(one)]
+        if sent:
+            log.warning("%d events of other processes were not heard in time", len(sent))
+        if failed := sent.count(False):
+            raise ConnectionError(f"{failed} events of other processes could not be told yet")
 
     def _fall_behind(self) -> None:
         """Forget the events that wait: their rows are there. Needs the lock."""
@@ -215,7 +257,7 @@ class Announcer:
     # --- the outbox
 
     def _clean(self) -> None:
-        """Delete what has been sent."""
+        """Delete what has been sent; with other processes, note that it was."""
         with self._cleaning:
             while self._sent:
                 ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]

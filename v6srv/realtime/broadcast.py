@@ -33,10 +33,13 @@ def send_to(socketio: SocketIO, event: str, sid: str) -> None:
 
 
 def end_all_here(socketio: SocketIO) -> None:
-    """End every socket of this process; clients connect again, and ask what they missed."""
-    server = socketio.server
-    for sid, _ in server.manager.get_participants(NAMESPACE, None):
-        server.disconnect(sid, NAMESPACE)
+    """Close every connection of this process without a packet that says so.
+
+    Clients that lose the connection come back and ask what they missed; told to go, they stay
+    away.
+    """
+    for transport in list(socketio.server.eio.sockets.values()):
+        transport.close(wait=False, abort=True)
 
 
 def node_online(socketio: SocketIO, card: NodeCard | None) -> None:

@@ -32,8 +32,9 @@ TIMEOUT_S = 3.0
 MARGIN_S = 15.0
 """What was published so long before the queue was lost may not have come: a connection that is
 dead is noticed late, and what is published is noted a moment later."""
-MOST_REMEMBERED = 20_000
-"""Events of other processes of which it is known that they were told here."""
+MOST_REMEMBERED = 100_000
+"""Events of which it is known that they were told here: more than come while what was missed is
+looked for, at some thousands in a second."""
 
 _PROBLEM = "queue"
 _AWAY = "message queue: cannot be reached; other processes hear of events later"
@@ -46,8 +47,8 @@ class Others(Protocol):
     """Called, in any thread, with a message that others must hear; must not wait."""
 
     hears_again: Callable[[float], None]
-    """Called, in any thread, when the queue is heard again, with the seconds in which it was not;
-    must not wait. Also when it is heard for the first time."""
+    """Called, in any thread, when the queue is heard again, with the time (monotonic) since which
+    something may not have come; must not wait. Also when it is heard for the first time."""
 
     @property
     def away(self) -> bool:
@@ -60,6 +61,9 @@ class Others(Protocol):
 
     def is_news(self, id: int) -> bool:
         """Whether the event with this id was not told here yet; it counts as told from now on."""
+
+    def forget(self, id: int) -> None:
+        """The event with this id could not be told: it is news again."""
 
     def ready(self) -> bool:
         """Whether to publish now: not while the queue is away, and until all others listen again
@@ -122,7 +126,7 @@ class _Patient(_Locked, PubSubManager):
         self._closed = False
         self._checked_at = float("-inf")
         self._back_at: float | None = None
-        self.hears_again: Callable[[float], None] = lambda deaf_s: None
+        self.hears_again: Callable[[float], None] = lambda since: None
         self._deaf = True
         self._heard_at = time.monotonic()
         self._told: dict[int, None] = {}
@@ -157,10 +161,21 @@ class _Patient(_Locked, PubSubManager):
                 del self._told[next(iter(self._told))]
             return True
 
+    def forget(self, id: int) -> None:
+        with self._lock:
+            self._told.pop(id, None)
+
     def _handle_emit(self, message: Any) -> None:
         id = message.get("event_id")
-        if id is None or self.is_news(id):
+        if id is not None and not self.is_news(id):
+            return
+        try:
             super()._handle_emit(message)
+        except Exception:
+            if id is not None:  # its row is there
+                self.forget(id)
+                self.hears_again(time.monotonic() - MARGIN_S)
+            raise
 
     def publish(self, messages: Sequence[Any]) -> bool:
         try:
@@ -214,7 +229,7 @@ class _Patient(_Locked, PubSubManager):
         now = time.monotonic()
         if self._deaf:
             self._deaf = False
-            self.hears_again(now - self._heard_at + MARGIN_S)
+            self.hears_again(self._heard_at - MARGIN_S)
         self._heard_at = now
 
     def _lost(self, side: str, error: Exception) -> None:

@@ -50,7 +50,7 @@ class Realtime:
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
         self.revocation = Revocation(socketio, self.seats, authz)
-        self.announcer = Announcer(socketio, self._background)
+        self.announcer = Announcer(socketio, self._background, self.begin_anew)
         self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
         self.namespace = TasksNamespace(
             app, socketio, authz, self.seats, self.departures, self.revocation
@@ -97,6 +97,11 @@ class Realtime:
     def hang_up(self) -> None:
         """Everybody leaves at once: off the books in one go, and without a word to the others."""
         self.departures.add(seat.sid for seat in self.seats.take_all())
+
+    def begin_anew(self) -> None:
+        """Everybody leaves, and comes back as after a restart."""
+        self.hang_up()
+        broadcast.end_all_here(self._socketio)
 
     def stop(self) -> None:
         """End all loops and send what was committed until now."""

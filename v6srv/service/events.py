@@ -1,21 +1,24 @@
 """Events for sockets: written in the transaction that causes them, sent once it is committed.
 
 A row of the outbox is the promise that an event goes out. It belongs to a process: the one that
-wrote it sends it from memory, right after the commit, and deletes the row. While the message queue
-is away the row is all there is. If the process dies, another makes the row its own.
+wrote it sends it from memory, right after the commit. Alone it deletes the row then; with several
+processes it notes when the event was published, and the row stays a while for those that could not
+hear it (docs/adr/0021-what-was-not-heard.md). While the message queue is away the row is all there
+is. If the process dies before that note, another makes the row its own.
 
 Each step is a short transaction; nothing is sent inside of one.
 """
 
 import logging
 import os
+import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, Select, delete, event, inspect, or_, select, update
+from sqlalchemy import CursorResult, Select, delete, event, func, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
 from v6srv.db import database_now, session, transaction
@@ -31,7 +34,9 @@ DROP_KILLS_AFTER_S = 3600.0
 """Age at which "kill all that runs on this node" would hit new tasks."""
 CLAIM_AT_MOST = 500
 KEEP_SENT_S = 600.0
-"""For so long what was published is kept: who could not hear for longer has to begin anew."""
+"""For so long what was published is kept: who could not hear for longer may have to begin anew."""
+READ_WITHIN_S = 60.0
+"""It is kept for so much longer, to be read by who could hear again just in time."""
 
 _PENDING = "v6srv_events"
 _POLICY_CHANGED = "policy_changed"
@@ -156,16 +161,34 @@ def keep_sent(ids: Collection[int]) -> None:
         _rows(own, update(Outbox).where(Outbox.id.in_(ids)).values(sent_at=database_now()))
 
 
-def missed(since_s: float) -> list[Event]:
-    """What other processes have published in the last seconds, or are about to, oldest first.
+def missed(since_s: float) -> Iterator[Event]:
+    """What other processes have published in the last seconds; oldest first, some rows at a time.
 
-    For a process that could not hear them. Some of it will still be heard.
+    For a process that could not hear it. What is not published yet it will hear.
     """
-    others = Outbox.process != process_id()
-    recent = or_(Outbox.sent_at.is_(None), Outbox.sent_at >= database_now(ago_s=since_s))
+    began, last = time.monotonic(), 0
+    while True:
+        since = database_now(ago_s=since_s + time.monotonic() - began)
+        others = Outbox.process != process_id()
+        rows = select(Outbox).where(others, Outbox.sent_at >= since, Outbox.id > last)
+        with _own_session() as own:
+            batch = _read(own, rows, CLAIM_AT_MOST)
+        yield from batch
+        if len(batch) < CLAIM_AT_MOST:
+            return
+        last = batch[-1].id
+
+
+def is_forgotten(since_s: float) -> bool:
+    """Whether something that was published in the last seconds may have been deleted.
+
+    `drop_old` leaves the newest row of those that are too old: if that is older than asked for,
+    so was all that was deleted.
+    """
+    since, old = database_now(ago_s=since_s), database_now(ago_s=KEEP_SENT_S)
     with _own_session() as own:
-        rows = own.scalars(select(Outbox).where(others, recent).order_by(Outbox.id)).all()
-        return [Event(row.id, row.event, row.payload, tuple(row.rooms)) for row in rows]
+        found = select(Outbox.id).where(Outbox.sent_at >= since, Outbox.sent_at < old)
+        return own.scalar(found.limit(1)) is not None
 
 
 def unsent(at_most: int = CLAIM_AT_MOST) -> list[Event]:
@@ -202,9 +225,12 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
 def drop_old() -> None:
     """Delete what does harm rather than good by now."""
     with _own_session() as own:
-        own.execute(delete(Outbox).where(Outbox.sent_at < database_now(ago_s=KEEP_SENT_S)))
+        published = Outbox.sent_at < database_now(ago_s=KEEP_SENT_S + READ_WITHIN_S)
+        newest = own.scalar(select(func.max(Outbox.sent_at)).where(published))
+        if newest is not None:
+            own.execute(delete(Outbox).where(Outbox.sent_at < newest))
         old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
-        dropped = _rows(own, delete(Outbox).where(old))
+        dropped = _rows(own, delete(Outbox).where(old, Outbox.sent_at.is_(None)))
         late = Outbox.created_at < database_now(ago_s=DROP_KILLS_AFTER_S)
         kills = select(Outbox).where(
             late, Outbox.sent_at.is_(None), Outbox.event == "kill_containers"
