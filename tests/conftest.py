@@ -128,16 +128,6 @@ def count_queries(app: Flask) -> Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture(autouse=True)
-def _tests_write_as_the_server() -> Iterator[None]:
-    """What a test writes past the endpoints is not decided; what these write still is."""
-    from v6srv.authz import unit_of_work
-
-    token = unit_of_work._actor.set(unit_of_work.ServerWrite.COMMAND)
-    yield
-    unit_of_work._actor.reset(token)
-
-
-@pytest.fixture(autouse=True)
 def problems_end() -> Iterator[None]:
     """What stood when a test ended is none of the next one; some outages would stand for long."""
     yield

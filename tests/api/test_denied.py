@@ -103,15 +103,16 @@ def test_a_right_that_does_not_reach_the_whole(
     )
 
 
-def test_who_hands_out_too_much_gets_the_message_alone(call: Caller, world: World) -> None:
+def test_who_hands_out_too_much_gets_the_words_of_the_contract(call: Caller, world: World) -> None:
     rule = world.rule["task", "GLOBAL", "DELETE"]
     body = _body(
         call("org_admin", "POST", "/role", json={"name": "r", "description": "d", "rules": [rule]})
     )
     assert "you don't hold" in body["msg"]
-    assert "reason" not in body
     found = call("root", "GET", f"/policy/decision/{body['decision_id']}").json
-    assert (found["question"], found["rules"]) == ("hand_out", [["task", "global", "delete"]])
+    assert (found["question"], found["effect"], found["prospective"]) == ("row", "deny", True)
+    [line] = found["lines"]
+    assert line.startswith("default_roles.csv:")
 
 
 @pytest.mark.parametrize(

@@ -95,3 +95,46 @@ def test_a_right_that_is_taken_away_while_a_password_is_hashed_is_gone(
 def test_who_may_not_create_users_costs_no_hash(call, world, monkeypatch):
     monkeypatch.setattr(passwords, "seal", lambda text: pytest.fail("it was hashed"))
     assert call("viewer", "POST", "/user", json=NEW_USER).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"username": "root"},
+        {"email": "researcher@north.example"},
+        {"roles": [1]},
+        {"roles": [99999]},
+        {"rules": [99999]},
+        {"username": ""},
+    ],
+)
+def test_who_may_not_change_a_field_learns_nothing_by_what_is_wrong_with_it(call, world, body):
+    """Everybody may change the own password; nothing else is said about anything else."""
+    answer = call("nobody", "PATCH", f"/user/{world.user.nobody}", json=body)
+    assert answer.status_code == 403
+    assert answer.json["msg"] == "You lack the permission to do that!"
+    assert answer.json["decision_id"]
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+@pytest.mark.parametrize("organization", ["west", "north", None])
+def test_who_may_only_rename_a_collaboration_learns_nothing_of_its_members(
+    call, world, method, organization
+):
+    only = "within(r.sub.changes, ('name',))"
+    nobody = f"user:{world.user.nobody}"
+    add(call, line(nobody, "collaboration", "edit", only, effect="allow"))
+    path = f"/collaboration/{world.collab.trial}"
+    assert call("nobody", "PATCH", path, json={"name": "renamed"}).status_code == 200
+    id = getattr(world.org, organization) if organization else 99999
+    answer = call("nobody", method, f"{path}/organization", json={"id": id})
+    assert answer.status_code == 403
+    node = call("nobody", method, f"{path}/node", json={"id": world.node.west_trial})
+    assert node.status_code == 403
+
+
+def test_a_denial_on_where_a_node_is_holds_when_its_organization_leaves(app, call, world):
+    add(call, line("kind:user", "node", "edit", "meets(r.sub.changes, ('collaboration_id',))"))
+    path = f"/collaboration/{world.collab.trial}/organization"
+    assert call("root", "DELETE", path, json={"id": world.org.west}).status_code == 403
+    assert _collaboration_of(app, world.node.west_trial) == world.collab.trial

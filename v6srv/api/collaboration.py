@@ -26,6 +26,7 @@ from v6srv.wire.task import TaskOut
 
 blp = Blueprint("collaboration", __name__, description="Collaborations")
 COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW
+_MEMBERS, _NODES = frozenset({"organization_ids"}), frozenset({"node_ids"})
 
 
 def _of_organization(organization_id):
@@ -95,7 +96,7 @@ class CollaborationMembers(MethodView):
         """List the members. Who may view a collaboration may view them."""
         return collaborations.members(who, authz, row)
 
-    @guard.edits(COLLABORATION)
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, who, authz, row):
@@ -103,7 +104,7 @@ class CollaborationMembers(MethodView):
         collaborations.add_member(row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
-    @guard.edits(COLLABORATION)
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
     @blp.arguments(Named)
     @blp.response(200, OrganizationOut(many=True))
     def delete(self, organization, who, authz, row):
@@ -120,7 +121,7 @@ class CollaborationNodes(MethodView):
         """List the nodes. Who may view a collaboration may view them."""
         return collaborations.nodes_in(who, authz, row)
 
-    @guard.one(COLLABORATION, Operation.EDIT)
+    @guard.one(COLLABORATION, Operation.EDIT, changes=_NODES)
     @blp.arguments(Named)
     @blp.response(201, NodeInCollaborationOut(many=True))
     def post(self, node, who, authz, row):
@@ -131,7 +132,7 @@ class CollaborationNodes(MethodView):
         collaborations.add_node(who, authz, row, node["id"])
         return collaborations.nodes_in(who, authz, row).read(fresh=True)
 
-    @guard.one(COLLABORATION, Operation.EDIT)
+    @guard.one(COLLABORATION, Operation.EDIT, changes=_NODES)
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
     def delete(self, node, authz, row):

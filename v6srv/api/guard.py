@@ -29,8 +29,9 @@ from flask import current_app, request
 from flask_smorest.utils import deepupdate
 
 from v6srv.api import caller
-from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.authorizer import NOTHING_CHANGED, Authorizer
 from v6srv.authz.facts import MODELS
+from v6srv.authz.fields import asked_to_change
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Unit, acting
 from v6srv.db import Base, let_go, reading, transaction, work_on
@@ -109,13 +110,19 @@ def one(
     on: type[Base] | None = None,
     min_scope: Scope | None = None,
     closed_to: frozenset[PrincipalKind] = NOBODY,
+    changes: frozenset[str] = NOTHING_CHANGED,
 ) -> Callable[[View], View]:
-    """Hand `row`, the one that the URL's `id` names; `on` is its table, if another."""
+    """Hand `row`, the one that the URL's `id` names; `on` is its table, if another.
+
+    `changes`: what an edit changes of it, which is written elsewhere.
+    """
 
     def supply(
         _unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
     ) -> dict[str, Any]:
-        return {"row": authz.fetch(who, resource, operation, url["id"], on, min_scope=min_scope)}
+        id = url["id"]
+        row = authz.fetch(who, resource, operation, id, on, min_scope=min_scope, changes=changes)
+        return {"row": row}
 
     rule = Rule(resource, operation, min_scope, on and on.__name__, callers=ALL - closed_to)
     return _guard(rule, supply)
@@ -157,13 +164,19 @@ def creates(
     return _guard(Rule(resource, Operation.CREATE), supply, beforehand=beforehand)
 
 
-def edits(resource: Resource, operation: Operation = Operation.EDIT) -> Callable[[View], View]:
+def edits(
+    resource: Resource,
+    operation: Operation = Operation.EDIT,
+    *,
+    changes: frozenset[str] | None = None,
+) -> Callable[[View], View]:
     """Hand `row`, to be changed.
 
-    Denied before the body is read where no change of it would be allowed. What is changed is
-    decided when it is written, as `operation` of the row as it was and as it stands.
+    Denied before the body is read where what it asks to change would not be allowed. What is
+    changed is decided when it is written, as `operation` of the row as it was and as it stands.
+    `changes`: what is changed whatever the body says, such as the members of a row.
     """
-    return _guard(Rule(resource, operation), _to_be_changed(resource, operation))
+    return _guard(Rule(resource, operation), _to_be_changed(resource, operation, changes))
 
 
 def deletes(resource: Resource) -> Callable[[View], View]:
@@ -355,10 +368,21 @@ def _to_be_changed(
         unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
     ) -> dict[str, Any]:
         row = authz.fetch(who, resource, operation, url["id"], changes=changes)
-        unit.covers(row, operation)
+        if changes is None and operation is Operation.EDIT:
+            asked = _asked(row, authz)
+            if asked and authz.asks_for_changes(who, type(row), operation):
+                authz.require(who, operation, row, asked, early=True)
+        unit.is_about(row, operation)
         return {"row": row}
 
     return supply
+
+
+def _asked(row: Base, authz: Authorizer) -> frozenset[str]:
+    """What the body asks to change: who may not learns nothing by what is wrong with it."""
+    body = request.get_json(silent=True)
+    words = authz.policy.definition.words(getattr(row, "ptype", None))
+    return asked_to_change(row, body, words) if isinstance(body, dict) else NOTHING_CHANGED
 
 
 def _named(key: str, location: str, missing: str) -> int:

@@ -91,19 +91,22 @@ class Evaluator:
                 self._of_others[cache_key] = found
         return found
 
-    def whatever_changes(self, plan: Plan) -> Plan:
+    def whatever_changes(self, plan: Plan, *, known: bool = False) -> Plan:
         """A plan as it is asked before there is a change; itself, if that does not matter.
 
         It allows what could be allowed with some change, and leaves late facts open (`Fact.late`).
+        `known`: what is to be changed is said, and has to be allowed; denials are left for later,
+        when it is known whether it changes.
         """
         if not any(_LATE.search(rest.text) for rest in plan.remainders):
             return plan
-        found = self._of_others.get((plan,))
+        found = self._of_others.get((plan, known))
         if found is None:
             with self._building:
                 if len(self._of_others) >= _TOO_MANY_FORMS:
                     self._of_others.clear()
-                found = self._of_others[(plan,)] = _whatever_changes(plan, self.program)
+                open_ones = _LATE_OF_SUBJECTS - {"changes"} if known else _LATE_OF_SUBJECTS
+                found = self._of_others[(plan, known)] = _guess(plan, self.program, open_ones)
         return found
 
     def covered(self, plan: Plan) -> Plan:
@@ -281,30 +284,36 @@ class Asked:
         return replace(self, subject=subject)
 
 
-def _whatever_changes(plan: Plan, program: Program) -> Plan:
-    def kept(trees: Mapping[str, ast.expr], *, denial: bool) -> dict[str, ast.expr]:
-        parts = (fold(_guessed(tree, program, true=not denial)) for tree in trees.values())
-        texts = {ast.unparse(tree): tree for tree in parts}
+def _guess(plan: Plan, program: Program, late: frozenset[str]) -> Plan:
+    """A plan whose allowances leave open these facts of the principal, and its denials all late."""
+    facts = {Effect.ALLOW: late, Effect.DENY: _LATE_OF_SUBJECTS}
+
+    def of(tree: ast.expr, effect: Effect) -> ast.expr:
+        return fold(_guessed(tree, program, facts[effect], true=effect is Effect.ALLOW))
+
+    def kept(trees: Mapping[str, ast.expr], effect: Effect) -> dict[str, ast.expr]:
+        texts = {ast.unparse(one): one for one in (of(tree, effect) for tree in trees.values())}
         texts.pop("False", None)
         return {"True": TRUE} if "True" in texts else texts
 
-    def of(rest: Remainder) -> Remainder:
-        tree = fold(_guessed(rest.tree, program, true=rest.effect is Effect.ALLOW))
+    def guessed(rest: Remainder) -> Remainder:
+        tree = of(rest.tree, rest.effect)
         return replace(rest, text=ast.unparse(tree), tree=tree)
 
-    allow, deny = kept(plan.allow, denial=False), kept(plan.deny, denial=True)
-    return Plan(tuple(map(of, plan.remainders)), allow, deny, program.decider(allow, deny))
+    allow, deny = kept(plan.allow, Effect.ALLOW), kept(plan.deny, Effect.DENY)
+    return Plan(tuple(map(guessed, plan.remainders)), allow, deny, program.decider(allow, deny))
 
 
-def _guessed(tree: ast.expr, program: Program, *, true: bool) -> ast.expr:
+def _guessed(tree: ast.expr, program: Program, late: frozenset[str], *, true: bool) -> ast.expr:
     """A condition with what it asks of late facts taken for what makes it true, or false."""
-    asked = facts_in(tree, program.subject) & _LATE_OF_SUBJECTS
+    asked = facts_in(tree, program.subject) & late
     if not asked and not facts_in(tree, program.object) & _LATE_OF_ROWS:
         return tree
     if isinstance(tree, ast.BoolOp):
-        return ast.BoolOp(tree.op, [_guessed(part, program, true=true) for part in tree.values])
+        parts = [_guessed(part, program, late, true=true) for part in tree.values]
+        return ast.BoolOp(tree.op, parts)
     if isinstance(tree, ast.UnaryOp):
-        return ast.UnaryOp(tree.op, _guessed(tree.operand, program, true=not true))
+        return ast.UnaryOp(tree.op, _guessed(tree.operand, program, late, true=not true))
     return TRUE if true else FALSE
 
 

@@ -248,18 +248,20 @@ class Authorizer:
         row: Base,
         changes: frozenset[str] = NOTHING_CHANGED,
         *,
+        early: bool = False,
         covered: bool = False,
+        prospective: bool = False,
     ) -> None:
         """Raise Denied unless `who` may `operation` this row, as the database has it; lock it.
 
-        `changes`: names of the fields that are changed. `covered`: another decision allows it, if
-        no line denies it.
+        `changes`: names of the fields that are changed; `early`: that somebody asks to change.
+        `covered`: another decision allows it, if no line denies it. `prospective`: the row has been
+        changed in this transaction.
         """
         id: int = row.id  # type: ignore[attr-defined]
         table, resource = TABLES[type(row)], RESOURCES[type(row)]
-        question = Question(
-            Form.ROW, who, resource, operation, type(row), id, changes=changes, covered=covered
-        )
+        about = resource, operation, type(row), id, prospective
+        question = Question(Form.ROW, who, *about, changes=changes, early=early, covered=covered)
         pending = self._ask(question)
         if pending.plan.never:
             raise self._denied(pending, _NOTHING)

@@ -91,11 +91,6 @@ class Change:
     revisions: frozenset[str] = frozenset()
     """Which numbers of the policy revision it raises."""
 
-    @property
-    def key(self) -> tuple[type[Base], int]:
-        """Which row; only of one that is stored."""
-        return type(self.row), inspect(self.row).identity[0]
-
 
 def changes_in(sess: Session, definition: Definition | None) -> Iterator[Change]:
     """The rows with facts that the session is about to write, and how.

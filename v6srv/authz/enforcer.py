@@ -197,9 +197,10 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         )
         if question.covered:
             return replace(asked, plan=self._rows.covered(asked.plan))
-        if question.changes is not None:
+        known = question.changes is not None
+        if known and not question.early:
             return asked
-        plan = self._rows.whatever_changes(asked.plan)
+        plan = self._rows.whatever_changes(asked.plan, known=known)
         return asked if plan is asked.plan else replace(asked, plan=plan, guessed=True)
 
     def asks_for_changes(

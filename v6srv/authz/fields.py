@@ -1,7 +1,8 @@
 """What an edit of a row can change, in the words of bodies: the names in `r.sub.changes`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import RelationshipProperty
@@ -48,6 +49,29 @@ def field_of(model: type[Base], attribute: str) -> str | None:
     return None
 
 
+def asked_to_change(row: Base, body: Mapping[str, Any], line: Sequence[str]) -> frozenset[str]:
+    """The fields of a row that a body asks to change, as far as it differs from the row.
+
+    Nothing of the body has been checked yet. Null means "not given". `line`: what the fields of a
+    policy line are called.
+    """
+    model = type(row)
+    given = field_names(model) & body.keys()
+    return frozenset(f for f in given if body[f] is not None and not _has(row, f, body[f], line))
+
+
+def _has(row: Base, field: str, value: Any, line: Sequence[str]) -> bool:
+    model = type(row)
+    if isinstance(row, CasbinRule) and field in line:
+        return bool(dict(zip(line, row.values, strict=False)).get(field) == value)
+    spoken = {field: attribute for (owner, attribute), field in _SPOKEN.items() if owner is model}
+    held = getattr(row, spoken.get(field, field), None)
+    if not isinstance(held, list):
+        return bool(held == value)
+    numbers = isinstance(value, list) and all(isinstance(one, int) for one in value)
+    return numbers and {one.id for one in held} == set(value)
+
+
 @lru_cache(64)
 def field_names(model: type[Base]) -> frozenset[str]:
     """The names that `r.sub.changes` can hold for a row of this table."""
@@ -55,6 +79,8 @@ def field_names(model: type[Base]) -> frozenset[str]:
     columns = (key for key, one in inspect(model).columns.items() if not one.primary_key)
     found = {field_of(model, key) for key in columns if key not in SILENT}
     found |= {field for (owner, _), field in _SPOKEN.items() if owner is model}
+    if model is Collaboration:
+        found.add("node_ids")
     if model is CasbinRule:
         found = found.difference(LINE_COLUMNS).union(POLICY_WORDS, EDGE_WORDS)
     return frozenset(field for field in found if field)

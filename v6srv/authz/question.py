@@ -33,8 +33,6 @@ class Form(StrEnum):
     """Is this open to my kind at all? Of an endpoint; no line is asked."""
 
 
-_ANY = "any"
-"""How a record says that it was not known what is to be changed."""
 _TABLES: Mapping[str, type[Base]] = {model.__name__: model for model in TABLES}
 
 RuleKey = tuple[str, str, str]
@@ -61,6 +59,8 @@ class Question:
     lenient: bool = False
     changes: frozenset[str] | None = frozenset()
     """Names of the fields that are changed. None: not known yet; what could be allowed is."""
+    early: bool = False
+    """Whether it is asked before the change: late facts (`Fact.late`) are not known yet."""
     covered: bool = False
     """Whether another decision is the allowance, and only denials are asked for."""
     rules: tuple[RuleKey, ...] = ()
@@ -131,14 +131,14 @@ class Question:
         if self.min_scope is not None:
             fields["min_scope"] = self.min_scope.value
         if self.changes is None:
-            fields["changes"] = _ANY
+            fields["unknown_changes"] = True
         elif self.changes:
             fields["changes"] = sorted(self.changes)
         if self.rules:
             fields["rules"] = [list(rule) for rule in self.rules]
         if self.callers:
             fields["callers"] = sorted(self.callers)
-        for flag in ("prospective", "lenient", "covered"):
+        for flag in ("prospective", "lenient", "early", "covered"):
             if getattr(self, flag):
                 fields[flag] = True
         return fields
@@ -159,7 +159,8 @@ class Question:
                 {name: _read_fact(value) for name, value in record.get("facts", {}).items()},
                 Scope(record["min_scope"]) if "min_scope" in record else None,
                 record.get("lenient") is True,
-                _read_changes(record.get("changes", ())),
+                None if record.get("unknown_changes") else frozenset(record.get("changes", ())),
+                record.get("early") is True,
                 record.get("covered") is True,
                 tuple((res, scope, act) for res, scope, act in record.get("rules", ())),
                 frozenset(PrincipalKind(kind) for kind in record.get("callers", ())),
@@ -178,10 +179,6 @@ class Question:
         if self.form is Form.ROWS:
             return self.resource in MODELS
         return self.form is not Form.HAND_OUT or bool(self.rules)
-
-
-def _read_changes(value: Any) -> frozenset[str] | None:
-    return None if value == _ANY else frozenset(value)
 
 
 def _principal(who: Principal) -> dict[str, Any]:

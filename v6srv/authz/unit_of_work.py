@@ -1,10 +1,12 @@
 """Nothing is written that no policy decided: a request is a unit of work.
 
-Whoever opens a transaction says for whom (`acting`). Before it is stored, each row that was made,
-changed or deleted is decided: an edit on the row as it was and as it stands, with what was changed;
-what the policy does not grant is Denied, and nothing of the transaction is stored. What the server
-does by itself is written inside `as_server`, with a reason of a short list. Everything else, bulk
-statements and SQL text among it, raises `Undecided`, which is a mistake in this program.
+Every way in, request, socket or loop, says for whom it acts (`acting`). Before it is stored, each
+row that was made, changed or deleted is decided: an edit on the row as it was and as it stands,
+with what was changed. What the policy does not grant is Denied, and nothing is kept.
+
+What the server does by itself is written inside `as_server`, with a reason of a short list. All
+else, bulk statements and SQL text among it, raises `Undecided`, which is a mistake in this program.
+Scripts and the shell, where nobody acts, write as they like.
 
 The same look at what is written says which number of the policy revision goes up.
 """
@@ -44,7 +46,8 @@ class Undecided(RuntimeError):
 class Cover(StrEnum):
     """What allows a change that nothing else grants to who makes it. Denials hold all the same."""
 
-    COLLABORATIONS = "a node moves: who may edit both collaborations may move it (rest.md 3.3)"
+    COLLABORATIONS = "a node moves: who may edit both collaborations may move it"
+    MEMBERS = "a node leaves with its organization: who may change the members may take it out"
 
 
 class ServerWrite(StrEnum):
@@ -53,9 +56,9 @@ class ServerWrite(StrEnum):
     LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
     RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
     PRESENCE = "presence: who is online, and what a connected node shares until it goes"
-    RUNS = "a task is made with its results: who may create it gives each organization its run"
+    RESULTS = "a task is made with its results: who may create it gives each organization one"
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
-    MEMBERS_LEAVE = "an organization that leaves a collaboration takes its node out"
+    PORTS = "the ports of a result are closed together: who may close those of the result may"
     KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"
     SETUP = "what the program and the policy files declare: rules, default roles, versions, root"
     COMMAND = "a command on the machine of the server: import, take-over, the shell"
@@ -75,17 +78,17 @@ class Unit:
     def __init__(self, authz: Authorizer, who: Principal | None = None) -> None:
         self.who = who
         self._authz = authz
-        self._covered: dict[Base, Operation] = {}
+        self._asked_as: dict[Base, Operation] = {}
         self._made: set[Base] = set()
         self._touched: dict[Base, _Touched] = {}
         self._covering: list[Change] | None = None
 
-    def covers(self, row: Base, operation: Operation) -> None:
+    def is_about(self, row: Base, operation: Operation) -> None:
         """This row is about to be changed: `operation` of it is what is to be decided.
 
         It has been decided already as far as nothing is known of what will change.
         """
-        self._covered[row] = operation
+        self._asked_as[row] = operation
         if operation is not Operation.DELETE:
             self._touch(row, operation)
 
@@ -98,7 +101,7 @@ class Unit:
             yield
             session.flush()
             for change in changes:
-                self._require_no_denial(change)
+                self._require_no_denial(change, prospective=True)
         finally:
             self._covering = None
 
@@ -145,9 +148,11 @@ class Unit:
             raise Undecided(f"in pieces, somebody {_spoken([change])}")
         touched.fields |= change.fields
 
-    def _require_no_denial(self, change: Change) -> None:
-        who = self._principal([change])
-        self._authz.require(who, Operation.EDIT, change.row, change.fields, covered=True)
+    def _require_no_denial(self, change: Change, *, prospective: bool = False) -> None:
+        who, edit = self._principal([change]), Operation.EDIT
+        self._authz.require(
+            who, edit, change.row, change.fields, covered=True, prospective=prospective
+        )
 
     def _principal(self, changes: list[Change]) -> Principal:
         if self.who is None:
@@ -160,11 +165,11 @@ class Unit:
     def _operation(self, change: Change) -> Operation:
         if change.operation is Operation.DELETE:
             return Operation.DELETE
-        return self._covered.get(change.row, Operation.EDIT)
+        return self._asked_as.get(change.row, Operation.EDIT)
 
     def _is_decided(self, who: Principal, row: Base, operation: Operation) -> bool:
-        covered = self._covered.get(row) is operation
-        return covered and not self._authz.asks_for_changes(who, type(row), operation)
+        asked = self._asked_as.get(row) is operation
+        return asked and not self._authz.asks_for_changes(who, type(row), operation)
 
 
 _actor: ContextVar[Unit | ServerWrite | None] = ContextVar("v6srv_actor", default=None)
@@ -232,13 +237,11 @@ def _before_flush(sess: Session, _context: UOWTransaction, _instances: object) -
     changes = list(changes_in(sess, definition))
     for change in changes:
         _raises(sess.info, change.revisions)
-    if isinstance(actor, ServerWrite):
+    if unit is None:
         return
     for table in undecided_rows(sess):
         raise Undecided(f"{table}: only the server writes this")
-    if changes and unit is None:
-        raise Undecided(f"nobody acts who {_spoken(changes)}")
-    if changes and unit is not None:
+    if changes:
         if not session.registry.has() or sess is not session():
             raise Undecided(f"a session of its own {_spoken(changes)}")
         unit.before(changes)
@@ -281,7 +284,7 @@ def _before_execute(
     if info is None or info.get(FLUSHING):
         return
     for table in _written(statement, context):
-        if table not in FREE and not isinstance(_actor.get(), ServerWrite):
+        if table not in FREE and isinstance(_actor.get(), Unit):
             raise Undecided(f"a statement that writes to {table}: only the server does")
         _raises(info, revisions_of(table))
 
@@ -300,7 +303,8 @@ def _written(statement: str, context: DefaultExecutionContext | None) -> Iterato
 
 
 _WRITES = re.compile(
-    r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE|TRUNCATE|ALTER|DROP|CREATE)\b", re.IGNORECASE
+    r"\b(INSERT|UPDATE|DELETE|MERGE|REPLACE|TRUNCATE|ALTER|DROP|CREATE|DO|CALL|COPY)\b",
+    re.IGNORECASE,
 )
 
 

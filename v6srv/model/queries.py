@@ -50,8 +50,8 @@ class Queries:
     def save(self) -> None:
         """Store this row, and whatever else was changed in the session, for good.
 
-        Running servers follow at once. On an error all of it is rolled back, and the error of
-        SQLAlchemy goes on.
+        Running servers follow at once, whatever was changed: the policy revision is raised. On an
+        error all of it is rolled back, and the error of SQLAlchemy goes on.
         """
         with _committed():
             session.add(self)
@@ -79,22 +79,23 @@ def _committed() -> Iterator[None]:
 
 
 def _begin_writing() -> None:
-    """Lock the policy revision; with it SQLite's lock for writing is ours.
+    """Raise the policy revision; with it SQLite's lock for writing is ours.
 
     A prompt reads, and thinks, and writes. When somebody wrote meanwhile, SQLite does not let the
     transaction that has read write. It has written nothing itself, or it would have had the lock
     all the time: it can begin anew, and what is to be saved waits in the session.
     """
+    columns = (PolicyRevision.lines, PolicyRevision.members)
     with session.no_autoflush:
         try:
-            PolicyRevision.lock(session())
+            PolicyRevision.raise_(session(), *columns)
         except (OperationalError, DatabaseUnavailable):
             if session.get_bind().dialect.name != "sqlite":
                 raise
             connection = session.connection()
             connection.exec_driver_sql("ROLLBACK")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            PolicyRevision.lock(session())
+            PolicyRevision.raise_(session(), *columns)
 
 
 def _column(model: type[Any], field: str) -> Any:

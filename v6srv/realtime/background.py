@@ -11,6 +11,7 @@ from flask_socketio import SocketIO
 from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv import problems
+from v6srv.authz.unit_of_work import acting
 from v6srv.errors import DatabaseUnavailable, V6srvError
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Background:
         name = " ".join(re.findall("[A-Za-z]+", getattr(step, "__qualname__", "step")))
         key = f"background {name}"
         try:
-            with self._app.app_context():
+            with self._app.app_context(), acting(self._app.extensions["authz"]):
                 step()
         except DatabaseUnavailable:  # a problem already, once for all loops
             return False

@@ -11,6 +11,7 @@ from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 from v6srv import request_id
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import acting
 from v6srv.db import work_on
 from v6srv.errors import BadToken, DatabaseUnavailable, Denied, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
@@ -69,7 +70,7 @@ class TasksNamespace(Namespace):
 
         All log lines and decisions of one socket have its id for the id of the request.
         """
-        with request_id.using(sid), work_on("sockets", SEAT_WITHIN_S):
+        with request_id.using(sid), work_on("sockets", SEAT_WITHIN_S), acting(self._authz):
             self._dispatch(event, sid, args)
 
     def _dispatch(self, event: Any, sid: str, args: tuple[Any, ...]) -> None:

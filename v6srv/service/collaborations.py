@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.authz.unit_of_work import Cover, ServerWrite, as_server, covered_by
+from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Task
@@ -106,13 +106,10 @@ def remove_member(collaboration: Collaboration, organization_id: int) -> None:
 def _set_members(collaboration: Collaboration, organizations: list[Organization]) -> None:
     gone = {one.id for one in collaboration.organizations} - {one.id for one in organizations}
     collaboration.organizations = organizations
-    with as_server(ServerWrite.MEMBERS_LEAVE):
-        session.execute(
-            update(Node)
-            .where(Node.collaboration_id == collaboration.id, Node.organization_id.in_(gone))
-            .values(collaboration_id=None),
-            execution_options={"synchronize_session": False},
-        )
+    here = Node.collaboration_id == collaboration.id, Node.organization_id.in_(gone)
+    with covered_by(Cover.MEMBERS):
+        for node in session.scalars(select(Node).where(*here)):
+            node.collaboration_id = None
 
 
 # --- nodes
@@ -133,7 +130,8 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
     if node.collaboration_id == collaboration.id:
         raise Invalid(f"Node id={node_id} is already in collaboration id={collaboration.id}")
     if node.collaboration_id is not None:
-        authz.fetch(who, Resource.COLLABORATION, Operation.EDIT, node.collaboration_id)
+        asked = Resource.COLLABORATION, Operation.EDIT, node.collaboration_id
+        authz.fetch(who, *asked, changes=frozenset({"node_ids"}))
     nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
     with covered_by(Cover.COLLABORATIONS):
         node.collaboration_id = collaboration.id

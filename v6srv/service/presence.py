@@ -159,9 +159,10 @@ def share(authz: Authorizer, node: Principal, entries: Iterable[tuple[str, str |
     Raises Denied where it may not change the `config` of its own row, or there is none.
     """
     with _transaction():
-        _locked(node.account_id)
+        # The node first, then its account: in the order of a change of its address.
         config = frozenset({"config"})
         authz.fetch(node, Resource.NODE, Operation.EDIT, node.account_id, changes=config)
+        _locked(node.account_id)
         _share(node.account_id, entries)
 
 

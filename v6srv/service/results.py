@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete
 
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, utcnow
 from v6srv.errors import Invalid
 from v6srv.model import Port, Result, Task
@@ -69,5 +70,8 @@ def open_port(result: Result, port: int, label: str | None) -> Port:
 
 def close_ports(result: Result) -> None:
     """Forget all ports of a run; nothing happens when there are none."""
-    for port in session.scalars(select(Port).where(Port.result_id == result.id)):
-        session.delete(port)
+    with as_server(ServerWrite.PORTS):
+        session.execute(
+            delete(Port).where(Port.result_id == result.id),
+            execution_options={"synchronize_session": False},
+        )

@@ -80,7 +80,7 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
             for target in order["organizations"]
         ]
         # Nulls are written as such: rows with and without input go into one statement.
-        with as_server(ServerWrite.RUNS):
+        with as_server(ServerWrite.RESULTS):
             session.execute(insert(Result), results, execution_options={"render_nulls": True})
     settle()
     if problem is not None:

@@ -48,6 +48,15 @@ class LoggedDecisionOut(Output):
     changes = fields.List(
         fields.String(), metadata={"description": "Names of the fields that were to be changed"}
     )
+    unknown_changes = fields.Boolean(
+        metadata={"description": "It was asked before it was known what is to be changed"}
+    )
+    early = fields.Boolean(
+        metadata={"description": "It was asked for what the body wants to change, before all else"}
+    )
+    covered = fields.Boolean(
+        metadata={"description": "Another decision allows it; only denials were asked for"}
+    )
     rules = fields.List(
         fields.List(fields.String()),
         metadata={"description": "Of hand_out: resource, scope and operation of each rule"},
