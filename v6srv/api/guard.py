@@ -369,8 +369,8 @@ def _to_be_changed(
     ) -> dict[str, Any]:
         row = authz.fetch(who, resource, operation, url["id"], changes=changes)
         if changes is None and operation is Operation.EDIT:
-            asked = _asked(row, authz)
-            if asked and authz.asks_for_changes(who, type(row), operation):
+            hinges = authz.asks_for_changes(who, type(row), operation)
+            if hinges and (asked := _asked(row, authz)):
                 authz.require(who, operation, row, asked, early=True)
         unit.is_about(row, operation)
         return {"row": row}
