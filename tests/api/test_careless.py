@@ -350,16 +350,20 @@ def stored() -> dict[str, list[tuple[object, ...]]]:
     return found  # type: ignore[return-value]
 
 
+def _is_denied(app: Flask, call: Caller, world: World, who: str, write: Write) -> None:
+    add_endpoint(app, write, world)
+    before = stored()
+    answer = call(who, "POST", "/careless")
+    assert answer.status_code == 403, answer.text
+    assert answer.json["decision_id"]
+    assert stored() == before
+
+
 @pytest.mark.parametrize("write", DENIED, ids=lambda write: write.__name__)
 def test_what_the_policy_does_not_grant_is_not_stored(
     app: Flask, call: Caller, world: World, write: Write
 ) -> None:
-    add_endpoint(app, write, world)
-    before = stored()
-    answer = call("viewer", "POST", "/careless")
-    assert answer.status_code == 403, answer.text
-    assert answer.json["decision_id"]
-    assert stored() == before
+    _is_denied(app, call, world, "viewer", write)
 
 
 @pytest.mark.parametrize("write", BEYOND_AN_ADMIN, ids=lambda write: write.__name__)
@@ -367,12 +371,7 @@ def test_an_admin_has_no_power_over_who_holds_more(
     app: Flask, call: Caller, world: World, write: Write
 ) -> None:
     """By lines alone: no service has a say here."""
-    add_endpoint(app, write, world)
-    before = stored()
-    answer = call("org_admin", "POST", "/careless")
-    assert answer.status_code == 403, answer.text
-    assert answer.json["decision_id"]
-    assert stored() == before
+    _is_denied(app, call, world, "org_admin", write)
 
 
 @pytest.mark.parametrize("write", UNDECIDED, ids=lambda write: write.__name__)

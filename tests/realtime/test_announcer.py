@@ -298,6 +298,13 @@ class Installation:
             one.step(what)
         self.deliver()
 
+    def go_on(self, *more: str) -> None:
+        """Many steps in any order; `more` can happen beside what always can."""
+        steps = ["_tell_sockets", "_tell_others", "_tell_others", "_clean", "_sweep"]
+        others = ["crash", "queue goes or comes", "time passes", *more]
+        for _ in range(80):
+            self.step(self.chance.choice(["commit"] * 4 + steps * 2 + others))
+
     def settle(self) -> None:
         for one in self.alive:
             one.queue.fails = lambda count: None
@@ -317,12 +324,8 @@ def test_any_order_of_failures_and_crashes(
     """At least once, and the events of a process in their order in each collaboration."""
     monkeypatch.setattr(module, "MOST_WAITING", 6)
     monkeypatch.setattr(module, "PUBLISH_AT_ONCE", 3)
-    chance = random.Random(seed)
-    all_of_it = Installation(chance, run_as)
-    steps = ["_tell_sockets", "_tell_others", "_tell_others", "_clean", "_sweep"]
-    others = ["crash", "queue goes or comes", "time passes"]
-    for _ in range(80):
-        all_of_it.step(chance.choice(["commit"] * 4 + steps * 2 + others))
+    all_of_it = Installation(random.Random(seed), run_as)
+    all_of_it.go_on()
     all_of_it.settle()
     assert rows() == 0
     for one in all_of_it.alive:

@@ -33,14 +33,14 @@ from v6srv.authz.authorizer import NOTHING_CHANGED, Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.fields import asked_to_change
 from v6srv.authz.principal import Principal
-from v6srv.authz.unit_of_work import Unit, acting
+from v6srv.authz.unit_of_work import Unit, acting, is_about
 from v6srv.db import Base, let_go, reading, transaction, work_on
 from v6srv.errors import Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
-Supply = Callable[[Unit, Authorizer, Principal, dict[str, Any]], dict[str, Any]]
+Supply = Callable[[Authorizer, Principal, dict[str, Any]], dict[str, Any]]
 
 USERS = frozenset({PrincipalKind.USER})
 NODES = frozenset({PrincipalKind.NODE})
@@ -94,9 +94,7 @@ def rows(
 ) -> Callable[[View], View]:
     """Hand `rows`, what the caller may `operation`. Denied if that is nothing by policy."""
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         return {"rows": authz.allowed_rows(who, resource, operation, min_scope)}
 
     rule = Rule(resource, operation, min_scope, callers=ALL - closed_to)
@@ -117,9 +115,7 @@ def one(
     `changes`: what an edit changes of it, which is written elsewhere.
     """
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
         id = url["id"]
         row = authz.fetch(who, resource, operation, id, on, min_scope=min_scope, changes=changes)
         return {"row": row}
@@ -136,9 +132,7 @@ def rows_of(
     Decided as viewing `resource` on that row, and once more on each row of the list.
     """
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
         row = authz.fetch(who, resource, Operation.VIEW, url["id"], on, lenient=True)
         return {"row": row, "rows": authz.allowed_rows(who, resource)}
 
@@ -154,14 +148,7 @@ def creates(
     `beforehand`: what takes its time, such as hashing, and is handed. It is done before the
     transaction, for those who are not denied, and all is asked once more when it is done.
     """
-
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
-        authz.require_any(who, resource, Operation.CREATE)
-        return {}
-
-    return _guard(Rule(resource, Operation.CREATE), supply, beforehand=beforehand)
+    return some(resource, Operation.CREATE, beforehand=beforehand)
 
 
 def edits(
@@ -200,13 +187,11 @@ def named(
     changes, where that is known.
     """
 
-    def supply(
-        unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_any(who, resource, operation, changes)
         id = _named(key, location, missing)
         if on is MODELS.get(resource):
-            return _to_be_changed(resource, operation, changes)(unit, authz, who, {"id": id})
+            return _to_be_changed(resource, operation, changes)(authz, who, {"id": id})
         return {"row": authz.fetch(who, resource, operation, id, on)}
 
     return _guard(Rule(resource, operation, on=on.__name__), supply)
@@ -218,9 +203,7 @@ def own(resource: Resource, *, changes: frozenset[str]) -> Callable[[View], View
     `resource`: that of users or nodes; a container counts as the node that runs it.
     """
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         id = who.user_id if resource is Resource.USER else who.node_id
         if id is None:
             raise authz.refusal(who, resource, Operation.EDIT)
@@ -230,16 +213,22 @@ def own(resource: Resource, *, changes: frozenset[str]) -> Callable[[View], View
     return _guard(Rule(resource, Operation.EDIT), supply)
 
 
-def some(resource: Resource, operation: Operation) -> Callable[[View], View]:
-    """Hand only `who` and `authz`, to those who may `operation` some row; which, is asked later."""
+def some(
+    resource: Resource,
+    operation: Operation,
+    *,
+    beforehand: Callable[[], dict[str, Any]] | None = None,
+) -> Callable[[View], View]:
+    """Hand only `who` and `authz`, to those who may `operation` some row; which, is asked later.
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
+    `beforehand`: as that of `creates`.
+    """
+
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_any(who, resource, operation)
         return {}
 
-    return _guard(Rule(resource, operation), supply)
+    return _guard(Rule(resource, operation), supply, beforehand=beforehand)
 
 
 def whole(
@@ -254,9 +243,7 @@ def whole(
     a POST that changes nothing and need not wait for those that do.
     """
 
-    def supply(
-        _unit: Unit, authz: Authorizer, who: Principal, _url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_whole(who, resource, operation)
         return {}
 
@@ -295,7 +282,7 @@ def _guard(
         authz = authorizer()
         who = unit.who = authenticate(authz.store)
         authz.require_kind(who, rule.callers, rule.resource, rule.operation)
-        return {"who": who, "authz": authz, **url, **supply(unit, authz, who, url)}
+        return {"who": who, "authz": authz, **url, **supply(authz, who, url)}
 
     def decorate(view: View) -> View:
         wanted = frozenset(inspect.signature(view).parameters)
@@ -364,15 +351,13 @@ def _transaction(*, reads: bool) -> Iterator[None]:
 def _to_be_changed(
     resource: Resource, operation: Operation, changes: frozenset[str] | None = None
 ) -> Supply:
-    def supply(
-        unit: Unit, authz: Authorizer, who: Principal, url: dict[str, Any]
-    ) -> dict[str, Any]:
+    def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
         row = authz.fetch(who, resource, operation, url["id"], changes=changes)
         if changes is None and operation is Operation.EDIT:
             hinges = authz.asks_for_changes(who, type(row), operation)
             if hinges and (asked := _asked(row, authz)):
                 authz.require(who, operation, row, asked, early=True)
-        unit.is_about(row, operation)
+        is_about(row, operation)
         return {"row": row}
 
     return supply

@@ -14,9 +14,9 @@ such rows have.
 import ast
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, bindparam, false, literal, select
 
@@ -51,6 +51,7 @@ _LATE_OF_ROWS = frozenset(
 _LATE = re.compile(rf"\.({'|'.join(sorted(_LATE_OF_SUBJECTS | _LATE_OF_ROWS))})\b")
 
 Scopes = frozenset[str] | None
+_Form = TypeVar("_Form", Plan, Where)
 
 NOTHING = Plan((), {}, {}, lambda *_: False)
 """The plan of what no line speaks of."""
@@ -82,14 +83,11 @@ class Evaluator:
     def of_others(self, plan: Plan, table: TableFacts, *, lenient: bool) -> Plan:
         """A plan as it is asked of rows of another table than the resource's own."""
         cache_key = (frozenset(plan.allow), frozenset(plan.deny), table.model, lenient)
-        found = self._of_others.get(cache_key)
-        if found is None:
-            with self._building:
-                if len(self._of_others) >= _TOO_MANY_FORMS:
-                    self._of_others.clear()
-                found = _known_facts_only(plan, self.program, table, lenient=lenient)
-                self._of_others[cache_key] = found
-        return found
+        return self._form(
+            self._of_others,
+            cache_key,
+            lambda: _known_facts_only(plan, self.program, table, lenient=lenient),
+        )
 
     def whatever_changes(self, plan: Plan, *, known: bool = False) -> Plan:
         """A plan as it is asked before there is a change; itself, if that does not matter.
@@ -100,14 +98,8 @@ class Evaluator:
         """
         if not any(_LATE.search(rest.text) for rest in plan.remainders):
             return plan
-        found = self._of_others.get((plan, known))
-        if found is None:
-            with self._building:
-                if len(self._of_others) >= _TOO_MANY_FORMS:
-                    self._of_others.clear()
-                open_ones = _LATE_OF_SUBJECTS - {"changes"} if known else _LATE_OF_SUBJECTS
-                found = self._of_others[(plan, known)] = _guess(plan, self.program, open_ones)
-        return found
+        late = _LATE_OF_SUBJECTS - {"changes"} if known else _LATE_OF_SUBJECTS
+        return self._form(self._of_others, (plan, known), lambda: _guess(plan, self.program, late))
 
     def covered(self, plan: Plan) -> Plan:
         """The denials of a plan, as if everything else was allowed."""
@@ -118,12 +110,18 @@ class Evaluator:
     def where(self, plan: Plan, table: TableFacts, prefix: str) -> Where:
         """The SQL form of a plan. Raises ExpressionError where there is none."""
         cache_key = (frozenset(plan.allow), frozenset(plan.deny), table.model, prefix)
-        found = self._wheres.get(cache_key)
+        return self._form(self._wheres, cache_key, lambda: where(plan, self.program, table, prefix))
+
+    def _form(
+        self, known: dict[tuple[Any, ...], _Form], key: tuple[Any, ...], make: Callable[[], _Form]
+    ) -> _Form:
+        """Another form of a plan, made once."""
+        found = known.get(key)
         if found is None:
             with self._building:
-                if len(self._wheres) >= _TOO_MANY_FORMS:
-                    self._wheres.clear()
-                found = self._wheres[cache_key] = where(plan, self.program, table, prefix)
+                if len(known) >= _TOO_MANY_FORMS:
+                    known.clear()
+                found = known[key] = make()
         return found
 
 

@@ -213,6 +213,13 @@ def covered_by(_cover: Cover) -> Iterator[None]:
         yield
 
 
+def is_about(row: Base, operation: Operation) -> None:
+    """Say that who acts is about to change this row: see `Unit.is_about`."""
+    actor = _actor.get()
+    if isinstance(actor, Unit):
+        actor.is_about(row, operation)
+
+
 def settle() -> None:
     """Decide now what the caller has changed so far, and read it as it stands. Raises Denied."""
     actor = _actor.get()
@@ -242,7 +249,7 @@ def _before_flush(sess: Session, _context: UOWTransaction, _instances: object) -
     for table in undecided_rows(sess):
         raise Undecided(f"{table}: only the server writes this")
     if changes:
-        if not session.registry.has() or sess is not session():
+        if not _is_the_own(sess):
             raise Undecided(f"a session of its own {_spoken(changes)}")
         unit.before(changes)
 
@@ -252,7 +259,7 @@ def _before_commit(sess: Session) -> None:
     if sess.in_nested_transaction():
         return
     actor = _actor.get()
-    if isinstance(actor, Unit) and session.registry.has() and sess is session():
+    if isinstance(actor, Unit) and _is_the_own(sess):
         actor.settle()
     else:
         sess.flush()
@@ -280,36 +287,30 @@ def _before_execute(
     _many: bool,
 ) -> None:
     """Refuse a statement that writes, unless the session wrote it itself or the server does."""
-    if _is_plain_query(statement, context):
-        return  # nearly all are: for speed only
-    info = connection.get_execution_options().get("v6srv_session")
+    tables = _written(statement, context)
+    info = connection.get_execution_options().get("v6srv_session") if tables else None
     if info is None or info.get(FLUSHING):
         return
-    for table in _written(statement, context):
+    for table in tables:
         if table not in FREE and isinstance(_actor.get(), Unit):
             raise Undecided(f"a statement that writes to {table}: only the server does")
         _raises(info, revisions_of(table))
 
 
-def _is_plain_query(statement: str, context: DefaultExecutionContext | None) -> bool:
-    """A SELECT that SQLAlchemy made, without parts that could write."""
-    if context is None or context.is_text or not statement.startswith("SELECT"):
-        return False
-    compiled = context.compiled
-    return compiled is not None and not getattr(compiled, "ctes", None)
+def _is_the_own(sess: Session) -> bool:
+    """Whether this is the session of the request, and not one that somebody made beside it."""
+    return session.registry.has() and sess is session()
 
 
-def _written(statement: str, context: DefaultExecutionContext | None) -> Iterator[str]:
+def _written(statement: str, context: DefaultExecutionContext | None) -> list[str]:
     """The tables that a statement writes to."""
     compiled = context.compiled if context else None
     if context is None or compiled is None or context.is_text:
-        if _WRITES.search(statement):
-            yield "a table"
-        return
+        return ["a table"] if _WRITES.search(statement) else []
     within = getattr(compiled, "ctes", None) or ()
-    for part in (compiled.statement, *(cte.element for cte in within)):
-        if isinstance(part, UpdateBase):
-            yield getattr(part.table, "name", "a table")
+    parts = (compiled.statement, *(cte.element for cte in within))
+    written = (part for part in parts if isinstance(part, UpdateBase))
+    return [getattr(part.table, "name", "a table") for part in written]
 
 
 _WRITES = re.compile(
