@@ -1,10 +1,13 @@
 """What one client can send without any login, as fast as it likes, is not the end of all others."""
 
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import pairwise
+from statistics import median
 
 import pytest
 import requests
@@ -100,6 +103,27 @@ def test_others_are_answered_beside_requests_that_wait_for_no_answer(server: Liv
     with closing(wire), flood(wire, 3000 * request):
         for _ in range(3):
             requests.get(f"{server.api}/version", timeout=PATIENCE_S).raise_for_status()
+
+
+def test_nobody_is_served_many_times_while_another_waits() -> None:
+    """Four connections always have their next request ready; who comes counts what they get."""
+    with live_server(V6SRV_METRICS="1") as server, ExitStack() as stack:
+        token = server.login()["Authorization"]
+        request = f"GET /api/user/1 HTTP/1.1\r\nHost: here\r\nAuthorization: {token}\r\n\r\n"
+        for _ in range(4):
+            wire = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
+            stack.enter_context(closing(wire))
+            stack.enter_context(flood(wire, 200 * request.encode()))
+        served = [decisions(server) for _ in range(20)]
+        turns = [after - before for before, after in pairwise(served)]
+        assert 0 < median(turns) <= 5 * 4, turns  # as with sleep(0): fifty
+
+
+def decisions(server: LiveServer) -> int:
+    """How many the process has made, as it says on a new connection."""
+    told = requests.get(f"{server.api}/metrics", timeout=PATIENCE_S).text
+    counts = re.findall(r"^v6srv_decisions_total\{.*\} (.*)$", told, re.MULTILINE)
+    return int(sum(map(float, counts)))
 
 
 def test_a_message_that_is_too_large_is_not_kept(server: LiveServer) -> None:

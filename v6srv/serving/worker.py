@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gevent import sleep, socket
+from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 from gunicorn.arbiter import Arbiter
@@ -35,7 +35,7 @@ from werkzeug.exceptions import (
 )
 
 from v6srv import request_id
-from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State
+from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State, give_way
 from v6srv.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 if not self._answer(listener, request, client, address, arrival):
                     break
                 arrival.expect_another(self.cfg.keepalive)
-                sleep(0)  # others, too, if the next request is there already
+                give_way()  # if the next request is there already
         except (StopIteration, NoMoreData):
             pass
         except HTTPException as error:
