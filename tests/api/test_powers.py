@@ -10,6 +10,8 @@ from tests.databases import Databases
 from tests.policy_edits import take_up
 from tests.support import Caller, open_app
 from tests.world import World
+from v6srv import db
+from v6srv.model import NodeConfig
 from v6srv.service import setup
 
 Opened = tuple[World, Caller]
@@ -128,10 +130,10 @@ def lifted(databases: Databases, backend: str, tmp_path: Path) -> Iterator[tuple
     folder = tmp_path / "policies"
     setup.install_policies(folder)
     file = folder / "default_roles.csv"
-    words = (".lacks", "'username'", "foreign_roles", "r.obj.default")
+    words = (".lacks", "'username'", "foreign_roles", "r.obj.default", "r.obj.refused")
     lines = file.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not any(word in line for word in words)]
-    assert len(lines) - len(kept) == 13
+    assert len(lines) - len(kept) == 14
     with open_app(databases, backend, True, policies=folder, instance=tmp_path) as (app, world):
         file.write_text("".join(kept))
         assert take_up(app.extensions["authz"].store)
@@ -152,3 +154,28 @@ def test_an_admin_may_take_such_lines_out(lifted: tuple[World, Caller]) -> None:
     answer = call("org_admin", "POST", f"/role/{world.role.empty}/rule/1")
     assert answer.status_code == 201
     assert call("org_admin", "DELETE", f"/user/{world.user.extra}").status_code == 200
+
+
+def _to_a_closed_node(call: Caller, world: World, who: str) -> Any:
+    """The answer to a task for a node that takes tasks of somebody else only."""
+    with call.app.app_context():
+        shared = NodeConfig(node_id=world.node.south_registry, key="allowed_users", value="vera")
+        db.session.add(shared)
+        db.session.commit()
+    targets = [{"id": world.org.south, "input": "x"}]
+    body = {"name": "n", "image": "i", "collaboration_id": world.collab.registry}
+    return call(who, "POST", "/task", json={**body, "organizations": targets})
+
+
+@SQLITE
+def test_who_may_create_no_task_is_not_told_what_nodes_share(call: Caller, world: World) -> None:
+    assert _to_a_closed_node(call, world, "viewer").status_code == 403
+    answer = _to_a_closed_node(call, world, "researcher")
+    assert answer.status_code == 400
+    assert "does not allow you to create tasks" in answer.json["msg"]
+
+
+@SQLITE
+def test_an_admin_may_leave_that_to_the_nodes(lifted: tuple[World, Caller]) -> None:
+    world, call = lifted
+    assert _to_a_closed_node(call, world, "researcher").status_code == 201

@@ -250,7 +250,35 @@ def _of_task(state: State, row: Row) -> Facts:
 
 def _task(state: State, row: Row) -> Facts:
     own = {"org": row["initiator_id"], "parent": row["parent_id"], "database": row["database"]}
-    return {**_of_task(state, row), **own}
+    addressed = {one["organization_id"] for one in state.pairs("result", task_id=row["id"])}
+    nodes = [
+        node["id"]
+        for node in state.pairs("node", collaboration_id=row["collaboration_id"])
+        if node["organization_id"] in addressed
+    ]
+    refused = {
+        f"user:{user}"
+        for user in state.ids("user")
+        if not all(_takes_tasks_of(state, node, user) for node in nodes)
+    }
+    return {**_of_task(state, row), **own, "refused": frozenset(refused)}
+
+
+def _takes_tasks_of(state: State, node: int, user: int) -> bool:
+    """Whether what a node shares lets a user send tasks to it: an id, or a name that is no number
+    and that no other organization has."""
+    shared = [(one["key"], one["value"]) for one in state.pairs("nodeconfig", node_id=node)]
+    known = state.tables["user"][user,]
+    names = [one["name"] for one in state.tables["organization"].values()]
+    allowed = {("allowed_users", str(user)), ("allowed_orgs", str(known["organization_id"]))}
+    if not known["username"].isdigit():
+        allowed.add(("allowed_users", known["username"]))
+    if known["organization_id"] is not None:
+        name = state.tables["organization"][known["organization_id"],]["name"]
+        if names.count(name) == 1 and not name.isdigit():
+            allowed.add(("allowed_orgs", name))
+    limits = [one for one in shared if one[0] in ("allowed_users", "allowed_orgs")]
+    return not limits or not allowed.isdisjoint(limits)
 
 
 def _result(state: State, row: Row) -> Facts:

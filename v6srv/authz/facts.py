@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import BindParameter
 
 from v6srv.authz.fact_types import Fact, implied, naming
+from v6srv.authz.restrictions import refused_users
 from v6srv.db import LARGEST_ID, Base
 from v6srv.model import (
     CasbinRule,
@@ -354,7 +355,11 @@ TABLES: dict[type[Base], TableFacts] = {
                     _collaboration.c.encrypted, bool, _collaboration.c.id == Task.collaboration_id
                 ),
             },
-            sets=_task_sets(Task),
+            sets={
+                **_task_sets(Task),
+                # A node that it is addressed to takes no tasks of them.
+                "refused": SetOf(refused_users, _owners("user"), of=str, kind="user"),
+            },
         ),
         TableFacts(
             Result,
@@ -395,6 +400,8 @@ TABLES: dict[type[Base], TableFacts] = {
 
 SETS = frozenset(name for table in TABLES.values() for name in table.sets)
 """Names of set facts."""
+NAMING = frozenset(name for table in TABLES.values() for name, s in table.sets.items() if s.kind)
+"""Those of which the members are accounts, such as `user:5`."""
 
 MODELS: dict[Resource, type[Base]] = {
     Resource.ORGANIZATION: Organization,

@@ -23,6 +23,7 @@ _MEMBERS: Mapping[str, tuple[Any, ColumnElement[Any]]] = {
     "orgs": (_ORGANIZATION, _ORGANIZATION.c.id),
     "collabs": (_COLLABORATION, _COLLABORATION.c.id),
     "owners": (_ACCOUNT, _ACCOUNT.c.id),
+    "refused": (_ACCOUNT, _ACCOUNT.c.id),
     "rules": (_RULE, rule_text(_RULE)),
     "role_rules": (_RULE, rule_text(_RULE)),
 }

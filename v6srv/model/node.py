@@ -63,7 +63,7 @@ class Node(Account):
         return bool(session.scalar(query))
 
 
-RESTRICTIONS = ("allowed_users", "allowed_orgs")
+ALLOWED_USERS, ALLOWED_ORGS = RESTRICTIONS = ("allowed_users", "allowed_orgs")
 """The keys of what nodes share that say who may send them tasks."""
 
 

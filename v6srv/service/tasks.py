@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, and_, insert, select, update
+from sqlalchemy import delete as delete_rows
+from sqlalchemy.orm import aliased
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server, settle
-from v6srv.db import json_rows, session, utcnow
+from v6srv.db import session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
-from v6srv.model.node import RESTRICTIONS
+from v6srv.model.node import ALLOWED_ORGS
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
+from v6srv.service.refusals import in_words
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
 
 log = logging.getLogger(__name__)
@@ -34,8 +37,6 @@ class _Organization:
     name: str | None
     is_member: bool
     node_id: int | None
-    policy: Sequence[tuple[int, str, str | None]]
-    """`[id, key, value]` of what the node said last on who may start tasks; empty: no limits."""
 
 
 # --- start
@@ -54,8 +55,8 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
         raise Invalid("A task is started by a user or an algorithm, not by a node")
     collaboration_id = order["collaboration_id"]
     targets = [target["id"] for target in order["organizations"]]
-    known = _organizations(collaboration_id, {*targets, who.organization_id})
-    problem = _problem(who, known, targets)
+    known = _organizations(collaboration_id, targets)
+    problem = _problem(known, targets)
     if problem is not None and session.get(Collaboration, collaboration_id) is None:
         _refuse_unknown(who, authz, collaboration_id)
     task = Task(
@@ -82,22 +83,19 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
         # Nulls are written as such: rows with and without input go into one statement.
         with as_server(ServerWrite.RESULTS):
             session.execute(insert(Result), results, execution_options={"render_nulls": True})
-    settle()
-    if problem is not None:
+        with in_words(lambda _refusal: _closed(who, task)):
+            settle()
+    else:
+        settle()
         raise problem
     _announce(task, targets)
     return task
 
 
-def _organizations(collaboration_id: int, ids: Collection[int | None]) -> dict[int, _Organization]:
+def _organizations(collaboration_id: int, ids: Collection[int]) -> dict[int, _Organization]:
     """The organizations with these ids, members or not, in one query."""
-    shared = (
-        select(json_rows(NodeConfig.id, NodeConfig.key, NodeConfig.value))
-        .where(NodeConfig.node_id == _node.id, NodeConfig.key.in_(RESTRICTIONS))
-        .scalar_subquery()
-    )
     query = (
-        select(Organization.id, Organization.name, Member.c.collaboration_id, _node.id, shared)
+        select(Organization.id, Organization.name, Member.c.collaboration_id, _node.id)
         .outerjoin(
             Member,
             and_(
@@ -112,17 +110,15 @@ def _organizations(collaboration_id: int, ids: Collection[int | None]) -> dict[i
                 _node.collaboration_id == collaboration_id,
             ),
         )
-        .where(Organization.id.in_([id for id in ids if id is not None]))
+        .where(Organization.id.in_(ids))
     )
     return {
-        id: _Organization(id, name, member is not None, node_id, policy)
-        for id, name, member, node_id, policy in session.execute(query)
+        id: _Organization(id, name, member is not None, node_id)
+        for id, name, member, node_id in session.execute(query)
     }
 
 
-def _problem(
-    who: Principal, known: Mapping[int, _Organization], targets: Sequence[int]
-) -> V6srvError | None:
+def _problem(known: Mapping[int, _Organization], targets: Sequence[int]) -> V6srvError | None:
     """The first reason why this task cannot run, in the order of rest.md 3.6."""
     strangers = [id for id in targets if id not in known or not known[id].is_member]
     if strangers:
@@ -138,50 +134,41 @@ def _problem(
             "These organizations have no node in the collaboration: "
             + ", ".join(one.name or str(one.id) for one in without_node)
         )
-    own = known.get(who.organization_id or 0)
-    if who.kind is PrincipalKind.USER and not all(
-        _lets(known[id].policy, who, own) for id in targets
-    ):
-        return Invalid(
-            "Cannot create this task because one of the nodes that you are trying to send this "
-            "task to does not allow you to create tasks."
-        )
     return None
 
 
-def _lets(
-    policy: Sequence[tuple[int, str, str | None]], who: Principal, own: _Organization | None
-) -> bool:
-    """Whether a node takes tasks of this user. All is compared as text (Q-54).
+def _closed(who: Principal, task: Task) -> V6srvError:
+    """Why a task is denied that is granted as long as it is addressed to nobody.
 
-    Digits are an id, whatever users and organizations are called. Names of organizations are not
-    unique, and anybody who may edit one can give it the name of another: a name that several
-    organizations have lets none of them in.
+    What else is against it is raised instead.
     """
-    if not policy:
-        return True
-    named = {(key, value) for _, key, value in policy if value and not value.isdecimal()}
-    known = {(key, value) for _, key, value in policy if value and value.isdecimal()}
-    if ("allowed_users", str(who.account_id)) in known or ("allowed_users", who.name) in named:
-        return True
-    if own is None:
-        return False
-    if ("allowed_orgs", str(own.id)) in known:
-        return True
-    return ("allowed_orgs", own.name) in named and _has_its_name_alone(own)
-
-
-def _has_its_name_alone(organization: _Organization) -> bool:
-    others = Organization.name == organization.name, Organization.id != organization.id
-    if session.scalar(select(Organization.id).where(*others).limit(1)) is None:
-        return True
-    log.warning(
-        "a node allows tasks of organization %r by name, which several have: it has to name the id"
-        " (of the one that asked: %d)",
-        organization.name,
-        organization.id,
+    _warn_of_namesakes(who, task)
+    with as_server(ServerWrite.RESULTS):
+        session.execute(delete_rows(Result).where(Result.task_id == task.id))
+    settle()
+    return Invalid(
+        "Cannot create this task because one of the nodes that you are trying to send this "
+        "task to does not allow you to create tasks."
     )
-    return False
+
+
+def _warn_of_namesakes(who: Principal, task: Task) -> None:
+    """A node that lets an organization in by its name has to name the id once several have it."""
+    own, other = aliased(Organization), aliased(Organization)
+    named = (
+        select(own.name)
+        .join(other, and_(other.name == own.name, other.id != own.id))
+        .join(NodeConfig, and_(NodeConfig.key == ALLOWED_ORGS, NodeConfig.value == own.name))
+        .join(Node, Node.id == NodeConfig.node_id)
+        .where(own.id == who.organization_id, Node.collaboration_id == task.collaboration_id)
+    )
+    if name := session.scalar(named.limit(1)):
+        log.warning(
+            "a node allows tasks of organization %r by name, which several have: it has to name the"
+            " id (of the one that asked: %d)",
+            name,
+            who.organization_id,
+        )
 
 
 def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) -> None:

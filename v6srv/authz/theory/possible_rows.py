@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from v6srv.authz.fact_types import Fact, implied
-from v6srv.authz.facts import COMMON, SETS, WHOLE, facts_of, room_facts
+from v6srv.authz.facts import COMMON, NAMING, SETS, WHOLE, facts_of, room_facts
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.theory.patterns import words
 from v6srv.authz.theory.row_questions import (
@@ -103,7 +103,7 @@ class _Maker:
         return list(first.values())
 
     def _sign(self, question: Question, value: int) -> object:
-        if question.fact == "owners":
+        if question.fact in NAMING:
             return tuple(bool(question.met({f"{kind}:{value}"})) for kind in ("user", "node"))
         if question.fact in SETS:
             return bool(question.met({value}))
@@ -122,6 +122,9 @@ class _Maker:
                 yield [Row({name: value}) for value in self._values(name, fact)]
 
     def _values(self, name: str, fact: Fact) -> Sequence[Any]:
+        if fact.kind:
+            accounts = self.numbers(name, known=[self.who.account])
+            return [FreeSet(frozenset(f"{fact.kind}:{id}" for id in accounts))]
         if fact.is_set:
             named = {v for q in self._about(name) for v in q.values if isinstance(v, str)}
             return [FreeSet(frozenset({*named, _unlike("another", named)}))]

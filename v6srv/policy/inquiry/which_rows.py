@@ -119,6 +119,8 @@ class _Speaker:
             return f"{'if' if so else 'unless'} {' or '.join(map(str, members))} is changed"
         if name == "owners":
             text = f"owned by {' or '.join(values)}"
+        elif name == "refused":
+            text = f"refused by a node to {' or '.join(values)}"
         elif name in _RULES:
             text = f"with {_RULES[name]} {' or '.join(values)}"
         else:

@@ -18,7 +18,7 @@ import yaml
 from v6srv import yaml_files
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.fact_types import Fact, implied, naming
-from v6srv.authz.facts import facts_of, room_facts
+from v6srv.authz.facts import NAMING, facts_of, room_facts
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.authz.rules import RULE_TEXTS
 from v6srv.authz.source.folder import Stamp, stamp
@@ -324,7 +324,7 @@ class _Reader(StrictReader):
             return None if is_null(node) else self.text(node)
         if fact.of is int:
             members: list[Any] = self.numbers(node)
-        elif name.endswith("owners"):
+        elif name.rpartition(".")[2] in NAMING:
             members = [self.owner(member, fact.kind) for member in self.sequence(node)]
         else:
             members = [self.rule_text(member) for member in self.sequence(node)]
