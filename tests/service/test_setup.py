@@ -223,6 +223,24 @@ def test_policies_of_an_admin_are_left_alone(make: Make) -> None:
     assert renamed.read_text().endswith("# ours\n")
 
 
+def test_denials_that_a_copy_does_not_have_are_told(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make()
+    setup.prepare(settings, passwords)
+    assert "denials" not in caplog.text
+    file = settings.policies / "default_roles.csv"
+    gone = "p, kind:user, result, global, edit, True, deny"
+    text = file.read_text()
+    allowance = "p, role:viewer, port, organization, view, True, allow"
+    kept = [one for one in text.splitlines() if " ".join(one.split()) not in (gone, allowance)]
+    assert len(kept) == len(text.splitlines()) - 2
+    file.write_text("\n".join(kept))
+    setup.prepare(settings, passwords)
+    assert "1 of the denials that come with this release" in caplog.text
+    assert gone in caplog.text
+
+
 def test_an_invalid_policy_stops_before_the_database(make: Make) -> None:
     settings = make()
     setup.install_policies(settings.policies)

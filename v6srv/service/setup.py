@@ -8,7 +8,7 @@ import logging
 import secrets
 import shutil
 import string
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy import delete, exists, insert, select, text
 from sqlalchemy.orm import Session
 
 from v6srv import migrations, names, private_files
+from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
@@ -31,6 +32,8 @@ from v6srv.settings import Settings
 from v6srv.vocabulary import Operation, Scope
 
 log = logging.getLogger(__name__)
+
+_SHIPPED = files("v6srv") / "_policies"
 
 ROOT = "root"
 """Name of the first organization and of the first user."""
@@ -71,6 +74,7 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
         files = read_files(settings.policies)
         policy = parse_files(files)
         definition, lines, problems = policy
+        _warn_of_missing_denials(lines)
         # What could not go live must not leave a database behind.
         assemble(definition, lines, (), 0, problems)
         grants = grants_of(policy)
@@ -91,7 +95,7 @@ def install_policies(folder: Path) -> None:
     """
     if any(folder.glob("*.conf")) or any(folder.glob("*.csv")):
         return
-    with as_file(files("v6srv") / "_policies") as packaged:
+    with as_file(_SHIPPED) as packaged:
         for source in packaged.rglob("*"):
             if source.is_file():
                 target = folder / source.relative_to(packaged)
@@ -99,6 +103,25 @@ def install_policies(folder: Path) -> None:
                 shutil.copyfile(source, target)
                 target.chmod(0o640)
     log.info("the default policies were copied to %s", folder)
+
+
+def _warn_of_missing_denials(lines: Iterable[Line]) -> None:
+    """Say what this release denies and the folder does not: a copy of older files lets more."""
+    with as_file(_SHIPPED) as packaged:
+        _, shipped, _ = parse_files(read_files(packaged))
+    present = {(line.ptype, line.values) for line in lines}
+    missing = [
+        str(line)
+        for line in shipped
+        if "deny" in line.values and (line.ptype, line.values) not in present
+    ]
+    if missing:
+        log.warning(
+            "the policy folder does not have %d of the denials that come with this release; unless"
+            " that is on purpose, add them:\n%s",
+            len(missing),
+            "\n".join(missing),
+        )
 
 
 def _seed(
