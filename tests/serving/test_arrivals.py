@@ -1,6 +1,7 @@
 """What a request may cost before anybody is known: deadlines and a bound for each address."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -301,3 +302,28 @@ def test_whom_an_address_belongs_to(one: str, other: str, same: bool) -> None:
     arrivals = Arrivals(Http(unfinished_per_address=1), by_address=True, most=1000)
     mine, theirs = (arrivals.enter(None, (address, 1)).groups for address in (one, other))
     assert (mine == theirs) is same
+
+
+def test_a_request_that_has_come_does_not_give_way_because_nobody_read_it_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All nodes come at once, and the process is slow to look at them."""
+    monkeypatch.setattr("v6srv.serving.arrivals.GRACE_S", 0.0)
+    arrivals = Arrivals(Http(unfinished_per_address=1), by_address=True, most=1000)
+    ends = [socket.socketpair() for _ in range(3)]
+    for sent, (theirs, ours) in zip((b"GET /", b"", b""), ends, strict=True):
+        theirs.send(sent)
+        arrivals.wait_for(arrivals.enter(ours, ("192.0.2.1", 1)))
+    arrivals.make_room()
+    closed = [_is_closed(theirs) for theirs, _ in ends]
+    for theirs, ours in ends:
+        theirs.close()
+        ours.close()
+    assert closed == [False, True, True]
+
+
+def _is_closed(end: socket.socket) -> bool:
+    end.setblocking(False)
+    with suppress(BlockingIOError):
+        return end.recv(1) == b""
+    return False

@@ -9,7 +9,6 @@ import contextlib
 import ipaddress
 import logging
 import socket
-import struct
 import termios
 import time
 from enum import Enum
@@ -73,27 +72,18 @@ class Arrival(SocketUnreader):
         self.state = State.HEAD
         self.received = 0
         """Bytes of the head or body that is on its way."""
-        self.begun = b""
-        """What was read since the request began, until its head is there and looked at."""
         self._request: Any = None
         self._arrivals = arrivals
         self._patience_s = arrivals.limits.header_timeout_s
         self._unshared = 0
 
-    def resume(self, begun: bytes) -> None:
-        """Go on after what somebody else has read."""
-        self.unread(begun)
-        self.begun, self.received = begun, len(begun)
-
     def expect_another(self, within_s: float) -> None:
         """The connection is kept: another request may begin."""
         self.state, self.received, self._patience_s = State.IDLE, 0, within_s
-        self.begun = self.buf.getvalue()
 
     def expect_body(self, request: Any, state: State) -> None:
         """The head is there; `state` says what the request is about."""
         self.state, self.received, self._request = state, 0, request
-        self.begun = b""
         self._patience_s = self._arrivals.limits.body_timeout_s
         request.body = _Body(request, self)
         if request.body.is_complete:
@@ -120,8 +110,6 @@ class Arrival(SocketUnreader):
             self.state, self._patience_s = State.HEAD, self._arrivals.limits.header_timeout_s
         elif not data and self.state is not State.HEAD:
             raise NoMoreData
-        if self.state is State.HEAD:
-            self.begun += data
         self.received += len(data)
         self._share(len(data))
         return data
@@ -129,7 +117,13 @@ class Arrival(SocketUnreader):
     def is_silent(self) -> bool:
         """Whether no request has begun, not even in what was not read yet."""
         begun = self.state not in (State.IDLE, State.HEAD) or self.received
-        return not begun and not struct.unpack("i", ioctl(self.sock, termios.FIONREAD, bytes(4)))[0]
+        return not begun and not self.has_come()
+
+    def has_come(self) -> bool:
+        """Whether something is there that was not read yet: then nobody waits for the client."""
+        with contextlib.suppress(OSError):
+            return any(ioctl(self.sock, termios.FIONREAD, bytes(4)))
+        return False
 
     def hang_up(self) -> None:
         """Let whoever reads or writes here find the connection closed."""
@@ -258,6 +252,10 @@ class Arrivals:
             oldest, since = next(iter(members.items()))
             if group != EVERYBODY and now - since < GRACE_S:
                 return False
+            if oldest.has_come():
+                del members[oldest]
+                members[oldest] = now  # the last again
+                continue
             self._complain(group, most, now)
             self.forget(oldest)
             oldest.hang_up()
