@@ -41,7 +41,7 @@ told = {
     "stale": presence.stale_sockets(unconfirmed),
     "left behind": len(events.take_over()),
 }
-presence.connected("far", int(node_id))
+presence.connected({"far": int(node_id)})
 events.emit("new_task", 1, ["collaboration_1"])
 db.session.commit()
 print(json.dumps(told))
@@ -64,7 +64,7 @@ def other_process(ahead_s: float, node_id: int) -> dict[str, Any]:
 @pytest.fixture
 def node_id(app: Flask, world: World) -> Iterator[int]:
     """A node with a socket at this process."""
-    presence.connected("near", world.node.south_trial)
+    presence.connected({"near": world.node.south_trial})
     with writing():
         events.emit("new_task", 1, ["collaboration_1"])
         session.commit()
@@ -89,7 +89,7 @@ def test_processes_with_other_clocks_leave_each_others_nodes_and_events_alone(
 
 
 def test_the_time_of_the_database_is_written_as_every_other_time(app: Flask, world: World) -> None:
-    presence.connected("s", world.node.south_trial)
+    presence.connected({"s": world.node.south_trial})
     with writing():
         events.emit("new_task", 1, ["collaboration_1"])
         session.commit()

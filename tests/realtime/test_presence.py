@@ -13,7 +13,7 @@ from tests.api.test_policy_line_rest import add, line
 from tests.support import Caller, counting_commits
 from tests.world import World
 from v6srv.db import session
-from v6srv.errors import Denied, Unauthenticated
+from v6srv.errors import Denied
 from v6srv.model import Account, NodeConfig, SocketConnection
 from v6srv.policy import ask
 from v6srv.service import presence
@@ -48,7 +48,7 @@ def status(account_id: int) -> str | None:
 def test_sockets_that_close_at_once_take_the_node_offline_once(app: Flask, world: World):
     node_id = world.node.south_registry
     for n in range(8):
-        presence.connected(f"s{n}", node_id)
+        presence.connected({f"s{n}": node_id})
     authz = app.extensions["authz"]
     presence.share(authz, ask.principal(f"node:{node_id}"), [("encryption", "1")])
     ends = [(lambda n=n: presence.disconnected([f"s{n}"])) for n in range(8)]
@@ -61,7 +61,7 @@ def test_sockets_that_close_at_once_take_the_node_offline_once(app: Flask, world
 
 
 def test_a_socket_ends_once_whoever_ends_it(world: World):
-    presence.connected("s", world.node.south_registry)
+    presence.connected({"s": world.node.south_registry})
     answers = at_once(*[lambda: presence.disconnected(["s"])] * 6)
     assert len([card for cards in answers for card in cards]) == 1
 
@@ -73,7 +73,7 @@ def test_many_sockets_leave_in_one_transaction_and_each_node_is_told_of_once(wor
         world.user.viewer,
     )
     for sid, account_id in (("a", north), ("b", north), ("c", south), ("d", user), ("e", south)):
-        presence.connected(sid, account_id)
+        presence.connected({sid: account_id})
     with counting_commits() as commits:
         cards = presence.disconnected(["a", "b", "c", "d", "nobody"])
     assert len(commits) == 1
@@ -85,10 +85,10 @@ def test_many_sockets_leave_in_one_transaction_and_each_node_is_told_of_once(wor
 def test_a_node_that_comes_back_while_it_goes_is_online(world: World):
     node_id = world.node.south_registry
     for n in range(10):
-        presence.connected(f"old{n}", node_id)
+        presence.connected({f"old{n}": node_id})
         at_once(
             lambda n=n: presence.disconnected([f"old{n}"]),
-            lambda n=n: presence.connected(f"new{n}", node_id),
+            lambda n=n: presence.connected({f"new{n}": node_id}),
         )
         assert status(node_id) == "online"
         presence.disconnected([f"new{n}"])
@@ -96,7 +96,7 @@ def test_a_node_that_comes_back_while_it_goes_is_online(world: World):
 
 
 def test_a_silent_node_is_announced_by_one_of_several_watchdogs(world: World):
-    presence.connected("s", world.node.south_registry)
+    presence.connected({"s": world.node.south_registry})
     answers = at_once(*[lambda: presence.time_out_nodes(0)] * 5)
     ids = [card.id for cards in answers for card in cards]
     assert sorted(ids) == sorted(set(ids))
@@ -104,10 +104,19 @@ def test_a_silent_node_is_announced_by_one_of_several_watchdogs(world: World):
 
 
 def test_an_account_that_is_gone_gets_no_socket(world: World):
-    with pytest.raises(Unauthenticated):
-        presence.connected("s", 99999)
-    assert session.scalar(select(func.count()).select_from(SocketConnection)) == 0
+    here = world.node.south_registry
+    assert set(presence.connected({"s": 99999, "t": here})) == {"t"}
+    assert session.scalars(select(SocketConnection.sid)).all() == ["t"]
     session.remove()
+
+
+def test_many_sockets_come_in_one_transaction(world: World):
+    north, user = world.node.north_registry, world.user.viewer
+    with counting_commits() as commits:
+        cards = presence.connected({"a": north, "b": north, "c": user})
+    assert len(commits) == 1
+    assert [card and card.id for card in cards.values()] == [north, north, None]
+    assert [status(account_id) for account_id in (north, user)] == ["online", "online"]
 
 
 def test_nobody_shares_the_configuration_of_a_node_that_is_gone(app: Flask, world: World):
@@ -129,11 +138,11 @@ def test_a_node_shares_nothing_that_a_line_denies(app: Flask, world: World, call
 
 def test_a_card_is_for_the_own_rooms_only(world: World):
     """S4."""
-    card = presence.connected("s", world.node.south_trial)
+    card = presence.connected({"s": world.node.south_trial})["s"]
     assert card is not None
     whole = f"collaboration_{world.collab.trial}"
     assert card.rooms == [whole, f"{whole}_organization_{world.org.south}"]
-    assert presence.connected("u", world.user.viewer) is None
+    assert presence.connected({"u": world.user.viewer}) == {"u": None}
 
 
 def test_a_node_without_a_name_is_announced_with_a_text() -> None:

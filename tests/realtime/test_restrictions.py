@@ -247,7 +247,7 @@ def test_what_another_socket_of_the_node_shared_since_is_not_overwritten(
     app: Flask, world: World, shared: Callable[[], Any]
 ) -> None:
     id = world.node.north_registry
-    presence.connected("at another process", id)
+    presence.connected({"at another process": id})
     with app.app_context():
         node = ask.principal(f"node:{id}")
         presence.share(app.extensions["authz"], node, [("allowed_users", "new")])
@@ -261,7 +261,7 @@ def test_what_another_socket_of_the_node_shared_since_is_not_overwritten(
 
 
 def test_a_socket_that_was_confirmed_in_time_is_not_ended(world: World) -> None:
-    presence.connected("s", world.node.south_trial)
+    presence.connected({"s": world.node.south_trial})
     assert presence.disconnected(["s"], unseen_s=60) == []
     assert status_of(world.node.south_trial) == "online"
     with writing():
@@ -274,7 +274,7 @@ def test_a_socket_that_was_confirmed_in_time_is_not_ended(world: World) -> None:
 
 
 def test_a_node_is_not_silent_while_its_process_may_be_cut_off(world: World) -> None:
-    presence.connected("s", world.node.south_trial)
+    presence.connected({"s": world.node.south_trial})
     process = f"not {events.process_id()}"
     with writing():
         session.execute(update(Account).values(last_seen=database_now(ago_s=70)))

@@ -1,6 +1,7 @@
 """Live sockets follow policy and membership within a second (S25)."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -178,11 +179,11 @@ def test_a_change_while_a_socket_connects_is_not_missed(
 
     connected = presence.connected
 
-    def slowly(sid: str, account_id: int) -> Any:
+    def slowly(comers: Mapping[str, int]) -> Any:
         path = f"/user/{world.user.collab_admin}"
         assert call("root", "PATCH", path, json={"roles": []}).status_code == 200
         time.sleep(SOON_S)
-        return connected(sid, account_id)
+        return connected(comers)
 
     monkeypatch.setattr(presence, "connected", slowly)
     user = listen("collab_admin")

@@ -1,7 +1,7 @@
 """Silent nodes, dead processes, broken transports: nobody stays online by mistake (realtime.md 5)."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -178,10 +178,11 @@ def test_a_transport_that_breaks_while_it_connects_is_found(
     connected = presence.connected
     user = listen.stranger("viewer", ["websocket"])
 
-    def broken(sid: str, account_id: int) -> Any:
+    def broken(comers: Mapping[str, int]) -> Any:
+        (sid,) = comers
         io = app.extensions["socketio"].server
         io.eio.sockets[io.manager.eio_sid_from_sid(sid, NAMESPACE)].close(wait=False, abort=True)
-        return connected(sid, account_id)
+        return connected(comers)
 
     monkeypatch.setattr(presence, "connected", broken)
     user.connect(listen.token("viewer"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
-from v6srv.realtime.rooms import ALL_NODES
+from v6srv.realtime.rooms import ALL_NODES, told
 from v6srv.service.presence import NodeCard
 
 NAMESPACE = "/tasks"
@@ -43,24 +43,27 @@ def end_all_here(socketio: SocketIO) -> None:
 
 
 def node_online(socketio: SocketIO, card: NodeCard | None) -> None:
-    """Tell a node's collaboration that it came; None, a user, is not announced."""
+    """Tell a node's collaboration that it came; None, a user, is not announced.
+
+    Who is told is up to `rooms.told`, here and below.
+    """
     if card is not None:
-        send(socketio, "node-online", card.payload, card.rooms)
+        send(socketio, "node-online", card.payload, map(told, card.rooms))
 
 
 def node_offline(socketio: SocketIO, card: NodeCard | None) -> None:
     """Tell a node's collaboration that it went; None is not announced."""
     if card is not None:
-        send(socketio, "node-offline", card.payload, card.rooms)
+        send(socketio, "node-offline", card.payload, map(told, card.rooms))
 
 
-def joined(socketio: SocketIO, kind: str, name: str, room: str) -> None:
-    """Tell a room who joined it; `kind` is "User" or "Node". The joiner hears it too."""
+def joined(socketio: SocketIO, kind: str, name: str, room: str, sid: str) -> None:
+    """Tell a room who joined it; `kind` is "User" or "Node". The joiner, `sid`, hears it too."""
     if room != ALL_NODES:
-        send(socketio, "message", f"{kind} <{name}> joined room <{room}>", [room])
+        send(socketio, "message", f"{kind} <{name}> joined room <{room}>", [told(room), sid])
 
 
 def left(socketio: SocketIO, name: str, room: str, sid: str) -> None:
     """Tell a room who left it; the leaver, `sid`, does not hear it."""
     if room != ALL_NODES:
-        send(socketio, "message", f"{name} left room {room}", [room], skip=sid)
+        send(socketio, "message", f"{name} left room {room}", [told(room)], skip=sid)

@@ -93,6 +93,10 @@ class _Locked(Manager):
         with self._lock:
             return iter(list(super().get_participants(namespace, room)))
 
+    def size(self, namespace: str, room: str) -> int:
+        """How many sockets of this process are in a room."""
+        return len(self.rooms.get(namespace, {}).get(room, ()))
+
     def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         with self._lock:
             return super().pre_connect(eio_sid, namespace)

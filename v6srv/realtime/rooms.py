@@ -15,6 +15,15 @@ from v6srv.vocabulary import Operation, PrincipalKind, Resource
 ALL_NODES = "all_nodes"
 """Every node is in it, and nothing is ever sent to it (S4)."""
 
+MOST_TOLD = 20
+"""Sockets in a room up to which its nodes are told who comes and goes. Nodes do nothing with it,
+and a thousand that come at once would be told a million times; users are told of everybody."""
+
+
+def told(room: str) -> str:
+    """The room of those in `room` who are told who comes to it and goes."""
+    return f"{room} is told"
+
 
 def collaborations() -> tuple[int, ...]:
     """The ids of all collaborations: each has rooms."""
@@ -30,8 +39,10 @@ def revision() -> tuple[int, int]:
         session.remove()
 
 
-def allowed(authz: Authorizer, who: Principal, candidates: Iterable[int]) -> frozenset[str]:
-    """The rooms that `who` belongs in, of the collaborations `candidates`.
+def allowed(
+    authz: Authorizer, who: Principal, candidates: Iterable[int] | None = None
+) -> frozenset[str]:
+    """The rooms that `who` belongs in, of the collaborations `candidates`: all, if not given.
 
     A user gets the widest allowed room of each collaboration, so that nothing arrives twice; a
     node gets both rooms of its own, as far as policies let it, and `all_nodes`.
@@ -39,7 +50,7 @@ def allowed(authz: Authorizer, who: Principal, candidates: Iterable[int]) -> fro
     if who.kind is PrincipalKind.NODE:
         return _rooms_of_node(authz, who)
     rooms = set()
-    for collaboration_id in candidates:
+    for collaboration_id in collaborations() if candidates is None else candidates:
         if _may_hear(authz, who, collaboration_id):
             rooms.add(collaboration_room(collaboration_id))
         elif (

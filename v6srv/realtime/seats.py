@@ -11,6 +11,7 @@ from flask_socketio import SocketIO
 from v6srv.identity.claims import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.rooms import MOST_TOLD, told
 from v6srv.service.presence import Entries
 from v6srv.vocabulary import PrincipalKind
 
@@ -84,16 +85,15 @@ class Seats:
 
     def move(self, seat: Seat, rooms: frozenset[str]) -> None:
         """Leave the rooms that are not in `rooms` and enter the others, announcing both."""
-        server = self._socketio.server
         with seat.lock:
             if seat.gone:
                 return
             out, new = sorted(seat.rooms - rooms), sorted(rooms - seat.rooms)
             for room in out:
-                server.leave_room(seat.sid, room, namespace=NAMESPACE)
+                self._leave(seat, room)
             try:
                 for room in new:
-                    server.enter_room(seat.sid, room, namespace=NAMESPACE)
+                    self._enter(seat, room)
             except (KeyError, ValueError):  # the transport broke just now
                 return
             seat.rooms = rooms
@@ -101,7 +101,17 @@ class Seats:
             broadcast.left(self._socketio, seat.name, room, seat.sid)
         kind = "Node" if seat.is_node else "User"
         for room in new:
-            broadcast.joined(self._socketio, kind, seat.name, room)
+            broadcast.joined(self._socketio, kind, seat.name, room, seat.sid)
+
+    def _enter(self, seat: Seat, room: str) -> None:
+        server = self._socketio.server
+        server.enter_room(seat.sid, room, namespace=NAMESPACE)
+        if not seat.is_node or server.manager.size(NAMESPACE, room) <= MOST_TOLD:
+            server.enter_room(seat.sid, told(room), namespace=NAMESPACE)
+
+    def _leave(self, seat: Seat, room: str) -> None:
+        for each in (room, told(room)):
+            self._socketio.server.leave_room(seat.sid, each, namespace=NAMESPACE)
 
     def take(self, sid: str) -> Seat | None:
         """Somebody goes: the seat that was there, None if it was empty; its rooms are told."""

@@ -18,6 +18,7 @@ from v6srv.identity import principals, tokens
 from v6srv.realtime import broadcast, rooms
 from v6srv.realtime.background import CAUSES, reason
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.check_in import CheckIn
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seat, Seats
@@ -57,6 +58,7 @@ class TasksNamespace(Namespace):
         self._seats = seats
         self._departures = departures
         self._revocation = revocation
+        self._check_in = CheckIn(socketio.sleep)
         self._handlers: Mapping[str, Callable[[Seat, Any], None]] = {
             "ping": self._ping,
             "node_info_update": self._node_info_update,
@@ -118,11 +120,11 @@ class TasksNamespace(Namespace):
         self._seats.add(seat)
         generation = self._revocation.generation
         try:
-            known = principals.load(claims)
+            known, card = self._check_in.enter(sid, claims)
             self._authz.store.follow(known.policy_revision)
             seat.name = known.principal.name
-            allowed = rooms.allowed(self._authz, known.principal, rooms.collaborations())
-            broadcast.node_online(self._io, presence.connected(sid, claims.account_id))
+            allowed = rooms.allowed(self._authz, known.principal)
+            broadcast.node_online(self._io, card)
             if seat.gone:  # the server stops, and has taken everybody off the books
                 self._departures.add([sid])
             self._seats.move(seat, allowed)

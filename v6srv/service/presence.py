@@ -28,7 +28,6 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, session, transaction
-from v6srv.errors import Unauthenticated
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
 from v6srv.model.node import RESTRICTIONS
 from v6srv.service.events import collaboration_room, organization_room, process_id
@@ -101,17 +100,22 @@ class Beat:
     """The sockets of which the database knows everything again."""
 
 
-def connected(sid: str, account_id: int) -> NodeCard | None:
-    """A socket of a user or node is there. Returns the card of a node, None for a user.
+def connected(comers: Mapping[str, int]) -> dict[str, NodeCard | None]:
+    """Sockets are there: `comers` are their accounts by sid.
 
-    Raises Unauthenticated when the account is gone.
+    Returns the card of each node and None for each user, by sid; those are missing whose account
+    is gone.
     """
+    wanted = select(Account.id).where(Account.id.in_(set(comers.values()))).order_by(Account.id)
     with _transaction():
-        # The account first: its row is the lock under which sockets are counted.
-        if not _set_online(account_id):
-            raise Unauthenticated(f"Error loading the user {account_id}")
-        session.add(_socket(sid, account_id))
-        return _card(account_id)
+        # The accounts first: their rows are the locks under which sockets are counted.
+        there = set(session.scalars(wanted.with_for_update()))
+        online = update(Account).where(Account.id.in_(there))
+        _rows(online.values(status=ONLINE, last_seen=database_now()))
+        came = {sid: account_id for sid, account_id in comers.items() if account_id in there}
+        session.add_all(_socket(sid, account_id) for sid, account_id in came.items())
+        cards = {card.id: card for card in _cards(there)}
+    return {sid: cards.get(account_id) for sid, account_id in came.items()}
 
 
 def disconnected(sids: Collection[str], unseen_s: float | None = None) -> list[NodeCard]:
