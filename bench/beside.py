@@ -62,11 +62,13 @@ def beside(server: LiveServer, headers: dict[str, str], path: str) -> Iterator[l
             took += asked.result(120)
 
 
+def number(values: list[float], part: float) -> float:
+    """Milliseconds that this part of the values does not exceed."""
+    return 1000 * sorted(values)[min(len(values) - 1, int(part * len(values)))]
+
+
 def shown(name: str, calm: list[float], took: list[float], note: str = "") -> None:
     """One line: what it was alone, and beside the load."""
-
-    def number(values: list[float], part: float) -> float:
-        return 1000 * sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
     times = statistics.median(took) / statistics.median(calm)
     print(

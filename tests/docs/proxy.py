@@ -1,10 +1,10 @@
-"""nginx with the configuration of examples/nginx.conf."""
+"""nginx with the configuration that the documentation shows."""
 
 import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,6 @@ from pathlib import Path
 import requests
 
 from tests.live import free_port
-
-SAMPLE = Path(__file__).parents[2] / "examples" / "nginx.conf"
 
 _FRAME = """
 {user}
@@ -42,16 +40,14 @@ class Proxy:
     certificate: Path
 
 
-def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
+def configuration(sample: str, folder: Path, port: int = 8443, server: int = 5000) -> Path:
     """A file for `nginx -c`, with the sample as it stands but for ports and certificates."""
     _certificate(folder)
-    sample = SAMPLE.read_text()
-    upstream = "\n".join(f"server 127.0.0.1:{server};" for server in servers)
     sample = re.sub(r"(ssl_certificate\s+)[^;]+", rf"\g<1>{folder}/certificate.pem", sample)
     sample = re.sub(r"(ssl_certificate_key\s+)[^;]+", rf"\g<1>{folder}/key.pem", sample)
     sample = re.sub(r"listen 443\b", f"listen 127.0.0.1:{port}", sample)
     sample = re.sub(r"listen 80\b", f"listen 127.0.0.1:{free_port()}", sample)
-    sample = sample.replace("server 127.0.0.1:5000;", upstream)
+    sample = re.sub(r"server 127\.0\.0\.1:5000\b", f"server 127.0.0.1:{server}", sample)
     file = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # who may write to the folder
     file.write_text(_FRAME.format(folder=folder, sample=sample, user=user))
@@ -59,10 +55,10 @@ def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
 
 
 @contextmanager
-def running(nginx: str, folder: Path, *servers: int) -> Iterator[Proxy]:
-    """nginx in front of the servers that listen on these ports."""
+def running(nginx: str, sample: str, folder: Path, server: int) -> Iterator[Proxy]:
+    """nginx in front of the server that listens on the port `server`."""
     port = free_port()
-    file = configuration(folder, port, servers)
+    file = configuration(sample, folder, port, server)
     process = subprocess.Popen([nginx, "-c", str(file)], stderr=subprocess.DEVNULL)
     proxy = Proxy(f"https://127.0.0.1:{port}", folder / "certificate.pem")
     try:

@@ -97,10 +97,7 @@ def load(
         raise SettingsError(problems) from error
     if problems:
         raise SettingsError(problems)
-    settings = _resolved(settings)
-    if lacking := list(settings.lacking):
-        raise SettingsError(lacking)
-    return settings
+    return _resolved(settings)
 
 
 def read_environment(file: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:
