@@ -11,6 +11,7 @@ from v6srv import db, passwords, request_id
 from v6srv.api import (
     authzen,
     collaboration,
+    event,
     front,
     kill,
     metrics,
@@ -64,6 +65,7 @@ RESOURCES = (
     recover,
     password,
     kill,
+    event,
     policy_version,
     policy_line,
     policy_explain,

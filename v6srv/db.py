@@ -20,6 +20,7 @@ from sqlalchemy import (
     event,
     literal,
     make_url,
+    text,
 )
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
@@ -58,6 +59,7 @@ __all__ = [
     "sqlite_file",
     "transaction",
     "utcnow",
+    "wait_for_others",
     "work_on",
 ]
 
@@ -224,6 +226,15 @@ def reading() -> Iterator[None]:
     """What is only read inside; errors of the database become ours, as in `transaction`."""
     with _whole(session()):
         yield
+
+
+def wait_for_others(sess: Session, key: int) -> None:
+    """Until the transaction of a session ends, whoever else calls this with the key waits.
+
+    On SQLite a transaction that writes is alone anyway.
+    """
+    if sess.get_bind().dialect.name == "postgresql":
+        sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def let_go(of: Session | None = None) -> None:

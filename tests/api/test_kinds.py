@@ -297,7 +297,7 @@ def test_who_may_do_everything_meets_no_error(
             survived(answer, f"{who} {route}")
             assert answer.status_code != 401 or route.path in _PROOFS, (str(route), answer.text)
         answers[str(route)] = answer
-    for method, path in _own_endpoints(house.app):
+    for method, path in _own_endpoints(house.app, "/policy", "/event"):
         answer = house.call(who, method, path, json={} if method != "GET" else None)
         survived(answer, f"{who} {method} {path}")
     status = {name: answer.status_code for name, answer in answers.items()}
@@ -311,12 +311,12 @@ def test_who_may_do_everything_meets_no_error(
         assert answers["POST /task"].json["init_user"] == started_by
 
 
-def _own_endpoints(app: Flask) -> Iterator[tuple[str, str]]:
-    """Method and path of what only this server has: `/policy` and what is below it."""
+def _own_endpoints(app: Flask, *below: str) -> Iterator[tuple[str, str]]:
+    """Method and path of what only this server has, by how it begins."""
     for rule in app.url_map.iter_rules():
         path = re.sub("<int:[a-z_]+>", "1", rule.rule.removeprefix("/api"))
         path = re.sub("<[a-z:_]+>", "x", path)
-        if path.startswith("/policy"):
+        if path.startswith(below):
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 yield method, path
 
@@ -324,7 +324,7 @@ def _own_endpoints(app: Flask) -> Iterator[tuple[str, str]]:
 @SQLITE
 @pytest.mark.parametrize("who", ["viewer", "north_registry", "container"])
 def test_the_policy_is_for_root_by_the_lines(house: House, who: str) -> None:
-    found = list(_own_endpoints(house.app))
+    found = list(_own_endpoints(house.app, "/policy"))
     assert len(found) > 10
     for method, path in found:
         answer = house.call(who, method, path, json={} if method != "GET" else None)

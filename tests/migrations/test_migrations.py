@@ -181,7 +181,7 @@ def test_an_upgrade_says_what_it_does(database_uri: str, caplog: pytest.LogCaptu
     migrations.upgrade(database_uri)
     fresh = said()
     assert fresh[0] == "The schema went from revision none to 0001: The first tables."
-    assert len(fresh) == int(migrations.head())  # nobody needs a backup of nothing
+    assert len(fresh) == len(migrations.revisions())  # nobody needs a backup of nothing
     migrations.upgrade(database_uri)
     assert said() == []
     migrations.downgrade(database_uri, "0001")

@@ -16,6 +16,7 @@ from v6srv.realtime import announcer as module
 from v6srv.realtime import broadcast
 from v6srv.realtime.announcer import Announcer
 from v6srv.service import events
+from v6srv.settings import KeptEvents
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -75,7 +76,9 @@ class Process:
         io = SimpleNamespace(server=SimpleNamespace(manager=manager))
         io.emit = lambda _event, payload, **_: heard.append(payload)
         self.hears = True
-        self.announcer = Announcer(io, background, lambda: None)  # type: ignore[arg-type]
+        self.announcer = Announcer(  # type: ignore[arg-type]
+            io, background, lambda: None, KeptEvents()
+        )
         self.announcer.start()
 
     def commit(self, collaboration: int, *numbers: int) -> None:

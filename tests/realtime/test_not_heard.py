@@ -23,6 +23,7 @@ from v6srv.realtime.announcer import LOOK_AGAIN_S, Announcer
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.server import _KEY
 from v6srv.service import events
+from v6srv.settings import KeptEvents
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -49,7 +50,9 @@ class Here:
         )
         server = SimpleNamespace(manager=self.queue)
         io = SimpleNamespace(server=server, emit=self.emit)
-        self.announcer = Announcer(io, background, self.begin_anew)  # type: ignore[arg-type]
+        self.announcer = Announcer(  # type: ignore[arg-type]
+            io, background, self.begin_anew, KeptEvents()
+        )
         self.announcer.start()
         tell = lambda _manager, message: self.emit("", *message["data"])  # noqa: E731
         monkeypatch.setattr(managers.PubSubManager, "_handle_emit", tell)
@@ -183,9 +186,9 @@ def test_what_was_noted_late_is_found_by_the_second_look(here: Here) -> None:
     here.look()
     here.look()
     assert here.heard == [1, 2]
-    events.keep_sent([3])
+    events.note_sent([3])
     here.hears(4)
-    events.keep_sent([4])
+    events.note_sent([4])
     here.look()
     assert here.heard == [1, 2, 4]
     here.look_again()

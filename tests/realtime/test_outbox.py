@@ -10,10 +10,13 @@ from sqlalchemy import func, select, update
 
 from v6srv.db import database_now, session, transaction, utcnow, writing
 from v6srv.model import Organization, Outbox, ServerProcess
-from v6srv.service import events
+from v6srv.service import events, past_events
 from v6srv.service.events import Event
+from v6srv.settings import KeptEvents
 
 pytestmark = pytest.mark.usefixtures("app")
+
+SHORT = KeptEvents(keep_hours=0.25, keep_at_most=1)
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_what_a_dead_process_left_is_taken_over_oldest_first():
     assert owners() == {events.process_id()}
     assert [event.name for event in events.unsent()] == ["first", "second", "third"]
     assert events.take_over(in_hand={event.id for event in mine}) == []
-    events.delete_sent([event.id for event in mine])
+    events.note_sent([event.id for event in mine])
     assert rows() == 0
 
 
@@ -172,7 +175,7 @@ def test_old_events_are_dropped():
         )
         session.commit()
     session.remove()
-    events.drop_old()
+    events.drop_unsent()
     assert [event.name for event in events.take_over()] == [
         "new_task",
         "kill_containers",
@@ -209,14 +212,14 @@ def test_what_was_published_is_kept_for_who_could_not_hear_it(
     with transaction() as sess:
         for id, process in ((1, "other"), (2, "other"), (3, events.process_id())):
             sess.add(Outbox(id=id, process=process, event=f"e{id}", payload={}, rooms=["r"]))
-    events.keep_sent([1, 3])
+    events.note_sent([1, 3])
     assert [event.id for event in events.missed(60)] == [1]  # 2 will be heard
     assert [event.id for event in events.unsent()] == []
     sent_ago(1, events.KEEP_SENT_S / 2)
     assert [event.id for event in events.missed(60)] == []
-    events.drop_old()
+    past_events.drop(SHORT)
     assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1]
-    events.keep_sent([2])
+    events.note_sent([2])
     monkeypatch.setattr(events, "CLAIM_AT_MOST", 1)
     assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1, 2]
 
@@ -234,14 +237,14 @@ def test_whether_something_published_may_be_gone_is_known() -> None:
     sent_ago(2, 3 * kept)
     sent_ago(3, 1)
     assert events.is_forgotten(5 * kept)
-    events.drop_old()
+    past_events.drop(SHORT)
     assert [event.id for event in events.missed(5 * kept)] == [2, 3]
     assert events.is_forgotten(3.5 * kept)
     assert not events.is_forgotten(2.5 * kept)
-    events.drop_old()
+    past_events.drop(SHORT)
     assert [event.id for event in events.missed(5 * kept)] == [2, 3]
     sent_ago(3, 2 * kept)
-    events.drop_old()
+    past_events.drop(SHORT)
     assert [event.id for event in events.missed(5 * kept)] == [3]
 
 
@@ -249,4 +252,5 @@ def sent_ago(id: int, seconds: float) -> None:
     """It was published so long ago."""
     with transaction() as sess:
         sent_at = database_now(ago_s=seconds)
-        sess.execute(update(Outbox).where(Outbox.id == id).values(sent_at=sent_at))
+        one = update(Outbox).where(Outbox.id == id)
+        sess.execute(one.values(sent_at=sent_at, position=id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text, update
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, Text, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from v6srv.db import Base, database_now, utcnow
@@ -41,23 +41,26 @@ class PolicyRevision(Base):
 
 
 class Outbox(Base):
-    """An event, written in the transaction that causes it and deleted once it is sent.
+    """An event, written in the transaction that causes it; its promise to be sent.
 
-    Of several processes: kept a while, for those that could not hear it (`service.events`).
+    It stays a while then, for those that could not hear it (`service.events`).
     """
 
     __tablename__ = "outbox"
     __table_args__ = {"sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
-    process: Mapped[str] = mapped_column(String(100), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=database_now())
+    process: Mapped[str] = mapped_column(String(100))
     """The process that sends it: the one that wrote it, until another takes over."""
     event: Mapped[str] = mapped_column(String(100))
     payload: Mapped[Any] = mapped_column(JSON)
     rooms: Mapped[list[str]] = mapped_column(JSON)
     sent_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When it was published to other processes, by the clock of the database; None: not yet."""
+    """When that it was sent was noted, by the clock of the database; None: not yet."""
+    position: Mapped[int | None] = mapped_column(BigInteger, index=True, unique=True)
+    """Its place among what was sent, given together with `sent_at`: whoever has seen one has seen
+    all before it that will ever be. Ids are not so: the lower one may be committed later."""
 
 
 class Mail(Base):

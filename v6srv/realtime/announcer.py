@@ -1,8 +1,8 @@
 """Sends committed events: at least once, and those of one process in the order of their ids.
 
 The sockets of this process hear an event at once, from memory. Other processes hear it through
-the message queue; while that is away, or slow, the rows of the outbox are all that is kept, and
-they are read again, in their order, when it is back.
+the message queue; while that is away, or slow, the rows of the outbox are all there is for them,
+and they are read again, in their order, when it is back.
 """
 
 import logging
@@ -18,15 +18,16 @@ from flask_socketio import SocketIO
 from v6srv.realtime import broadcast
 from v6srv.realtime.background import Background
 from v6srv.realtime.managers import RETRY_S, Others
-from v6srv.service import events
+from v6srv.service import events, past_events
 from v6srv.service.events import Event
+from v6srv.settings import KeptEvents
 
 log = logging.getLogger(__name__)
 
 CLEAN_EVERY_S = 0.25
 SWEEP_EVERY_S = 3.0
 DROP_EVERY_S = 60.0
-DELETE_AT_ONCE = 500
+NOTE_AT_ONCE = 500
 PUBLISH_AT_ONCE = 100
 MOST_WAITING = 5000
 """Messages for other processes that are kept in memory."""
@@ -48,9 +49,14 @@ class Announcer:
     """Sends what this process commits, and what others left behind."""
 
     def __init__(
-        self, socketio: SocketIO, background: Background, begin_anew: Callable[[], None]
+        self,
+        socketio: SocketIO,
+        background: Background,
+        begin_anew: Callable[[], None],
+        keep: KeptEvents,
     ) -> None:
         """`begin_anew` ends all sockets of this process in a way that clients come back."""
+        self._keep = keep
         self._socketio = socketio
         self._begin_anew = begin_anew
         self._others: Others | None = socketio.server.manager.others
@@ -90,7 +96,7 @@ class Announcer:
         repeat(self._tell_sockets, every_s=1.0, wake=self._wake)
         repeat(self._clean, every_s=CLEAN_EVERY_S)
         repeat(self._sweep, every_s=SWEEP_EVERY_S)
-        repeat(events.drop_old, every_s=DROP_EVERY_S)
+        repeat(self._drop, every_s=DROP_EVERY_S)
 
     def committed(self, batch: list[Event]) -> None:
         """Queue a batch of committed events."""
@@ -257,17 +263,19 @@ class Announcer:
     # --- the outbox
 
     def _clean(self) -> None:
-        """Delete what has been sent; with other processes, note that it was."""
+        """Note what has been sent."""
         with self._cleaning:
             while self._sent:
-                ids = [self._sent[i] for i in range(min(len(self._sent), DELETE_AT_ONCE))]
-                if self._others is None:
-                    events.delete_sent(ids)
-                else:
-                    events.keep_sent(ids)
+                ids = [self._sent[i] for i in range(min(len(self._sent), NOTE_AT_ONCE))]
+                events.note_sent(ids)
                 for id in ids:
                     self._sent.popleft()
                     self._in_hand.discard(id)
+
+    def _drop(self) -> None:
+        """Delete what nobody waits for any more."""
+        events.drop_unsent()
+        past_events.drop(self._keep)
 
     def _sweep(self) -> None:
         """Take over what was left behind, as much as there is room for."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
-from v6srv.realtime.rooms import ALL_NODES, told
 from v6srv.service.presence import NodeCard
+from v6srv.service.rooms import ALL_NODES, told
 
 NAMESPACE = "/tasks"
 

@@ -8,10 +8,10 @@ from v6srv.authz import clock
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
-from v6srv.realtime import rooms
 from v6srv.realtime.background import Background
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.seats import Seats
+from v6srv.service import rooms
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from flask_socketio import SocketIO
 from v6srv.identity.claims import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
-from v6srv.realtime.rooms import MOST_TOLD, told
 from v6srv.service.presence import Entries
+from v6srv.service.rooms import MOST_TOLD, told
 from v6srv.vocabulary import PrincipalKind
 
 

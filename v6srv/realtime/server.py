@@ -50,7 +50,7 @@ class Realtime:
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
         self.revocation = Revocation(socketio, self.seats, authz)
-        self.announcer = Announcer(socketio, self._background, self.begin_anew)
+        self.announcer = Announcer(socketio, self._background, self.begin_anew, settings.events)
         self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
         self.namespace = TasksNamespace(
             app, socketio, authz, self.seats, self.departures, self.revocation

@@ -12,17 +12,17 @@ from v6srv import request_id
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import acting
-from v6srv.db import work_on
+from v6srv.db import transaction, work_on
 from v6srv.errors import BadToken, DatabaseUnavailable, Denied, Invalid, Unauthenticated
 from v6srv.identity import principals, tokens
-from v6srv.realtime import broadcast, rooms
+from v6srv.realtime import broadcast
 from v6srv.realtime.background import CAUSES, reason
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.check_in import CheckIn
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seat, Seats
-from v6srv.service import node_info, presence, status_reports
+from v6srv.service import node_info, presence, rooms, status_reports
 from v6srv.vocabulary import PrincipalKind
 
 log = logging.getLogger(__name__)
@@ -186,8 +186,8 @@ class TasksNamespace(Namespace):
     def _algorithm_status_change(self, seat: Seat, payload: Any) -> None:
         if not seat.is_node:
             raise Invalid("only nodes report a status")
-        event = status_reports.status_change(self._authz, self._principal(seat), payload)
-        broadcast.send(self._io, "algorithm_status_change", event.payload, event.rooms)
+        with transaction():
+            status_reports.pass_on(self._authz, self._principal(seat), payload)
 
     def _principal(self, seat: Seat) -> Principal:
         """Who sits there, as the database and the policy know it now."""

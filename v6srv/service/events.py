@@ -1,10 +1,10 @@
 """Events for sockets: written in the transaction that causes them, sent once it is committed.
 
 A row of the outbox is the promise that an event goes out. It belongs to a process: the one that
-wrote it sends it from memory, right after the commit. Alone it deletes the row then; with several
-processes it notes when the event was published, and the row stays a while for those that could not
-hear it (docs/adr/0021-what-was-not-heard.md). While the message queue is away the row is all there
-is. If the process dies before that note, another makes the row its own.
+wrote it sends it from memory, right after the commit, and notes that. The row stays, for other
+processes that could not hear it (docs/adr/0021-what-was-not-heard.md) and for users and nodes that
+were away (`past_events`). While the message queue is away the row is all there is. If the process
+dies before that note, another makes the row its own.
 
 Each step is a short transaction; nothing is sent inside of one.
 """
@@ -21,7 +21,7 @@ from uuid import uuid4
 from sqlalchemy import CursorResult, Select, delete, event, func, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
-from v6srv.db import database_now, session, transaction
+from v6srv.db import database_now, session, transaction, wait_for_others
 from v6srv.model import Outbox, ServerProcess
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,11 @@ DROP_KILLS_AFTER_S = 3600.0
 """Age at which "kill all that runs on this node" would hit new tasks."""
 CLAIM_AT_MOST = 500
 KEEP_SENT_S = 600.0
-"""For so long what was published is kept: who could not hear for longer may have to begin anew."""
+"""A process that could not hear for longer has its sockets begin anew if it missed something."""
 READ_WITHIN_S = 60.0
-"""It is kept for so much longer, to be read by who could hear again just in time."""
+"""What was sent is kept for at least so much longer, to be read by who could hear just in time."""
+_LOCK = 0x7636_7374
+"""Key of the PostgreSQL advisory lock of places; other things have their own."""
 
 _PENDING = "v6srv_events"
 _POLICY_CHANGED = "policy_changed"
@@ -149,16 +151,20 @@ def _forget(sess: Session) -> None:
 # --- what is still to be sent
 
 
-def delete_sent(ids: Collection[int]) -> None:
-    """Delete what has been sent. Its own transaction: it belongs to no request."""
-    with _own_session() as own:
-        own.execute(delete(Outbox).where(Outbox.id.in_(ids)))
+def note_sent(ids: Collection[int]) -> None:
+    """Note that this has been sent. Its own transaction: it belongs to no request."""
+    with own_session() as own:
+        _give_places(own, ids)
 
 
-def keep_sent(ids: Collection[int]) -> None:
-    """Note that this has been published; it is deleted when nobody can have missed it."""
-    with _own_session() as own:
-        _rows(own, update(Outbox).where(Outbox.id.in_(ids)).values(sent_at=database_now()))
+def _give_places(own: Session, ids: Collection[int]) -> None:
+    """They are behind all that anybody can have seen: until they are committed, others wait."""
+    new = select(Outbox.id, func.row_number().over(order_by=Outbox.id).label("nth"))
+    batch = new.where(Outbox.id.in_(ids), Outbox.sent_at.is_(None)).subquery()
+    wait_for_others(own, _LOCK)
+    last = own.scalar(select(func.max(Outbox.position))) or min(ids) - 1
+    places = update(Outbox).where(Outbox.id == batch.c.id)
+    _rows(own, places.values(position=last + batch.c.nth, sent_at=database_now()))
 
 
 def missed(since_s: float) -> Iterator[Event]:
@@ -171,7 +177,7 @@ def missed(since_s: float) -> Iterator[Event]:
         since = database_now(ago_s=since_s + time.monotonic() - began)
         others = Outbox.process != process_id()
         rows = select(Outbox).where(others, Outbox.sent_at >= since, Outbox.id > last)
-        with _own_session() as own:
+        with own_session() as own:
             batch = _read(own, rows, CLAIM_AT_MOST)
         yield from batch
         if len(batch) < CLAIM_AT_MOST:
@@ -182,18 +188,18 @@ def missed(since_s: float) -> Iterator[Event]:
 def is_forgotten(since_s: float) -> bool:
     """Whether something that was published in the last seconds may have been deleted.
 
-    `drop_old` leaves the newest row of those that are too old: if that is older than asked for,
-    so was all that was deleted.
+    `past_events.drop` leaves the newest row of those that are too old: if that is older than asked
+    for, so was all that was deleted.
     """
     since, old = database_now(ago_s=since_s), database_now(ago_s=KEEP_SENT_S)
-    with _own_session() as own:
+    with own_session() as own:
         found = select(Outbox.id).where(Outbox.sent_at >= since, Outbox.sent_at < old)
         return own.scalar(found.limit(1)) is not None
 
 
 def unsent(at_most: int = CLAIM_AT_MOST) -> list[Event]:
     """The oldest events that this process has to send and that are still in the database."""
-    with _own_session() as own:
+    with own_session() as own:
         mine = select(Outbox).where(Outbox.process == process_id(), Outbox.sent_at.is_(None))
         return _read(own, mine, at_most)
 
@@ -212,7 +218,7 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
         Outbox.sent_at.is_(None),
         or_(Outbox.process == process_id(), Outbox.process.not_in(here)),
     )
-    with _own_session() as own:
+    with own_session() as own:
         found = _read(own, left.with_for_update(skip_locked=True), at_most)
         mine = [event for event in found if event.id not in in_hand]
         if mine:
@@ -222,13 +228,9 @@ def take_over(in_hand: Container[int] = (), at_most: int = CLAIM_AT_MOST) -> lis
     return mine
 
 
-def drop_old() -> None:
-    """Delete what does harm rather than good by now."""
-    with _own_session() as own:
-        published = Outbox.sent_at < database_now(ago_s=KEEP_SENT_S + READ_WITHIN_S)
-        newest = own.scalar(select(func.max(Outbox.sent_at)).where(published))
-        if newest is not None:
-            own.execute(delete(Outbox).where(Outbox.sent_at < newest))
+def drop_unsent() -> None:
+    """Delete what was not sent and does harm rather than good by now."""
+    with own_session() as own:
         old = Outbox.created_at < database_now(ago_s=DROP_AFTER_S)
         dropped = _rows(own, delete(Outbox).where(old, Outbox.sent_at.is_(None)))
         late = Outbox.created_at < database_now(ago_s=DROP_KILLS_AFTER_S)
@@ -255,7 +257,8 @@ def _rows(own: Session, statement: Any) -> int:
 
 
 @contextmanager
-def _own_session() -> Iterator[Session]:
+def own_session() -> Iterator[Session]:
+    """A transaction that belongs to no request."""
     # Not the scoped session: sending may end a dead socket, whose handler uses that one.
     with session.session_factory() as own, transaction(own):
         yield own

@@ -14,7 +14,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import delete, exists, insert, select, text
+from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
 from v6srv import migrations, names, private_files
@@ -23,7 +23,7 @@ from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
 from v6srv.authz.source.load import assemble, grants_of, parse_files
 from v6srv.authz.unit_of_work import ServerWrite, as_server
-from v6srv.db import let_go, make_engine, session, transaction
+from v6srv.db import let_go, make_engine, session, transaction, wait_for_others
 from v6srv.errors import Invalid
 from v6srv.model import Organization, PolicyRevision, Role, RoleRule, Rule, User
 from v6srv.model.checks import complete_keys
@@ -141,7 +141,7 @@ def _seed(
         password, generated = _first_password(settings, passwords)
         stored = passwords.hash_password(password)
     with as_server(ServerWrite.SETUP), transaction(sess):
-        _wait_for_others(sess)
+        wait_for_others(sess, _LOCK)
         _complete_rules(sess)
         complete_roles(sess, grants)
         for clash in complete_keys(sess):
@@ -178,19 +178,13 @@ def declaring() -> Iterator[Session]:
     It commits at its end. Whoever comes meanwhile waits, and reads what was committed.
     """
     with as_server(ServerWrite.SETUP), transaction() as sess:
-        _wait_for_others(sess)
+        wait_for_others(sess, _LOCK)
         yield sess
 
 
 def declare(sess: Session, grants: Grants) -> None:
     """Make the default roles hold what policy files grant; processes that run hear of it."""
     complete_roles(sess, grants)
-
-
-def _wait_for_others(sess: Session) -> None:
-    """Until this transaction ends, no other process writes what is declared."""
-    if sess.get_bind().dialect.name == "postgresql":
-        sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _complete_rules(sess: Session) -> None:

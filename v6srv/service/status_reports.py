@@ -1,7 +1,6 @@
 """What nodes say about running algorithms, checked against what is stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -12,20 +11,13 @@ from v6srv.authz.principal import Principal
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Invalid
 from v6srv.model import Node, Result
+from v6srv.service import events
 from v6srv.service.events import rooms_concerned
 from v6srv.vocabulary import Operation, Resource, ResultStatus
 
 
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    """The event that a report becomes."""
-
-    payload: Mapping[str, Any]
-    rooms: list[str]
-
-
-def status_change(authz: Authorizer, who: Principal, report: Any) -> StatusChange:
-    """What to tell a collaboration about a node's report.
+def pass_on(authz: Authorizer, who: Principal, report: Any) -> None:
+    """Tell a collaboration of a node's report.
 
     Only `result_id` and `status` are taken from the report; everything else is what the database
     says about the result, which must be one that the policies let `who` edit (S7, S8). Raises
@@ -62,7 +54,7 @@ def status_change(authz: Authorizer, who: Principal, report: Any) -> StatusChang
         "parent_id": task.parent_id,
     }
     rooms = rooms_concerned(task.collaboration_id, result.organization_id, task.initiator_id)
-    return StatusChange(payload, rooms)
+    events.emit("algorithm_status_change", payload, rooms)
 
 
 def _is_id(value: Any) -> bool:

@@ -1,6 +1,6 @@
 """All settings: one frozen object from a YAML file and the environment."""
 
-from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, VpnServer
+from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, KeptEvents, VpnServer
 from v6srv.settings.schema import QUEUES, Settings, SettingsError
 from v6srv.settings.secret import jwt_secret
 from v6srv.settings.sources import (
@@ -17,6 +17,7 @@ __all__ = [
     "LOG_LEVELS",
     "QUEUES",
     "DatabaseLimits",
+    "KeptEvents",
     "Settings",
     "SettingsError",
     "VpnServer",

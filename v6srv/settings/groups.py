@@ -195,6 +195,15 @@ class Http(Group):
     """For requests to end when the server is told to stop."""
 
 
+class KeptEvents(Group):
+    """For how long events stay for those who were away (`GET /api/event`)."""
+
+    keep_hours: float = Field(24, ge=0.25, le=LONGEST_DAYS * 24)
+    """After it was sent. Who was away for longer is told that something may be missing."""
+    keep_at_most: int = Field(100_000, ge=1)
+    """Events: older ones go sooner, but none within a quarter of an hour."""
+
+
 class Debug(Group):
     """More than users want to read."""
 

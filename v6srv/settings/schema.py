@@ -24,6 +24,7 @@ from v6srv.settings.groups import (
     Flag,
     Group,
     Http,
+    KeptEvents,
     Logging,
     PasswordPolicy,
     Smtp,
@@ -110,6 +111,7 @@ class Settings(Group):
     decision_log: DecisionLogging = DecisionLogging()
     database: DatabaseLimits = DatabaseLimits()
     http: Http = Http()
+    events: KeptEvents = KeptEvents()
     metrics: Flag = False
     """Whether `/api/metrics` is served, to anybody who can reach the server: numbers, no names."""
     debug: Debug = Debug()
