@@ -102,7 +102,7 @@ def test_a_revocation_between_two_reads_is_not_passed_over(
     with app.app_context():
         _give(role, world.rule["collaboration", "GLOBAL", "DELETE"])
         _raise_revision()
-    read, late = live_module.database_lines, []
+    read, late = live_module.stored, []
 
     def read_and_revoke() -> Any:
         lines = read()
@@ -113,7 +113,7 @@ def test_a_revocation_between_two_reads_is_not_passed_over(
             _raise_revision()
         return lines
 
-    monkeypatch.setattr(live_module, "database_lines", read_and_revoke)
+    monkeypatch.setattr(live_module, "stored", read_and_revoke)
     with app.app_context():
         assert take_up(store)
     assert call("root", "GET", "/rule").status_code == 200
@@ -135,7 +135,7 @@ def test_an_edit_that_meets_a_failing_database_is_not_forgotten(
 
     with app.app_context():
         with monkeypatch.context() as broken:
-            broken.setattr(live_module, "database_lines", away)
+            broken.setattr(live_module, "stored", away)
             for _ in range(2):
                 with pytest.raises(OperationalError):
                     look(store)
@@ -274,7 +274,7 @@ def _revision() -> int:
 def _interrupt(store: PolicyStore, monkeypatch: pytest.MonkeyPatch, chance: random.Random) -> None:
     """The same, while something fails that the store asks for."""
     failures: list[tuple[Any, str, Callable[..., Any]]] = [
-        (live_module, "database_lines", _database_fails),
+        (live_module, "stored", _database_fails),
         (live_module, "current_revision", _database_fails),
         (live_module, "read_texts", _disk_fails),
         (PolicyStore, "_build_shadow", _database_fails),

@@ -210,7 +210,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], 
     """Have something done once, while edited files are being checked."""
 
     def do(once: Callable[[], object]) -> None:
-        read, left = live_module.database_lines, [once]
+        read, left = live_module.stored, [once]
 
         def read_meanwhile() -> Any:
             lines = read()
@@ -218,7 +218,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], 
                 left.pop()()
             return lines
 
-        monkeypatch.setattr(live_module, "database_lines", read_meanwhile)
+        monkeypatch.setattr(live_module, "stored", read_meanwhile)
 
     monkeypatch.setattr(long_work, "TURN_S", 0)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0)
@@ -501,7 +501,7 @@ def test_a_refused_edit_whose_tests_were_mended_is_tried_again_when_the_database
     follower.look()
     with monkeypatch.context() as outage:
         if when == "checked":
-            outage.setattr(live_module, "database_lines", _away)
+            outage.setattr(live_module, "stored", _away)
         else:
             outage.setattr(PolicyStore, "take_up", _away)
         with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - whichever look it is

@@ -14,8 +14,10 @@ import ast
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Any
 
 from v6srv.authz.expression import (
@@ -38,6 +40,7 @@ from v6srv.authz.expression import (
 )
 from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
+from v6srv.authz.parts import Parts, Place, Roles, placed_of_role
 from v6srv.vocabulary import Effect
 
 Edges = Mapping[str, Sequence[str]]
@@ -124,14 +127,15 @@ class Program:
         request: Sequence[str],
         policy: Sequence[str],
         graphs: Mapping[str, Edges],
-        lines: Sequence[Line],
+        lines: Iterable[Line],
         known_of_object: frozenset[str] | None = frozenset({"type"}),
         lacks: Callable[[Any], frozenset[str]] | None = None,
     ) -> None:
-        self.request, self.policy, self.graphs, self.lines = request, policy, graphs, lines
+        self.request, self.policy, self.graphs = request, policy, graphs
+        self.parts = lines if isinstance(lines, Parts) else Parts.of(lines)
         self._text = text
         self.subject, self.object = request[0], request[1]
-        self._known_of_object, self._lacks = known_of_object, lacks
+        self._known_of_object = known_of_object
         self._effect_at = next((i for i, t in enumerate(policy) if t.endswith("_eft")), None)
         self.tree = parse(text)
         check_names(self.tree, {*request, *policy}, {*FUNCTIONS, *graphs, "eval"})
@@ -148,15 +152,48 @@ class Program:
         self._keys = list(dict.fromkeys([*found, *always]))
         self.scope_at = next((i for i, t in enumerate(policy) if t.endswith("_scope")), None)
         self._arguments = ", ".join(request)
-        self._environment = _environment(graphs) | {_LACKS: lacks}
-        self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
-            f"({', '.join(self._keys)}{',' if self._keys else ''})", self._arguments
-        )
+        self._compile_with(lacks)
         used = {name for term in self._rest for name in names_in(term)}
         self._fields = [t for t in policy if t in used]
         self._known = [key for key in self._keys if key.partition(".")[0] != self.subject]
         self._by_fields = self._indexed_lines()
+
+    def _compile_with(self, lacks: Callable[[Any], frozenset[str]] | None) -> None:
+        self._lacks = lacks
+        self._environment = _environment(self.graphs) | {_LACKS: lacks}
         self._functions: dict[str, Callable[..., bool]] = {}
+        self.key_of: Callable[..., tuple[Any, ...]] = self._compile_text(
+            f"({', '.join(self._keys)}{',' if self._keys else ''})", self._arguments
+        )
+
+    @cached_property
+    def lines(self) -> Sequence[Line]:
+        """The lines in their order."""
+        return tuple(self.parts)
+
+    @property
+    def finds_by_subject(self) -> bool:
+        """Whether a line matters to those alone who have its subject, and asks nothing of that."""
+        indexed = {self.policy[at] for at in self.indexed}
+        return "p_sub" in indexed and "p_sub" not in self._fields
+
+    def having(self, roles: Roles, lacks: Callable[[Any], frozenset[str]] | None) -> "Program":
+        """The same matcher, with other lines of these custom roles. Nothing else is made anew."""
+        made = copy(self)
+        made.__dict__.pop("lines", None)
+        made.parts = self.parts.having(roles)
+        made._compile_with(lacks)
+        made._by_fields = by_fields = dict(self._by_fields)
+        for id, lines in roles.items():
+            for place, line in placed_of_role(id, self.parts.roles.get(id, ())):
+                fields = self._indexed(line)
+                left = tuple(one for one in by_fields.pop(fields) if one[0] != place)
+                if left:
+                    by_fields[fields] = left
+            for place, line in placed_of_role(id, lines):
+                fields = self._indexed(line)
+                by_fields[fields] = (*by_fields.get(fields, ()), (place, line))
+        return made
 
     def over(self, lines: Sequence[Line]) -> "Program":
         """The same matcher over other lines."""
@@ -170,14 +207,16 @@ class Program:
             self._lacks,
         )
 
-    def _indexed_lines(self) -> dict[tuple[str, ...], list[int]]:
-        """The numbers of lines by what their indexed fields hold."""
-        found: dict[tuple[str, ...], list[int]] = {}
-        for number, line in enumerate(self.lines):
+    def _indexed(self, line: Line) -> tuple[str, ...]:
+        return tuple(line.values[at] for at, _ in self._index)
+
+    def _indexed_lines(self) -> dict[tuple[str, ...], tuple[tuple[Place, Line], ...]]:
+        """The lines, with their places, by what their indexed fields hold."""
+        found: dict[tuple[str, ...], list[tuple[Place, Line]]] = {}
+        for placed in self.parts.placed():
             step()
-            indexed = tuple(line.values[at] for at, _ in self._index)
-            found.setdefault(indexed, []).append(number)
-        return found
+            found.setdefault(self._indexed(placed[1]), []).append(placed)
+        return {fields: tuple(lines) for fields, lines in found.items()}
 
     # --- reading the matcher
 
@@ -289,10 +328,10 @@ class Program:
                 else:
                     wanted |= self._inherited(leaf, values[leaf.value], membership)
             ways.append(wanted)
-        numbers: list[int] = []
+        placed: list[tuple[Place, Line]] = []
         for combination in itertools.product(*ways):
-            numbers += self._by_fields.get(combination, ())
-        return [self.lines[number] for number in sorted(numbers)]
+            placed += self._by_fields.get(combination, ())
+        return [line for _, line in sorted(placed, key=itemgetter(0))]
 
     def _inherited(self, leaf: _Leaf, name: str, membership: Iterable[str]) -> frozenset[str]:
         """All names a `g` term is true for. The principal's own roles are edges of its id."""

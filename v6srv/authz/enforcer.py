@@ -1,14 +1,13 @@
 """Casbin's enforcer, with its matcher compiled: one version of the policy, which never changes."""
 
 import ast
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, NamedTuple
 
 import casbin
@@ -23,6 +22,7 @@ from v6srv.authz.expression import times_in
 from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
+from v6srv.authz.parts import Parts, Roles, Texts
 from v6srv.authz.principal import SubjectFacts
 from v6srv.authz.question import Form, Question
 from v6srv.authz.rules import DECLARED
@@ -74,6 +74,20 @@ class _Lines(casbin.persist.Adapter):  # type: ignore[misc]
             model[ptype[0]][ptype].policy.append(list(values))
 
 
+class _Casbins:
+    """What Casbin's own API reads: of a version that was made of another, made when it is asked."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, version: "Enforcer | None", _owner: type) -> Any:
+        if version is None or not version._made:
+            return None
+        whole = Enforcer(version.definition, version.lines, version.revision)
+        version.__dict__ = vars(whole) | vars(version)
+        return vars(version)[self._name]
+
+
 class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     """One version of the policy. Safe to read from any thread; nothing in it changes meaning.
 
@@ -83,11 +97,14 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     """
 
     _made = False
+    model, adapter, fm, eft, rm_map, cond_rm_map = (_Casbins() for _ in range(6))
 
     def __init__(self, definition: Definition, lines: Sequence[Line], revision: int) -> None:
         super().__init__(self.new_model(text=definition.text), _Lines(lines))
-        self.definition, self.lines, self.revision = definition, tuple(lines), revision
-        self.version = _digest(definition.text, lines)
+        self.definition, self.revision = definition, revision
+        self.parts = Parts.of(lines)
+        self._texts = Texts.of(self.parts)
+        self.version = self._texts.digest(definition.text)
         self.graphs: dict[str, dict[str, list[str]]] = {name: {} for name in definition.graphs}
         for line in lines:
             step()
@@ -97,16 +114,41 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         policies = [line for line in lines if line.ptype == "p"]
         if definition.allow_only:
             policies = [line for line in policies if line.values[-1] == "allow"]
-        self._lacks: dict[tuple[Any, ...], frozenset[str]] = {}
         self.program = self._program(policies, "r", "m", frozenset({"type"}), self.lacks)
         self.hand_out = (
             self._program(policies, "r2", "m2", None) if "m2" in definition.matchers else None
         )
-        self._rows = Evaluator(self.program)
-        self._rules = None if self.hand_out is None else Evaluator(self.hand_out)
+        self._begin()
         self.moments: tuple[datetime, ...] = self._moments()
         """When something changes by itself because a time limit begins or ends, in order."""
         self._made = True
+
+    def _begin(self) -> None:
+        """Remember nothing yet of what was asked."""
+        self._rows = Evaluator(self.program)
+        self._rules = None if self.hand_out is None else Evaluator(self.hand_out)
+        self._lacks: dict[tuple[Any, ...], frozenset[str]] = {}
+
+    def having(self, roles: Roles, revision: int) -> "Enforcer":
+        """The version in which custom roles have these lines instead; what it costs, they cost.
+
+        The lines are allowances without condition.
+        """
+        made = Enforcer.__new__(Enforcer)
+        made.definition, made.revision = self.definition, revision
+        made.graphs, made.moments = self.graphs, self.moments
+        made.parts, made._texts = self.parts.having(roles), self._texts.having(roles)
+        made.version = made._texts.digest(self.definition.text)
+        made.program = self.program.having(roles, made.lacks)
+        made.hand_out = self.hand_out and self.hand_out.having(roles, None)
+        made._begin()
+        made._made = True
+        return made
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines in their order."""
+        return tuple(self.parts)
 
     def load_policy(self) -> None:
         """Take the lines of the adapter; once, when the enforcer is made."""
@@ -312,14 +354,6 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     def _plan_for(evaluator: Evaluator, request: Sequence[Any]) -> Plan:
         membership = getattr(request[0], "membership", ())
         return evaluator.plan(evaluator.program.key_of(*request), membership)
-
-
-def _digest(text: str, lines: Iterable[Line]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for line in lines:
-        step()
-        digest.update(f"\n{line}".encode())
-    return digest.hexdigest()[:12]
 
 
 def _immutable() -> Immutable:

@@ -8,20 +8,23 @@ cannot go live are held back, but what was taken away there is gone. `problem` s
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from v6srv import problems
-from v6srv.authz import long_work
+from v6srv.authz import clock, long_work
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.revision import current_revision
-from v6srv.authz.source.adapter import ADDED, database_lines
+from v6srv.authz.source.adapter import ADDED, Stored, stored
 from v6srv.authz.source.check_lines import origins
 from v6srv.authz.source.folder import SHADOW, Stamp, read_texts, stamp
 from v6srv.authz.source.load import assemble, build, examine, give_up, parse_files, with_limits
@@ -37,7 +40,7 @@ _SLOW = "check of policy files"
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class Files:
     """The policy files of one moment, read and with what is wrong with them by themselves."""
 
     texts: Mapping[str, str]
@@ -61,11 +64,50 @@ class _Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A version with which nothing is wrong, and what it was made of."""
+
+    files: Files
+    stored: Stored
+    enforcer: Enforcer
+    checked_at: datetime
+    """When all of its lines were checked."""
+
+    def with_roles(self, files: Files, now: Stored, revision: int) -> Enforcer | None:
+        """The version that this has become, if only rules of custom roles are others now.
+
+        None when it has to be made of all lines: something else has changed, or a check could say
+        something else now. No check asks for the subject of lines that no other line speaks of.
+        """
+        before, live = self.stored, self.enforcer
+        names = self.stored.roles.keys() | now.roles.keys()
+        changed = [id for id in names if before.roles.get(id) != now.roles.get(id)]
+        if (
+            files is not self.files
+            or (before.rules, before.added) != (now.rules, now.added)
+            or not live.program.finds_by_subject
+            or live.turned_since(self.checked_at)
+            or any(_speaks_of(id, files, now) for id in changed)
+        ):
+            return None
+        return live.having(now.of_roles(changed), revision)
+
+
+def _speaks_of(role: int, files: Files, now: Stored) -> bool:
+    """Whether a role is named somewhere else than in its own lines."""
+    name = re.compile(rf"role:{role}(?![0-9])")
+    lines = chain(files.lines, now.added)
+    return name.search(files.definition.text) is not None or any(
+        name.search(value) for line in lines for value in line.values
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """Valid files that are not live yet."""
 
     seen: Stamp
-    files: _Files
+    files: Files
     enforcer: Enforcer
     wrong_rows: tuple[Problem, ...]
 
@@ -89,13 +131,12 @@ class PolicyStore:
         """The candidate's files as they were when it was built last."""
         self._wrong_files: tuple[Problem, ...] = ()
         self._wrong_rows: tuple[Problem, ...] = ()
-        self._rows: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
-        """The lines of the database that are live."""
-        self._files: _Files
+        self._sound: Sound | None = None
+        """The last version with which nothing was wrong."""
+        self._files: Files
         self.live: Enforcer
         self._files = self._read()
         self.live, self._wrong_rows = self._with_database(self._files)
-        self._rows = _of_database(self.live)
         self.follow_shadow()
 
     @property
@@ -121,14 +162,14 @@ class PolicyStore:
         texts = (self._files.definition.text, *(" ".join(map(str, one)) for one in limits))
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    def _read(self) -> _Files:
+    def _read(self) -> Files:
         """The files as they are now. Raises PolicyError when nothing can be said of their lines."""
         texts, unread = read_texts(self.folder)
         definition, lines, wrong = parse_files(texts, unread)
-        return _Files(texts, definition, tuple(lines), tuple(wrong))
+        return Files(texts, definition, tuple(lines), tuple(wrong))
 
     def _with_database(
-        self, files: _Files, *, in_background: bool = False
+        self, files: Files, *, in_background: bool = False
     ) -> tuple[Enforcer, tuple[Problem, ...]]:
         """A version of these files with as much of the database as may go live.
 
@@ -136,9 +177,15 @@ class PolicyStore:
         wrong, or no part of the database fits them.
         """
         # The revision first: what is committed in between is read again, not passed over.
-        revision, rows = current_revision(), database_lines()
+        revision, now = current_revision(), stored()
         if in_background:
             let_go()  # the database ends a transaction in which nothing happens for long
+        checked_at, last = clock.now(), self._sound
+        made = last.with_roles(files, now, revision) if last else None
+        if last and made:
+            self._sound = Sound(files, now, made, last.checked_at)
+            return made, ()
+        rows = now.lines
         enforcer, found = files.examine(rows, revision)
         if found:
             bad = {problem.origin for problem in found if problem.origin.startswith(ADDED)}
@@ -149,19 +196,21 @@ class PolicyStore:
             if again or enforcer is None:
                 raise PolicyError(found)
         assert enforcer is not None
+        if not found:
+            self._sound = Sound(files, now, enforcer, checked_at)
         return enforcer, tuple(found)
 
     def _held_back(
-        self, files: _Files, rows: Iterable[Line], problems: Sequence[Problem]
+        self, files: Files, rows: Iterable[Line], problems: Sequence[Problem]
     ) -> list[Line]:
         """Of the lines of the database now: those that are live already, and sound denials."""
-        rows = list(rows)
+        rows, live = list(rows), _of_database(self.live) if hasattr(self, "live") else ()
         wrong = origins(problems, rows)
         return [
             row
             for row in rows
             for line in with_limits(files.definition, [row])[0]
-            if (line.ptype, line.values) in self._rows
+            if (line.ptype, line.values) in live
             or (row.origin not in wrong and files.is_denial(line))
         ]
 
@@ -244,11 +293,10 @@ class PolicyStore:
         log.error("policy %s stays live (%s): %s", self.live.version, reason, PolicyError(found))
 
     def _swap(
-        self, reason: str, files: _Files, enforcer: Enforcer, wrong_rows: tuple[Problem, ...]
+        self, reason: str, files: Files, enforcer: Enforcer, wrong_rows: tuple[Problem, ...]
     ) -> None:
         log.info("policy %s is live (%s), was %s", enforcer.version, reason, self.live.version)
         self._files, self.live, self._wrong_rows = files, enforcer, wrong_rows
-        self._rows = _of_database(enforcer)
         if self.problems:
             log.error(
                 "policy %s is live, without what is wrong: %s", self.live.version, self.problem
@@ -274,7 +322,7 @@ class PolicyStore:
             # Valid or not, what was taken away is gone: a part of what is live is still live.
             rows = with_limits(
                 self._files.definition,
-                self._held_back(self._files, database_lines(), error.problems),
+                self._held_back(self._files, stored().lines, error.problems),
             )[0]
             lines = [*self._files.lines, *rows]
             made = Enforcer(self._files.definition, lines, self.live.revision)
@@ -302,7 +350,7 @@ class PolicyStore:
         folder = self.folder / SHADOW
         try:
             with long_work.in_turns(give_up, in_background=True):
-                return build(folder, database_lines(), self.live.revision), ()
+                return build(folder, stored().lines, self.live.revision), ()
         except PolicyError as error:
             log.error("the policy in shadow cannot be asked: %s", error)
             return None, error.problems

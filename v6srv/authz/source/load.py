@@ -153,7 +153,7 @@ def examine(
 
 CHECK_WITHIN_S = 20.0
 """Seconds of computing. Ten thousand lines take less than one, a thousand different conditions one.
-A change of roles or rules, which a request waits for, takes about as long as the check of files."""
+A change that needs them all (ADR 27), which a request waits for, takes about as long."""
 
 
 def give_up(used_s: float) -> None:
