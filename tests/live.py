@@ -64,6 +64,19 @@ class LiveServer:
         """The end of what the process printed."""
         return self.log.read_text(errors="replace")[-4000:]
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve, by their ids; the one that was started watches them."""
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def die(self) -> None:
+        """Kill all of it at once, as a power cut does."""
+        for process in (*self.workers, self.process.pid):
+            os.kill(process, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
     def stop(self, sign: signal.Signals = signal.SIGINT) -> int:
         """Ask the process to stop, as Ctrl-C does, and return its exit code."""
         self.process.send_signal(sign)

@@ -1,10 +1,10 @@
-"""nginx with the configuration that the documentation shows."""
+"""nginx with the configuration of examples/nginx.conf."""
 
 import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 import requests
 
 from tests.live import free_port
+
+SAMPLE = Path(__file__).parents[2] / "examples" / "nginx.conf"
 
 _FRAME = """
 {user}
@@ -40,14 +42,16 @@ class Proxy:
     certificate: Path
 
 
-def configuration(sample: str, folder: Path, port: int = 8443, server: int = 5000) -> Path:
+def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
     """A file for `nginx -c`, with the sample as it stands but for ports and certificates."""
     _certificate(folder)
+    sample = SAMPLE.read_text()
+    upstream = "\n".join(f"server 127.0.0.1:{server};" for server in servers)
     sample = re.sub(r"(ssl_certificate\s+)[^;]+", rf"\g<1>{folder}/certificate.pem", sample)
     sample = re.sub(r"(ssl_certificate_key\s+)[^;]+", rf"\g<1>{folder}/key.pem", sample)
     sample = re.sub(r"listen 443\b", f"listen 127.0.0.1:{port}", sample)
     sample = re.sub(r"listen 80\b", f"listen 127.0.0.1:{free_port()}", sample)
-    sample = re.sub(r"server 127\.0\.0\.1:5000\b", f"server 127.0.0.1:{server}", sample)
+    sample = sample.replace("server 127.0.0.1:5000;", upstream)
     file = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # who may write to the folder
     file.write_text(_FRAME.format(folder=folder, sample=sample, user=user))
@@ -55,10 +59,10 @@ def configuration(sample: str, folder: Path, port: int = 8443, server: int = 500
 
 
 @contextmanager
-def running(nginx: str, sample: str, folder: Path, server: int) -> Iterator[Proxy]:
-    """nginx in front of the server that listens on the port `server`."""
+def running(nginx: str, folder: Path, *servers: int) -> Iterator[Proxy]:
+    """nginx in front of the servers that listen on these ports."""
     port = free_port()
-    file = configuration(sample, folder, port, server)
+    file = configuration(folder, port, servers)
     process = subprocess.Popen([nginx, "-c", str(file)], stderr=subprocess.DEVNULL)
     proxy = Proxy(f"https://127.0.0.1:{port}", folder / "certificate.pem")
     try:

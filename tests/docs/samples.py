@@ -18,7 +18,6 @@ import pytest
 import yaml
 from sqlalchemy import create_engine
 
-from tests.docs import proxy
 from tests.docs.pages import ROOT, Block
 from tests.wire.station import PYTHON as CLIENT_PYTHON
 from v6srv.cli.main import cli
@@ -137,6 +136,13 @@ def _alerts(block: Block, _folder: Path) -> None:
                 assert f'"{name}"' in metrics, name
 
 
+def _scrape(block: Block, _folder: Path) -> None:
+    for job in yaml.safe_load(block.text)["scrape_configs"]:
+        assert job["metrics_path"] == "/api/metrics"
+        labels = {label for config in job["static_configs"] for label in config["labels"]}
+        assert labels == {"__param_process"}
+
+
 def _unit(block: Block, folder: Path) -> None:
     """As systemd reads it; programs and accounts of the sample exist on no machine of ours."""
     analyze = _needs("systemd-analyze")
@@ -145,11 +151,6 @@ def _unit(block: Block, folder: Path) -> None:
     printed = run([analyze, "verify", "--man=no", str(folder / "v6srv.service")], folder)
     ours = [line for line in printed.splitlines() if "v6srv.service" in line]
     assert ours == []
-
-
-def _nginx(block: Block, folder: Path) -> None:
-    nginx = _needs("nginx")
-    run([nginx, "-t", "-q", "-c", str(proxy.configuration(block.text, folder))], folder)
 
 
 CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
@@ -162,7 +163,7 @@ CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
     "yaml node": _node,
     "yaml compose": _compose,
     "yaml alerts": _alerts,
+    "yaml scrape": _scrape,
     "ini": _unit,
-    "nginx": _nginx,
 }
 """Lines and tests of policies are checked together, in test_policies.py."""

@@ -1,4 +1,4 @@
-"""The nginx of docs/operations.md, in front of a real server: what nodes and users need passes."""
+"""examples/nginx.conf in front of real servers: what nodes and users need passes."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,19 +10,15 @@ import socketio
 from requests.adapters import HTTPAdapter
 
 from tests.docs import proxy
-from tests.docs.pages import ROOT, blocks
 from tests.live import LiveServer, live_server
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
 pytestmark = pytest.mark.skipif(
     not NGINX, reason="nginx is not installed: its documented configuration is not tried"
 )
-[SAMPLE] = [
-    block.text for block in blocks(ROOT / "docs" / "operations.md") if block.kind == "nginx"
-]
 
 
-class _From(HTTPAdapter):
+class From(HTTPAdapter):
     """Calls from another address of this machine."""
 
     def __init__(self, address: str) -> None:
@@ -44,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 @pytest.fixture(scope="module")
 def front(server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxy.Proxy]:
     assert NGINX
-    with proxy.running(NGINX, SAMPLE, tmp_path_factory.mktemp("nginx"), server.port) as running:
+    with proxy.running(NGINX, tmp_path_factory.mktemp("nginx"), server.port) as running:
         yield running
 
 
@@ -76,7 +72,7 @@ def test_large_bodies_pass(server: LiveServer, front: proxy.Proxy) -> None:
 def test_the_server_knows_who_asks(server: LiveServer, front: proxy.Proxy) -> None:
     """Not the address of the proxy, nor one that the caller makes up."""
     with requests.Session() as elsewhere:
-        elsewhere.mount("https://", _From("127.0.0.2"))
+        elsewhere.mount("https://", From("127.0.0.2"))
         answer = elsewhere.post(
             f"{front.url}/api/token/user",
             json={"username": "root", "password": "wrong"},
@@ -93,7 +89,7 @@ def test_numbers_are_for_monitoring_only(front: proxy.Proxy) -> None:
     statuses = {}
     for address in ("127.0.0.1", "127.0.0.2"):
         with requests.Session() as session:
-            session.mount("https://", _From(address))
+            session.mount("https://", From(address))
             path = f"{front.url}/api/metrics"
             statuses[address] = session.get(path, verify=str(front.certificate)).status_code
     assert statuses == {"127.0.0.1": 200, "127.0.0.2": 403}

@@ -20,11 +20,14 @@ Heard = tuple[Any, ...]
 class Ear:
     """One socket. `heard` grows in a thread of its own."""
 
-    def __init__(self, url: str, name: str = "", transports: list[str] | None = None) -> None:
+    def __init__(
+        self, url: str, name: str = "", transports: list[str] | None = None, **options: Any
+    ) -> None:
+        """`options` are those of the library's client."""
         self.name = name
         self.heard: list[Heard] = []
         self.refusal: Any = None
-        self.client = socketio.Client(reconnection=False)
+        self.client = socketio.Client(**{"reconnection": False, **options})
         self._url = url
         self._transports = transports
         self._changed = threading.Condition()

@@ -29,7 +29,8 @@ def _as_everybody() -> None:
         libc.prctl(_DROP_CAPABILITY, capability, 0, 0, 0)
 
 
-def _start(instance: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess":
+def start(instance: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess":
+    """`v6srv start`, until it ends; as a user without rights of root."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")}
     return subprocess.run(
         [str(PROGRAM), "start", *arguments],
@@ -49,7 +50,8 @@ def _start(instance: Path, *arguments: str, **environment: str) -> "subprocess.C
     )
 
 
-def _the_one_error(done: "subprocess.CompletedProcess") -> str:
+def error_of(done: "subprocess.CompletedProcess") -> str:
+    """The one line that a start which failed has to say."""
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if "with the password" not in line]
     lines = [line for line in lines if "It is shown only now" not in line]
@@ -66,18 +68,12 @@ def test_nothing_is_imported_from_the_working_folder(tmp_path: Path) -> None:
     with live_server(str(PROGRAM), "start", cwd=tmp_path) as server:
         answer = requests.get(f"{server.api}/version", timeout=5)
         assert answer.status_code == 200
-        _kill_the_worker(server.process.pid)
+        [worker] = server.workers
+        os.kill(worker, signal.SIGKILL)
         eventually(lambda: _is_served(f"{server.api}/version"))
         assert server.stop(signal.SIGTERM) == 0
         assert "SIGKILL" in server.tail()  # gunicorn says so, in the log of the server
         assert "Warning" not in server.tail()
-
-
-def _kill_the_worker(master: int) -> None:
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    assert len(children) == 1
 
 
 def _is_served(url: str) -> bool:
@@ -91,8 +87,8 @@ def test_a_worker_that_cannot_start_ends_the_server(tmp_path: Path) -> None:
     """Here with a library that is broken, which nothing but the worker uses."""
     (tmp_path / "flask_cors.py").write_text("raise ImportError('this installation is broken')\n")
     instance = tmp_path / "instance"
-    done = _start(instance, PYTHONPATH=str(tmp_path))
-    assert "this installation is broken" in _the_one_error(done)
+    done = start(instance, PYTHONPATH=str(tmp_path))
+    assert "this installation is broken" in error_of(done)
 
 
 @pytest.mark.parametrize("what", ["instance", "log", "database"])
@@ -107,7 +103,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, what: str) ->
         more = {"V6SRV_DIRECTORIES__LOG": str(closed / "log"), "V6SRV_LOGGING__FILE": "x"}
     else:
         more = {"V6SRV_DATABASE_URL": f"sqlite:///{closed}/v6srv.sqlite"}
-    error = _the_one_error(_start(instance, **more))
+    error = error_of(start(instance, **more))
     assert "the user with the id" in error
     assert what == "database" or str(closed) in error
 
@@ -115,7 +111,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, what: str) ->
 def test_a_port_that_needs_rights_says_so(tmp_path: Path) -> None:
     if int(UNPRIVILEGED.read_text()) <= 80:
         pytest.skip("everybody may use port 80 here")
-    error = _the_one_error(_start(tmp_path / "instance", "--port", "80"))
+    error = error_of(start(tmp_path / "instance", "--port", "80"))
     assert "Port 80 of 127.0.0.1 needs rights" in error
     assert not (tmp_path / "instance").exists()
 
@@ -123,11 +119,11 @@ def test_a_port_that_needs_rights_says_so(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_and_an_address_that_is_not_here_say_so(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        error = _the_one_error(_start(tmp_path / "instance", "--port", port))
+        error = error_of(start(tmp_path / "instance", "--port", port))
     assert f"Port {port} of 127.0.0.1 is in use" in error
-    error = _the_one_error(_start(tmp_path / "instance", "--ip", "192.0.2.1"))
+    error = error_of(start(tmp_path / "instance", "--ip", "192.0.2.1"))
     assert "of 192.0.2.1 is no address of this machine" in error
-    error = _the_one_error(_start(tmp_path / "instance", "--ip", "no such name.invalid"))
+    error = error_of(start(tmp_path / "instance", "--ip", "no such name.invalid"))
     assert "of no such name.invalid is no address of this machine" in error
     assert not (tmp_path / "instance").exists()
 
@@ -138,11 +134,11 @@ def test_a_port_that_is_taken_while_it_starts_says_so(tmp_path: Path) -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
         port = str(other.getsockname()[1])
-        started = threads.submit(_start, tmp_path / "instance", "--port", port)
+        started = threads.submit(start, tmp_path / "instance", "--port", port)
         while not (tmp_path / "instance").exists() and not started.done():
             time.sleep(0.01)
         other.listen()
-        error = _the_one_error(started.result())
+        error = error_of(started.result())
     assert f"Port {port} of 127.0.0.1 is in use" in error
 
 

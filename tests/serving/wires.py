@@ -41,17 +41,30 @@ class Wire:
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, header lines (names in lower case) and body of the next answer."""
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            byte = self._socket.recv(1)
-            assert byte, f"the connection was closed after {head!r}"
-            head += byte
-        first, *lines = head.decode().strip().split("\r\n")
+        first, *lines = self._until(b"\r\n\r\n").decode().strip().split("\r\n")
         headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines)}
         body = b""
-        while len(body) < int(headers["content-length"]):
-            body += self._socket.recv(65536)
+        if "content-length" in headers:
+            body = self._exactly(int(headers["content-length"]))
+        else:
+            while size := int(self._until(b"\r\n"), 16):
+                body += self._exactly(size + 2)[:-2]
+            self._until(b"\r\n")
         return int(first.split()[1]), headers, body
+
+    def _until(self, end: bytes) -> bytes:
+        data = b""
+        while not data.endswith(end):
+            data += self._exactly(1)
+        return data
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = self._socket.recv(size - len(data))
+            assert piece, f"the connection was closed after {data!r}"
+            data += piece
+        return data
 
     def take(self) -> bytes:
         """What has come; nothing when the server has closed the connection."""

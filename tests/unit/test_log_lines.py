@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 
 import pytest
@@ -33,6 +34,13 @@ def test_text_has_the_id_at_its_end_or_where_the_format_wants_it() -> None:
         assert placed.format(_record("x")) == "abc: x"
 
 
+def test_text_of_several_processes_says_which_at_its_end_or_where_the_format_wants_it() -> None:
+    at_end, placed = Text(PLAIN, "", True), Text("%(process)d: %(message)s", "", True)
+    assert placed.format(_record("x")) == f"{os.getpid()}: x"
+    with request_id.using("abc"):
+        assert at_end.format(_record("x")) == f"here - x process={os.getpid()} request_id=abc"
+
+
 def test_the_settings_know_the_id_in_a_format() -> None:
     assert Logging(format="%(request_id)s").format
     with pytest.raises(ValueError, match="no format"):
@@ -59,13 +67,15 @@ def test_json_is_an_object_for_each_record() -> None:
     found = json.loads(line)
     assert found.pop("exception").endswith("ValueError: x\n2026-01-01 - forged")
     assert found.pop("time").endswith("Z")
+    assert found.pop("process") == os.getpid()
     assert found == {
         "level": "ERROR",
         "logger": "here",
         "message": f"said {EVIL}",
         "request_id": "abc",
     }
-    assert set(json.loads(Json().format(_record("x")))) == {"time", "level", "logger", "message"}
+    always = {"time", "level", "logger", "message", "process"}
+    assert set(json.loads(Json().format(_record("x")))) == always
 
 
 def test_json_bears_what_is_no_unicode() -> None:

@@ -21,9 +21,11 @@ class Text(logging.Formatter):
     and further lines (of a traceback) are indented.
     """
 
-    def __init__(self, fmt: str, datefmt: str) -> None:
+    def __init__(self, fmt: str, datefmt: str, several: bool = False) -> None:
+        """`several` processes write: each line says which, at its end unless `fmt` places it."""
         super().__init__(fmt, datefmt)
         self._places_id = "%(request_id)" in fmt
+        self._end = " process=%d" if several and "%(process)" not in fmt else ""
 
     def format(self, record: logging.LogRecord) -> str:
         """All lines of it."""
@@ -37,6 +39,7 @@ class Text(logging.Formatter):
         record.request_id = id or "-"
         record.message = _CONTROL.sub(_escaped, record.message)
         line = super().formatMessage(record)
+        line += self._end and self._end % record.process
         return line if self._places_id or id is None else f"{line} request_id={id}"
 
     def formatException(self, exc_info: Any) -> str:  # noqa: N802
@@ -52,7 +55,7 @@ class Json(logging.Formatter):
     """An object for each line; what there is not is absent."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """`time` (ISO 8601, UTC), `level`, `logger`, `message`, `request_id`, `exception`."""
+        """The fields that `logging.output` names; `time` is ISO 8601, in UTC."""
         fields = {
             "time": stamp(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
@@ -61,9 +64,8 @@ class Json(logging.Formatter):
             "request_id": request_id.current(),
             "exception": self.formatException(record.exc_info) if record.exc_info else None,
         }
-        return orjson.dumps(
-            {name: _encodable(text) for name, text in fields.items() if text is not None}
-        ).decode()
+        texts = {name: _encodable(text) for name, text in fields.items() if text is not None}
+        return orjson.dumps({**texts, "process": record.process}).decode()
 
 
 def _escaped(found: re.Match[str]) -> str:

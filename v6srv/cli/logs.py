@@ -46,7 +46,7 @@ def configure(settings: Settings) -> None:
     configuration = {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": _formatter(wanted)},
+        "formatters": {"line": _formatter(wanted, settings.http.processes > 1)},
         "handlers": handlers,
         "root": {"level": wanted.level, "handlers": list(handlers)},
         "loggers": loggers,
@@ -61,7 +61,7 @@ def configure(settings: Settings) -> None:
         private_files.close(settings.log_folder.iterdir())
 
 
-def _formatter(wanted: Logging) -> dict[str, object]:
+def _formatter(wanted: Logging, several: bool) -> dict[str, object]:
     if wanted.output == "json":
         return {"()": Json}
-    return {"()": Text, "fmt": wanted.format, "datefmt": wanted.datefmt}
+    return {"()": Text, "fmt": wanted.format, "datefmt": wanted.datefmt, "several": several}

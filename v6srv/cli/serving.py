@@ -16,7 +16,7 @@ import click
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import info, readable_errors, warn
-from v6srv.settings import Settings
+from v6srv.settings import Settings, SettingsError
 
 HELD_BACK = {signal.SIGTERM, signal.SIGINT}
 """Signals that wait until the new program can answer them."""
@@ -33,6 +33,9 @@ _ADVICE = {
 @selected
 @click.option("--ip", help="Address to listen on.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), help="How many serve the port; see http.processes."
+)
 @click.option("--debug", is_flag=True, help="Start anew whenever the code changes.")
 def start(
     name: str | None,
@@ -41,14 +44,15 @@ def start(
     system: bool | None,
     ip: str | None,
     port: int | None,
+    processes: int | None,
     debug: bool,
 ) -> None:
-    """Serve: gunicorn with one gevent worker."""
+    """Serve: gunicorn with gevent workers."""
     for stop in HELD_BACK:  # a background job of a shell starts with SIGINT ignored
         signal.signal(stop, _stop)
     with readable_errors():
         settings = choose(name, config, environment, system)
-        settings = _listening(settings, ip, port)
+        settings = _as_told(settings, ip, port, processes)
         logs.configure(settings)
         info("Starting server.")
         listener = _bind(settings)
@@ -61,10 +65,17 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _listening(settings: Settings, ip: str | None, port: int | None) -> Settings:
-    """Options win over the configuration."""
-    changes = {key: value for key, value in (("ip", ip), ("port", port)) if value}
-    return settings.model_copy(update=changes)
+def _as_told(
+    settings: Settings, ip: str | None, port: int | None, processes: int | None
+) -> Settings:
+    """Options win over the configuration. Raises SettingsError."""
+    changes: dict[str, object] = {"ip": ip, "port": port}
+    if processes:
+        changes["http"] = settings.http.model_copy(update={"processes": processes})
+    told = settings.model_copy(update={key: value for key, value in changes.items() if value})
+    if lacking := list(told.lacking):
+        raise SettingsError(lacking)
+    return told
 
 
 @contextmanager
@@ -139,6 +150,7 @@ def _become_the_server(settings: Settings, listener: socket.socket, debug: bool)
         **os.environ,
         "HOST": settings.host,
         "PORT": str(settings.port),
+        "V6SRV_HTTP__PROCESSES": str(settings.http.processes),
         "V6SRV_INSTANCE": str(settings.instance),
         "V6SRV_ENVIRONMENT": settings.environment,
         "V6SRV_SCOPE": settings.scope,

@@ -143,6 +143,13 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
     return socketio
 
 
+def name_sessions(app: Flask, prefix: str) -> None:
+    """Let the ids of this process's sessions begin with `prefix`: they say where they live."""
+    engine = app.extensions["socketio"].server.eio
+    make = engine.generate_id
+    engine.generate_id = lambda: f"{prefix}{make()}"
+
+
 def start_background(app: Flask) -> None:
     """Start what runs beside the requests. For whoever serves, in the process that serves."""
     app.extensions[_KEY].start()

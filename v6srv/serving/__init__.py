@@ -1,1 +1,1 @@
-"""The HTTP server: gunicorn with one gevent worker, and what it asks of connections."""
+"""The HTTP server: gunicorn with gevent workers, and what it asks of connections."""

@@ -72,18 +72,27 @@ class Arrival(SocketUnreader):
         self.state = State.HEAD
         self.received = 0
         """Bytes of the head or body that is on its way."""
+        self.begun = b""
+        """What was read since the request began, until its head is there and looked at."""
         self._request: Any = None
         self._arrivals = arrivals
         self._patience_s = arrivals.limits.header_timeout_s
         self._unshared = 0
 
+    def resume(self, begun: bytes) -> None:
+        """Go on after what somebody else has read."""
+        self.unread(begun)
+        self.begun, self.received = begun, len(begun)
+
     def expect_another(self, within_s: float) -> None:
         """The connection is kept: another request may begin."""
         self.state, self.received, self._patience_s = State.IDLE, 0, within_s
+        self.begun = self.buf.getvalue()
 
     def expect_body(self, request: Any, state: State) -> None:
         """The head is there; `state` says what the request is about."""
         self.state, self.received, self._request = state, 0, request
+        self.begun = b""
         self._patience_s = self._arrivals.limits.body_timeout_s
         request.body = _Body(request, self)
         if request.body.is_complete:
@@ -110,6 +119,8 @@ class Arrival(SocketUnreader):
             self.state, self._patience_s = State.HEAD, self._arrivals.limits.header_timeout_s
         elif not data and self.state is not State.HEAD:
             raise NoMoreData
+        if self.state is State.HEAD:
+            self.begun += data
         self.received += len(data)
         self._share(len(data))
         return data

@@ -1,4 +1,4 @@
-"""The process that watches the one that serves: gunicorn, told what to do by the settings."""
+"""The process that watches those that serve: gunicorn, told what to do by the settings."""
 
 import logging
 import math
@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 from v6srv.cli import logs
 from v6srv.cli.output import readable_errors
 from v6srv.cli.serving import HELD_BACK, port_errors
+from v6srv.serving.siblings import Siblings
 from v6srv.serving.worker import Worker
 from v6srv.settings import Settings, load
 
@@ -55,6 +56,7 @@ class Application(BaseApplication):
         self.settings = settings
         self._listener = listener
         self._debug = debug
+        self.siblings = Siblings(settings.http.processes)
         super().__init__()
 
     def load_config(self) -> None:
@@ -63,17 +65,23 @@ class Application(BaseApplication):
             "bind": f"fd://{self._listener}",
             "backlog": BACKLOG,
             "worker_class": Worker,
-            "workers": 1,
+            "workers": self.siblings.count,
             "graceful_timeout": math.ceil(self.settings.http.shutdown_s) + LAST_WORDS_S,
             "reload": self._debug,
             "logger_class": _Log,
             "loglevel": "warning",
             "errorlog": None,
             "control_socket_disable": True,
+            "pre_fork": self._number,
             "when_ready": _let_signals_in,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
+
+    def _number(self, master: Arbiter, worker: Worker) -> None:
+        """A new worker takes the place of one that is gone, or is about to go."""
+        taken = [each.number for each in master.WORKERS.values()]
+        worker.number = min(range(1, self.siblings.count + 1), key=taken.count)
 
     def load(self) -> Any:
         """Build the application, in the worker."""
@@ -99,6 +107,12 @@ class Master(Arbiter):
         if ended and ended.si_code == os.CLD_EXITED and ended.si_status == self.WORKER_BOOT_ERROR:
             raise SystemExit(1)
         super().reap_workers()
+
+    def handle_ttin(self) -> None:
+        """How many there are is a setting: `Siblings` has a channel for each."""
+        log.warning("SIGTTIN and SIGTTOU have no meaning here: see http.processes")
+
+    handle_ttou = handle_ttin
 
     def handle_usr2(self) -> None:
         """Gunicorn would start a second server beside this one, with another command line."""

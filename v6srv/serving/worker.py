@@ -1,4 +1,4 @@
-"""The process that serves: gunicorn's gevent worker, with deadlines and an orderly end."""
+"""A process that serves: gunicorn's gevent worker, with deadlines and an orderly end."""
 
 import contextlib
 import gc
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gevent import socket
+from gevent import sleep, socket, spawn
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.server import StreamServer
@@ -37,17 +37,21 @@ from werkzeug.exceptions import (
 
 from v6srv import request_id
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State, give_way
+from v6srv.serving.siblings import Siblings
 from v6srv.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+RETRY_S = 5.0
+"""How soon a process that could not take the place of one that died tries it again."""
 LINGER_S = 1.0
 """How long somebody who still sends may take to read the answer."""
 PIECE = 64 * 1024
 SOCKETS_IN_A_TURN = 4
 """Requests of Socket.IO that begin before everybody else gets a turn, however many are there: all
 nodes come at once after a restart."""
+SOCKETS = "/socket.io"
 OPEN_TO_ANYBODY = ("/token/", "/recover/")
 """Below the path of the API. What these are asked is a few hundred bytes."""
 _UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
@@ -61,9 +65,14 @@ _UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
 class Worker(GeventWorker):  # type: ignore[misc]
     """Serves until it is told to stop; then sockets go first, requests end, the rest follows."""
 
+    number = 1
+    """Which of the processes behind the port this is."""
+
     def init_process(self) -> None:
         """Serve, in the process made for it."""
         settings: Settings = self.app.settings
+        self._siblings: Siblings = self.app.siblings
+        self._monitored = (f"{settings.api_path}/health", f"{settings.api_path}/metrics")
         self._shutdown_s = settings.http.shutdown_s
         self._largest_body = settings.max_body_mb * 1024 * 1024
         self._open_paths = tuple(f"{settings.api_path}{path}" for path in OPEN_TO_ANYBODY)
@@ -79,11 +88,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
             socket.socket(each.FAMILY, socket.SOCK_STREAM, fileno=each.sock.detach())
             for each in self.sockets
         ]
+        self._siblings.start(self.number)
 
     def load_wsgi(self) -> None:
         """Build the application and start what runs beside the requests.
 
-        What prevents it is one line of the log and the end of the server.
+        What prevents it is one line of the log and the end of the server; unless others serve
+        already, which go on while this one tries again.
         """
         try:
             super().load_wsgi()
@@ -95,11 +106,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
             log.critical(
                 "The server cannot start: %s", "; ".join(told), exc_info=self.cfg.reload or None
             )
+            if self.age > self._siblings.count > 1:
+                sleep(RETRY_S)
+                sys.exit(1)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _start_background(self) -> None:
-        from v6srv.realtime.server import start_background
+        from v6srv.realtime.server import name_sessions, start_background
 
+        name_sessions(self.wsgi, self._siblings.prefix)
         start_background(self.wsgi)
         # What is loaded now stays: the collector need not look at it at every full collection.
         gc.collect()
@@ -120,7 +135,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
             StreamServer(each, partial(self.handle, each.getsockname())) for each in self.sockets
         ]
         for server in servers:
+            if self._siblings.count > 1:
+                server.max_accept = 1  # the others get their share
             server.start()
+        if self._siblings.count > 1:
+            spawn(self._siblings.take, self._continue)
+            log.info("process %d of %d serves", self.number, self._siblings.count)
         while self.alive:
             self.notify()
             self._arrivals.make_room()
@@ -143,13 +163,24 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.notify()
         stop_background(self.wsgi)
 
-    def handle(self, listener: Any, client: Any, address: Any) -> None:
+    def _continue(self, client: Any, begun: bytes) -> None:
+        """Serve a connection that another process has handed over."""
+        try:
+            to, of = client.getsockname(), client.getpeername()
+        except OSError:  # its client has gone
+            client.close()
+        else:
+            spawn(self.handle, to, client, of, begun)
+
+    def handle(self, listener: Any, client: Any, address: Any, begun: bytes = b"") -> None:
         """Serve the requests of one connection, one after the other.
 
         `listener` is the address it came to: the socket itself may be closed before it ends.
+        `begun` is what was read of the first request.
         """
         client.setblocking(True)
         arrival = self._arrivals.enter(client, address)
+        arrival.resume(begun)
         parser = RequestParser(self.cfg, client, address)
         parser.unreader = arrival
         request = None
@@ -157,6 +188,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             while True:
                 request = None
                 request = next(parser)
+                if owner := self._owner(request):
+                    self._siblings.hand_over(owner, client, arrival.begun)
+                    break
                 self._look_at(request, arrival)
                 if not self._answer(listener, request, client, address, arrival):
                     break
@@ -181,9 +215,17 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self._arrivals.leave(arrival)
             close(client)
 
+    def _owner(self, request: Any) -> int | None:
+        """Which other process a request is for, if it is for a certain one."""
+        if request.path.startswith(SOCKETS):
+            return self._siblings.of_session(request.query)
+        if request.path.startswith(self._monitored):
+            return self._siblings.asked_for(request.query)
+        return None
+
     def _look_at(self, request: Any, arrival: Arrival) -> None:
         """Expect the body of a request whose head is there."""
-        is_socket = request.path.startswith("/socket.io")
+        is_socket = request.path.startswith(SOCKETS)
         arrival.expect_body(request, State.SOCKET if is_socket else State.REQUEST)
         if is_socket:  # Engine.IO leaves a traceback or a stuck greenlet for what goes wrong here
             from v6srv.realtime.server import LARGEST_MESSAGE

@@ -115,8 +115,8 @@ class Logging(Group):
     max_size: int = Field(1024, gt=16)
     """Of one file, in kB."""
     output: Literal["text", "json"] = "text"
-    """`json`: an object for each line (`time`, `level`, `logger`, `message`, `request_id`,
-    `exception`), instead of `format`."""
+    """`json`: an object for each line (`time`, `level`, `logger`, `message`, `process`,
+    `request_id`, `exception`), instead of `format`."""
     format: str = "%(asctime)s - %(name)-14s - %(levelname)-8s - %(message)s"
     """A line, in the words of Python's `logging`. `%(request_id)s` is the id of the request, or of
     the socket; a format without it gets it at the end of the lines that have one."""
@@ -177,7 +177,11 @@ class DatabaseLimits(Group):
 
 
 class Http(Group):
-    """What a connection may cost before anybody is known."""
+    """The processes that serve, and what a connection may cost before anybody is known."""
+
+    processes: int = Field(1, ge=1, le=64)
+    """How many processes serve the port, each on a core of its own. More than one need PostgreSQL
+    and a message queue."""
 
     header_timeout_s: float = Field(10, gt=0, le=DAY_S)
     """For the head of a request."""

@@ -331,6 +331,27 @@ class Settings(Group):
                 f"jwt_previous_keys: one of less than {SHORTEST_KEY} bytes verifies no token;"
                 " second factors that are encrypted with it can still be read"
             )
+        if self.http.processes > 1 and not self.rate_limit_store:
+            yield (
+                "rate_limit_uri: is not set, and the message queue is not Redis: each of"
+                f" {self.http.processes} processes counts failed logins for itself"
+            )
+
+    @property
+    def lacking(self) -> Iterator[str]:
+        """What several processes (`http.processes`) would need and do not have."""
+        if self.http.processes > 1 and self.uri.startswith("sqlite"):
+            yield (
+                f"uri: {self.http.processes} processes (http.processes) cannot share SQLite, where"
+                " one writes at a time: use PostgreSQL (postgresql://user:password@host/database),"
+                " or one process"
+            )
+        if self.http.processes > 1 and not self.message_queue:
+            yield (
+                f"rabbitmq_uri: {self.http.processes} processes (http.processes) need a message"
+                " queue, or events reach only the sockets of the process where they happen: set it"
+                " to a redis:// or amqp:// URL, or use one process"
+            )
 
     @property
     def verifying_keys(self) -> tuple[str, ...]:

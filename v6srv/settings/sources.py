@@ -97,7 +97,10 @@ def load(
         raise SettingsError(problems) from error
     if problems:
         raise SettingsError(problems)
-    return _resolved(settings)
+    settings = _resolved(settings)
+    if lacking := list(settings.lacking):
+        raise SettingsError(lacking)
+    return settings
 
 
 def read_environment(file: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:

@@ -1,0 +1,237 @@
+"""`serve --processes N`: several processes behind one port are one server to everybody."""
+
+import json
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import text
+
+from tests import world as small_world
+from tests.databases import Databases
+from tests.live import LiveServer, live_server
+from tests.realtime.ears import Ear
+from tests.realtime.test_processes import Pair, redis_server
+from tests.serving.test_start import error_of, start
+from tests.serving.wires import Wire
+from tests.wire.station import eventually
+from v6srv.db import make_engine
+
+COUNT = 3
+SERVE = ("-m", "v6srv", "serve", "--processes", str(COUNT))
+
+
+class Server(Pair):
+    """One server of several processes."""
+
+    def __init__(self, server: LiveServer, world: small_world.World, uri: str) -> None:
+        super().__init__(server, server, world, uri)
+        self.url = f"{server.url}/socket.io/?EIO=4&transport=polling"
+
+    def open_session(self) -> str:
+        """The id of a new session of long polling; nobody is connected to the namespace yet."""
+        answer = requests.get(self.url, timeout=10)
+        return str(json.loads(answer.text[1:])["sid"])
+
+    def session_at(self, number: int) -> str:
+        """A session of a certain process."""
+        for _ in range(200):
+            sid = self.open_session()
+            if sid.startswith(f"{number}."):
+                return sid
+        raise AssertionError(f"process {number} accepts nothing")
+
+    def ping(self, sid: str) -> requests.Response:
+        """The answer to a message of a session, sent on a connection of its own."""
+        return requests.post(f"{self.url}&sid={sid}", data="3", timeout=10)
+
+
+@contextmanager
+def serving(databases: Databases) -> Iterator[Server]:
+    """A server of `COUNT` processes, all of which serve."""
+    uri, world = databases.copy("postgresql", True)
+    assert world is not None
+    with ExitStack() as stack:
+        environment = {
+            "V6SRV_DATABASE_URL": uri,
+            "V6SRV_RABBITMQ_URI": stack.enter_context(redis_server()),
+            "V6SRV_JWT_SECRET": secrets.token_hex(32),
+            "V6SRV_METRICS": "true",
+        }
+        running = stack.enter_context(live_server(*SERVE, **environment))
+        eventually(lambda: running.log.read_text().count(f"of {COUNT} serves") == COUNT)
+        yield Server(running, world, uri)
+
+
+@pytest.fixture(scope="module")
+def running(databases: Databases) -> Iterator[Server]:
+    with serving(databases) as found:
+        yield found
+
+
+@pytest.fixture
+def server(running: Server) -> Iterator[Server]:
+    yield running
+    while running.ears:
+        running.ears.pop().close()
+
+
+def test_a_session_is_found_from_every_connection(server: Server) -> None:
+    for number in range(1, COUNT + 1):
+        sid = server.session_at(number)
+        assert {server.ping(sid).text for _ in range(4 * COUNT)} == {"OK"}
+
+
+def test_a_connection_carries_requests_for_all_of_them(server: Server) -> None:
+    sids = [server.session_at(number) for number in (1, 2, 3)] * 2
+    wire = Wire(server.first.port)
+    for sid in sids:
+        path = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        assert wire.begin("POST", path, 1, sent=b"3").answer()[2] == b"OK"
+        head = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert wire.send(head).answer()[0] == 200
+
+
+def test_nothing_of_a_request_is_lost_however_it_arrives(server: Server) -> None:
+    """Its head in pieces, its body later, the next request with it."""
+    body = b"3" + b"\x1e3" * 20_000
+    for number in (1, 2, 3):
+        sid = server.session_at(number)
+        path = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        wire = Wire(server.first.port).send(head[:10])
+        assert not wire.has_answer(within_s=0.2)
+        wire.send(head[10:] + body[:7])
+        assert not wire.has_answer(within_s=0.2)
+        wire.send(body[7:] + head + body)
+        assert [wire.answer()[2] for _ in range(2)] == [b"OK", b"OK"]
+
+
+def test_sessions_that_nobody_has_are_refused_as_by_one_process(server: Server) -> None:
+    for sid in ("1.gone", "2.gone", "3.gone", "4.gone", "x.y", "gone", "", "²."):
+        answer = server.ping(sid)
+        assert (answer.status_code, "Invalid session" in answer.text) == (400, True)
+
+
+def test_a_head_that_is_too_large_to_be_handed_over_is_refused(server: Server) -> None:
+    line = f"X-Long: {'x' * 8000}\r\n" * 20
+    statuses = set()
+    for number in (1, 2, 3):
+        sid = server.session_at(number)
+        path = f"/socket.io/?EIO=4&transport=polling&sid={sid}"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n{line}\r\n3"
+        statuses |= {Wire(server.first.port).send(head.encode()).answer()[0] for _ in range(4)}
+    assert statuses <= {200, 431}
+
+
+@pytest.mark.parametrize("transports", [["polling"], None, ["websocket"]])
+def test_events_reach_the_sockets_of_all_processes(
+    server: Server, transports: list[str] | None
+) -> None:
+    nodes = []
+    for _ in range(4 * COUNT):
+        node = Ear(server.first.url, "north_registry", transports)
+        server.ears.append(node)
+        nodes.append(node.connect(server.token("north_registry")))
+    for node in nodes:
+        node.wait("connect")
+    assert len({node.client.eio.sid.partition(".")[0] for node in nodes}) > 1
+    body = {
+        "name": "average",
+        "image": small_world.IMAGE,
+        "collaboration_id": server.world.collab.registry,
+        "organizations": [{"id": server.world.org.north, "input": ""}],
+    }
+    task_id = server.call(server.first, "researcher", "POST", "/task", body)["id"]
+    for node in nodes:
+        node.wait("new_task", task_id)
+    server.call(server.first, "root", "POST", "/kill/task", {"id": task_id})
+    for node in nodes:
+        node.wait("kill_containers")
+        assert node.named("new_task") == [task_id]
+
+
+def test_a_process_that_dies_is_replaced_and_the_others_go_on(server: Server) -> None:
+    sids = {number: server.session_at(number) for number in (1, 2, 3)}
+    before = server.first.workers
+    os.kill(before[0], signal.SIGKILL)
+    answers = {number: server.ping(sid) for number, sid in sids.items()}
+    lost = [number for number, answer in answers.items() if answer.status_code == 400]
+    assert len(lost) == 1
+    assert "Invalid session" in answers[lost[0]].text
+    eventually(lambda: len(set(server.first.workers) - set(before)) == 1)
+    assert {server.ping(server.session_at(lost[0])).text for _ in range(2 * COUNT)} == {"OK"}
+    assert "SIGKILL" in server.first.tail()
+
+
+def test_all_of_them_end_in_order(databases: Databases) -> None:
+    with serving(databases) as server:
+        for who in ("north_registry", "south_registry", "collab_admin"):
+            server.listen(server.first, who)
+        workers = server.first.workers
+        assert server.first.stop(signal.SIGTERM) == 0, server.first.tail()
+        assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+        assert "Traceback" not in server.first.log.read_text()
+        for ear in server.ears:
+            ear.close()
+    engine = make_engine(server.uri)
+    with engine.connect() as connection:
+        for table in ("socket_connection", "server_process"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
+    engine.dispose()
+
+
+def test_one_prepares_and_each_can_be_told_apart(server: Server) -> None:
+    lines = server.first.log.read_text().splitlines()
+    assert len([line for line in lines if "default policies were copied" in line]) == 1
+    serving = [line for line in lines if "serves" in line]
+    told = {int(line.rpartition("process=")[2]) for line in serving}
+    assert set(server.first.workers) <= told
+
+
+@pytest.mark.parametrize("path", ["metrics", "health", "health/ready"])
+def test_monitoring_asks_the_process_it_names(server: Server, path: str) -> None:
+    url = f"{server.first.api}/{path}"
+    for number in range(1, COUNT + 1):
+        assert requests.get(url, {"process": number}, timeout=10).status_code == 200
+    for nobody in ("0", str(COUNT + 1), "x", "-1"):
+        answer = requests.get(url, {"process": nobody}, timeout=10)
+        assert answer.status_code == 404
+        assert "no such process" in answer.json()["msg"]
+
+
+def test_the_numbers_are_those_of_one_process(server: Server) -> None:
+    def denied(number: int) -> float:
+        answer = requests.get(f"{server.first.api}/metrics", {"process": number}, timeout=10)
+        line = next(one for one in answer.text.splitlines() if 'effect="deny"' in one)
+        return float(line.split()[-1])
+
+    numbers = range(1, COUNT + 1)
+    before = [denied(number) for number in numbers]
+    with requests.Session() as kept:  # one process has this connection
+        kept.headers["Authorization"] = f"Bearer {server.token('nobody')}"
+        for _ in range(3):
+            assert kept.get(f"{server.first.api}/task", timeout=10).status_code == 403
+    grown = [denied(number) - was for number, was in zip(numbers, before, strict=True)]
+    assert sorted(grown) == [0, 0, 3]
+
+
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_several_need_a_database_and_a_queue_that_they_can_share(tmp_path: Path, how: str) -> None:
+    arguments = ("--processes", "2") if how == "option" else ()
+    setting = {"V6SRV_HTTP__PROCESSES": "2"} if how == "setting" else {}
+    done = start(tmp_path / "instance", *arguments, **setting)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert "cannot share SQLite" in first
+    assert "use PostgreSQL" in first
+    assert "need a message queue" in second
+    assert not (tmp_path / "instance").exists()
+    queue = {"V6SRV_RABBITMQ_URI": "redis://127.0.0.1:6379/0"}
+    error = error_of(start(tmp_path / "instance", *arguments, **setting, **queue))
+    assert "cannot share SQLite" in error
