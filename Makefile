@@ -9,7 +9,7 @@ REFERENCE_VENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock bench docs soak clean
+.PHONY: help install run test lint lock bench docs soak kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,7 +53,11 @@ docs: $(READY) ## Write the documentation that is generated
 
 soak: $(READY) ## What takes longer than a test: many more examples, many connections
 	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz
-	$(BIN)/python -m pytest tests/soak
+	$(BIN)/python -m pytest --ignore tests/soak/test_kills.py tests/soak
+
+kills: $(READY) ## Kill processes of a server that works, 20 times: nothing acknowledged is lost
+	bash tools/services.sh
+	$(BIN)/python -m pytest --log-cli-level INFO tests/soak/test_kills.py
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	{ echo "# Locked versions with hashes, for Python 3.11 to 3.13. Written by: make lock"; \
