@@ -162,6 +162,7 @@ def test_the_nodes_of_a_server_that_dies_come_back_at_the_other(
         front.ears.append(node)
         node.connect(front.token("north_registry"))
         node.wait("connect")
+        front.token("researcher")
         front.first.die()
         node.wait_for(lambda _: node.named("connect") == [None] * 2, "a second welcome", 30)
         body = {
