@@ -160,11 +160,15 @@ def test_a_process_that_dies_is_replaced_and_the_others_go_on(server: Server) ->
     sids = {number: server.session_at(number) for number in (1, 2, 3)}
     before = server.first.workers
     os.kill(before[0], signal.SIGKILL)
+    eventually(lambda: before[0] not in server.first.workers)
     answers = {number: server.ping(sid) for number, sid in sids.items()}
     lost = [number for number, answer in answers.items() if answer.status_code == 400]
     assert len(lost) == 1
     assert "Invalid session" in answers[lost[0]].text
-    eventually(lambda: len(set(server.first.workers) - set(before)) == 1)
+    health = f"{server.first.api}/health/ready?process={lost[0]}"
+    assert requests.get(health, timeout=10).json()["msg"].startswith("This process does not serve")
+    eventually(lambda: requests.get(health, timeout=10).status_code == 200, within_s=120)
+    assert len(server.first.workers) == COUNT
     assert {server.ping(server.session_at(lost[0])).text for _ in range(2 * COUNT)} == {"OK"}
     assert "SIGKILL" in server.first.tail()
 

@@ -73,6 +73,7 @@ class Application(BaseApplication):
             "errorlog": None,
             "control_socket_disable": True,
             "pre_fork": self._number,
+            "child_exit": self._gone,
             "when_ready": _let_signals_in,
         }
         for name, value in chosen.items():
@@ -82,6 +83,10 @@ class Application(BaseApplication):
         """A new worker takes the place of one that is gone, or is about to go."""
         taken = [each.number for each in master.WORKERS.values()]
         worker.number = min(range(1, self.siblings.count + 1), key=taken.count)
+
+    def _gone(self, master: Arbiter, worker: Worker) -> None:
+        if all(each.number != worker.number for each in master.WORKERS.values()):
+            self.siblings.serves(worker.number, False)
 
     def load(self) -> Any:
         """Build the application, in the worker."""

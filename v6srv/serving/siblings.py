@@ -8,11 +8,12 @@ that has read the head of such a request hands over the connection itself, with 
 
 import logging
 from collections.abc import Callable
+from mmap import mmap
 from urllib.parse import parse_qs
 
 from gevent import socket
 from gevent.lock import RLock
-from werkzeug.exceptions import NotFound, RequestHeaderFieldsTooLarge
+from werkzeug.exceptions import NotFound, RequestHeaderFieldsTooLarge, ServiceUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,14 @@ class Siblings:
 
     Made before they are: they inherit the channels, so nobody else can hand over anything. A
     process that takes the place of one that died gets its number and finds what waits for it.
+    Until it serves nothing is handed over: its clients are told at once that their session is gone.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.me = 1
         """The number of this process."""
+        self._serving = mmap(-1, count)  # which all of them share
         self._inboxes, self._outboxes = [], []
         for _ in range(count if count > 1 else 0):
             ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -52,18 +55,26 @@ class Siblings:
             for outbox in self._outboxes
         ]
 
+    def serves(self, number: int, now: bool) -> None:
+        """A process serves, or has died."""
+        self._serving[number - 1] = now
+
     def of_session(self, query: str) -> int | None:
-        """Another process, if it has the session of a request with this query."""
-        number, dot, _ = parse_qs(query).get("sid", [""])[0].partition(".")
-        known = dot and number.isdecimal() and 1 <= int(number) <= self.count
-        return int(number) if known and int(number) != self.me else None
+        """Another process, if the session of a request with this query is there."""
+        number = self._known(parse_qs(query).get("sid", [""])[0].partition(".")[0])
+        return number if number not in (None, self.me) and self._serving[number - 1] else None
 
     def asked_for(self, query: str) -> int | None:
-        """Another process, if a query names it by `process=`. Raises NotFound."""
-        [wanted] = parse_qs(query).get("process", [str(self.me)])[:1]
-        if wanted not in map(str, range(1, self.count + 1)):
+        """Another process, if a query names it by `process=`. Raises HTTPException."""
+        number = self._known(parse_qs(query).get("process", [str(self.me)])[0])
+        if number is None:
             raise NotFound(f"There is no such process here: there are {self.count}, from 1 on")
-        return int(wanted) if int(wanted) != self.me else None
+        if number != self.me and not self._serving[number - 1]:
+            raise ServiceUnavailable("This process does not serve now: another one is on its way")
+        return number if number != self.me else None
+
+    def _known(self, text: str) -> int | None:
+        return next((one for one in range(1, self.count + 1) if text == str(one)), None)
 
     def hand_over(self, number: int, client: socket.socket, begun: bytes) -> None:
         """Let a process serve a connection, of which so much was read.

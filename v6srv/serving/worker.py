@@ -138,6 +138,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             if self._siblings.count > 1:
                 server.max_accept = 1  # the others get their share
             server.start()
+        self._siblings.serves(self.number, True)
         if self._siblings.count > 1:
             spawn(self._siblings.take, self._continue)
             log.info("process %d of %d serves", self.number, self._siblings.count)
