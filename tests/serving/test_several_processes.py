@@ -46,6 +46,29 @@ class Server(Pair):
                 return sid
         raise AssertionError(f"process {number} accepts nothing")
 
+    def connections(self) -> list[requests.Session]:
+        """One to each process. It stays there: its first request is for a session of it."""
+        kept = []
+        for number in range(1, COUNT + 1):
+            connection = requests.Session()
+            url = f"{self.url}&sid={self.session_at(number)}"
+            assert connection.post(url, data="3", timeout=10).text == "OK"
+            kept.append(connection)
+        return kept
+
+    def statuses(self, who: str, path: str) -> list[int]:
+        """What each process answers somebody."""
+        headers = {"Authorization": f"Bearer {self.token(who)}"}
+        return [
+            connection.get(self.first.api + path, headers=headers, timeout=10).status_code
+            for connection in self.connections()
+        ]
+
+    def log_in(self, connection: requests.Session, who: str, password: str) -> int:
+        """The status of a login."""
+        body = {"username": who, "password": password}
+        return connection.post(f"{self.first.api}/token/user", json=body, timeout=10).status_code
+
     def ping(self, sid: str) -> requests.Response:
         """The answer to a message of a session, sent on a connection of its own."""
         return requests.post(f"{self.url}&sid={sid}", data="3", timeout=10)
@@ -223,6 +246,68 @@ def test_the_numbers_are_those_of_one_process(server: Server) -> None:
             assert kept.get(f"{server.first.api}/task", timeout=10).status_code == 403
     grown = [denied(number) - was for number, was in zip(numbers, before, strict=True)]
     assert sorted(grown) == [0, 0, 3]
+
+
+def test_wrong_passwords_block_an_account_at_all_of_them(server: Server) -> None:
+    connections = server.connections()
+    for attempt in range(5):
+        assert server.log_in(connections[attempt % COUNT], "east_admin", "wrong") == 401
+    for connection in connections:
+        assert server.log_in(connection, "east_admin", small_world.PASSWORD) == 401
+        assert server.log_in(connection, "east_viewer", small_world.PASSWORD) == 200
+
+
+def test_failed_logins_are_counted_together(server: Server) -> None:
+    connections = server.connections()
+    for attempt in range(20):
+        assert server.log_in(connections[attempt % COUNT], "stranger", "wrong") == 401
+    assert [server.log_in(each, "stranger", "wrong") for each in connections] == [429] * COUNT
+
+
+def test_a_line_of_the_policy_holds_at_all_of_them_from_the_next_request_on(
+    server: Server,
+) -> None:
+    line = {
+        "subject": "role:viewer",
+        "resource": "task",
+        "scope": "global",
+        "operation": "view",
+        "condition": "True",
+        "effect": "deny",
+    }
+    assert server.statuses("viewer", "/task") == [200] * COUNT
+    id = server.call(server.first, "root", "POST", "/policy/line", line)["id"]
+    assert server.statuses("viewer", "/task") == [403] * COUNT
+    server.call(server.first, "root", "DELETE", f"/policy/line/{id}", None)
+    assert server.statuses("viewer", "/task") == [200] * COUNT
+
+
+def test_an_edit_of_the_files_reaches_all_of_them(server: Server) -> None:
+    file = server.first.instance / "policies" / "local.csv"
+    file.write_text("p, role:viewer, task, global, view, True, deny\n")
+    eventually(lambda: server.statuses("viewer", "/task") == [403] * COUNT)
+    file.unlink()
+    eventually(lambda: server.statuses("viewer", "/task") == [200] * COUNT)
+
+
+def test_each_sees_who_is_online_at_the_others(server: Server) -> None:
+    nodes = [server.listen(server.first, "north_registry") for _ in range(2 * COUNT)]
+    path = f"/node/{server.world.node.north_registry}"
+
+    def seen() -> set[str]:
+        headers = {"Authorization": f"Bearer {server.token('root')}"}
+        url = server.first.api + path
+        return {
+            each.get(url, headers=headers, timeout=10).json()["status"]
+            for each in server.connections()
+        }
+
+    assert seen() == {"online"}
+    for node in nodes[1:]:
+        node.close()
+    assert seen() == {"online"}
+    nodes[0].close()
+    eventually(lambda: seen() == {"offline"})
 
 
 @pytest.mark.parametrize("how", ["option", "setting"])
