@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -29,9 +29,12 @@ from v6srv.db import make_engine
 log = logging.getLogger(__name__)
 
 NODES = ("north_registry", "south_registry")
-WRITERS = 3
-HEARD_WITHIN_S = 120.0
-"""What a dead process did not send any more is sent by another one, which must miss it first."""
+WRITERS = 2
+PAUSE_S = 0.2
+"""Between two tasks of a writer: the nodes keep up with it, more or less."""
+PATIENCE_S = 120.0
+"""For the next step of those who are behind. What a dead process did not send any more is sent by
+another one, which must miss it first."""
 ALIVE_WITHIN_S = 120.0
 
 
@@ -123,7 +126,7 @@ class Writer:
 
     def _work(self) -> None:
         session, count = requests.Session(), 0
-        while not self._over.wait(0.05):
+        while not self._over.wait(PAUSE_S):
             count += 1
             body = {**self._body, "name": f"task {count} of writer {self._number}"}
             try:
@@ -149,8 +152,8 @@ def kill_again_and_again(pair: Pair, processes: int, rounds: int) -> None:
             writer.stop()
         made = _tasks(pair.uri)
         for node in nodes:
-            eventually(lambda node=node: made.keys() <= node.heard_of, HEARD_WITHIN_S)
-        eventually(lambda: not _open_results(pair.uri), HEARD_WITHIN_S)
+            _none_left(lambda node=node: len(made.keys() - node.heard_of))
+        _none_left(lambda: len(_open_results(pair.uri)))
     promised = {id: name for each in writers for id, name in each.acknowledged.items()}
     results = {id: value for node in nodes for id, value in node.acknowledged.items()}
     _nothing_is_lost_or_half(pair.uri, made, promised, results)
@@ -181,6 +184,14 @@ def _wait_for_all(server: LiveServer, processes: int) -> None:
     for number in range(1, processes + 1):
         eventually(lambda number=number: is_served(number), ALIVE_WITHIN_S)
     assert len(server.workers) == processes
+
+
+def _none_left(count: Callable[[], int]) -> None:
+    """Wait until nothing is left, however long that takes as long as it goes on."""
+    left = count()
+    while before := left:
+        eventually(lambda before=before: count() < before, PATIENCE_S)
+        left = count()
 
 
 def _nothing_is_lost_or_half(

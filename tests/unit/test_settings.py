@@ -207,6 +207,37 @@ def test_policy_tests_can_be_off(tmp_path: Path, text: str, meant: str) -> None:
     assert load(environ={}).policy_tests == "warn"
 
 
+POSTGRESQL = "uri: 'postgresql://u:p@d/v6srv', http: {processes: 2}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("http: {processes: 2}, rabbitmq_uri: 'redis://q'", ["cannot share SQLite"]),
+        (POSTGRESQL, ["need a message queue"]),
+        ("http: {processes: 3}", ["cannot share SQLite", "need a message queue"]),
+    ],
+)
+def test_several_processes_need_what_they_can_share(
+    tmp_path: Path, keys: str, said: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(_file(tmp_path, f"application: {{{keys}}}"), environ={})
+    for problem, words in zip(refused.value.problems, said, strict=True):
+        assert words in problem
+
+
+def test_several_processes_that_do_not_count_together_are_told(tmp_path: Path) -> None:
+    remarks = {
+        queue: list(load(_file(tmp_path, f"application: {{{keys}}}"), environ={}).remarks)
+        for queue in ("redis", "amqp")
+        for keys in [f"{POSTGRESQL}, rabbitmq_uri: '{queue}://q'"]
+    }
+    assert remarks["redis"] == []
+    [told] = remarks["amqp"]
+    assert "counts failed logins for itself" in told
+
+
 @pytest.mark.parametrize(
     ("keys", "store"),
     [
