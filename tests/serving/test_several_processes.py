@@ -6,6 +6,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,19 @@ class Server(Pair):
         body = {"username": who, "password": password}
         return connection.post(f"{self.first.api}/token/user", json=body, timeout=10).status_code
 
+    def is_ready(self, number: int) -> bool:
+        """Whether a certain process serves."""
+        url = f"{self.first.api}/health/ready?process={number}"
+        return requests.get(url, timeout=10).status_code == 200
+
     def ping(self, sid: str) -> requests.Response:
         """The answer to a message of a session, sent on a connection of its own."""
         return requests.post(f"{self.url}&sid={sid}", data="3", timeout=10)
 
 
 @contextmanager
-def serving(databases: Databases) -> Iterator[Server]:
-    """A server of `COUNT` processes, all of which serve."""
+def serving(databases: Databases, modules: Path) -> Iterator[Server]:
+    """A server of `COUNT` processes, all of which serve; what is in `modules` they import first."""
     uri, world = databases.copy("postgresql", True)
     assert world is not None
     with ExitStack() as stack:
@@ -85,6 +91,7 @@ def serving(databases: Databases) -> Iterator[Server]:
             "V6SRV_RABBITMQ_URI": stack.enter_context(redis_server()),
             "V6SRV_JWT_SECRET": secrets.token_hex(32),
             "V6SRV_METRICS": "true",
+            "PYTHONPATH": str(modules),
         }
         running = stack.enter_context(live_server(*SERVE, **environment))
         eventually(lambda: running.log.read_text().count(f"of {COUNT} serves") == COUNT)
@@ -92,8 +99,13 @@ def serving(databases: Databases) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def running(databases: Databases) -> Iterator[Server]:
-    with serving(databases) as found:
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("modules")
+
+
+@pytest.fixture(scope="module")
+def running(databases: Databases, modules: Path) -> Iterator[Server]:
+    with serving(databases, modules) as found:
         yield found
 
 
@@ -190,14 +202,31 @@ def test_a_process_that_dies_is_replaced_and_the_others_go_on(server: Server) ->
     assert "Invalid session" in answers[lost[0]].text
     health = f"{server.first.api}/health/ready?process={lost[0]}"
     assert requests.get(health, timeout=10).json()["msg"].startswith("This process does not serve")
-    eventually(lambda: requests.get(health, timeout=10).status_code == 200, within_s=120)
+    eventually(partial(server.is_ready, lost[0]), within_s=120)
     assert len(server.first.workers) == COUNT
     assert {server.ping(server.session_at(lost[0])).text for _ in range(2 * COUNT)} == {"OK"}
     assert "SIGKILL" in server.first.tail()
 
 
-def test_all_of_them_end_in_order(databases: Databases) -> None:
-    with serving(databases) as server:
+def test_a_successor_that_cannot_start_is_tried_again_while_the_others_serve(
+    server: Server, modules: Path
+) -> None:
+    broken = modules / "flask_cors.py"
+    broken.write_text("raise ImportError('this installation is broken')\n")
+    try:
+        os.kill(server.first.workers[0], signal.SIGKILL)
+        eventually(lambda: "this installation is broken" in server.first.tail(), within_s=120)
+        for _ in range(COUNT):
+            assert requests.get(f"{server.first.api}/version", timeout=10).status_code == 200
+    finally:
+        broken.unlink()
+    assert server.first.process.poll() is None
+    for number in range(1, COUNT + 1):
+        eventually(partial(server.is_ready, number), within_s=120)
+
+
+def test_all_of_them_end_in_order(databases: Databases, tmp_path: Path) -> None:
+    with serving(databases, tmp_path) as server:
         for who in ("north_registry", "south_registry", "collab_admin"):
             server.listen(server.first, who)
         workers = server.first.workers
