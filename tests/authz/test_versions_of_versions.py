@@ -147,4 +147,7 @@ def test_it_remembers_nothing_of_the_version_that_it_was_made_of() -> None:
     made = Sound(files, before, whole, clock.now()).with_roles(files, after, 2)
     assert made is not None
     assert len(made.lacks(who.facts)) > len(first)
+    for version in (whole, made):  # what conditions ask
+        asked = version.program.function(f"{version.program.subject}.lacks")
+        assert asked(who.facts, None, "view") == version.lacks(who.facts)
     assert whole.lacks(who.facts) == first
