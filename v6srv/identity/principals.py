@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, bindparam, exists, select
 
 from v6srv.authz.principal import Principal
 from v6srv.db import LARGEST_ID, json_rows, session
@@ -29,7 +29,8 @@ from v6srv.model import (
 )
 from v6srv.vocabulary import PrincipalKind
 
-_revision = select(PolicyRevision.lines).where(PolicyRevision.id == 1).scalar_subquery()
+_policy = PolicyRevision.__table__.c
+_revision = select(_policy.lines).where(_policy.id == 1).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ class Known:
     last_seen: datetime | None
 
 
+# Tables, and queries made once: every request asks one of them.
 _account, _user, _node = Account.__table__.c, User.__table__.c, Node.__table__.c
+_role, _task, _result = Role.__table__.c, Task.__table__.c, Result.__table__.c
 
 _user_query = select(
     _account.token_version,
@@ -54,8 +57,8 @@ _user_query = select(
     .where(Member.c.organization_id == _user.organization_id)
     .scalar_subquery()
     .label("collaborations"),
-    select(json_rows(Role.id, Role.slug))
-    .join(Permission, Permission.c.role_id == Role.id)
+    select(json_rows(_role.id, _role.slug))
+    .join_from(Role.__table__, Permission, Permission.c.role_id == _role.id)
     .where(Permission.c.user_id == _user.id)
     .scalar_subquery()
     .label("roles"),
@@ -76,6 +79,19 @@ _node_columns = (
 )
 _nodes = Account.__table__.join(Node.__table__, _account.id == _node.id)
 _node_query = select(*_node_columns).select_from(_nodes)
+_ID = "account"
+_one_container = (
+    select(
+        *_node_columns,
+        _task.run_id,
+        _task.image,
+        exists().where(_result.task_id == _task.id, _result.finished_at.is_(None)).label("open"),
+    )
+    .select_from(_nodes.join(Task.__table__, _task.collaboration_id == _node.collaboration_id))
+    .where(_task.id == bindparam("task"), _node.id == bindparam(_ID))
+)
+_one_user = _user_query.where(_user.id == bindparam(_ID))
+_one_node = _node_query.where(_node.id == bindparam(_ID))
 
 
 def _gone(claims: Claims) -> Unauthenticated:
@@ -93,15 +109,15 @@ def load(claims: Claims) -> Known:
     return _container_of(claims) if claims.kind is PrincipalKind.CONTAINER else _node_of(claims)
 
 
-def _row(claims: Claims, query: Select[Any], id_column: Any) -> Any:
-    row = session.execute(query.where(id_column == claims.account_id)).one_or_none()
+def _row(claims: Claims, query: Select[Any], **values: int) -> Any:
+    row = session.execute(query, {_ID: claims.account_id, **values}).one_or_none()
     if row is None or not claims.honoured(row.token_version, row.kept_session):
         raise _gone(claims)
     return row
 
 
 def _user_of(claims: Claims) -> Known:
-    row = _row(claims, _user_query, _user.id)
+    row = _row(claims, _one_user)
     return _known_user(claims.account_id, row, claims.session_id)
 
 
@@ -121,7 +137,7 @@ def _known_user(id: int, row: Any, session_id: str | None = None) -> Known:
 
 
 def _node_of(claims: Claims) -> Known:
-    row = _row(claims, _node_query, _node.id)
+    row = _row(claims, _one_node)
     return _known_node(claims.account_id, row, claims.session_id)
 
 
@@ -227,13 +243,7 @@ def _container_named(subject: str, task_id: int) -> Known:
 def _container_of(claims: Claims) -> Known:
     assert claims.container is not None
     task_id = claims.container["task_id"]
-    unfinished = exists().where(Result.task_id == Task.id, Result.finished_at.is_(None))
-    query = (
-        select(*_node_columns, Task.run_id, Task.image, unfinished.label("open"))
-        .select_from(_nodes.join(Task.__table__, Task.collaboration_id == _node.collaboration_id))
-        .where(Task.id == task_id)
-    )
-    row = _row(claims, query, _node.id)
+    row = _row(claims, _one_container, task=task_id)
     if not row.open:
         raise Unauthenticated("Container-token is not valid")
     return _known_container(claims.account_id, task_id, row)
