@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -144,15 +145,16 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 - it is written lik
     """The time of the database, `ago_s` seconds before now.
 
     The one clock that all processes share: what one of them writes and another judges by its age
-    must be written and judged by it. The time at which the statement began.
+    must be written and judged by it. The time at which the statement began. `ago_s` can be a value
+    of a row.
     """
 
     name = "database_now"
     type = UtcDateTime()
     inherit_cache = True
 
-    def __init__(self, ago_s: float = 0.0) -> None:
-        super().__init__(literal(-ago_s, Float()))
+    def __init__(self, ago_s: float | ColumnElement[int] = 0.0) -> None:
+        super().__init__(literal(-ago_s, Float()) if isinstance(ago_s, (int, float)) else -ago_s)
 
 
 @compiles(database_now, "sqlite")

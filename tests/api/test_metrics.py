@@ -30,6 +30,7 @@ def test_decisions_and_the_policy_are_counted(databases: Databases, backend: str
         assert before["v6srv_policy_problems"] == 0
         assert before["v6srv_policy_shadow_active"] == 0
         assert before["v6srv_decision_log_problem"] == 0
+        assert {"v6srv_emptied_tasks_total", "v6srv_emptied_results_total"} <= before.keys()
         call("nobody", "GET", "/task")
         call("viewer", "GET", "/task")
         call("viewer", "GET", "/task")

@@ -26,6 +26,8 @@ ASKING = {
     "who-can": ["policy", "who-can", "view", "task"],
     "matrix": ["policy", "matrix"],
     "lint": ["policy", "lint"],
+    "retention preview": ["retention", "preview"],
+    "retention run": ["retention", "run"],
 }
 
 

@@ -235,7 +235,7 @@ def test_a_draft_holds_what_is_missing(tmp_path: Path) -> None:
     migrations.upgrade(uri)
     with sqlite3.connect(tmp_path / "draft.sqlite") as connection:
         connection.execute("DROP INDEX ix_task_run_id")
-        connection.execute("ALTER TABLE task DROP COLUMN created_at")
+        connection.execute("ALTER TABLE result DROP COLUMN started_at")
     written = migrations.draft(uri, "bring it back", tmp_path).read_text()
     assert "sa.DateTime()" in written
     assert "ix_task_run_id" in written

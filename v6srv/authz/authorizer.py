@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import literal, select
 
-from v6srv import request_id
-from v6srv.authz import clock
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.answer import Answer, Asked, Rows
 from v6srv.authz.compiler import Plan
 from v6srv.authz.decision import Decision, Lacking
-from v6srv.authz.decision_log import DecisionLog, stamp
+from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.denial_reason import told
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError
@@ -272,6 +270,10 @@ class Authorizer:
             raise self._denied(pending, _OUTSIDE)
         self._allowed(pending)
 
+    def witness(self, question: Question, reason: str) -> None:
+        """Write an allowance that no sample may leave out, with what came of it."""
+        self._write(self._ask(question), reason, allowed=True)
+
     def asks_for_changes(self, who: Principal, model: type[Base], operation: Operation) -> bool:
         """Whether what is changed can make a difference to whether `who` may `operation` a row."""
         return self.policy.asks_for_changes(who.facts, RESOURCES[model], operation)
@@ -449,19 +451,14 @@ class Authorizer:
         latency_us = (time.perf_counter_ns() - pending.begun_ns) // 1000
         id = secrets.token_hex(10)
         if self.decisions is not None:
-            record: dict[str, Any] = {
-                "kind": "decision",
-                "time": stamp(clock.now()),
-                "id": id,
-                **pending.question.record(),
-                "effect": (Effect.ALLOW if allowed else Effect.DENY).value,
-                "lines": pending.origins(allowed=allowed),
-                "reason": reason,
-                "policy": pending.enforcer.version,
-                "latency_us": latency_us,
-            }
-            if request := request_id.current():
-                record["request_id"] = request
+            record = pending.question.decided(
+                id,
+                Effect.ALLOW if allowed else Effect.DENY,
+                reason,
+                lines=pending.origins(allowed=allowed),
+                policy=pending.enforcer.version,
+                latency_us=latency_us,
+            )
             self.decisions.write(record)
         return id
 

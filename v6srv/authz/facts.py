@@ -351,6 +351,7 @@ TABLES: dict[type[Base], TableFacts] = {
                 "database": Scalar(Task.database, of=str),
                 "run": Scalar(Task.run_id),
                 "parent": Scalar(Task.parent_id),
+                "keep_days": Scalar(Task.keep_days),
                 "encrypted": _value(
                     _collaboration.c.encrypted, bool, _collaboration.c.id == Task.collaboration_id
                 ),

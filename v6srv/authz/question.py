@@ -6,12 +6,14 @@ from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
-from v6srv.authz.decision_log import number_of
+from v6srv import request_id
+from v6srv.authz import clock
+from v6srv.authz.decision_log import number_of, stamp
 from v6srv.authz.facts import MODELS, TABLES, WHOLE
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.db import Base
 from v6srv.errors import Invalid
-from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
 
 
 class Form(StrEnum):
@@ -142,6 +144,20 @@ class Question:
             if getattr(self, flag):
                 fields[flag] = True
         return fields
+
+    def decided(self, id: str, effect: Effect, reason: str, **more: Any) -> dict[str, Any]:
+        """The record of the answer, given now; `more` are fields of it."""
+        request = request_id.current()
+        return {
+            "kind": "decision",
+            "time": stamp(clock.now()),
+            "id": id,
+            **self.record(),
+            "effect": effect.value,
+            "reason": reason,
+            **more,
+            **({"request_id": request} if request else {}),
+        }
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Question":

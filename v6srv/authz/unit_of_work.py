@@ -47,6 +47,7 @@ class Cover(StrEnum):
     """What allows a change that nothing else grants to who makes it. Denials hold all the same."""
 
     COLLABORATIONS = "a node moves: who may edit both collaborations may move it"
+    RETENTION = "data is deleted in time: settings and tasks say when, and lines can forbid it"
     MEMBERS = "a node leaves with its organization: who may change the members may take it out"
 
 
@@ -59,6 +60,7 @@ class ServerWrite(StrEnum):
     RESULTS = "a task is made with its results: who may create it gives each organization one"
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
     PORTS = "the ports of a result are closed together: who may close those of the result may"
+    RETENTION = "the results of a task are emptied with it: whether it may be emptied is decided"
     KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"
     SETUP = "what the program and the policy files declare: rules, default roles, versions, root"
     COMMAND = "a command on the machine of the server: import, take-over, the shell"

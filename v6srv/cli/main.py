@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": "serving:start",
     "shell": "database:shell",
     "backup": "backup:backup",
+    "retention": "retention:retention",
     "import": "importing:import_",
     "import-v3": "takeover:import_v3",
     "version": "main:version",

@@ -3,6 +3,8 @@
 Whether an account exists, is locked or has an address is told by no answer here (Q-40).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from v6srv import names, passwords
@@ -36,11 +38,9 @@ def reset_password(token: str, password: str) -> None:
     _owner(recovery)
     let_go()  # hashing must not keep a transaction open
     sealed = passwords.seal(password)
-    with as_server(ServerWrite.RECOVERY), transaction():
-        user = _owner(recovery)
+    with _recovering(recovery) as user:
         user.password = sealed
         user.failed_login_attempts = 0
-        user.end_tokens()
         mail_queue.put(PASSWORD_CHANGED, user.id)
 
 
@@ -65,11 +65,8 @@ def reset_second_factor(token: str) -> Enrolment:
     Raises Invalid for a token that cannot be used, and Expired.
     """
     recovery = tokens.read_purpose_token(token, tokens.SECOND_FACTOR)
-    with as_server(ServerWrite.RECOVERY), transaction():
-        user = _owner(recovery)
-        enrolment = login.enrol(user)
-        user.end_tokens()
-    return enrolment
+    with _recovering(recovery) as user:
+        return login.enrol(user)
 
 
 def renew_key(node: Node) -> str:
@@ -92,6 +89,15 @@ def _mail(user_id: int | None, name: str, kind: str) -> None:
     if attempts().may_mail(kind, user_id, name):
         with transaction():
             mail_queue.put(kind, user_id)
+
+
+@contextmanager
+def _recovering(recovery: Recovery) -> Iterator[User]:
+    """The account of a mailed token, to be changed; every bearer token of it ends."""
+    with as_server(ServerWrite.RECOVERY), transaction():
+        user = _owner(recovery)
+        yield user
+        user.end_tokens()
 
 
 def _owner(recovery: Recovery) -> User:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, Text, select
+from sqlalchemy import ForeignKey, Index, Text, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from v6srv.db import Base, session, utcnow
@@ -32,7 +32,17 @@ class Task(Queries, Base):
     """One algorithm to be run by several organizations."""
 
     __tablename__ = "task"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        # What is due is found without a look at what is long empty, or not due for long.
+        Index(
+            "ix_task_keep_days_created_at",
+            "keep_days",
+            "created_at",
+            sqlite_where=text("cleanup_at IS NULL"),
+            postgresql_where=text("cleanup_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str | None] = mapped_column(Text)
@@ -51,6 +61,10 @@ class Task(Queries, Base):
         ForeignKey("user.id", ondelete="SET NULL"), index=True
     )
     created_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+    keep_days: Mapped[int | None]
+    """How long its data is to be kept after its run; None: as long as the server keeps any."""
+    cleanup_at: Mapped[datetime | None]
+    """When the inputs, results and logs of its results were deleted."""
 
     if TYPE_CHECKING:  # added in wire_columns
         child_ids: Mapped[list[int]]

@@ -1,6 +1,7 @@
 """Builds the Socket.IO server of an application and runs its background work."""
 
 import sys
+import time
 from collections.abc import Mapping
 
 from flask import Flask
@@ -19,7 +20,7 @@ from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
-from v6srv.service import events, setup
+from v6srv.service import events, retention, setup
 from v6srv.service.agreement import BEAT_S, Agreement
 from v6srv.settings import Settings, jwt_secret
 
@@ -28,6 +29,10 @@ PING_TIMEOUT_S = 60
 FILES_POLL_S = 0.25
 """How often the policy files are looked at: an edit is live within a second."""
 MAILS_POLL_S = 1.0
+EMPTY_EVERY_S = 300.0
+"""How often data is looked for that is not to be kept any longer."""
+BREATH_S = 0.05
+"""Between two transactions that delete it: others want to write as well."""
 LARGEST_MESSAGE = 256 * 1024
 """Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
 
@@ -39,6 +44,8 @@ class Realtime:
 
     def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
         authz: Authorizer = app.extensions["authz"]
+        self._authz = authz
+        self._keep_days = settings.runs_data_cleanup_days
         self._policies = store_of(authz)
         self._follower = Follower(self._policies, settings.policy_tests)
         self._seen: seen.Seen = app.extensions["seen"]
@@ -72,6 +79,7 @@ class Realtime:
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
+        self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
 
     def _listen_at_once(self) -> None:
@@ -93,6 +101,15 @@ class Realtime:
     def _send_mails(self) -> None:
         """Mails that were committed, by this process or by one that is gone."""
         mail_delivery.send_due(lambda: self._background.stopping)
+
+    def _empty_tasks(self) -> None:
+        """Data that is not to be kept any longer is deleted."""
+        retention.empty_due(self._authz, self._keep_days, self._take_breath)
+
+    def _take_breath(self) -> bool:
+        """Let others work for a moment; False when this process is to end."""
+        time.sleep(BREATH_S)
+        return not self._background.stopping
 
     def hang_up(self) -> None:
         """Everybody leaves at once: off the books in one go, and without a word to the others."""

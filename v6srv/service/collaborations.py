@@ -133,8 +133,7 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
         asked = Resource.COLLABORATION, Operation.EDIT, node.collaboration_id
         authz.fetch(who, *asked, changes=frozenset({"node_ids"}))
     nodes.require_room(nodes.place(node.organization_id, collaboration.id, but=node))
-    with covered_by(Cover.COLLABORATIONS):
-        node.collaboration_id = collaboration.id
+    _move(node, collaboration.id)
 
 
 def remove_node(collaboration: Collaboration, node_id: int) -> None:
@@ -142,11 +141,15 @@ def remove_node(collaboration: Collaboration, node_id: int) -> None:
     node = _node(node_id)
     if node.collaboration_id != collaboration.id:
         raise Invalid(f"Node id={node_id} is not in collaboration id={collaboration.id}")
-    with covered_by(Cover.COLLABORATIONS):
-        node.collaboration_id = None
+    _move(node, None)
 
 
 # --- parts
+
+
+def _move(node: Node, collaboration_id: int | None) -> None:
+    with covered_by(Cover.COLLABORATIONS):
+        node.collaboration_id = collaboration_id
 
 
 def _node(id: int) -> Node:

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from v6srv import problems
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
+from v6srv.service import retention
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,6 +17,7 @@ def exposition(authz: Authorizer) -> str:
     """All metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Policy(authz))
+    registry.register(_Retention())
     registry.register(_Problems())
     return generate_latest(registry).decode()
 
@@ -65,6 +67,19 @@ class _Policy:
         for effect, number in self._authz.counts.items():
             decisions.add_metric((effect.value,), number)
         yield decisions
+
+
+class _Retention:
+    """What is deleted because it is not to be kept any longer."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Two counters."""
+        for what, number in (
+            ("tasks", retention.total.tasks),
+            ("results", retention.total.results),
+        ):
+            text = f"Which {what} this process has emptied: their data was kept for long enough"
+            yield CounterMetricFamily(f"v6srv_emptied_{what}", text, value=number)
 
 
 class _Problems:

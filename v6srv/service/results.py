@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, utcnow
@@ -32,15 +32,16 @@ def report(result: Result, changes: Mapping[str, Any]) -> Result:
     """Store what a node reports of its run; only what is given changes.
 
     A finished result is final. A node that confirms a kill is not wrong, though (S12): its log is
-    kept if there is none yet. A run that the node killed on its own is finished with that, or it
-    would be started again at the next connect (realtime.md 8). Raises Invalid.
+    kept if there is none yet, and the data of the task is still kept. A run that the node killed on
+    its own is finished with that, or it would be started again at the next connect (realtime.md 8).
+    Raises Invalid.
     """
     if result.finished_at is not None:
         if not result.status == changes.get("status") == KILLED:
             raise Invalid("Cannot update an already finished result!")
-        changes = {"log": changes["log"]} if "log" in changes and result.log is None else {}
-        if not changes:
+        if "log" not in changes or result.log is not None or _is_emptied(result):
             return result
+        changes = {"log": changes["log"]}
     status = changes.get("status")
     if status is not None and result.status in FINAL and status not in FINAL:
         raise Invalid(f"A result with status '{result.status}' cannot become '{status}'")
@@ -50,6 +51,11 @@ def report(result: Result, changes: Mapping[str, Any]) -> Result:
         result.finished_at = utcnow()
     _announce(result)
     return result
+
+
+def _is_emptied(result: Result) -> bool:
+    emptied = select(Task.cleanup_at).where(Task.id == result.task_id)
+    return session.scalar(emptied) is not None
 
 
 def _announce(result: Result) -> None:

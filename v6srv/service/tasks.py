@@ -66,7 +66,7 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
         database=order["database"],
         collaboration_id=collaboration_id,
         initiator_id=who.organization_id,
-        **_descent(who),
+        **_descent(who, order["keep_days"]),
     )
     session.add(task)
     if problem is None:
@@ -180,11 +180,15 @@ def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) ->
     raise NotFound(f"Collaboration id={collaboration_id} is not found!")
 
 
-def _descent(who: Principal) -> dict[str, int | None]:
-    """Run, parent and initiating user of a new task (models.md 3.5)."""
+def _descent(who: Principal, keep_days: int | None) -> dict[str, int | None]:
+    """Run, parent and initiating user of a new task (models.md 3.5), and how long it is kept.
+
+    A subtask no longer than its parent: what it computes may be what the parent sends.
+    """
     if who.kind is not PrincipalKind.CONTAINER:
         run_id = Task.next_run_id()
-        return {"run_id": run_id, "parent_id": None, "init_user_id": who.account_id}
+        started = {"run_id": run_id, "parent_id": None, "init_user_id": who.account_id}
+        return {**started, "keep_days": keep_days}
     # Locked: the parent cannot be killed while its subtask is being written.
     parent = session.scalars(
         select(Task).where(Task.id == who.task_id).with_for_update(read=True)
@@ -195,6 +199,7 @@ def _descent(who: Principal) -> dict[str, int | None]:
         "run_id": parent.run_id,
         "parent_id": parent.id,
         "init_user_id": parent.init_user_id,
+        "keep_days": min(filter(None, (keep_days, parent.keep_days)), default=None),
     }
 
 

@@ -137,6 +137,11 @@ class Settings(Group):
     """Keys that once signed and still verify: put the old `jwt_secret_key` here when you change it,
     for as long as a refresh token lives (longer where second factors are encrypted with it). In a
     variable with commas between them. What is shorter than 32 bytes verifies no token."""
+    runs_data_cleanup_days: int | None = Field(None, ge=1, le=LONGEST_DAYS)
+    """Inputs, results and logs are deleted so many days after the last result of a run, that is of
+    a task and its subtasks, has ended; who computed what and when stays. Unset: they are kept for
+    ever. A task can ask for less (`keep_days`), never for more. `v6srv retention preview` shows
+    what would go: what is gone comes back from a backup only."""
     container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""
@@ -195,6 +200,11 @@ class Settings(Group):
         if not re.fullmatch(r"(/\w[\w.~-]*)+", path, re.ASCII):
             raise ValueError("may only have letters, digits and . _ ~ - between its slashes")
         return path
+
+    @field_validator("runs_data_cleanup_days", mode="before")
+    @classmethod
+    def _no_text_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator(
         "jwt_secret_key", "root_password", "rabbitmq_uri", "rate_limit_uri", mode="before"

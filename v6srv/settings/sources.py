@@ -47,7 +47,6 @@ _OF_4X: Mapping[tuple[str, ...], str] = {
     ("password_policy", "between_user_emails_minutes"): "",
     ("prometheus",): "metrics",
     ("rabbitmq",): "rabbitmq_uri",
-    ("runs_data_cleanup_days",): "",
     ("runs_data_cleanup_include_input",): "",
     ("server_name",): "otp_issuer",
     ("server_url",): "",

@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from v6srv.settings.groups import LONGEST_DAYS
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
 from v6srv.wire.links import ToMany, ToOne
 
@@ -40,6 +41,16 @@ class TaskIn(Changes):
     description = Text(load_default="")
     image = Text(load_default="")
     database = Text(load_default="")
+    keep_days = fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, LONGEST_DAYS),
+        metadata={
+            "description": "Delete inputs, results and logs so many days after the run has ended,"
+            " if the server does not do so before. Subtasks of algorithms are not kept for longer."
+        },
+    )
 
 
 class TaskInclude(Input):
