@@ -45,7 +45,7 @@ $(REFERENCE_READY): tests/takeover/requirements.lock
 	bash tools/python311_venv.sh $(REFERENCE_VENV) $<
 	touch $@
 
-bench: $(READY) ## Measure, as ratios to a bare view of the same rows (bench/README.md)
+bench: $(READY) ## Measure beside a bare view of the same rows and the reference (ARGS=--write renews docs/performance.md)
 	$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(READY) ## Write the documentation that is generated

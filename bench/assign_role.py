@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import SecretStr
-from run import Server, _free_port, process
+from servers import Server, free_port, process
 from sqlalchemy import Engine, insert, select
 
 from v6srv import passwords
@@ -99,7 +99,7 @@ def main() -> None:
         engine.dispose()
         servers = []
         for name, username in (("assigning", "root"), ("deciding", f"u{arguments.users - 1}")):
-            port = _free_port()
+            port = free_port()
             environ = {
                 "HOST": "127.0.0.1",
                 "PORT": str(port),

@@ -11,14 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fill import PASSWORD, Filled, fill
-from pydantic import SecretStr
-from run import HERE, Failed, Server, _free_port, process
-
-from v6srv import passwords
-from v6srv.db import make_engine
-from v6srv.service import setup
-from v6srv.settings import Settings
+from fill import Filled, Size
+from servers import Failed, Party, floor, ours, prepare
 
 PAGE = "/task?page=1&per_page=20"
 
@@ -90,22 +84,22 @@ def request_of(path: str, token: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def measure(data: Filled, port: int, floor_port: int, sizes: list[int], requests: int) -> None:
-    anyone = Server(port, "/api")
-    login = {"username": data.username, "password": PASSWORD}
-    token = anyone.send("POST", "/token/user", login)["access_token"]
+def page_of(party: Party, data: Filled) -> bytes:
+    """The request for a page of tasks; the floor is told whose."""
     mine = "".join(f"&collaboration={id}" for id in data.collaboration_ids)
-    ways = {
-        "v6srv": (port, request_of("/api" + PAGE, token)),
-        "floor": (floor_port, request_of(PAGE + mine, token)),
-    }
+    path = PAGE + (mine if party.name == "floor" else "")
+    return request_of(party.prefix + path, party.tokens.get("user", ""))
+
+
+def measure(data: Filled, parties: list[Party], sizes: list[int], requests: int) -> None:
     print("server   connections  p50 ms   p99 ms   max ms  p99/p50  answers/s  turns")
     for connections in sizes:
-        for name, (where, request) in ways.items():
-            ask(where, request, connections, 20 * connections)  # warm
+        for party in parties:
+            request = page_of(party, data)
+            ask(party.port, request, connections, 20 * connections)  # warm
             started = time.perf_counter()
-            asking = ask(where, request, connections, requests)
-            print(told(name, asking, time.perf_counter() - started), flush=True)
+            asking = ask(party.port, request, connections, requests)
+            print(told(party.name, asking, time.perf_counter() - started), flush=True)
 
 
 def main() -> None:
@@ -116,34 +110,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v6srv-bench-") as folder:
         uri = arguments.database or f"sqlite:///{folder}/bench.sqlite"
-        settings = Settings(
-            instance=Path(folder),
-            policies=Path(folder) / "policies",
-            uri=uri,
-            root_password=SecretStr(PASSWORD),
-        )
-        setup.prepare(settings, passwords)
-        engine = make_engine(uri)
-        data = fill(engine)
-        engine.dispose()
-        port, floor_port = _free_port(), _free_port()
-        environ = {
-            "HOST": "127.0.0.1",
-            "PORT": str(port),
-            "V6SRV_INSTANCE": folder,
-            "V6SRV_DATABASE_URL": uri,
-            "V6SRV_LOGGING__LEVEL": "WARNING",
-        }
-        floor = [
-            *("-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"),
-            *("--bind", f"127.0.0.1:{floor_port}", "--log-level", "warning"),
-            *("--no-control-socket", "--pythonpath", str(HERE), "floor:app"),
-        ]
-        with (
-            process(["-m", "v6srv", "serve"], environ, port, "/api/version"),
-            process(floor, {"BENCH_DATABASE": uri}, floor_port, "/version"),
-        ):
-            measure(data, port, floor_port, arguments.connections, arguments.requests)
+        data = prepare(uri, Path(folder), Size())
+        with ours(uri, Path(folder), data) as server, floor(uri) as bare:
+            measure(data, [server, bare], arguments.connections, arguments.requests)
 
 
 if __name__ == "__main__":

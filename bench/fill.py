@@ -17,14 +17,15 @@ from v6srv.model import (
     PolicyRevision,
     Result,
     Role,
+    RoleRule,
+    Rule,
     Run,
     Task,
     User,
 )
 from v6srv.passwords import hash_password, key_digest
 
-ORGANIZATIONS, COLLABORATIONS, NODES, USERS, TASKS, RESULTS = 20, 10, 60, 200, 5000, 5
-"""Results are per task; each organization is in three collaborations, with a node in each."""
+RULES_PER_ROLE = 30
 
 PASSWORD = "B3nch-Passw0rd!"
 IMAGE = "registry.example/average:1"
@@ -34,11 +35,30 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Size:
+    """How much of everything; as it stands, each organization is in three collaborations."""
+
+    organizations: int = 20
+    collaborations: int = 10
+    members: int = 6
+    """Of each collaboration, with a node each."""
+    users: int = 200
+    tasks: int = 5000
+    results: int = 5
+    """Of each task."""
+    roles: int = 0
+    """Of the first organization, of 30 rules each; nobody has them."""
+
+
+@dataclass(frozen=True)
 class Filled:
     """Who and what the measurements are about."""
 
     username: str
     """A Researcher, of an organization that is in three collaborations."""
+    password: str
+    stranger: str
+    """A user without any role."""
     collaboration_ids: tuple[int, ...]
     """Those three."""
     organization_id: int
@@ -47,36 +67,43 @@ class Filled:
     """The organizations of the first of them."""
     api_key: str
     """Of the node of the user's organization in the first of them."""
+    node_id: int
+    """That node."""
     task_ids: tuple[int, ...]
     """That the user may view."""
+    node_task_ids: tuple[int, ...]
+    """Of the node's collaboration."""
     hidden_task_ids: tuple[int, ...]
     open_result_ids: tuple[int, ...]
     """That this node may change."""
+    rule_ids: tuple[int, ...]
+    """Of a role."""
+    role_ids: tuple[int, ...]
+    """Of the first organization."""
 
 
-def fill(engine: Engine) -> Filled:
+def fill(engine: Engine, size: Size = Size()) -> Filled:
     """Add everything in one transaction; the database holds what a fresh server has."""
     password = hash_password(PASSWORD)
     with engine.begin() as connection:
-        return _fill(connection, password)
+        return _fill(connection, password, size)
 
 
-def _fill(connection: Connection, password: str) -> Filled:
+def _fill(connection: Connection, password: str, size: Size) -> Filled:
     chance = random.Random(1)
     now = datetime.now(UTC)
     orgs = _add(
         connection,
         Organization,
-        [{"name": f"Hospital {i}", "country": "Denmark"} for i in range(ORGANIZATIONS)],
+        [{"name": f"Hospital {i}", "country": "Denmark"} for i in range(size.organizations)],
     )
     collabs = _add(
         connection,
         Collaboration,
-        [{"name": f"Study {i}", "encrypted": False} for i in range(COLLABORATIONS)],
+        [{"name": f"Study {i}", "encrypted": False} for i in range(size.collaborations)],
     )
-    size = NODES // COLLABORATIONS
     members = {
-        collab: [orgs[(i * size + j) % ORGANIZATIONS] for j in range(size)]
+        collab: [orgs[(i * size.members + j) % size.organizations] for j in range(size.members)]
         for i, collab in enumerate(collabs)
     }
     places = [(org, collab) for collab, those in members.items() for org in those]
@@ -98,7 +125,7 @@ def _fill(connection: Connection, password: str) -> Filled:
             for id, place in zip(nodes, places, strict=True)
         ],
     )
-    users = _add(connection, Account, [{"type": "user"} for _ in range(USERS)])
+    users = _add(connection, Account, [{"type": "user"} for _ in range(size.users)])
     connection.execute(
         insert(User.__table__),
         [
@@ -109,7 +136,7 @@ def _fill(connection: Connection, password: str) -> Filled:
                 "password": password,
                 "firstname": "Bench",
                 "lastname": "User",
-                "organization_id": orgs[i % ORGANIZATIONS],
+                "organization_id": orgs[i % size.organizations],
             }
             for i, id in enumerate(users)
         ],
@@ -119,17 +146,24 @@ def _fill(connection: Connection, password: str) -> Filled:
     connection.execute(
         insert(Permission),
         [
-            {"user_id": id, "role_id": roles[slugs[i // ORGANIZATIONS % len(slugs)]]}
-            for i, id in enumerate(users)
+            {"user_id": id, "role_id": roles[slugs[i // size.organizations % len(slugs)]]}
+            for i, id in enumerate(users[:-1])
         ],
     )
-    runs = _add(connection, Run, [{"id": i + 1} for i in range(TASKS)])
+    rules = list(connection.scalars(select(Rule.id).order_by(Rule.id)))[:RULES_PER_ROLE]
+    more = [{"name": f"role {i}", "organization_id": orgs[0]} for i in range(size.roles)]
+    custom = _add(connection, Role, more) if more else []
+    if custom:
+        pairs = [{"role_id": role, "rule_id": rule} for role in custom for rule in rules]
+        connection.execute(insert(RoleRule), pairs)
+    runs = _add(connection, Run, [{"id": i + 1} for i in range(size.tasks)])
     if connection.dialect.name == "postgresql":  # given ids do not count up the sequence
-        connection.execute(select(func.setval(text("'run_id_seq'"), TASKS)))
-    where = [collabs[i % COLLABORATIONS] for i in range(TASKS)]
+        connection.execute(select(func.setval(text("'run_id_seq'"), size.tasks)))
+    where = [collabs[i % size.collaborations] for i in range(size.tasks)]
     initiators = [chance.choice(members[collab]) for collab in where]
     by_org = {
-        org: [users[i] for i in range(USERS) if orgs[i % ORGANIZATIONS] == org] for org in orgs
+        org: [users[i] for i in range(size.users) if orgs[i % size.organizations] == org]
+        for org in orgs
     }
     tasks = _add(
         connection,
@@ -146,12 +180,12 @@ def _fill(connection: Connection, password: str) -> Filled:
                 "run_id": runs[i],
                 "created_at": now,
             }
-            for i in range(TASKS)
+            for i in range(size.tasks)
         ],
     )
     results = []
     for i, task in enumerate(tasks):
-        done = i < TASKS * 4 // 5
+        done = i < size.tasks * 4 // 5
         results += [
             {
                 "task_id": task,
@@ -164,7 +198,7 @@ def _fill(connection: Connection, password: str) -> Filled:
                 "finished_at": now if done else None,
                 "status": "completed" if done else "pending",
             }
-            for org in chance.sample(members[where[i]], RESULTS)
+            for org in chance.sample(members[where[i]], size.results)
         ]
     ids = _add(connection, Result, results)
     connection.execute(PolicyRevision.__table__.update().values(members=PolicyRevision.members + 1))
@@ -173,14 +207,20 @@ def _fill(connection: Connection, password: str) -> Filled:
     in_first = {task for task, collab in zip(tasks, where, strict=True) if collab == first}
     return Filled(
         username="user0",
+        password=PASSWORD,
+        stranger=f"user{size.users - 1}",
         collaboration_ids=mine,
         organization_id=org,
         member_ids=tuple(members[first]),
         api_key=keys[org, first],
+        node_id=nodes[places.index((org, first))],
         task_ids=tuple(t for t, collab in zip(tasks, where, strict=True) if collab in mine),
+        node_task_ids=tuple(sorted(in_first)),
         hidden_task_ids=tuple(
             t for t, collab in zip(tasks, where, strict=True) if collab not in mine
         ),
+        rule_ids=tuple(rules),
+        role_ids=tuple(custom),
         open_result_ids=tuple(
             id
             for id, row in zip(ids, results, strict=True)

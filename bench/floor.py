@@ -19,12 +19,13 @@ from v6srv.passwords import key_digest
 app = Flask(__name__)
 engine = make_engine(os.environ["BENCH_DATABASE"])
 
-MODELS = {"task": Task, "result": Result, "organization": Organization}
+MODELS = {"task": Task, "result": Result, "organization": Organization, "node": Node}
 OF_TASK = ("id", "name", "description", "image", "database", "run_id", "initiator_id")
 OF_RESULT = ("id", "input", "result", "log", "status", "organization_id", "task_id")
 OF_ORGANIZATION = ("id", "name", "domain", "address1", "address2", "zipcode", "country")
+OF_NODE = ("id", "name", "status", "organization_id", "collaboration_id")
 _USER, _NODE = User.__table__.c, Node.__table__.c
-SHOWN = {"task": OF_TASK, "result": OF_RESULT, "organization": OF_ORGANIZATION}
+SHOWN = {"task": OF_TASK, "result": OF_RESULT, "organization": OF_ORGANIZATION, "node": OF_NODE}
 
 
 def _shown(kind: str, row: object) -> dict[str, object]:
@@ -83,6 +84,13 @@ def one_task(id):
         return jsonify(_with_results(sess, [sess.get_one(Task, id)])[0])
 
 
+@app.get("/organization/<int:id>")
+def one_organization(id):
+    members = request.args.getlist("collaboration", type=int)
+    with Session(engine) as sess:
+        return jsonify(_with_relations(sess, [sess.get_one(Organization, id)], members)[0])
+
+
 @app.get("/<kind>")
 def rows(kind):
     model, page = MODELS[kind], request.args.get("page", type=int)
@@ -92,15 +100,16 @@ def rows(kind):
         query = query.where(Task.collaboration_id.in_(members))
     elif kind == "result":
         query = query.join(Task).where(Task.collaboration_id.in_(members))
-    else:
+    elif kind == "organization":
         partners = select(Member.c.organization_id).where(Member.c.collaboration_id.in_(members))
         query = query.where(Organization.id.in_(partners)).order_by(None).order_by(Organization.id)
+    size = request.args.get("per_page", 10, type=int)
     with Session(engine) as sess:
         total = 0
         if page:
             counted = query.with_only_columns(func.count(), maintain_column_froms=True)
             total = sess.scalar(counted.order_by(None))
-            query = query.limit(10).offset(10 * (page - 1))
+            query = query.limit(size).offset(size * (page - 1))
         found = list(sess.scalars(query))
         if kind == "task":
             shown = _with_results(sess, found)

@@ -1,458 +1,261 @@
-"""Measures v6srv against a floor in the same run: see README.md in this folder.
+"""Measures v6srv beside a floor and the reference server: see README.md in this folder.
 
-python bench/run.py [--database URL] [--json FILE] [--seconds S]
+python bench/run.py [--write] [--json FILE] [--database URL] [--small] [PART ...]
 """
 
 import argparse
-import http.client
+import dataclasses
 import json
 import os
 import platform
-import random
-import shutil
-import socket
-import statistics
-import subprocess
+import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-from fill import IMAGE, INPUT, PASSWORD, Filled, fill
-from pydantic import SecretStr
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from v6srv import migrations, passwords
-from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.facts import facts_of
-from v6srv.authz.line import Line
-from v6srv.authz.principal import Principal
-from v6srv.authz.rules import RULES
-from v6srv.authz.source.load import build
-from v6srv.db import make_engine
-from v6srv.service import setup
-from v6srv.settings import Settings
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
+import page
+from fair import ask, page_of
+from figures import Growth, Report, Row, sample
+from fill import Filled, Size
+from measures import counted, decisions, in_turns
+from picture import picture
+from scenarios import NODES, RESULTS, ROLES, SCENARIOS, TASKS, Scenario
+from servers import REFERENCE_PYTHON, Failed, Party, floor, ours, prepare, reference
+from sockets import joined
 
-HERE = Path(__file__).parent
-MOST = 300
-"""Requests per measurement; fewer when the time is over."""
+from tests import postgres
+from v6srv import migrations
 
-WARM_UP = 5
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-class Failed(Exception):
-    """An answer was not the expected one: what would be measured is something else."""
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    size: Size = field(default_factory=Size)
+    turns: int = 150
+    seconds: float = 3
+    """At most, for each kind of request; the servers that take part share them."""
+    tasks: tuple[int, ...] = (500, 5_000, 25_000)
+    roles: tuple[int, ...] = (10, 100, 1_000)
+    nodes: tuple[int, ...] = (10, 100, 1_000)
+    role_turns: int = 20
+    connections: tuple[int, ...] = (8,)
+    requests: int = 600
+    sockets: int = 100
+    deciders: tuple[tuple[int, int], ...] = ((200, 10), (10_000, 1_000))
+    """Users and roles."""
 
 
-class Server:
-    """A server process on the loopback interface, and one connection to it."""
+SMALL = Plan(
+    size=Size(organizations=10, collaborations=2, members=5, users=10, tasks=10),
+    turns=3,
+    seconds=600,
+    tasks=(10,),
+    roles=(1,),
+    nodes=(5,),
+    role_turns=2,
+    connections=(2,),
+    requests=20,
+    sockets=2,
+    deciders=((5, 2),),
+)
 
-    def __init__(self, port: int, prefix: str, headers: dict[str, str] | None = None) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.prefix = prefix
-        self.headers = headers or {}
 
-    def send(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
-        """The parsed body of the answer."""
-        headers = {**self.headers, "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body)
-        return self._answer(method, path, data, headers, expect)[1]
+@dataclass(frozen=True)
+class Bench:
+    """A run: what is planned, and what has been found."""
 
-    def timed(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> float:
-        """Seconds from sending the request to having read the whole answer."""
-        headers = {**self.headers, "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body)
-        return self._answer(method, path, data, headers, expect, parse=False)[0]
+    plan: Plan
+    report: Report
+    with_reference: bool
 
-    def _answer(
+    def database(self, uri: str, instance: Path) -> None:
+        """All scenarios on one database, which is empty before."""
+        kind = uri.partition(":")[0].partition("+")[0]
+        _say(kind)
+        data = prepare(uri, instance, self.plan.size)
+        with ExitStack() as stack:
+            parties = self._start(stack, uri, instance, data)
+            started = {party.name: party.memory_mb() for party in parties}
+            rows = [self._measure(one, data, parties) for one in SCENARIOS]
+            for connections in self.plan.connections:
+                row = self._together(f"{kind}, {connections}", connections, data, parties)
+                self.report.together.append(row)
+            if kind == "sqlite":
+                for party in parties:
+                    self.report.memory_mb[party.name] = started[party.name], party.memory_mb()
+                    if party.name != "floor":
+                        self.report.sockets[party.name] = joined(party, self.plan.sockets)
+        self.report.rows[kind] = counted(rows, SCENARIOS, data, uri, instance)
+
+    def growth(self, name: str, sizes: dict[int, Size], scenarios: tuple[Scenario, ...]) -> None:
+        """The same scenarios on a database of each size, beside the floor."""
+        found = Growth(name, "floor")
+        for number, size in sizes.items():
+            found.rows[number] = self._at(
+                size,
+                lambda stack, *place: self._start(stack, *place),
+                scenarios,
+            )
+        self.report.growths.append(found)
+
+    def roles(self) -> None:
+        """Changing what everybody is decided by, beside a plain write to the same server."""
+        found = Growth("roles", "plain write")
+        for number in self.plan.roles:
+            found.rows[number] = self._at(
+                replace(self.plan.size, roles=number, tasks=min(100, self.plan.size.tasks)),
+                _beside_a_write,
+                ROLES,
+                self.plan.role_turns,
+            )
+        self.report.growths.append(found)
+
+    def _at(
         self,
-        method: str,
-        path: str,
-        data: str | None,
-        headers: dict[str, str],
-        expect: int,
-        parse: bool = True,
-    ) -> tuple[float, Any]:
-        started = time.perf_counter()
+        size: Size,
+        start: "Callable[[ExitStack, str, Path, Filled], list[Party]]",
+        scenarios: tuple[Scenario, ...],
+        turns: int = 50,
+    ) -> list[Row]:
+        _say(f"{size.tasks} tasks, {size.roles} roles, {size.organizations} organizations")
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v6srv-bench-")))
+            uri = f"sqlite:///{folder / 'bench.sqlite'}"
+            data = prepare(uri, folder, size)
+            parties = start(stack, uri, folder, data)
+            turns = min(turns, self.plan.turns)
+            return [in_turns(one, data, parties, turns, self.plan.seconds) for one in scenarios]
+
+    def _start(self, stack: ExitStack, uri: str, instance: Path, data: Filled) -> list[Party]:
+        parties = [
+            stack.enter_context(floor(uri)),
+            stack.enter_context(ours(uri, instance, data)),
+        ]
+        if self.with_reference and uri.startswith("sqlite"):
+            parties.append(stack.enter_context(reference(uri, instance, data)))
+        return parties
+
+    def _measure(self, scenario: Scenario, data: Filled, parties: list[Party]) -> Row:
+        _say(f"  {scenario.name}")
+        return in_turns(scenario, data, parties, self.plan.turns, self.plan.seconds)
+
+    def _together(self, name: str, connections: int, data: Filled, parties: list[Party]) -> Row:
+        """Kept connections that always ask; in five rounds, so that the servers take turns."""
+        took: dict[str, list[float]] = {}
+        cpu: dict[str, float] = {}
+        for _ in range(5):
+            for party in parties[:2]:  # the reference would take minutes
+                before = party.cpu_s()
+                asked = ask(party.port, page_of(party, data), connections, self.plan.requests // 5)
+                took.setdefault(party.name, []).extend(t for one in asked for t in one.took)
+                cpu[party.name] = cpu.get(party.name, 0) + party.cpu_s() - before
+        return Row(name, {server: sample(times, cpu[server]) for server, times in took.items()})
+
+
+def _beside_a_write(stack: ExitStack, uri: str, folder: Path, data: Filled) -> list[Party]:
+    party = stack.enter_context(ours(uri, folder, data))
+    return [party, replace(party, name="plain write", base_who="root", kept={})]
+
+
+def _sqlite(bench: Bench, folder: Path, _database: str | None) -> None:
+    bench.database(f"sqlite:///{folder / 'bench.sqlite'}", folder)
+    for one in bench.plan.deciders:
+        bench.report.decisions.append(decisions(folder / "policies", *one, 30))
+
+
+def _postgresql(bench: Bench, folder: Path, database: str | None) -> None:
+    with ExitStack() as stack:
         try:
-            self.connection.request(method, self.prefix + path, data, headers)
-            answer = self.connection.getresponse()
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            self.connection.close()  # the server ended an idle connection: not our measurement
-            started = time.perf_counter()
-            self.connection.request(method, self.prefix + path, data, headers)
-            answer = self.connection.getresponse()
-        text = answer.read()
-        took = time.perf_counter() - started
-        if answer.status != expect:
-            raise Failed(f"{method} {path}: {answer.status} {text[:300]!r}")
-        return took, json.loads(text) if parse else None
+            uri = database or stack.enter_context(postgres.private_cluster())[0]
+        except postgres.NoPostgres as error:
+            _say(f"without PostgreSQL: {error}")
+        else:
+            bench.database(uri, folder)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Milliseconds of v6srv and of the floor, measured in turns."""
-
-    name: str
-    count: int
-    p50_ms: float
-    p95_ms: float
-    max_ms: float
-    floor_p50_ms: float | None
-    floor_p95_ms: float | None
-    target: float | None
-    """How many times the floor it may take (design, section 7)."""
-
-    @property
-    def ratio(self) -> float | None:
-        return self.p50_ms / self.floor_p50_ms if self.floor_p50_ms else None
+def _tasks(bench: Bench, _folder: Path, _database: str | None) -> None:
+    sizes = {number: replace(bench.plan.size, tasks=number) for number in bench.plan.tasks}
+    bench.growth("tasks", sizes, (TASKS, RESULTS))
 
 
-Take = Callable[[int], float]
-"""The number of the request -> seconds."""
+def _nodes(bench: Bench, _folder: Path, _database: str | None) -> None:
+    sizes = {number: Size(number, 1, number, max(number, 10), 10) for number in bench.plan.nodes}
+    bench.growth("nodes of one collaboration", sizes, (NODES,))
 
 
-def measure(
-    name: str, ours: Take, floor: Take | None, target: float | None, most: int, seconds: float
-) -> Measurement:
-    """Take turns, so that whatever else the machine does meets both."""
-    times: list[float] = []
-    floor_times: list[float] = []
-    warm_up = min(WARM_UP, most // 2)
-    end = time.monotonic() + seconds
-    for number in range(most + warm_up):
-        took = ours(number)
-        floor_took = floor(number) if floor else None
-        if number < warm_up:
-            continue
-        times.append(took)
-        if floor_took is not None:
-            floor_times.append(floor_took)
-        if time.monotonic() > end:
-            break
-    return Measurement(
-        name,
-        len(times),
-        1000 * statistics.median(times),
-        1000 * _p95(times),
-        1000 * max(times),
-        1000 * statistics.median(floor_times) if floor_times else None,
-        1000 * _p95(floor_times) if floor_times else None,
-        target,
-    )
+def _roles(bench: Bench, _folder: Path, _database: str | None) -> None:
+    bench.roles()
 
 
-def _p95(times: list[float]) -> float:
-    return sorted(times)[int(0.95 * (len(times) - 1))]
+PARTS = {part.__name__[1:]: part for part in (_sqlite, _postgresql, _tasks, _nodes, _roles)}
 
 
-def over_http(data: Filled, port: int, floor_port: int, seconds: float) -> Iterator[Measurement]:
-    """Everything that a server is asked for."""
-    anyone, floor = Server(port, "/api"), Server(floor_port, "")
-    login = {"username": data.username, "password": PASSWORD}
-    token = anyone.send("POST", "/token/user", login)["access_token"]
-    user = Server(port, "/api", {"Authorization": f"Bearer {token}"})
-    token = anyone.send("POST", "/token/node", {"api_key": data.api_key})["access_token"]
-    node = Server(port, "/api", {"Authorization": f"Bearer {token}"})
-    chance = random.Random(2)
-    tasks = chance.choices(data.task_ids, k=MOST + WARM_UP)
-    hidden = chance.choices(data.hidden_task_ids, k=MOST + WARM_UP)
-    results = data.open_result_ids
-    mine = "&".join(f"collaboration={id}" for id in data.collaboration_ids)
-    mine += f"&own={data.organization_id}"
-    task = {
-        "name": "bench",
-        "image": IMAGE,
-        "collaboration_id": data.collaboration_ids[0],
-        "organizations": [{"id": id, "input": INPUT} for id in data.member_ids[:5]],
-    }
-
-    def change(_: int) -> dict[str, str]:
-        return {"status": "active", "started_at": datetime.now(UTC).isoformat()[:-6]}
-
-    def page(kind: str) -> tuple[Take, Take]:
-        return (
-            lambda i: user.timed(
-                "GET", f"/{kind}?page={1 + i % 5 if kind != 'organization' else 1}"
-            ),
-            lambda i: floor.timed(
-                "GET", f"/{kind}?page={1 + i % 5 if kind != 'organization' else 1}&{mine}"
-            ),
-        )
-
-    def plan(
-        name: str, ours: Take, theirs: Take | None, target: float | None, most: int = MOST
-    ) -> Measurement:
-        return measure(name, ours, theirs, target, most, seconds)
-
-    yield plan(
-        "version",
-        lambda _: anyone.timed("GET", "/version"),
-        lambda _: floor.timed("GET", "/version"),
-        None,
-    )
-    yield plan(
-        "get-one (task)",
-        lambda i: user.timed("GET", f"/task/{tasks[i]}"),
-        lambda i: floor.timed("GET", f"/task/{tasks[i]}"),
-        2,
-    )
-    yield plan(
-        "denied (task)",
-        lambda i: user.timed("GET", f"/task/{hidden[i]}", expect=403),
-        lambda i: floor.timed("GET", f"/task/{hidden[i]}"),
-        2,
-    )
-    yield plan("list, page of 10 tasks", *page("task"), 2.5)
-    yield plan("list, page of 10 results", *page("result"), 2.5)
-    yield plan("list, page of organizations", *page("organization"), 1.5)
-    yield plan(
-        "  the same, floor without ids",
-        page("organization")[0],
-        lambda _: floor.timed("GET", f"/organization?page=1&bare=1&{mine}"),
-        None,
-    )
-    yield plan(
-        f"list, all {len(data.task_ids)} tasks",
-        lambda _: user.timed("GET", "/task"),
-        lambda _: floor.timed("GET", f"/task?{mine}"),
-        None,
-        30,
-    )
-    yield plan(
-        "create-task (5 organizations)",
-        lambda _: user.timed("POST", "/task", task, expect=201),
-        lambda _: floor.timed("POST", "/task", task, expect=201),
-        2,
-    )
-    yield plan(
-        "patch-result",
-        lambda i: node.timed("PATCH", f"/result/{results[i % len(results)]}", change(i)),
-        lambda i: floor.timed("PATCH", f"/result/{results[i % len(results)]}", change(i)),
-        2,
-    )
-    yield plan(
-        "login (bcrypt)",
-        lambda _: anyone.timed("POST", "/token/user", login),
-        lambda _: floor.timed("POST", "/login", login),
-        None,
-        10,
-    )
-    yield plan(
-        "node login",
-        lambda _: anyone.timed("POST", "/token/node", {"api_key": data.api_key}),
-        lambda _: floor.timed("POST", "/node-login", {"api_key": data.api_key}),
-        None,
-    )
+def run(plan: Plan, with_reference: bool, database: str | None, parts: Iterable[str]) -> Report:
+    """What is planned, of the parts that are wanted."""
+    bench = Bench(plan, Report(_conditions(with_reference)), with_reference)
+    began, load = time.monotonic(), os.getloadavg()
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="v6srv-bench-") as folder:
+            PARTS[part](bench, Path(folder), database)
+    ends = " and ".join(f"{one[0]:.1f}" for one in (load, os.getloadavg()))
+    bench.report.conditions["load of the machine, first and last minute"] = ends
+    bench.report.conditions["took"] = f"{time.monotonic() - began:.0f} s"
+    return bench.report
 
 
-@dataclass(frozen=True)
-class Decisions:
-    """Warm decisions in this process, without database; and how long the policy took to build."""
-
-    users: int
-    roles: int
-    lines: int
-    build_ms: float
-    p50_us: float
-    p95_us: float
-
-
-def decisions(policies: Path, users: int, roles: int, rules_per_role: int) -> Decisions:
-    """May this user view this task: `users` users with two of `roles` roles each."""
-    chance = random.Random(3)
-    first = 8  # after the default roles
-    lines = [
-        Line("p", (f"role:{role}", *rule.key, "True", "allow"), "bench")
-        for role in range(first, first + roles)
-        for rule in chance.sample(RULES, rules_per_role)
-    ]
-    started = time.perf_counter()
-    enforcer = build(policies, lines)
-    took = time.perf_counter() - started
-    authorizer = Authorizer(SimpleNamespace(live=enforcer))  # type: ignore[arg-type]
-    callers = [
-        Principal(
-            PrincipalKind.USER,
-            number,
-            number % 20,
-            frozenset(chance.sample(range(10), 3)),
-            tuple(f"role:{first + chance.randrange(roles)}" for _ in range(2)),
-        )
-        for number in range(1, users + 1)
-    ]
-    known = {"id": 9, "org": 3, "orgs": frozenset({3, 4, 5}), "collabs": frozenset({1}), "run": 4}
-    empty = {"owners": frozenset()}
-    task = {name: {**known, **empty}.get(name) for name in facts_of(Resource.TASK)}
-    for who in callers:
-        authorizer.decide_facts(who, Resource.TASK, Operation.VIEW, task)
-    times = []
-    for who in chance.choices(callers, k=20_000):
-        begun = time.perf_counter_ns()
-        authorizer.decide_facts(who, Resource.TASK, Operation.VIEW, task)
-        times.append((time.perf_counter_ns() - begun) / 1000)
-    return Decisions(
-        users, roles, len(enforcer.lines), 1000 * took, statistics.median(times), _p95(times)
-    )
-
-
-# --- processes
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def process(arguments: list[str], environ: dict[str, str], port: int, path: str) -> Iterator[None]:
-    """A server for as long as the block lasts; its output is shown only when it fails."""
-    with tempfile.TemporaryFile() as output:
-        started = subprocess.Popen(
-            [sys.executable, *arguments],
-            env={**os.environ, **environ},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            if not _answers(started, port, path):
-                output.seek(0)
-                raise Failed(output.read().decode(errors="replace")[-3000:])
-            yield
-        finally:
-            started.terminate()
-            try:
-                started.wait(20)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
-
-
-def _answers(started: subprocess.Popen[bytes], port: int, path: str) -> bool:
-    for _ in range(300):
-        if started.poll() is not None:
-            return False
-        with suppress(OSError, Failed):
-            Server(port, "").send("GET", path)
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def run(uri: str, instance: Path, seconds: float) -> dict[str, Any]:
-    """Prepare, fill, serve and measure; the database must be empty."""
-    settings = Settings(
-        instance=instance,
-        policies=instance / "policies",
-        uri=uri,
-        root_password=SecretStr(PASSWORD),
-    )
-    _say("preparing and filling the database")
-    setup.prepare(settings, passwords)
-    engine = make_engine(uri)
-    data = fill(engine)
-    if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
-    engine.dispose()
-    port, floor_port = _free_port(), _free_port()
-    environ = {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "V6SRV_INSTANCE": str(instance),
-        "V6SRV_DATABASE_URL": uri,
-        "V6SRV_LOGGING__LEVEL": "WARNING",
-    }
-    floor = [
-        *("-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"),
-        *("--bind", f"127.0.0.1:{floor_port}", "--log-level", "warning"),
-        *("--no-control-socket", "--pythonpath", str(HERE), "floor:app"),
-    ]
-    found: list[Measurement] = []
-    with (
-        process(["-m", "v6srv", "serve"], environ, port, "/api/version"),
-        process(floor, {"BENCH_DATABASE": uri}, floor_port, "/version"),
-    ):
-        for one in over_http(data, port, floor_port, seconds):
-            _say(f"{one.name}: {one.count} requests")
-            found.append(one)
-    _say("decisions")
+def _conditions(with_reference: bool) -> dict[str, str]:
     return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "database": uri.split(":", 1)[0].split("+", 1)[0],
-        "cores": os.cpu_count(),
-        "measurements": [{**asdict(one), "ratio": one.ratio} for one in found],
-        "decisions": [
-            asdict(decisions(settings.policies, 200, 10, 30)),
-            asdict(decisions(settings.policies, 10_000, 1000, 30)),
-        ],
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "cores": str(os.cpu_count()),
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+        "reference server": "3.11.1, on SQLite" if with_reference else "not installed",
     }
-
-
-# --- output
 
 
 def _say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr)
-
-
-def table(report: dict[str, Any]) -> str:
-    """The report for people."""
-    lines = [
-        f"{report['database']}, Python {report['python']}, {report['cores']} cores, "
-        "milliseconds, v6srv and the floor in turns",
-        "",
-        f"{'what':32} {'n':>4} {'p50':>8} {'p95':>8} {'max':>8} {'floor':>8} {'x floor':>8}"
-        "  target",
-    ]
-    for one in report["measurements"]:
-        ratio, target = one["ratio"], one["target"]
-        verdict = "" if target is None else f"<= {target:g}" + (" OVER" if ratio > target else "")
-        lines.append(
-            f"{one['name']:32} {one['count']:4} {one['p50_ms']:8.2f} {one['p95_ms']:8.2f} "
-            f"{one['max_ms']:8.2f} "
-            f"{one['floor_p50_ms']:8.2f} {ratio:8.2f}  {verdict}"
-        )
-    lines += ["", "warm decisions in this process, microseconds (target: <= 5, flat)"]
-    for one in report["decisions"]:
-        lines.append(
-            f"{one['users']:6} users, {one['lines']:6} lines: p50 {one['p50_us']:.1f}, "
-            f"p95 {one['p95_us']:.1f} (policy built in {one['build_ms']:.0f} ms)"
-        )
-    return "\n".join(lines)
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", help="URL of an empty PostgreSQL database")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
+    parser.add_argument("--database", help="URL of an empty PostgreSQL database, not a private one")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    parser.add_argument(
-        "--seconds", type=float, default=6, help="at most, for each measurement (6)"
-    )
+    parser.add_argument("--write", action="store_true", help="renew docs/performance.*")
+    parser.add_argument("--small", action="store_true", help="almost nothing: does it run?")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="v6srv-bench-"))
-    uri = arguments.database or f"sqlite:///{folder / 'bench.sqlite'}"
-    if arguments.database and migrations.current(uri) is not None:
+    if arguments.database and migrations.current(arguments.database) is not None:
         parser.error("this database is in use: give an empty one")
+    if set(arguments.parts) - set(PARTS):
+        parser.error(f"the parts are {', '.join(PARTS)}")
+    if arguments.write and (arguments.parts or arguments.small):
+        parser.error("the page is written of a whole run")
+    plan = SMALL if arguments.small else Plan()
     try:
-        report = run(uri, folder, arguments.seconds)
+        report = run(plan, REFERENCE_PYTHON.exists(), arguments.database, arguments.parts or PARTS)
     except Failed as error:
         sys.exit(f"bench: {error}")
     finally:
         if arguments.database:
-            migrations.drop_all(uri)
-        shutil.rmtree(folder, ignore_errors=True)
-    print(table(report))
+            migrations.drop_all(arguments.database)
+    print(page.markdown(report))
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+    if arguments.write:
+        text = DOCS / "performance.md"
+        text.write_text(page.renewed(text.read_text(), page.markdown(report)))
+        (DOCS / "performance.svg").write_text(picture(report))
 
 
 if __name__ == "__main__":
