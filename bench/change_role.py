@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assign_role import PASSWORD, fill
 from pydantic import SecretStr
-from run import Server, _free_port, process
+from servers import Server, free_port, process
 from sqlalchemy import func, select
 
 from v6srv import migrations, passwords
@@ -35,7 +35,7 @@ def measure(uri: str, instance: Path, roles: int, turns: int) -> dict[str, float
         rules = list(connection.scalars(select(Rule.id).order_by(Rule.id)))
         role = connection.scalar(select(func.max(Role.id)))
     engine.dispose()
-    port = _free_port()
+    port = free_port()
     environ = {
         "HOST": "127.0.0.1",
         "PORT": str(port),
@@ -63,7 +63,7 @@ def measure(uri: str, instance: Path, roles: int, turns: int) -> dict[str, float
                 "create a role": ("POST", "/role", new, 201),
             }
             for what, (method, path, body, status) in steps.items():
-                one = root.timed(method, path, body, expect=status)
+                one = root.ask(method, path, body, (status,))[0]
                 if turn >= 3:
                     took.setdefault(what, []).append(1000 * one)
     return {what: statistics.median(times) for what, times in took.items()}

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -216,11 +217,18 @@ def run(plan: Plan, with_reference: bool, database: str | None, parts: Iterable[
 def _conditions(with_reference: bool) -> dict[str, str]:
     return {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "v6srv": f"commit {_commit()}",
         "cores": str(os.cpu_count()),
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         "reference server": "3.11.1, on SQLite" if with_reference else "not installed",
     }
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=DOCS)
+    return done.stdout.strip() or "unknown"
 
 
 def _say(text: str) -> None:
