@@ -68,7 +68,10 @@ def _ask(scenario: Scenario, data: Filled, party: Party, turn: int) -> tuple[flo
     else:
         request, who = scenario.floor or scenario.request, party.base_who
         statuses = scenario.floor_statuses
-    return party.as_(who).ask(*request(data, turn), statuses)
+    took, body = party.as_(who).ask(*request(data, turn), statuses)
+    if scenario.then:
+        took += party.as_(who).ask(*scenario.then)[0]
+    return took, body
 
 
 def _length(body: bytes) -> int | None:

@@ -26,6 +26,8 @@ class Scenario:
     who: str = "user"
     statuses: tuple[int, ...] = (200,)
     floor_statuses: tuple[int, ...] = (200,)
+    then: Request | None = None
+    """What is asked for next and counts as part of it: what the first leaves to be done."""
     goal: float | None = None
     """How many times the floor it may take."""
 
@@ -157,8 +159,12 @@ def _plain_write(data: Filled, turn: int) -> Request:
     return "PATCH", f"/organization/{data.organization_id}", {"address1": f"street {turn}"}
 
 
+NEXT: Request = ("GET", "/organization?page=1&per_page=1", None)
+"""A policy that changed is built when somebody is decided by it."""
 ROLES = (
-    Scenario("create a role (30 rules)", _create_role, _plain_write, "root", (201,), goal=3),
-    Scenario("change a role (30 rules)", _change_role, _plain_write, "root", goal=3),
+    Scenario(
+        "create a role (30 rules)", _create_role, _plain_write, "root", (201,), then=NEXT, goal=3
+    ),
+    Scenario("change a role (30 rules)", _change_role, _plain_write, "root", then=NEXT, goal=3),
 )
 """Beside a plain write to the same server."""
