@@ -167,4 +167,4 @@ ROLES = (
     ),
     Scenario("change a role (30 rules)", _change_role, _plain_write, "root", then=NEXT, goal=3),
 )
-"""Beside a plain write to the same server."""
+"""Beside a plain write to the same server, each with the request after it."""
