@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from v6srv import db, passwords, request_id
 from v6srv.api import (
     authzen,
+    bodies,
     collaboration,
     event,
     front,
@@ -100,6 +101,7 @@ def create_app(settings: Settings) -> Flask:
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["seen"] = Seen()
+    app.extensions["turns"] = bodies.Turns(settings.http.bodies_at_once_mb * 1024 * 1024)
     app.extensions["mailer"] = Mailer(settings)
     store = PolicyStore(settings.policies)
     db.session.remove()

@@ -37,7 +37,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from v6srv.engine import Probe, is_writing, make_engine, work_on, writing
+from v6srv.engine import SPENT, Probe, is_writing, make_engine, work_on, writing
 from v6srv.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ __all__ = [
     "make_engine",
     "reading",
     "session",
+    "something_large",
     "sqlite_file",
     "transaction",
     "utcnow",
@@ -237,6 +238,11 @@ def wait_for_others(sess: Session, key: int) -> None:
     """
     if sess.get_bind().dialect.name == "postgresql":
         sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def something_large() -> None:
+    """Something large passes through the connection of this transaction: it is used no more."""
+    session.connection().info[SPENT] = True
 
 
 def let_go(of: Session | None = None) -> None:

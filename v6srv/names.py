@@ -24,13 +24,14 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0000-\U000e0fff]"
 )
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def unstorable(text: str) -> str | None:
     """What no database of this server can store, whatever the column."""
     if "\x00" in text:
         return "The character NUL is not allowed."
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if not text.isascii() and _SURROGATE.search(text):
         return "Not valid Unicode text."
     return None
 

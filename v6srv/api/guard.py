@@ -19,7 +19,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import wraps
@@ -28,13 +28,13 @@ from typing import Any, TypeVar
 from flask import current_app, request
 from flask_smorest.utils import deepupdate
 
-from v6srv.api import caller
+from v6srv.api import bodies, caller
 from v6srv.authz.authorizer import NOTHING_CHANGED, Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.fields import asked_to_change
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Unit, acting, is_about
-from v6srv.db import Base, let_go, reading, transaction, work_on
+from v6srv.db import Base, let_go, reading, something_large, transaction, work_on
 from v6srv.errors import Invalid, Unavailable
 from v6srv.identity.current import authenticate, claims
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
@@ -259,6 +259,7 @@ def anyone(reason: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
+            bodies.only_small()
             with acting(authorizer()), _transaction(reads=True):
                 return view(self, *args, **url)
 
@@ -289,19 +290,21 @@ def _guard(
 
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
-            _take_body()
-            early = {}
-            if beforehand is not None:
-                with acting(authorizer()) as unit, _transaction(reads=True):
-                    offer(unit, url)
-                let_go()
-                early = beforehand()
-            reading_only = reads or request.method in _READS
-            with acting(authorizer()) as unit, _transaction(reads=reading_only):
-                offered = offer(unit, url) | early
-                return view(
-                    self, *args, **{name: offered[name] for name in offered if name in wanted}
-                )
+            with _body():
+                early = {}
+                if beforehand is not None:
+                    with acting(authorizer()) as unit, _transaction(reads=True):
+                        offer(unit, url)
+                    let_go()
+                    early = beforehand()
+                reading_only = reads or request.method in _READS
+                with acting(authorizer()) as unit, _transaction(reads=reading_only):
+                    offered = offer(unit, url) | early
+                    handed = {name: offered[name] for name in offered if name in wanted}
+                    answer = view(self, *args, **handed)
+                    if bodies.is_large(answer):
+                        something_large()
+                    return answer
 
         return _state(guarded, rule)
 
@@ -324,15 +327,16 @@ def _state(guarded: Any, rule: Rule) -> Any:
     return guarded
 
 
-def _take_body() -> None:
+def _body() -> AbstractContextManager[None]:
     """Read what the caller sends, from callers with a token only, before a transaction begins.
 
     A transaction that writes locks rows, on SQLite the whole database: the network must not be
     waited for inside. Raises Unauthenticated or BadToken.
     """
-    if request.method not in _READS:
-        claims()
-        request.get_data()
+    if request.method in _READS:
+        return nullcontext()
+    claims()
+    return bodies.taken_in()
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from v6srv.engine import outages, sqlite
 from v6srv.engine.gates import GatedPool, Gates, is_writing, let_out
 
 if TYPE_CHECKING:
     from v6srv.settings import DatabaseLimits
+
+SPENT = "v6srv_spent"
+"""Key of `Connection.info`: it is closed when it is given back."""
 
 
 @cache
@@ -57,7 +60,15 @@ def make_engine(uri: str, limits: "DatabaseLimits | None" = None, **options: Any
         event.listen(engine, "after_cursor_execute", outages.executed)
         event.listen(engine, "rollback", outages.rolled_back)
         event.listen(engine, "checkin", outages.came_back)
+    if not is_sqlite:
+        event.listen(engine, "checkin", _close_spent)
     return engine
+
+
+def _close_spent(_connection: object, record: ConnectionPoolEntry) -> None:
+    """Drivers of PostgreSQL keep as much memory as the largest value took that passed through."""
+    if record.info.pop(SPENT, False):
+        record.invalidate()
 
 
 def _pool(limits: "DatabaseLimits", *, is_sqlite: bool) -> dict[str, Any]:

@@ -189,6 +189,10 @@ class Http(Group):
     """For the body of a request, and longer as long as it arrives at `body_min_rate`."""
     body_min_rate: int = Field(2000, ge=1)
     """Bytes per second that a body must average once `body_timeout_s` is over."""
+    bodies_at_once_mb: int = Field(256, ge=1)
+    """Bodies of more than 1 MB that are worked on at once, in MB of all of them; what is beyond
+    waits on disk, in the folder for temporary files (`TMPDIR`), for at most ten minutes. One that
+    is larger has its turn alone. Memory is six times that."""
     answer_timeout_s: float = Field(60, gt=0, le=DAY_S)
     """For a client to take some of what is sent to it, on sockets as well. It may be slow, but not
     stand still."""

@@ -1,11 +1,20 @@
 """JSON as fast as it gets: lists of thousands of tasks are ordinary answers here."""
 
+import logging
+from tempfile import TemporaryFile
 from typing import Any
 
 import orjson
 from flask.json.provider import JSONProvider
+from werkzeug.wsgi import FileWrapper
 
 from v6srv.wire.links import Links
+
+log = logging.getLogger(__name__)
+
+LARGE = 1024 * 1024
+"""Bytes of an answer beyond which it waits on disk for its reader."""
+PIECE = 256 * 1024
 
 
 def _rendered(obj: Any) -> orjson.Fragment:
@@ -29,4 +38,20 @@ class OrjsonProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """An answer of one object, with its length and never chunked (H16)."""
         body = orjson.dumps(self._prepare_response_obj(args, kwargs), _rendered)
-        return self._app.response_class(body, mimetype="application/json")
+        content = body if len(body) <= LARGE else _on_disk(body)
+        answer = self._app.response_class(content, mimetype="application/json")
+        answer.content_length = len(body)
+        return answer
+
+
+def _on_disk(body: bytes) -> bytes | FileWrapper:
+    """An answer, without memory for as long as its reader takes. Itself, if there is no room."""
+    file = TemporaryFile()  # noqa: SIM115 - whoever sends the answer closes it
+    try:
+        file.write(body)  # at once: what else is in memory for it goes right after
+        file.seek(0)
+    except OSError as error:
+        log.warning("an answer of %d bytes stays in memory: %s", len(body), error)
+        file.close()
+        return body
+    return FileWrapper(file, PIECE)
