@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import Column, Integer, MetaData, Table, event, text
 
 from v6srv import problems
 from v6srv.db import make_engine
@@ -145,3 +145,19 @@ def test_no_connection_left_is_an_outage_too(clock, tmp_path: Path):
     with engine.connect(), pytest.raises(DatabaseUnavailable):
         engine.connect()
     assert problems.standing() == [EXHAUSTED.text]
+
+
+def test_what_ends_a_process_in_a_statement_stays_what_it_is(tmp_path: Path) -> None:
+    """Its connection is given up; ending the transaction is no error of its own."""
+
+    def ends(*_: object) -> None:
+        raise SystemExit("the worker ends")
+
+    engine = make_engine(f"sqlite:///{tmp_path / 'a.sqlite'}", DatabaseLimits())
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        event.listen(engine, "before_cursor_execute", ends)
+        with pytest.raises(SystemExit, match="the worker ends"):
+            connection.execute(text("SELECT 2"))
+        connection.rollback()
+    engine.dispose()

@@ -131,7 +131,8 @@ def executed(
 
 def rolled_back(connection: Connection) -> None:
     """What was written is not there."""
-    connection.info.pop(_WROTE, None)
+    if not connection.invalidated:  # else it has no info any more
+        connection.info.pop(_WROTE, None)
 
 
 def came_back(connection: object, record: Any) -> None:
