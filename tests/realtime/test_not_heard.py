@@ -79,7 +79,7 @@ class Here:
         self.announcer._catch_up()
 
     def look_again(self) -> None:
-        """When it is time for the second look."""
+        """When it is time for the next look."""
         self.later_s += LOOK_AGAIN_S
         self.look()
 
@@ -178,7 +178,7 @@ def test_the_longer_of_two_deafnesses_counts(here: Here) -> None:
     assert here.heard == [1]
 
 
-def test_what_was_noted_late_is_found_by_the_second_look(here: Here) -> None:
+def test_what_was_noted_late_is_found_when_it_looks_again(here: Here) -> None:
     put(1, 2)
     put(3, sent_ago_s=None)  # published, and not noted yet
     put(4, sent_ago_s=None)  # not published yet
@@ -196,6 +196,24 @@ def test_what_was_noted_late_is_found_by_the_second_look(here: Here) -> None:
     put(5)
     here.look_again()  # there is no third
     assert here.heard == [1, 2, 4, 3]
+
+
+def test_what_is_noted_however_late_is_found(here: Here) -> None:
+    """Its process could not write for a while."""
+    put(1, sent_ago_s=None)
+    here.was_deaf(1)
+    here.look()
+    for _ in range(5):
+        here.look_again()
+    assert here.heard == []
+    put(2)  # this one was heard
+    here.hears(2)
+    events.note_sent([1])
+    here.look_again()
+    assert here.heard == [2, 1]
+    put(3)
+    here.look_again()
+    assert here.heard == [2, 1]
 
 
 def test_more_than_is_read_at_once_is_told_in_order_and_once(here: Here) -> None:
@@ -295,8 +313,9 @@ class Deaf(Installation):
         one.step("_catch_up")
         for each in self.alive:
             each.step("_clean")
-        one.announcer._again_at = 0.0
-        one.step("_catch_up")
+        if one.announcer._again_at < module._NEVER:
+            one.announcer._again_at = 0.0
+            one.step("_catch_up")
 
 
 @pytest.mark.parametrize("seed", range(10))

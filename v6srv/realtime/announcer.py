@@ -15,9 +15,10 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
+from v6srv.db import LARGEST_ID
 from v6srv.realtime import broadcast
 from v6srv.realtime.background import Background
-from v6srv.realtime.managers import RETRY_S, Others
+from v6srv.realtime.managers import MARGIN_S, RETRY_S, Others
 from v6srv.service import events, past_events
 from v6srv.service.events import Event
 from v6srv.settings import KeptEvents
@@ -32,8 +33,7 @@ PUBLISH_AT_ONCE = 100
 MOST_WAITING = 5000
 """Messages for other processes that are kept in memory."""
 LOOK_AGAIN_S = 5.0
-"""What was published is noted a moment later: so long after the first look for what was not heard
-comes a second."""
+"""What was published is noted later: so often it is looked for again, until all of it is noted."""
 _NEVER = float("inf")
 
 
@@ -80,7 +80,9 @@ class Announcer:
         """Since when (monotonic, as the next two) what others published is to be made up for."""
         self._again_since = _NEVER
         self._again_at = _NEVER
-        """When to look a second time, and since when."""
+        """When to look again, and since when."""
+        self._under_way = 0
+        """What has this id or a lower one may have been published before this process heard."""
         self._wake_ear = background.event()
         self._publishing = threading.Lock()
         self._cleaning = threading.Lock()
@@ -192,14 +194,17 @@ class Announcer:
             since = min(self._deaf_since, self._again_since)
             self._deaf_since = self._again_since = self._again_at = _NEVER
         try:
+            # Asked first: what is noted in between is read.
+            under_way = events.under_way(LARGEST_ID if is_first else self._under_way)
             self._make_up_for(since)
         except Exception:
             with self._lock:  # it may have been deaf again meanwhile
                 self._deaf_since = min(self._deaf_since, since)
             raise
-        if is_first:
+        if under_way:
             with self._lock:
-                self._again_since = began - LOOK_AGAIN_S
+                self._under_way = under_way
+                self._again_since = began - MARGIN_S
                 self._again_at = time.monotonic() + LOOK_AGAIN_S
 
     def _make_up_for(self, since: float) -> None:

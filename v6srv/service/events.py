@@ -185,6 +185,14 @@ def missed(since_s: float) -> Iterator[Event]:
         last = batch[-1].id
 
 
+def under_way(up_to: int) -> int | None:
+    """The newest event up to this id of which another process has not noted yet that it published
+    it; None: there is none."""
+    theirs = Outbox.process != process_id(), Outbox.sent_at.is_(None), Outbox.id <= up_to
+    with own_session() as own:
+        return own.scalar(select(func.max(Outbox.id)).where(*theirs))
+
+
 def is_forgotten(since_s: float) -> bool:
     """Whether something that was published in the last seconds may have been deleted.
 
