@@ -4,7 +4,10 @@ FD is the socket to listen on, already bound. A process of its own, because geve
 before anything that waits is imported.
 """
 
-from gevent import monkey
+from gevent import config, monkey
+
+# Who started a greenlet, and from where, is of no use here, and costs more than to start it.
+config.track_greenlet_tree = False
 
 # The master keeps real signals and children: gunicorn looks after both.
 monkey.patch_all(os=False, signal=False)
