@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
+from socketio.packet import Packet
 
 from tests.crowd import BOSS, fill
 from tests.realtime.conftest import Audience, eventually
@@ -17,7 +19,7 @@ from v6srv import db
 from v6srv.errors import DatabaseUnavailable, Unauthenticated
 from v6srv.identity import tokens
 from v6srv.identity.claims import Claims
-from v6srv.realtime import check_in, seats
+from v6srv.realtime import check_in, managers, seats
 from v6srv.realtime.check_in import CheckIn
 from v6srv.service import presence
 
@@ -168,3 +170,25 @@ def test_nobody_is_let_in_who_could_not_be_written_down(
     monkeypatch.setattr(presence, "connected", away)
     found, _ = together(app, [node] * 3)
     assert [str(error) for error in found] == ["gone"] * 3
+
+
+# --- told in turns
+
+
+def test_others_get_a_turn_while_many_are_told_and_who_left_hears_nothing_more() -> None:
+    manager, turns = managers.make(None, "secret"), []
+    sids = [f"sid {n}" for n in range(3 * managers.TOLD_IN_A_TURN)]
+    for sid in sids:
+        manager.basic_enter_room(sid, "/tasks", None, eio_sid=f"transport of {sid}")
+        manager.basic_enter_room(sid, "/tasks", "room")
+
+    def turn(_seconds: float) -> None:
+        turns.append(len(told))
+        manager.basic_leave_room(sids[-1], "/tasks", "room")
+
+    manager.set_server(SimpleNamespace(sleep=turn, packet_class=Packet))
+    told: list[str] = []
+    for sid, _ in manager.get_participants("/tasks", "room"):
+        told.append(sid)
+    assert told == sids[:-1]
+    assert turns[:2] == [managers.TOLD_IN_A_TURN, 2 * managers.TOLD_IN_A_TURN]
