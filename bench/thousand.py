@@ -8,116 +8,32 @@ Everything is on loopback, and ends after a bounded number of requests or second
 
 import argparse
 import os
-import secrets
 import statistics
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import requests
-from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from beside import beside, number, workers
 
-from tests import postgres
-from tests.crowd import (
-    BOSS,
-    PASSWORD,
-    Crowd,
-    Heard,
-    crowd,
-    fill,
-    node_key,
-    resident_mb,
-)
-from tests.live import ROOT_PASSWORD, LiveServer, free_port, live_server
-from tests.realtime.test_processes import rabbitmq_server, redis_server
-from v6srv import passwords
-from v6srv.db import make_engine
-from v6srv.service import setup
-from v6srv.settings import Settings
-
-NEIGHBOURS = 20
-"""Nodes of another collaboration, who must hear nothing."""
-IMAGE = "registry.example/average:1"
-
-
-@dataclass
-class Hall:
-    """A filled database, and what it takes to serve it."""
-
-    folder: Path
-    environment: dict[str, str]
-    collaboration_id: int
-    organization_ids: list[int]
-    names: list[str]
-    """Of the nodes of the collaboration."""
-    neighbours: list[str]
-
-    @contextmanager
-    def server(self, port: int | None = None) -> Iterator[LiveServer]:
-        """A process that serves it."""
-        with live_server(
-            "-m", "v6srv", "serve", instance=self.folder, port=port, **self.environment
-        ) as server:
-            yield server
-
-
-@contextmanager
-def hall(nodes: int, database: str, queue: str = "") -> Iterator[Hall]:
-    """A database with a large collaboration and a small one."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v6srv-bench-")))
-        uri = f"sqlite:///{folder}/v6srv.sqlite"
-        if database == "postgresql":
-            uri, _ = stack.enter_context(postgres.private_cluster())
-        environment = {
-            "V6SRV_DATABASE_URL": uri,
-            "V6SRV_JWT_SECRET": secrets.token_hex(32),
-            "V6SRV_LOGGING__LEVEL": "WARNING",
-        }
-        if queue:
-            servers = {"redis": redis_server, "rabbitmq": rabbitmq_server}
-            environment["V6SRV_RABBITMQ_URI"] = stack.enter_context(servers[queue]())
-        settings = Settings(
-            instance=folder,
-            policies=folder / "policies",
-            uri=uri,
-            root_password=SecretStr(ROOT_PASSWORD),
-        )
-        setup.prepare(settings, passwords)
-        engine = make_engine(uri)
-        (collab, orgs), _ = fill(engine, (nodes, NEIGHBOURS))
-        engine.dispose()
-        names = [f"0/{n}" for n in range(nodes)]
-        yield Hall(folder, environment, collab, orgs, names, [f"1/{n}" for n in range(NEIGHBOURS)])
+from tests.crowd import BOSS, PASSWORD, Crowd, Heard, crowd, resident_mb
+from tests.hall import Hall, hall, log_in
+from tests.live import LiveServer, free_port
 
 
 def logins(server: LiveServer, names: Sequence[str]) -> dict[str, str]:
-    """Tokens of nodes, which log in over eight connections."""
-    local = threading.local()
-
-    def one(name: str) -> str:
-        if not hasattr(local, "http"):
-            local.http = requests.Session()
-        body = {"api_key": node_key(name)}
-        answer = local.http.post(f"{server.api}/token/node", json=body, timeout=60)
-        return str(answer.json()["access_token"])
-
+    """Tokens of nodes."""
     began = time.perf_counter()
-    with ThreadPoolExecutor(8) as pool:
-        tokens = list(pool.map(one, names))
+    tokens = log_in(server, names)
     print(f"  {len(names)} logins of nodes: {time.perf_counter() - began:.1f} s", flush=True)
-    return dict(zip(names, tokens, strict=True))
+    return tokens
 
 
 def spread(values: Sequence[float]) -> str:
@@ -197,27 +113,20 @@ def join(nodes: int, database: str, _queue: str) -> None:
 # --- five thousand that say nothing
 
 
-def post_task(server: LiveServer, headers: dict[str, str], place: Hall, most: int) -> Any:
-    """Seconds and the answer of a task for the first `most` organizations."""
-    body = {
-        "name": "bench",
-        "image": IMAGE,
-        "collaboration_id": place.collaboration_id,
-        "organizations": [{"id": id, "input": "e30="} for id in place.organization_ids[:most]],
-    }
+def timed_task(server: LiveServer, headers: dict[str, str], place: Hall) -> float:
+    """Seconds until a task for three organizations is there."""
     began = time.perf_counter()
-    answer = requests.post(f"{server.api}/task", json=body, headers=headers, timeout=60)
-    assert answer.status_code == 201, answer.text
-    return time.perf_counter() - began, answer.json()
+    place.post_task(server, headers, 3)
+    return time.perf_counter() - began
 
 
-def idle(nodes: int, database: str, _queue: str, each: int = 5, tasks: int = 40) -> None:
+def idle(nodes: int, database: str, _queue: str, each: int = 5, tasks: int = 20) -> None:
     """Memory of idle sockets, and what a task costs beside them."""
     with hall(nodes, database) as place, crowd() as who, place.server() as server:
         tokens, headers = logins(server, place.names), server.login(BOSS, PASSWORD)
         for _ in range(5):
-            post_task(server, headers, place, 3)
-        calm = [post_task(server, headers, place, 3)[0] for _ in range(tasks)]
+            timed_task(server, headers, place)
+        calm = [timed_task(server, headers, place) for _ in range(tasks)]
         before = resident_mb(worker_of(server))
         for round in range(each):
             who.join([(f"{name} {round}", server.port, token) for name, token in tokens.items()])
@@ -228,19 +137,24 @@ def idle(nodes: int, database: str, _queue: str, each: int = 5, tasks: int = 40)
             f"  {count} sockets: {grown:.0f} MB more than {before:.0f} MB,"
             f" {1000 * grown / count:.0f} KB each"
         )
-        for pause_s in (0.0, 1.0):
+        for turn, pause_s in enumerate((0.0, 1.0), 1):
             took = []
-            for _ in range(tasks if not pause_s else tasks // 2):
-                took.append(post_task(server, headers, place, 3)[0])
+            for _ in range(tasks):
+                took.append(timed_task(server, headers, place))
                 time.sleep(pause_s)
+            sent = time.monotonic()
+            heard = who.wait(
+                lambda now, most=turn * tasks: min(len(one.tasks) for one in now.values()) >= most,
+                patience_s=120,
+            )
+            last = max(max(one.tasks.values()) for one in heard.values()) - sent
             ratio = statistics.median(took) / statistics.median(calm)
             print(
                 f"  POST /api/task calm {spread(calm)} | beside them, {pause_s:.0f} s apart:"
-                f" {spread(took)}, x{ratio:.1f}",
+                f" {spread(took)}, x{ratio:.1f}; all told {last:.1f} s after the last;"
+                f" each heard of {sorted({len(one.tasks) for one in heard.values()})}",
                 flush=True,
             )
-        heard = who.wait(lambda now: min(len(one.tasks) for one in now.values()) >= tasks)
-        print(f"  new_task heard by each: {sorted({len(one.tasks) for one in heard.values()})}")
 
 
 # --- two processes
@@ -260,8 +174,7 @@ def tasks(nodes: int, database: str, queue: str, count: int = 20) -> None:
         time.sleep(3)
         returned = {}
         for _ in range(count):
-            _, answer = post_task(first, headers, place, 100)
-            returned[answer["id"]] = time.monotonic()
+            returned[place.post_task(first, headers, 100)] = time.monotonic()
             time.sleep(0.5)
         heard = who.wait(lambda now: all(len(now[name].tasks) >= count for name in place.names))
         missed, strangers, at = _judged(heard, place, returned)
@@ -294,22 +207,13 @@ def _revoke(
 
     def work() -> None:
         while not over.is_set():
-            post_task(second, headers, place, 1)
+            place.post_task(second, headers, 1)
 
-    line = {
-        "subject": "kind:node",
-        "resource": "event",
-        "operation": "view",
-        "scope": "global",
-        "condition": "True",
-        "effect": "deny",
-    }
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         time.sleep(2)
         began = time.monotonic()
-        answer = requests.post(f"{first.api}/policy/line", json=line, headers=headers, timeout=60)
-        assert answer.status_code == 201, answer.text
+        place.keep_out_nodes(first, headers)
         revoked = time.monotonic()
         time.sleep(5)
         over.set()

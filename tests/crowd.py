@@ -57,9 +57,13 @@ class Heard:
 
 
 class _Socket:
-    """One client: it polls first and then becomes a WebSocket, as the library of nodes does."""
+    """One client: it polls first and then becomes a WebSocket, as the library of nodes does.
 
-    def __init__(self) -> None:
+    Each has an address of its own, as nodes have, of those that mean this machine.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._address = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
         self.heard = Heard()
         self._joined = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -68,7 +72,7 @@ class _Socket:
     async def join(self, port: int, token: str) -> None:
         """Come in. Returns when the namespace is confirmed."""
         sid = await self._poll(port, token)
-        reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, self._writer = await self._connect(port)
         self._writer.write(_HANDSHAKE.format(sid=sid, token=token).encode())
         head = await reader.readuntil(b"\r\n\r\n")
         assert b" 101 " in head, head
@@ -76,8 +80,11 @@ class _Socket:
         self._reading = asyncio.create_task(self._read(reader))
         await self._joined.wait()
 
+    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", port, local_addr=self._address)
+
     async def _poll(self, port: int, token: str) -> str:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await self._connect(port)
         writer.write(_POLL.format(token=token).encode())
         answer = await reader.read()
         writer.close()
@@ -156,7 +163,7 @@ class _Hall:
         """Let (name, port, token) come in; says who could not and why."""
 
         async def one(name: str, port: int, token: str) -> str | None:
-            self._sockets[name] = _Socket()
+            self._sockets[name] = _Socket(len(self._sockets))
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._sockets[name].join(port, token)
