@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations import BatchOperations
 
-revision = "0012"
+revision = "0010"
 down_revision = "0009"
 
 
