@@ -57,10 +57,14 @@ def message(answer: TestResponse) -> str:
     return str(body["msg"])
 
 
+OWN = ("policy", "event")
+"""What paths begin with that are in no contract."""
+
+
 def test_the_endpoints_are_those_of_the_contract(house: House) -> None:
     """Both ways: none is missing, and none is there that the contract does not know.
 
-    But this server's own: `/policy` and what is below it, and what is below `/health`.
+    But this server's own: `/policy` and what is below it, `/event`, and what is below `/health`.
     """
     served = set()
     for rule in house.call.app.url_map.iter_rules():
@@ -68,7 +72,7 @@ def test_the_endpoints_are_those_of_the_contract(house: House) -> None:
             path = rule.rule.removeprefix("/api").replace("<int:", "{").replace(">", "}")
             served |= {(method, path) for method in (rule.methods or set())}
     served = {(method, path) for method, path in served if method not in ("HEAD", "OPTIONS")}
-    served = {(method, path) for method, path in served if path.split("/")[1] != "policy"}
+    served = {(method, path) for method, path in served if path.split("/")[1] not in OWN}
     served = {(method, path) for method, path in served if not path.startswith("/health/")}
     assert served == {(route.method, route.path) for route in ROUTES}
     assert len(ROUTES) == 67

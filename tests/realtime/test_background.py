@@ -83,7 +83,7 @@ def test_a_socket_that_cannot_be_seated_is_told_so_and_leaves_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("v6srv.realtime.tasks_namespace.principals.load", fail)
+    monkeypatch.setattr("v6srv.realtime.check_in.principals.load_all", fail)
     ear = listen.stranger("viewer").connect(call.token("viewer"))
     assert "cannot accept sockets now" in str(ear.wait_refused())
     [line] = [one for one in caplog.messages if "could not be connected" in one]
