@@ -76,7 +76,8 @@ def test_the_command_says_for_which_rows(world: World, run: Callable[..., Result
     north = world.org.north
     lines = run("create", "task", "--as", f"researcher,org:{north}").output.splitlines()
     asked = "user:0 may create task"
-    assert lines[0] == f"ALLOWED  {asked}: in collaborations of organization {north}"
+    rows = f"in collaborations of organization {north} and where no node refuses user:0"
+    assert lines[0] == f"ALLOWED  {asked}: {rows}"
     assert not [line for line in lines if line.startswith("row ")]
     denial = next(line for line in lines if line.endswith("deny"))
     reason = lines[lines.index(denial) + 1].strip()

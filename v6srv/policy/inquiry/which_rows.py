@@ -117,10 +117,10 @@ class _Speaker:
         values = [shown(member) for member in members]
         if name == "changes":
             return f"{'if' if so else 'unless'} {' or '.join(map(str, members))} is changed"
+        if name == "refused":
+            return f"where {'a' if so else 'no'} node refuses {' or '.join(values)}"
         if name == "owners":
             text = f"owned by {' or '.join(values)}"
-        elif name == "refused":
-            text = f"refused by a node to {' or '.join(values)}"
         elif name in _RULES:
             text = f"with {_RULES[name]} {' or '.join(values)}"
         else:
