@@ -152,7 +152,7 @@ def facts_of(lines: Iterable[list[str]]) -> frozenset[str]:
         for fact in ("id", "owners", "org", "orgs", "collabs", "image", "run", "parent"):
             if f"r.obj.{fact} " in f"{condition} ".replace(")", " ").replace(",", " "):
                 found.add(fact)
-        for fact in ("status", "encrypted", "country", "foreign_roles", "default"):
+        for fact in ("status", "encrypted", "country", "foreign_roles", "default", "refused"):
             if f"r.obj.{fact}" in condition:
                 found.add(fact)
         if "r.sub.changes" in condition:
@@ -323,8 +323,9 @@ def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
         _vary(facts, "run", (4, None)),
         _vary(facts, "parent", (9, None)),
         _vary(facts, "status", ("completed", None)),
+        _vary(facts, "refused", _subsets(owned_by), frozenset()),
     ):
-        (collab, orgs), owners, org, id, image, run, parent, status = values
+        (collab, orgs), owners, org, id, image, run, parent, status, refused = values
         yield {
             "id": id,
             "org": org,
@@ -335,6 +336,7 @@ def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
             "run": run,
             "parent": parent,
             "status": status,
+            "refused": refused,
         }
 
 
