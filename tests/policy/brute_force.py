@@ -243,7 +243,8 @@ def _organizations(who: Principal, facts: frozenset[str]) -> Facts:
 
 def _collaborations(who: Principal, facts: frozenset[str], members_change: bool = False) -> Facts:
     every = _subsets({*ORGS, who.organization_id} - {None})
-    for id, encrypted in itertools.product(COLLABS, _vary(facts, "encrypted", (True, None))):
+    ids = {*COLLABS, who.account_id}
+    for id, encrypted in itertools.product(ids, _vary(facts, "encrypted", (True, None))):
         for orgs in every if members_change else _members(who, id):
             yield {
                 "id": id,

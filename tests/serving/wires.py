@@ -77,7 +77,9 @@ class Wire:
 
     def has_answer(self, within_s: float) -> bool:
         """Whether something can be read."""
-        return bool(select.select([self._socket], [], [], within_s)[0])
+        poll = select.poll()  # select() takes no descriptors above 1023
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(within_s * 1000))
 
     def is_closed(self, within_s: float = PATIENCE_S) -> bool:
         """Whether the server closes the connection, without another word."""
