@@ -9,7 +9,7 @@ REFERENCE_VENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock bench docs soak kills clean
+.PHONY: help install run test lint lock bench docs soak machine kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ docs: $(READY) ## Write the documentation that is generated
 soak: $(READY) ## What takes longer than a test: many more examples, many connections
 	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz
 	$(BIN)/python -m pytest --ignore tests/soak/test_kills.py tests/soak
+
+machine: $(READY) ## Processes, sockets and a queue that fail in any order: a long search
+	bash tools/services.sh
+	V6SRV_TEST_MACHINE=2000 $(BIN)/python -m pytest tests/machine
 
 kills: $(READY) ## Kill processes of a server that works, 20 times: nothing acknowledged is lost
 	bash tools/services.sh
