@@ -17,12 +17,10 @@ from flask import current_app, g, request
 
 from v6srv.api import caller
 from v6srv.errors import Unavailable
+from v6srv.wire.json import LARGE, PIECE
 
 log = logging.getLogger(__name__)
 
-LARGE = 1024 * 1024
-"""Bytes; what is smaller is no matter."""
-PIECE = 256 * 1024
 WAIT_S = 600.0
 """A node that is refused does not report its result again: it waits for long, on disk."""
 

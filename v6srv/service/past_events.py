@@ -51,7 +51,7 @@ class Page:
 
 def page(authz: Authorizer, who: Principal, since: int | datetime) -> Page:
     """What the sockets of `who` heard, or would have, after a cursor or from a time on."""
-    mine = rooms.allowed(authz, who, rooms.collaborations())
+    mine = rooms.allowed(authz, who)
     asked = since if isinstance(since, int) else _before(session(), since)
     last = session.scalar(select(func.max(Outbox.position))) or 0
     after = asked if asked <= last else 0  # a cursor of another database, as before a restore

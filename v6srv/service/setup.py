@@ -21,7 +21,7 @@ from v6srv import migrations, names, private_files
 from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
 from v6srv.authz.source.folder import digest, read_files, read_texts
-from v6srv.authz.source.load import assemble, grants_of, parse_files
+from v6srv.authz.source.load import assemble, grants_of, lines_in, parse_files
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, make_engine, session, transaction, wait_for_others
 from v6srv.errors import Invalid
@@ -108,7 +108,7 @@ def install_policies(folder: Path) -> None:
 def _warn_of_missing_denials(lines: Iterable[Line]) -> None:
     """Say what this release denies and the folder does not: a copy of older files lets more."""
     with as_file(_SHIPPED) as packaged:
-        _, shipped, _ = parse_files(read_files(packaged))
+        shipped, _ = lines_in(read_files(packaged))
     present = {(line.ptype, line.values) for line in lines}
     missing = [
         str(line)

@@ -13,8 +13,9 @@ from v6srv.wire.links import Links
 log = logging.getLogger(__name__)
 
 LARGE = 1024 * 1024
-"""Bytes of an answer beyond which it waits on disk for its reader."""
+"""Bytes of a body beyond which it waits on disk: for its turn, or for the reader of an answer."""
 PIECE = 256 * 1024
+"""Bytes of it that are moved at once."""
 
 
 def _rendered(obj: Any) -> orjson.Fragment:

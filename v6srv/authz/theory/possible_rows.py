@@ -226,10 +226,9 @@ class _Maker:
             {"org": None, "orgs": _NOTHING, "default": False},
             {"org": None, "orgs": frozenset(orgs), "default": True},
         ]
-        holders = {f"user:{id}" for id in self.numbers("owners", known=[self.who.account])}
         return [
             [Row({"id": id}) for id in self.numbers("id", known=[self.who.account])],
-            [Row({"owners": FreeSet(frozenset(holders))})],
+            [Row({"owners": one}) for one in self._values("owners", self.facts["owners"])],
             [Row({**place, "collabs": _NOTHING}) for place in places],
             *self.others("default"),
         ]
