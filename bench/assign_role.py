@@ -11,17 +11,14 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from pydantic import SecretStr
-from servers import Server, free_port, process
+from fill import PASSWORD
+from servers import logged_in, serving, settings_of
 from sqlalchemy import Engine, insert, select
 
 from v6srv import passwords
 from v6srv.db import make_engine
 from v6srv.model import Account, Organization, Permission, Role, RoleRule, Rule, User
 from v6srv.service import setup
-from v6srv.settings import Settings
-
-PASSWORD = "Bench-Passw0rd!"
 
 
 def fill(engine: Engine, users: int, roles: int, rules_per_role: int = 30) -> int:
@@ -85,13 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="v6srv-bench-") as folder, ExitStack() as stack:
         instance = Path(folder)
         uri = arguments.database or f"sqlite:///{folder}/bench.sqlite"
-        settings = Settings(
-            instance=instance,
-            policies=instance / "policies",
-            uri=uri,
-            root_password=SecretStr(PASSWORD),
-        )
-        setup.prepare(settings, passwords)
+        setup.prepare(settings_of(uri, instance), passwords)
         engine = make_engine(uri)
         user = fill(engine, arguments.users, arguments.roles)
         with engine.connect() as connection:
@@ -99,20 +90,8 @@ def main() -> None:
         engine.dispose()
         servers = []
         for name, username in (("assigning", "root"), ("deciding", f"u{arguments.users - 1}")):
-            port = free_port()
-            environ = {
-                "HOST": "127.0.0.1",
-                "PORT": str(port),
-                "V6SRV_INSTANCE": folder,
-                "V6SRV_DATABASE_URL": uri,
-                "V6SRV_LOGGING__LEVEL": "WARNING",
-            }
-            stack.enter_context(process(["-m", "v6srv", "serve"], environ, port, "/api/version"))
-            server = Server(port, "/api")
-            body = {"username": username, "password": PASSWORD}
-            token = server.send("POST", "/token/user", body)["access_token"]
-            server.headers["Authorization"] = f"Bearer {token}"
-            servers.append(server)
+            port, _ = stack.enter_context(serving(uri, instance))
+            servers.append(logged_in(port, username))
             print(f"{name} process on port {port}")
         assigning, deciding = servers
         written, known = [], []

@@ -8,47 +8,28 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from assign_role import PASSWORD, fill
-from pydantic import SecretStr
-from servers import Server, free_port, process
+from assign_role import fill
+from servers import logged_in, serving, settings_of
 from sqlalchemy import func, select
 
 from v6srv import migrations, passwords
 from v6srv.db import make_engine
 from v6srv.model import Role, Rule
 from v6srv.service import setup
-from v6srv.settings import Settings
 
 
 def measure(uri: str, instance: Path, roles: int, turns: int) -> dict[str, float]:
     """Milliseconds (medians) of one number of roles, in turns."""
-    settings = Settings(
-        instance=instance,
-        policies=instance / "policies",
-        uri=uri,
-        root_password=SecretStr(PASSWORD),
-    )
-    setup.prepare(settings, passwords)
+    setup.prepare(settings_of(uri, instance), passwords)
     engine = make_engine(uri)
     fill(engine, 100, roles)
     with engine.connect() as connection:
         rules = list(connection.scalars(select(Rule.id).order_by(Rule.id)))
         role = connection.scalar(select(func.max(Role.id)))
     engine.dispose()
-    port = free_port()
-    environ = {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "V6SRV_INSTANCE": str(instance),
-        "V6SRV_DATABASE_URL": uri,
-        "V6SRV_LOGGING__LEVEL": "WARNING",
-    }
     took: dict[str, list[float]] = {}
-    with process(["-m", "v6srv", "serve"], environ, port, "/api/version"):
-        root = Server(port, "/api")
-        login = {"username": "root", "password": PASSWORD}
-        token = root.send("POST", "/token/user", login)["access_token"]
-        root.headers["Authorization"] = f"Bearer {token}"
+    with serving(uri, instance) as (port, _):
+        root = logged_in(port, "root")
         [organization, *_] = root.send("GET", "/organization")
         for turn in range(turns + 3):
             new = {"name": f"n{turn}", "description": "", "rules": rules[turn % 20 :][:30]}

@@ -219,8 +219,8 @@ def prepare(uri: str, instance: Path, size: Size) -> Filled:
 
 
 @contextmanager
-def ours(uri: str, instance: Path, data: Filled | None = None) -> Iterator[Party]:
-    """`v6srv serve` in production form."""
+def serving(uri: str, instance: Path) -> Iterator[tuple[int, int]]:
+    """`v6srv serve` on a port of its own; that, and its pid."""
     port = free_port()
     environ = {
         "HOST": "127.0.0.1",
@@ -230,6 +230,22 @@ def ours(uri: str, instance: Path, data: Filled | None = None) -> Iterator[Party
         "V6SRV_LOGGING__LEVEL": "WARNING",
     }
     with process(["-m", "v6srv", "serve"], environ, port, "/api/version") as pid:
+        yield port, pid
+
+
+def logged_in(port: int, username: str) -> Server:
+    """A connection of a user to our server."""
+    server = Server(port, "/api")
+    body = {"username": username, "password": PASSWORD}
+    token = server.send("POST", "/token/user", body)["access_token"]
+    server.headers["Authorization"] = f"Bearer {token}"
+    return server
+
+
+@contextmanager
+def ours(uri: str, instance: Path, data: Filled | None = None) -> Iterator[Party]:
+    """`v6srv serve` in production form."""
+    with serving(uri, instance) as (port, pid):
         party = Party("v6srv", port, "/api", pid)
         if data:
             party.log_in(data)

@@ -129,6 +129,16 @@ class World:
         return f"container:{task}@{node}"
 
 
+def average(world: World, *organizations: str) -> dict[str, Any]:
+    """The body of a new task for these organizations, in the collaboration `registry`."""
+    return {
+        "name": "average",
+        "image": IMAGE,
+        "collaboration_id": world.collab.registry,
+        "organizations": [{"id": getattr(world.org, each), "input": ""} for each in organizations],
+    }
+
+
 def api_key(node: str) -> str:
     """The API key of a node of the world."""
     return f"00000000-0000-4000-8000-{sum(map(ord, node)):012x}"

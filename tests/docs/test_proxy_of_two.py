@@ -110,13 +110,7 @@ def test_nodes_at_both_hear_of_tasks_statuses_and_kills(
     nodes = (north, south)
     expected = "polling" if transports else "websocket"
     assert [node.client.transport() for node in nodes] == [expected] * 2
-    org, collaboration = front.world.org, front.world.collab.registry
-    body = {
-        "name": "average",
-        "image": small_world.IMAGE,
-        "collaboration_id": collaboration,
-        "organizations": [{"id": each, "input": ""} for each in (org.north, org.south)],
-    }
+    body = small_world.average(front.world, "north", "south")
     task_id = front.call(front.first, "researcher", "POST", "/task", body)["id"]
     for node in nodes:
         node.wait("new_task", task_id)
@@ -165,11 +159,6 @@ def test_the_nodes_of_a_server_that_dies_come_back_at_the_other(
         front.token("researcher")
         front.first.die()
         node.wait_for(lambda _: node.named("connect") == [None] * 2, "a second welcome", 30)
-        body = {
-            "name": "average",
-            "image": small_world.IMAGE,
-            "collaboration_id": front.world.collab.registry,
-            "organizations": [{"id": front.world.org.north, "input": ""}],
-        }
+        body = small_world.average(front.world, "north")
         task_id = front.call(front.second, "researcher", "POST", "/task", body)["id"]
         node.wait("new_task", task_id)

@@ -140,12 +140,7 @@ def pair(running: Any) -> Iterator[Pair]:
 
 def test_an_event_reaches_the_sockets_of_the_other_process_once(pair: Pair):
     far, near = pair.listen(pair.second, "north_registry"), pair.listen(pair.first, "collab_admin")
-    body = {
-        "name": "average",
-        "image": small_world.IMAGE,
-        "collaboration_id": pair.world.collab.registry,
-        "organizations": [{"id": pair.world.org.north, "input": ""}],
-    }
+    body = small_world.average(pair.world, "north")
     started = time.monotonic()
     task_id = pair.call(pair.first, "researcher", "POST", "/task", body)["id"]
     for ear in (near, far):

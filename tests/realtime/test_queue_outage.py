@@ -125,12 +125,7 @@ def running(
 
 
 def start_task(pair: Pair) -> int:
-    body = {
-        "name": "average",
-        "image": small_world.IMAGE,
-        "collaboration_id": pair.world.collab.registry,
-        "organizations": [{"id": pair.world.org.north, "input": ""}],
-    }
+    body = small_world.average(pair.world, "north")
     id: int = pair.call(pair.first, "researcher", "POST", "/task", body)["id"]
     return id
 

@@ -14,7 +14,7 @@ from tests.databases import Databases
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller, open_app
-from tests.world import IMAGE, World
+from tests.world import World, average
 from v6srv.db import database_now, session, writing
 from v6srv.model import Account, SocketConnection
 from v6srv.policy import ask
@@ -38,12 +38,7 @@ def start(call: Caller, world: World) -> Callable[[], int]:
     """The status code of `researcher`'s task for the node of `north`."""
 
     def post() -> int:
-        body = {
-            "name": "average",
-            "image": IMAGE,
-            "collaboration_id": world.collab.registry,
-            "organizations": [{"id": world.org.north, "input": ""}],
-        }
+        body = average(world, "north")
         return call("researcher", "POST", "/task", json=body).status_code
 
     return post

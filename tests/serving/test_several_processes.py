@@ -176,12 +176,7 @@ def test_events_reach_the_sockets_of_all_processes(
     for node in nodes:
         node.wait("connect")
     assert len({node.client.eio.sid.partition(".")[0] for node in nodes}) > 1
-    body = {
-        "name": "average",
-        "image": small_world.IMAGE,
-        "collaboration_id": server.world.collab.registry,
-        "organizations": [{"id": server.world.org.north, "input": ""}],
-    }
+    body = small_world.average(server.world, "north")
     task_id = server.call(server.first, "researcher", "POST", "/task", body)["id"]
     for node in nodes:
         node.wait("new_task", task_id)

@@ -54,12 +54,7 @@ def test_what_its_nodes_share_holds_meanwhile_and_comes_back(databases: Database
             return pair.call(far, "root", "GET", path, None)["config"]
 
         def start() -> int:
-            body = {
-                "name": "average",
-                "image": small_world.IMAGE,
-                "collaboration_id": world.collab.registry,
-                "organizations": [{"id": world.org.north, "input": ""}],
-            }
+            body = small_world.average(world, "north")
             headers = {"Authorization": f"Bearer {pair.token('researcher')}"}
             return requests.post(
                 f"{far.api}/task", json=body, headers=headers, timeout=10
