@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from tests.world import World
 from v6srv.db import let_go, session, transaction
@@ -63,6 +63,12 @@ def test_a_value_that_no_column_holds_is_invalid(world: World, backend: str) -> 
         pytest.skip("SQLite stores numbers of any size")
     with pytest.raises(Invalid, match="too large"):
         _write(Organization(id=2**40, name="far"))
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_postgresql_compiles_no_queries(world: World) -> None:
+    """It takes hundreds of milliseconds for those that policies make, and they take one to run."""
+    assert session.scalar(text("SHOW jit")) == "off"
 
 
 def test_there_is_none_inside_of_another(world: World) -> None:

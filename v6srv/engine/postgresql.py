@@ -41,17 +41,20 @@ def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Conne
     """A connection that ends what takes longer than its limits."""
     made = Connection.connect(*arguments, **parameters)
     made.ping_s = made.busy_s = limits.connect_timeout_s
-    milliseconds = {
+    seconds = {
         "lock_timeout": limits.lock_timeout_s,
         "statement_timeout": limits.statement_timeout_s,
         # Who was cut off from us, in the middle of something, must not keep its locks.
         "idle_in_transaction_session_timeout": 2 * limits.statement_timeout_s,
     }
+    wanted = {name: f"{int(limit * 1000)}ms" for name, limit in seconds.items()}
+    # Conditions of policies look dear to its planner: to compile one took 460 ms, to run it one.
+    wanted["jit"] = "off"
     try:
         made.execute(
             "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[])"
             " AS wanted(name, value)",
-            (list(milliseconds), [f"{int(s * 1000)}ms" for s in milliseconds.values()]),
+            (list(wanted), list(wanted.values())),
         )
         made.commit()
     except BaseException:
