@@ -10,6 +10,7 @@ The application is imported by the fixtures that need it: tests of a part do wit
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -133,3 +134,16 @@ def problems_end() -> Iterator[None]:
     yield
     outages._failed_at.clear()
     problems._standing.clear()
+
+
+@pytest.fixture(autouse=True)
+def logging_stays() -> Iterator[None]:
+    """A command that a test runs in this process configures logging for itself alone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()

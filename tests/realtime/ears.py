@@ -90,7 +90,12 @@ class Ear:
         return self.heard[before:]
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, when all that was said has been sent: the library leaves its goodbye unsent if
+        it is asked to go while an earlier message is on its way."""
+        until = time.monotonic() + PATIENCE_S
+        queue = self.client.eio.queue
+        while queue and queue.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
         websocket = getattr(self.client.eio, "ws", None)
         if websocket is not None:  # it would wait for an answer that another thread has read
             websocket.close = partial(websocket.close, timeout=0.1)
