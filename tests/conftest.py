@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from tests import postgres
 from v6srv import problems
@@ -38,7 +39,11 @@ _services = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One PostgreSQL server for all workers; without one, the tests that need it fail."""
+    """One PostgreSQL server for all workers; without one, the tests that need it fail.
+
+    Where tests play programs of 3.x they name the HTTP library of these: at `/api` it tells.
+    """
+    requests.utils.default_user_agent = lambda name="python-requests": f"{name}/2.31.0"
     if hasattr(config, "workerinput"):
         return
     try:

@@ -1,6 +1,6 @@
 """The composition root: the only place where the parts meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flask import Flask
@@ -11,29 +11,22 @@ from v6srv import db, passwords, request_id
 from v6srv.api import (
     authzen,
     bodies,
-    collaboration,
     event,
     front,
     kill,
     metrics,
-    node,
     openapi,
-    organization,
     password,
     policy_decision,
     policy_explain,
     policy_line,
     policy_question,
     policy_version,
-    port,
     recover,
-    result,
-    role,
-    rule,
     server,
-    task,
     token,
-    user,
+    v3,
+    v4,
     vpn,
 )
 from v6srv.api.converters import Digits
@@ -41,39 +34,36 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.source.live import PolicyStore
+from v6srv.dialect import asked
+from v6srv.dialect.middleware import Dialects
 from v6srv.identity import tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
-from v6srv.wire import errors, links
+from v6srv.wire import errors
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
 
-RESOURCES = (
-    server,
-    token,
-    node,
-    organization,
-    collaboration,
-    task,
-    result,
-    user,
-    role,
-    rule,
-    port,
-    vpn,
-    recover,
-    password,
-    kill,
-    event,
-    policy_version,
-    policy_line,
-    policy_explain,
-    policy_question,
-    policy_decision,
-)
-"""The modules with endpoints, in the order of the documentation."""
+RESOURCES = {
+    dialect: (
+        server,
+        token,
+        *own,
+        vpn,
+        recover,
+        password,
+        kill,
+        event,
+        policy_version,
+        policy_line,
+        policy_explain,
+        policy_question,
+        policy_decision,
+    )
+    for dialect, own in ((3, v3.RESOURCES), (4, v4.RESOURCES))
+}
+"""The modules with endpoints of each dialect, in the order of the documentation."""
 
 
 def create_app(settings: Settings) -> Flask:
@@ -91,12 +81,15 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,
         MAX_PER_PAGE=settings.max_per_page,
         PROPAGATE_EXCEPTIONS=False,
-        **openapi.configuration(settings.api_path),
+        **openapi.configuration(settings.mounts),
     )
     db.connect(settings.uri, settings.database)
     app.teardown_appcontext(_end_session)
+    asked.configure(settings.api_path)
+    app.wsgi_app = Dialects(  # type: ignore[method-assign]
+        app.wsgi_app, settings.base_paths, settings.mounts
+    )
     _behind_proxies(app, settings.trusted_proxies)
-    links.configure(settings.api_path)
     _open_to_pages(app, settings.cors_origins)
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
@@ -108,7 +101,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["authz"] = Authorizer(
         store, DecisionLog.of(settings), Shadow(store, settings.log_folder)
     )
-    _register_endpoints(app, settings.api_path, settings.metrics)
+    _register_endpoints(app, settings.mounts, settings.metrics)
     front.register(app, settings.api_path)
     errors.register(app)
     realtime.init_app(app, settings)
@@ -141,12 +134,14 @@ def _end_session(_error: BaseException | None) -> None:
     db.session.remove()
 
 
-def _register_endpoints(app: Flask, api_path: str, with_metrics: bool) -> None:
-    api = openapi.Api(app)
-    for module in (*RESOURCES, *((metrics,) if with_metrics else ())):
-        api.register_blueprint(module.blp, url_prefix=api_path)
-    api.register_blueprint(authzen.blp)  # its standard says where
-    guarded = (f"{api_path}/", *authzen.PREFIXES)
+def _register_endpoints(app: Flask, mounts: Mapping[int, str], with_metrics: bool) -> None:
+    for dialect, mount in mounts.items():
+        api = openapi.Api(app, dialect)
+        for module in (*RESOURCES[dialect], *((metrics,) if with_metrics else ())):
+            api.register_blueprint(module.blp, url_prefix=mount)
+        if dialect == 3:
+            api.register_blueprint(authzen.blp)  # its standard says where
+    guarded = (*(f"{mount}/" for mount in mounts.values()), *authzen.PREFIXES)
     for rule_ in app.url_map.iter_rules():
         if rule_.rule.startswith(guarded):
             require_guard(app, rule_.endpoint, rule_.rule, rule_.methods or set())

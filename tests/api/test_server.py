@@ -107,8 +107,8 @@ def test_the_documentation_is_valid_and_names_every_operation(call):
 def test_what_could_not_be_described_is_not_left_out(monkeypatch):
     """Whoever asks after a failure is told of it, too, or gets all of the document."""
     app = Flask(__name__)
-    app.config.update(openapi.configuration("/api"))
-    api, fails = openapi.Api(app), iter((True, False))
+    app.config.update(openapi.configuration({3: "/api"}))
+    api, fails = openapi.Api(app, 3), iter((True, False))
 
     def describe(blueprint, *arguments, **options):
         if blueprint.name == "second" and next(fails):

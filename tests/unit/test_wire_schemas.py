@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import pytest
 from marshmallow import ValidationError
 
+from v6srv.dialect import asked
 from v6srv.wire import links
 from v6srv.wire.base import Changes, Flag, Text, Timestamp, Whole, id_field
-from v6srv.wire.collaboration import CollaborationIn, CollaborationOut
-from v6srv.wire.node import NodeInCollaborationOut, NodeOut, NodeWithKeyOut
-from v6srv.wire.organization import OrganizationIn, OrganizationOut, OrganizationPatch
-from v6srv.wire.port import PortIn, PortOut
-from v6srv.wire.result import (
+from v6srv.wire.token import UserLogin
+from v6srv.wire.v3.collaboration import CollaborationIn, CollaborationOut
+from v6srv.wire.v3.node import NodeInCollaborationOut, NodeOut, NodeWithKeyOut
+from v6srv.wire.v3.organization import OrganizationIn, OrganizationOut, OrganizationPatch
+from v6srv.wire.v3.port import PortIn, PortOut
+from v6srv.wire.v3.result import (
     ResultInTaskOut,
     ResultOfTaskOut,
     ResultOut,
@@ -21,8 +23,7 @@ from v6srv.wire.result import (
     ResultWithTaskOut,
     TaskWithResultsOut,
 )
-from v6srv.wire.task import TaskIn, TaskInResultOut, TaskOut
-from v6srv.wire.token import UserLogin
+from v6srv.wire.v3.task import TaskIn, TaskInResultOut, TaskOut
 
 NOON = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -423,7 +424,5 @@ def test_links_write_the_same_json_as_they_show(app_path):
 
 @pytest.fixture(params=["/api", "/", '/v6/"quoted"/\u00e4'])
 def app_path(request):
-    before = links.path("x").removesuffix("/x")
-    links.configure(request.param)
-    yield
-    links.configure(before)
+    with asked.using(asked.Asked(3, request.param)):
+        yield

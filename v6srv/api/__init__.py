@@ -1,1 +1,1 @@
-"""The REST endpoints: schema in, guard, one call, schema out."""
+"""The REST endpoints: schema in, guard, one call, schema out. What 4.x changed is in v3 and v4."""

@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify, redirect, request
 
-from v6srv.wire.version import CONTRACT_VERSION, VERSION
+from v6srv.wire.version import CONTRACT_VERSIONS, VERSION
 
 DOCUMENTATION, OPENAPI = "apidocs", "apispec_1.json"
 """Paths, relative to the address of the server."""
@@ -13,7 +13,7 @@ def register(app: Flask, api_path: str) -> None:
     places = {
         "name": app.name,
         "version": VERSION,
-        "contract": CONTRACT_VERSION,
+        "contract": CONTRACT_VERSIONS[3],
         "api": api_path,
         "health": f"{api_path}/health",
         "token": f"{api_path}/token/user",

@@ -1,5 +1,6 @@
-"""The OpenAPI document, at /apispec_1.json, and its page, at /apidocs."""
+"""OpenAPI: of 3.x at /apispec_1.json, with its page at /apidocs; of 4.x the same below /v4."""
 
+from collections.abc import Mapping
 from threading import Lock
 from time import sleep
 from typing import Any
@@ -16,16 +17,19 @@ from v6srv.wire.version import VERSION
 class Api(flask_smorest.Api):
     """Describes the endpoints when the document is first asked for: that is half of a start."""
 
-    def __init__(self, app: Flask) -> None:
-        super().__init__(app)
+    def __init__(self, app: Flask, dialect: int) -> None:
+        self._dialect = dialect
+        super().__init__(app, config_prefix=PREFIXES[dialect])
         self._undescribed: list[Blueprint] = []
         self._describing = Lock()
-        app.before_request_funcs.setdefault("api-docs", []).append(self._describe)
+        describe = app.before_request_funcs.setdefault(self._make_doc_blueprint_name(), [])
+        describe.append(self._describe)
 
     def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
         """Register the endpoints; `options` are those of Flask."""
-        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
-        self._app.register_blueprint(blp, **options)
+        name = f"{PREFIXES[self._dialect]}{blp.name}"
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][name] = self
+        self._app.register_blueprint(blp, name=name, **options)
         self._undescribed.append(blp)
 
     def _describe(self) -> None:
@@ -40,13 +44,25 @@ class Api(flask_smorest.Api):
                 sleep(0)  # under gevent others get their turn
 
 
-def configuration(api_path: str) -> dict[str, Any]:
-    """Flask's settings: where the document and its page are, without anything from outside."""
+PREFIXES = {3: "", 4: "v4_"}
+"""Before the names of what both dialects have, in Flask's tables."""
+
+
+def configuration(mounts: Mapping[int, str]) -> dict[str, Any]:
+    """Flask's settings: where documents and pages are, without anything from outside."""
+    return {
+        f"{PREFIXES[dialect].upper()}{name}": value
+        for dialect, mount in mounts.items()
+        for name, value in _configuration(dialect, mount).items()
+    }
+
+
+def _configuration(dialect: int, api_path: str) -> dict[str, Any]:
     return {
         "API_TITLE": "v6srv",
         "API_VERSION": VERSION,
         "OPENAPI_VERSION": "3.0.3",
-        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_URL_PREFIX": "/" if dialect == 3 else f"/v{dialect}",
         "OPENAPI_JSON_PATH": front.OPENAPI,
         "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
         "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",

@@ -13,6 +13,7 @@ from sqlalchemy import Select, func
 
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.db import session
+from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -169,4 +170,5 @@ def _url(number: int) -> str:
     values = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
     names = list(request.args)
     values.insert(names.index("page") if "page" in names else len(values), ("page", str(number)))
-    return f"{request.path}?{urlencode(values)}"
+    path = request.environ.get(ASKED_PATH, request.path)
+    return f"{path}?{urlencode(values)}"

@@ -6,9 +6,10 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
+from v6srv.dialect import asked
 from v6srv.service import health
 from v6srv.wire.server import HealthOut, LiveOut, ReadyOut, VersionOut
-from v6srv.wire.version import CONTRACT_VERSION
+from v6srv.wire.version import CONTRACT_VERSIONS
 
 blp = Blueprint("server", __name__, description="The server itself")
 
@@ -18,8 +19,8 @@ class Version(MethodView):
     @guard.anyone("clients ask before they log in")
     @blp.response(200, VersionOut)
     def get(self):
-        """The release of the 3.x contract that this server speaks."""
-        return {"version": CONTRACT_VERSION}
+        """The release of the contract that this server speaks to you."""
+        return {"version": CONTRACT_VERSIONS[asked.current().dialect]}
 
 
 @blp.route("/health")

@@ -28,9 +28,10 @@ _COMMANDS = {
 
 def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from v6srv.wire.version import CONTRACT_VERSION, VERSION
+        from v6srv.wire.version import CONTRACT_VERSIONS, VERSION
 
-        click.echo(f"v6srv {VERSION} (for vantage6 {CONTRACT_VERSION} clients and nodes)")
+        generations = " and ".join(CONTRACT_VERSIONS.values())
+        click.echo(f"v6srv {VERSION} (for vantage6 {generations} clients and nodes)")
         context.exit()
 
 

@@ -72,10 +72,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Serve, in the process made for it."""
         settings: Settings = self.app.settings
         self._siblings: Siblings = self.app.siblings
-        self._monitored = (f"{settings.api_path}/health", f"{settings.api_path}/metrics")
+        paths = [name for name in settings.base_paths if name.startswith("/")]
+        self._monitored = tuple(f"{path}/{one}" for path in paths for one in ("health", "metrics"))
         self._shutdown_s = settings.http.shutdown_s
         self._largest_body = settings.max_body_mb * 1024 * 1024
-        self._open_paths = tuple(f"{settings.api_path}{path}" for path in OPEN_TO_ANYBODY)
+        self._open_paths = tuple(f"{path}{one}" for path in paths for one in OPEN_TO_ANYBODY)
         self._told_to_stop = Event()
         self._sockets_turn = BoundedSemaphore(SOCKETS_IN_A_TURN)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,6 +1,7 @@
 """The groups of keys that settings have, and the types of their values."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,6 +34,19 @@ def _words(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+def _dialects(value: object) -> object:
+    """A mapping, or `name=dialect` with commas between them, as in a variable."""
+    if isinstance(value, str):
+        pairs = (word.partition("=") for word in value.split(",") if word.strip())
+        value = {name.strip(): dialect.strip() for name, _, dialect in pairs}
+    if isinstance(value, Mapping):
+        return {name: str(dialect) for name, dialect in value.items()}
+    return value
+
+
+Dialects = Annotated[Mapping[str, Literal["auto", "3", "4"]], BeforeValidator(_dialects)]
 
 
 class Group(BaseModel):

@@ -5,7 +5,7 @@ docs/reference/settings.md is made of the docstrings here (`make docs`).
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from v6srv.settings.groups import (
     DatabaseLimits,
     Debug,
     DecisionLogging,
+    Dialects,
     Directories,
     Flag,
     Group,
@@ -64,6 +65,12 @@ class SettingsError(Invalid):
         super().__init__("\n".join(self.problems))
 
 
+EXACT = {3: "/v3/api", 4: "/v4/api"}
+"""Base paths that are for one generation of programs each."""
+_PATH = r"(/\w[\w.~-]*)+"
+_NO_PATH = "may only have letters, digits and . _ ~ - between its slashes"
+
+
 class Settings(Group):
     """Every setting. Attribute names are the keys of the configuration file."""
 
@@ -90,7 +97,8 @@ class Settings(Group):
     """The port to listen on."""
     api_path: str = "/api"
     """What all REST paths begin with; the documentation writes `/api`. Socket.IO is at
-    `/socket.io`, whatever this is."""
+    `/socket.io`, whatever this is. `/v3/api` and `/v4/api` are there beside it, for programs of one
+    generation each."""
     uri: str = Field("sqlite:///v6srv.sqlite", repr=False)
     """The database: `postgresql://user:password@host/database` or `sqlite:///file`; a relative file
     is in the folder of the instance. Several processes need PostgreSQL."""
@@ -142,6 +150,11 @@ class Settings(Group):
     a task and its subtasks, has ended; who computed what and when stays. Unset: they are kept for
     ever. A task can ask for less (`keep_days`), never for more. `v6srv retention preview` shows
     what would go: what is gone comes back from a backup only."""
+    dialects: Dialects = Field(default_factory=dict)
+    """Which programs call at a base path or, where that is for both generations, at a host name:
+    `3`, `4`, or `auto`. `{"/api": 3}` is for networks without any 4.x program whose own scripts use
+    new HTTP libraries. Unset: `auto` at `api_path`: the token, what only one generation sends, and
+    at a login the version of the HTTP library tell. In a variable `/api=3,old.example=3`."""
     container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""
@@ -197,9 +210,23 @@ class Settings(Group):
         path = "/" + value.strip("/")
         if path == "/":
             raise ValueError("must not be empty: /socket.io and /apidocs live beside it")
-        if not re.fullmatch(r"(/\w[\w.~-]*)+", path, re.ASCII):
-            raise ValueError("may only have letters, digits and . _ ~ - between its slashes")
+        if path in EXACT.values():
+            raise ValueError("is there anyway, for one generation of programs: leave out api_path")
+        if not re.fullmatch(_PATH, path, re.ASCII):
+            raise ValueError(_NO_PATH)
         return path
+
+    @field_validator("dialects")
+    @classmethod
+    def _are_names(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name, dialect in value.items():
+            if name in EXACT.values():
+                raise ValueError(f"{name} is for the programs whose generation it names")
+            if name.startswith("/") and not re.fullmatch(_PATH, name, re.ASCII):
+                raise ValueError(_NO_PATH)
+            if not name.startswith("/") and dialect == "auto":
+                raise ValueError(f"{name}: a host name is for one generation, 3 or 4")
+        return value
 
     @field_validator("runs_data_cleanup_days", mode="before")
     @classmethod
@@ -275,6 +302,18 @@ class Settings(Group):
     def host(self) -> str:
         """The address to listen on."""
         return self.ip
+
+    @property
+    def mounts(self) -> dict[int, str]:
+        """Where the endpoints of each dialect are."""
+        return {**EXACT, 3: self.api_path}
+
+    @property
+    def base_paths(self) -> dict[str, int | None]:
+        """The dialect of each base path and host name, None where it has to be found out."""
+        known = {path: str(dialect) for dialect, path in EXACT.items()}
+        every = {self.api_path: "auto", **known, **self.dialects}
+        return {name: None if one == "auto" else int(one) for name, one in every.items()}
 
     @property
     def log_folder(self) -> Path:

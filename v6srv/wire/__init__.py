@@ -1,1 +1,1 @@
-"""The 3.x contract, and nothing else: shapes, links, paging, error bodies."""
+"""What is on the wire, and nothing else: v3 and v4 each in its form, and here what both share."""

@@ -1,12 +1,14 @@
-"""Links as 3.x clients read them: `{"id", "link", "methods"}` (rest.md 1.6)."""
+"""Links as clients read them: `{"id", "link", "methods"}` (rest.md 1.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from marshmallow import fields
 
-METHODS: dict[str, list[str]] = {
+from v6srv.dialect import asked
+
+METHODS: Mapping[str, list[str]] = {
     "node": ["GET", "PATCH", "DELETE"],
     "collaboration": ["GET", "PATCH", "DELETE"],
     "user": ["GET", "PATCH", "DELETE"],
@@ -17,28 +19,25 @@ METHODS: dict[str, list[str]] = {
     "rule": ["GET"],
     "port": ["GET"],
 }
-"""The verbs of each by-id path."""
+"""The verbs of each by-id path of 3.x."""
 
-_base = {"path": "/api"}
 _SOME = 918273645546372819
 """An id that no row and no path has."""
 
 
-def configure(api_path: str) -> None:
-    """Set the base path of all links, for example `/api`."""
-    _base["path"] = api_path
-
-
 def path(resource: str, id: int | None = None) -> str:
-    """The path of a row, or of the list when `id` is None."""
-    return f"{_base['path']}/{resource}" if id is None else f"{_base['path']}/{resource}/{id}"
+    """The path of a row, or of the list when `id` is None, under the base path of the request."""
+    base = asked.current().base
+    return f"{base}/{resource}" if id is None else f"{base}/{resource}/{id}"
 
 
-def link(resource: str, id: int | None) -> dict[str, Any] | None:
+def link(
+    resource: str, id: int | None, methods: Mapping[str, list[str]] = METHODS
+) -> dict[str, Any] | None:
     """One link, or None for no row."""
     if id is None:
         return None
-    return {"id": id, "link": f"{_base['path']}/{resource}/{id}", "methods": METHODS[resource]}
+    return {"id": id, "link": path(resource, id), "methods": methods[resource]}
 
 
 class Links(Sequence[dict[str, Any]]):
@@ -93,13 +92,14 @@ class ToOne(fields.Field[Any]):
     """Dump the id in `attribute` as a link, None as null."""
 
     documented: dict[str, Any] = _DOCUMENTED
+    methods: Mapping[str, list[str]] = METHODS
 
     def __init__(self, resource: str, **kwargs: Any) -> None:
         super().__init__(dump_only=True, allow_none=True, metadata=self.documented, **kwargs)
         self.resource = resource
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return link(self.resource, value)
+        return link(self.resource, value, self.methods)
 
 
 class ToMany(ToOne):

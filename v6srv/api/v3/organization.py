@@ -10,9 +10,9 @@ from v6srv.model import Collaboration, Member, Node
 from v6srv.model import Organization as Row
 from v6srv.service import organizations
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.collaboration import CollaborationOut
-from v6srv.wire.node import NodeOut
-from v6srv.wire.organization import (
+from v6srv.wire.v3.collaboration import CollaborationOut
+from v6srv.wire.v3.node import NodeOut
+from v6srv.wire.v3.organization import (
     OrganizationIn,
     OrganizationOut,
     OrganizationPatch,

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from v6srv.vocabulary import ResultStatus
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp
 from v6srv.wire.links import ToOne, link
-from v6srv.wire.task import TaskInResultOut
+from v6srv.wire.v3.task import TaskInResultOut
 
 REPORTED_STATUSES = tuple(one.value for one in ResultStatus if one is not ResultStatus.PENDING)
 """What a node may say of a run; `pending` is for the server to say."""

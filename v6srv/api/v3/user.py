@@ -12,7 +12,7 @@ from v6srv.model import User as Row
 from v6srv.service import users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
-from v6srv.wire.user import UserIn, UserOut, UserPatch, UserQuery
+from v6srv.wire.v3.user import UserIn, UserOut, UserPatch, UserQuery
 
 blp = Blueprint("user", __name__, description="Users")
 USER, VIEW = Resource.USER, Operation.VIEW

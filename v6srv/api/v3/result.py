@@ -12,7 +12,7 @@ from v6srv.model import Node, Port, Task
 from v6srv.model import Result as Row
 from v6srv.service import lists, results
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.result import (
+from v6srv.wire.v3.result import (
     ResultInclude,
     ResultOut,
     ResultPatch,

@@ -11,8 +11,8 @@ from v6srv.model import Role as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
-from v6srv.wire.role import RoleIn, RoleOut, RolePatch, RoleQuery
-from v6srv.wire.rule import RuleOut
+from v6srv.wire.v3.role import RoleIn, RoleOut, RolePatch, RoleQuery
+from v6srv.wire.v3.rule import RuleOut
 
 blp = Blueprint("role", __name__, description="Roles")
 ROLE, VIEW = Resource.ROLE, Operation.VIEW

@@ -14,15 +14,15 @@ from v6srv.model import Member, Organization, Task
 from v6srv.service import collaborations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import NOBODY, MessageOut, Named
-from v6srv.wire.collaboration import (
+from v6srv.wire.v3.collaboration import (
     CollaborationIn,
     CollaborationOut,
     CollaborationPatch,
     CollaborationQuery,
 )
-from v6srv.wire.node import NodeInCollaborationOut
-from v6srv.wire.organization import OrganizationOut
-from v6srv.wire.task import TaskOut
+from v6srv.wire.v3.node import NodeInCollaborationOut
+from v6srv.wire.v3.organization import OrganizationOut
+from v6srv.wire.v3.task import TaskOut
 
 blp = Blueprint("collaboration", __name__, description="Collaborations")
 COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW

@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany
-from v6srv.wire.user import Ids
+from v6srv.wire.v3.user import Ids
 
 MAX_MEMBERS = 10_000
 

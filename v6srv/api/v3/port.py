@@ -11,7 +11,7 @@ from v6srv.model import Result, Task
 from v6srv.service import results
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
-from v6srv.wire.port import PortIn, PortOut, PortQuery, PortsOfResult
+from v6srv.wire.v3.port import PortIn, PortOut, PortQuery, PortsOfResult
 
 blp = Blueprint("port", __name__, description="Ports")
 PORT, VIEW = Resource.PORT, Operation.VIEW

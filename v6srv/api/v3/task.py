@@ -13,8 +13,8 @@ from v6srv.model import Task as Row
 from v6srv.service import lists, tasks
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
-from v6srv.wire.result import ResultOfTaskOut, TaskWithResultsOut
-from v6srv.wire.task import TaskIn, TaskInclude, TaskOut, TaskQuery
+from v6srv.wire.v3.result import ResultOfTaskOut, TaskWithResultsOut
+from v6srv.wire.v3.task import TaskIn, TaskInclude, TaskOut, TaskQuery
 
 blp = Blueprint("task", __name__, description="Tasks")
 TASK, VIEW = Resource.TASK, Operation.VIEW

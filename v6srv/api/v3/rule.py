@@ -11,7 +11,7 @@ from v6srv.model import RoleRule
 from v6srv.model import Rule as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
-from v6srv.wire.rule import RuleOut, RuleQuery
+from v6srv.wire.v3.rule import RuleOut, RuleQuery
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
 

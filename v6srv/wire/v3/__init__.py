@@ -1,0 +1,1 @@
+"""Bodies, queries and answers of 3.x (contract of 3.11.1)."""
