@@ -127,6 +127,8 @@ class Process:
         self.installation = installation
         self.turns = installation.turns
         self.life = Life(name)
+        self.ends = False
+        """It has been told to end, and does so soon."""
         self.listeners: tuple[list[Any], list[Any]] = ([], [])
         installation.by_life[self.life] = self
         manager = managers._Redis("redis://127.0.0.1:1", "channel")
@@ -232,6 +234,7 @@ class Installation:
 
     def stop(self, process: Process) -> None:
         """In order, as by SIGTERM."""
+        process.ends = True
 
         def stop() -> None:
             process.realtime.hang_up()
@@ -384,7 +387,7 @@ class Installation:
         for process in self.processes:
             process.life.dies_after = process.life.stalls_after = None
             process.life.stalled_until = min(process.life.stalled_until, self.turns.now)
-        while len(self.processes) < 2:
+        while sum(not process.ends for process in self.processes) < 2:
             self.begin()
         self.go_on(EVENTS_SETTLE_S, STEP_S)
         for collaboration in COLLABORATIONS:

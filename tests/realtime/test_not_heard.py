@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,7 @@ class Here:
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() + self.later_s)
         monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(managers, "time", clock)
+        monkeypatch.setattr(events, "time", clock)
         self.heard: list[Any] = []
         self.before: Callable[[Any], None] = lambda payload: None
         self.anew = 0
@@ -151,6 +153,26 @@ def test_a_database_that_is_away_while_catching_up_loses_nothing(
             here.later_s += managers.MARGIN_S
     with transaction() as sess:  # the clock of the database went on as well
         sess.execute(update(Outbox).values(sent_at=database_now(ago_s=3 * managers.MARGIN_S)))
+    here.look()
+    assert here.heard == [1]
+
+
+def test_who_is_held_up_while_catching_up_misses_nothing(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a database that is slow: what counts is not when it answers."""
+    margin_s = 0.2
+    asked = events.is_forgotten
+
+    def slowly(since: datetime) -> bool:
+        found = asked(since)
+        time.sleep(2 * margin_s)
+        return found
+
+    monkeypatch.setattr(managers, "MARGIN_S", margin_s)
+    monkeypatch.setattr(events, "is_forgotten", slowly)
+    put(1)
+    here.was_deaf(0)
     here.look()
     assert here.heard == [1]
 

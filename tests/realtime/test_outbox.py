@@ -1,8 +1,9 @@
 """Events leave with the transaction that causes them, never without it, and none is lost."""
 
 import threading
+import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -213,15 +214,15 @@ def test_what_was_published_is_kept_for_who_could_not_hear_it(
         for id, process in ((1, "other"), (2, "other"), (3, events.process_id())):
             sess.add(Outbox(id=id, process=process, event=f"e{id}", payload={}, rooms=["r"]))
     events.note_sent([1, 3])
-    assert [event.id for event in events.missed(60)] == [1]  # 2 will be heard
+    assert [event.id for event in events.missed(ago(60))] == [1]  # 2 will be heard
     assert [event.id for event in events.unsent()] == []
     sent_ago(1, events.KEEP_SENT_S / 2)
-    assert [event.id for event in events.missed(60)] == []
+    assert [event.id for event in events.missed(ago(60))] == []
     past_events.drop(SHORT)
-    assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1]
+    assert [event.id for event in events.missed(ago(events.KEEP_SENT_S))] == [1]
     events.note_sent([2])
     monkeypatch.setattr(events, "CLAIM_AT_MOST", 1)
-    assert [event.id for event in events.missed(events.KEEP_SENT_S)] == [1, 2]
+    assert [event.id for event in events.missed(ago(events.KEEP_SENT_S))] == [1, 2]
 
 
 def test_whether_something_published_may_be_gone_is_known() -> None:
@@ -236,16 +237,21 @@ def test_whether_something_published_may_be_gone_is_known() -> None:
     sent_ago(1, 4 * kept)
     sent_ago(2, 3 * kept)
     sent_ago(3, 1)
-    assert events.is_forgotten(5 * kept)
+    assert events.is_forgotten(ago(5 * kept))
     past_events.drop(SHORT)
-    assert [event.id for event in events.missed(5 * kept)] == [2, 3]
-    assert events.is_forgotten(3.5 * kept)
-    assert not events.is_forgotten(2.5 * kept)
+    assert [event.id for event in events.missed(ago(5 * kept))] == [2, 3]
+    assert events.is_forgotten(ago(3.5 * kept))
+    assert not events.is_forgotten(ago(2.5 * kept))
     past_events.drop(SHORT)
-    assert [event.id for event in events.missed(5 * kept)] == [2, 3]
+    assert [event.id for event in events.missed(ago(5 * kept))] == [2, 3]
     sent_ago(3, 2 * kept)
     past_events.drop(SHORT)
-    assert [event.id for event in events.missed(5 * kept)] == [3]
+    assert [event.id for event in events.missed(ago(5 * kept))] == [3]
+
+
+def ago(seconds: float) -> datetime:
+    """By the clock of the database."""
+    return events.by_the_database(time.monotonic() - seconds)
 
 
 def sent_ago(id: int, seconds: float) -> None:

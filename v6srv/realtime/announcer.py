@@ -208,12 +208,13 @@ class Announcer:
                 self._again_at = time.monotonic() + LOOK_AGAIN_S
 
     def _make_up_for(self, since: float) -> None:
-        deaf_s = time.monotonic() - since
-        if events.is_forgotten(deaf_s):
+        moment = events.by_the_database(since)
+        if events.is_forgotten(moment):
+            deaf_s = time.monotonic() - since
             log.warning("the message queue was not heard for %.0f s: sockets begin anew", deaf_s)
             self._begin_anew()
             return
-        sent = [self._send_here(one) for one in events.missed(deaf_s) if self._is_news(one)]
+        sent = [self._send_here(one) for one in events.missed(moment) if self._is_news(one)]
         if sent:
             log.warning("%d events of other processes were not heard in time", len(sent))
         if failed := sent.count(False):

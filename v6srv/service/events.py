@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -167,14 +168,21 @@ def _give_places(own: Session, ids: Collection[int]) -> None:
     _rows(own, places.values(position=last + batch.c.nth, sent_at=database_now()))
 
 
-def missed(since_s: float) -> Iterator[Event]:
-    """What other processes have published in the last seconds; oldest first, some rows at a time.
+def by_the_database(moment: float) -> datetime:
+    """What its clock said at a moment (monotonic) of this process, or earlier: who is held up
+    afterwards, or while it asks, does not come out later."""
+    with own_session() as own:
+        now: datetime = own.scalars(select(database_now())).one()
+        return now - timedelta(seconds=time.monotonic() - moment)
+
+
+def missed(since: datetime) -> Iterator[Event]:
+    """What other processes have published since; oldest first, some rows at a time.
 
     For a process that could not hear it. What is not published yet it will hear.
     """
-    began, last = time.monotonic(), 0
+    last = 0
     while True:
-        since = database_now(ago_s=since_s + time.monotonic() - began)
         others = Outbox.process != process_id()
         rows = select(Outbox).where(others, Outbox.sent_at >= since, Outbox.id > last)
         with own_session() as own:
@@ -193,15 +201,15 @@ def under_way(up_to: int) -> int | None:
         return own.scalar(select(func.max(Outbox.id)).where(*theirs))
 
 
-def is_forgotten(since_s: float) -> bool:
-    """Whether something that was published in the last seconds may have been deleted.
+def is_forgotten(since: datetime) -> bool:
+    """Whether something that was published since may have been deleted.
 
     `past_events.drop` leaves the newest row of those that are too old: if that is older than asked
     for, so was all that was deleted.
     """
-    since, old = database_now(ago_s=since_s), database_now(ago_s=KEEP_SENT_S)
     with own_session() as own:
-        found = select(Outbox.id).where(Outbox.sent_at >= since, Outbox.sent_at < old)
+        old = Outbox.sent_at < database_now(ago_s=KEEP_SENT_S)
+        found = select(Outbox.id).where(Outbox.sent_at >= since, old)
         return own.scalar(found.limit(1)) is not None
 
 
