@@ -91,6 +91,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "collaboration": {"name": name},
     "role": {"name": name},
     "node": {"name": optional_name, "ip": line},
+    "study": {"name": name},
+    "algorithmstore": {"name": name, "url": line},
 }
 """The rule of each column that has one, by table."""
 

@@ -9,7 +9,7 @@ from sys import executable
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
 from v6srv import migrations
 from v6srv.db import Base, make_engine
@@ -212,6 +212,49 @@ def test_accounts_that_differ_by_case_only_stop_no_upgrade(database_uri: str) ->
             stored = connection.execute(text('SELECT username, email FROM "user" ORDER BY id'))
             assert [tuple(row) for row in stored] == [(name, name) for name in names]
     engine.dispose()
+
+
+def test_databases_of_tasks_get_rows_of_their_own(database_uri: str) -> None:
+    """The text of 3.x stays, on the way back too; what refers to tasks and nodes is not lost."""
+    migrations.upgrade(database_uri)
+    migrations.downgrade(database_uri, "0010")
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO collaboration (id, name) VALUES (1, 'registry')",
+            "INSERT INTO authenticatable (id, type) VALUES (1, 'node')",
+            "INSERT INTO node (id, name, collaboration_id) VALUES (1, 'north', 1)",
+            "INSERT INTO nodeconfig (id, node_id, key, value) VALUES (1, 1, 'allowed_orgs', '1')",
+            'INSERT INTO task (id, "database", collaboration_id)'
+            " VALUES (1, 'default', 1), (2, '', 1), (3, NULL, 1), (4, 'O''Hara, {}', 1)",
+            "INSERT INTO result (id, task_id) VALUES (1, 1), (2, 4)",
+        ):
+            connection.execute(text(statement))
+    texts = ["default", "", None, "O'Hara, {}"]
+    for move in (migrations.upgrade, lambda uri: migrations.downgrade(uri, "0010")):
+        move(database_uri)
+        with engine.connect() as connection:
+            assert [*connection.scalars(text('SELECT "database" FROM task ORDER BY id'))] == texts
+            assert [*connection.scalars(text("SELECT task_id FROM result ORDER BY id"))] == [1, 4]
+            assert connection.scalar(text("SELECT node_id FROM nodeconfig")) == 1
+        if migrations.current(database_uri) != "0010":
+            _has_rows_of_databases(engine)
+    migrations.upgrade(database_uri)  # the rows that it made before are no hindrance
+    _has_rows_of_databases(engine)
+    engine.dispose()
+
+
+def _has_rows_of_databases(engine: Engine) -> None:
+    columns = "task_id, position, label, parameters"
+    with engine.connect() as connection:
+        rows = connection.execute(text(f"SELECT {columns} FROM task_database ORDER BY task_id"))
+        assert [tuple(row) for row in rows] == [
+            (1, 0, "default", "{}"),
+            (4, 0, "O'Hara, {}", "{}"),
+        ]
+        made_by = connection.scalars(text("SELECT DISTINCT dialect FROM task"))
+        assert [*made_by] == [3]
+        assert connection.scalar(text("SELECT generation FROM node")) is None
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

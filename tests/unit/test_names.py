@@ -78,6 +78,8 @@ FREE = {
     "node": {"api_key"},
     "organization": {"address1", "address2", "country", "domain", "zipcode"},
     "role": {"description"},
+    "study": set[str](),
+    "algorithmstore": set[str](),
     "user": {"email_key", "otp_secret", "password", "username_key"},
 }
 """Texts that people see and the contract leaves free, and those that the server makes."""

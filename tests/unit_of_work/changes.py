@@ -26,10 +26,12 @@ FOLLOWING = frozenset(
 """Columns that have no word: that they change is an edit of nothing in particular."""
 OWNED: Mapping[str, tuple[str, str, str]] = {
     "Member": ("collaboration", "collaboration_id", "organization_ids"),
+    "StudyMember": ("study", "study_id", "organization_ids"),
     "Permission": ("user", "user_id", "roles"),
     "UserPermission": ("user", "user_id", "rules"),
     "role_rule_association": ("role", "role_id", "rules"),
     "nodeconfig": ("node", "node_id", "config"),
+    "task_database": ("task", "task_id", "databases"),
 }
 """Tables whose rows are a field of another row: resource, column of its id, and the field."""
 FREE = frozenset(

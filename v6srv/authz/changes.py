@@ -30,7 +30,9 @@ from v6srv.model import (
     Result,
     Role,
     RoleRule,
+    StudyMember,
     Task,
+    TaskDatabase,
     User,
     UserPermission,
 )
@@ -43,15 +45,19 @@ DECIDED: frozenset[str] = frozenset(
 
 OWNED: Mapping[str, str] = {
     Member.name: "organization_ids of a collaboration",
+    StudyMember.name: "organization_ids of a study",
     Permission.name: "roles of a user",
     UserPermission.name: "rules of a user",
     RoleRule.name: "rules of a role",
     NodeConfig.__tablename__: "config of a node",
+    TaskDatabase.__tablename__: "databases of a task",
 }
 """Tables that are a field of their owner's row, and which."""
 
 SERVERS_ONLY: Mapping[str, str] = {
     "rule": "what can be granted is declared in the program and written at its start",
+    "study": "there is no way yet by which a request makes one",
+    "algorithmstore": "likewise",
     "policy_version": "versions of the policy files are noted by who publishes them",
 }
 """Tables that only the server itself writes (`unit_of_work.as_server`), and why."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm.interfaces import MANYTOONE
 
 from v6srv.authz.definition import EDGE_WORDS, POLICY_WORDS
 from v6srv.db import Base
-from v6srv.model import CasbinRule, Collaboration, Node, Role, User
+from v6srv.model import CasbinRule, Collaboration, Node, Role, Study, User
 
 SILENT = frozenset(
     {"username_key", "email_key", "token_version", "kept_session", "author", "created_at", "type"}
@@ -22,6 +22,7 @@ LINE_COLUMNS = ("v0", "v1", "v2", "v3", "v4", "v5")
 
 _SPOKEN: Mapping[tuple[type[Base], str], str] = {
     (Collaboration, "organizations"): "organization_ids",
+    (Study, "organizations"): "organization_ids",
     (User, "roles"): "roles",
     (User, "rules"): "rules",
     (Role, "rules"): "rules",

@@ -1,4 +1,4 @@
-"""The association tables of the contract (models.md 1.11), each pair at most once (Q-59)."""
+"""The association tables (models.md 1.11; those of studies), each pair at most once (Q-59)."""
 
 from sqlalchemy import Column, ForeignKey, Index, Table
 
@@ -17,6 +17,9 @@ Member = _pair(
     "Member", ("organization_id", "organization.id"), ("collaboration_id", "collaboration.id")
 )
 """An organization takes part in a collaboration."""
+
+StudyMember = _pair("StudyMember", ("study_id", "study.id"), ("organization_id", "organization.id"))
+"""An organization takes part in a study of one of its collaborations."""
 
 Permission = _pair("Permission", ("user_id", "user.id"), ("role_id", "role.id"))
 """A user has a role."""

@@ -16,13 +16,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 from v6srv import names
 from v6srv.db import Base, session
 from v6srv.errors import Invalid
+from v6srv.model.algorithm_store import AlgorithmStore
 from v6srv.model.collaboration import Collaboration
 from v6srv.model.node import Node
 from v6srv.model.organization import Organization
 from v6srv.model.role import Role
+from v6srv.model.study import Study
 from v6srv.model.user import User
 
-RULED = (Collaboration, Node, Organization, Role, User)
+RULED = (AlgorithmStore, Collaboration, Node, Organization, Role, Study, User)
 """The tables of `names.RULES`."""
 
 _user = User.__table__.c

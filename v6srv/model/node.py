@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, exists, select
+from sqlalchemy import ForeignKey, SmallInteger, String, Text, UniqueConstraint, exists, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from v6srv.db import Base, session
@@ -33,6 +33,8 @@ class Node(Account):
     """Keyed digest of the API key: a node is found by it in one look-up."""
     collaboration_id: Mapped[int | None] = mapped_column(ForeignKey("collaboration.id"), index=True)
     organization_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"))
+    generation: Mapped[int | None] = mapped_column(SmallInteger)
+    """Whether its program was seen to be one of 3.x or of 4.x; None: it was not seen yet."""
 
     if TYPE_CHECKING:  # added in wire_columns
         config_rows: Mapped[list[list[Any]]]

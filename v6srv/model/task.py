@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, Index, Text, select, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from v6srv.db import Base, session, utcnow
@@ -49,6 +49,7 @@ class Task(Queries, Base):
     description: Mapped[str | None] = mapped_column(Text)
     image: Mapped[str | None] = mapped_column(Text, index=True)
     database: Mapped[str | None] = mapped_column(Text)
+    """The label of the first of `databases`, empty when there is none: what 3.x knows of them."""
     collaboration_id: Mapped[int | None] = mapped_column(ForeignKey("collaboration.id"), index=True)
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), index=True)
     """Shared by a task and its whole subtree."""
@@ -65,6 +66,15 @@ class Task(Queries, Base):
     """How long its data is to be kept after its run; None: as long as the server keeps any."""
     cleanup_at: Mapped[datetime | None]
     """When the inputs, results and logs of its results were deleted."""
+    study_id: Mapped[int | None] = mapped_column(
+        ForeignKey("study.id", ondelete="SET NULL"), index=True
+    )
+    algorithm_store_id: Mapped[int | None] = mapped_column(
+        ForeignKey("algorithmstore.id", ondelete="SET NULL"), index=True
+    )
+    """The store that its image comes from."""
+    dialect: Mapped[int] = mapped_column(SmallInteger, default=3, server_default="3")
+    """In which form it was ordered, 3.x or 4.x."""
 
     if TYPE_CHECKING:  # added in wire_columns
         child_ids: Mapped[list[int]]
@@ -83,6 +93,9 @@ class Task(Queries, Base):
         passive_deletes=True,
         cascade="all, delete-orphan",
         order_by="Result.id",
+    )
+    databases: Mapped[list[TaskDatabase]] = relationship(
+        viewonly=True, order_by="TaskDatabase.position"
     )
 
     @classmethod
@@ -104,3 +117,18 @@ class Task(Queries, Base):
             Result.task_id == self.id, Result.organization_id == node.organization_id
         )
         return list(session.scalars(query.order_by(Result.id)))
+
+
+class TaskDatabase(Base):
+    """One of the databases that a task reads at each node, by the label it has there."""
+
+    __tablename__ = "task_database"
+    __table_args__ = (UniqueConstraint("task_id", "position"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    """Its place among those of the task, from 0."""
+    label: Mapped[str] = mapped_column(Text)
+    parameters: Mapped[str] = mapped_column(Text)
+    """What else is said of it, as the text of a JSON object."""
