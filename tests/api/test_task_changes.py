@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
 from tests.api.test_task import order
 from tests.support import database_digest
 from tests.world import IMAGE
 from v6srv import db
-from v6srv.model import NodeConfig, Organization, Port, Result, Task, User
+from v6srv.model import NodeConfig, Organization, Port, Result, Task, TaskDatabase, User
 
 KILLED = "killed by user"
 
@@ -58,6 +58,38 @@ def test_a_new_task(call, world, sent):
         (world.org.south, None, "pending"),
     ]
     assert call("researcher", "GET", f"/task/{task['id']}").json == task
+
+
+def databases_of(task):
+    query = select(TaskDatabase).where(TaskDatabase.task_id == task["id"])
+    rows = db.session.scalars(query.order_by(TaskDatabase.position))
+    return [(row.position, row.label, row.parameters) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [({"database": "x"}, [(0, "x", "{}")]), ({"database": ""}, []), ({}, [])],
+    ids=str,
+)
+def test_the_database_of_a_task_is_the_first_of_several(call, world, app, sent, stored):
+    task = call("researcher", "POST", "/task", json=order(world, "north", **sent)).json
+    assert task["database"] == sent.get("database", "")
+    with app.app_context():
+        assert databases_of(task) == stored
+        assert db.session.get(Task, task["id"]).dialect == 3
+    assert call("root", "DELETE", f"/task/{task['id']}").status_code == 200
+    with app.app_context():
+        assert databases_of(task) == []
+
+
+def test_a_database_takes_one_statement_more(call, world, count_queries):
+    call("researcher", "POST", "/task", json=order(world, "north"))
+    counts = []
+    for database in ("", "default"):
+        with count_queries() as statements:
+            call("researcher", "POST", "/task", json=order(world, "north", database=database))
+        counts.append(len(statements))
+    assert counts[1] == counts[0] + 1
 
 
 def test_the_events_of_a_new_task_come_once_and_in_order(call, world, sent):

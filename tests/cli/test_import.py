@@ -116,6 +116,9 @@ def test_a_file_of_3x_is_taken_and_what_it_does_not_mean_is_said(
         roles = requests.get(f"{server.api}/role", headers=soren, timeout=5).json()
         [super_] = [role for role in roles if role["name"] == "super"]
         assert len(super_["rules"]) == 53
+    with make_engine(f"sqlite:///{tmp_path}/instance/v6srv.sqlite").connect() as connection:
+        databases = connection.execute(text("SELECT task_id, label FROM task_database"))
+        assert [tuple(row) for row in databases] == [(1, "default")]
 
 
 def _roles(*names: Any) -> Callable[[dict[str, Any]], None]:

@@ -241,6 +241,20 @@ def test_new_rows_get_ids_beyond_the_old_ones(report: Report, target: str) -> No
         engine.dispose()
 
 
+def test_databases_of_tasks_get_rows_of_their_own(report: Report, target: str) -> None:
+    engine = create_engine(target)
+    with engine.connect() as connection:
+        tasks = connection.execute(
+            text("""SELECT id, 0, "database", '{}' FROM task WHERE "database" <> '' ORDER BY id""")
+        )
+        columns = "task_id, position, label, parameters"
+        rows = connection.execute(text(f"SELECT {columns} FROM task_database ORDER BY task_id"))
+        found = [tuple(row) for row in rows]
+        assert found == [tuple(row) for row in tasks]
+    engine.dispose()
+    assert found
+
+
 def test_a_task_that_follows_starts_a_new_run(reference: Reference, call: Caller) -> None:
     order = {
         "name": "next",

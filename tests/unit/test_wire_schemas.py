@@ -376,7 +376,18 @@ def test_a_bad_order_is_refused(bad):
 
 def test_what_is_left_out_of_an_order_is_empty():
     loaded = TaskIn().load(order(name=None))
-    assert {loaded[name] for name in ("name", "description", "image", "database")} == {""}
+    assert {loaded[name] for name in ("name", "description", "image")} == {""}
+
+
+@pytest.mark.parametrize(
+    ("sent", "databases"),
+    [({"database": "x"}, [("x", {})]), ({"database": ""}, []), ({"database": None}, []), ({}, [])],
+    ids=str,
+)
+def test_the_database_of_an_order_is_one_of_several_or_none(sent, databases):
+    loaded = TaskIn().load(order(**sent))
+    assert loaded["databases"] == databases
+    assert "database" not in loaded
 
 
 @pytest.mark.parametrize("status", ["pending", "unheard of", ""])

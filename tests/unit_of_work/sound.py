@@ -102,7 +102,7 @@ class Judge:
         return self.before.row(table, id) is not None and self.after.row(table, id) is None
 
     def _comes_with_its_task(self, change: Change) -> bool:
-        """Who may create a task gives each of its organizations a run (ServerWrite.RUNS)."""
+        """Who may create a task gives each of its organizations a run (ServerWrite.PARTS)."""
         if (change.resource, change.operation) != ("result", "create"):
             return False
         row = self.after.row("result", change.id)

@@ -57,7 +57,9 @@ class ServerWrite(StrEnum):
     LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
     RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
     PRESENCE = "presence: who is online, and what a connected node shares until it goes"
-    RESULTS = "a task is made with its results: who may create it gives each organization one"
+    PARTS = (
+        "a task is made with its databases, and a result for each organization: who may create it"
+    )
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
     PORTS = "the ports of a result are closed together: who may close those of the result may"
     RETENTION = "the results of a task are emptied with it: whether it may be emptied is decided"

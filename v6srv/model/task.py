@@ -127,8 +127,8 @@ class TaskDatabase(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"))
-    position: Mapped[int]
+    position: Mapped[int] = mapped_column(default=0)
     """Its place among those of the task, from 0."""
     label: Mapped[str] = mapped_column(Text)
-    parameters: Mapped[str] = mapped_column(Text)
+    parameters: Mapped[str] = mapped_column(Text, default="{}")
     """What else is said of it, as the text of a JSON object."""

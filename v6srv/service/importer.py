@@ -16,7 +16,18 @@ from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, transaction
 from v6srv.errors import Invalid
-from v6srv.model import Collaboration, Node, Organization, Result, Role, Rule, Run, Task, User
+from v6srv.model import (
+    Collaboration,
+    Node,
+    Organization,
+    Result,
+    Role,
+    Rule,
+    Run,
+    Task,
+    TaskDatabase,
+    User,
+)
 from v6srv.model.checks import account_of
 from v6srv.service.import_file import Document
 from v6srv.service.setup import ROOT
@@ -364,24 +375,25 @@ class _Run:
         run = Run()
         session.add(run)
         session.flush()
-        session.add(
-            Task(
-                name="Example task",
-                description="",
-                image=image,
-                database="default",
-                collaboration_id=collaboration.id,
-                run_id=run.id,
-                initiator_id=members[0].id,
-                results=[
-                    Result(
-                        organization_id=member.id,
-                        input="something",
-                        status=ResultStatus.PENDING.value,
-                    )
-                    for member in members
-                ],
-            )
+        task = Task(
+            name="Example task",
+            description="",
+            image=image,
+            database="default",
+            collaboration_id=collaboration.id,
+            run_id=run.id,
+            initiator_id=members[0].id,
+            results=[
+                Result(
+                    organization_id=member.id,
+                    input="something",
+                    status=ResultStatus.PENDING.value,
+                )
+                for member in members
+            ],
         )
+        session.add(task)
+        session.flush()
+        session.add(TaskDatabase(task_id=task.id, label=task.database))
         session.flush()
         self._step("task")

@@ -34,6 +34,7 @@ from v6srv.db import LARGEST_ID, session, transaction, utcnow
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import (
     Account,
+    AlgorithmStore,
     CasbinRule,
     Collaboration,
     Member,
@@ -48,6 +49,7 @@ from v6srv.model import (
     Run,
     SocketConnection,
     Task,
+    TaskDatabase,
     User,
     UserPermission,
 )
@@ -55,7 +57,7 @@ from v6srv.model.checks import complete_keys
 from v6srv.service import takeover_source as tables
 from v6srv.service.setup import ROOT, complete_roles
 from v6srv.service.takeover_rights import Change, Right, differences, rules_here
-from v6srv.service.takeover_source import BATCH, require_unique, rows_of
+from v6srv.service.takeover_source import BATCH, closing_circles, require_unique, rows_of
 from v6srv.vocabulary import Operation, Scope
 
 _SHOWN = 10
@@ -149,6 +151,7 @@ class _TakeOver:
             "tasks": select(Task.id),
             "results": select(Result.id),
             "extra rules of users": select(UserPermission.c.user_id),
+            "algorithm stores": select(AlgorithmStore.id),
             "policy lines of admins": select(CasbinRule.id),
             "live connections": select(SocketConnection.account_id),
         }
@@ -433,19 +436,21 @@ class _TakeOver:
             ):
                 self._refer(row, column, table, "task")
         parents = {row["id"]: row["parent_id"] for row in rows if row["parent_id"] is not None}
-        for id_ in _closing_circles(parents):
+        for id_ in closing_circles(parents):
             del parents[id_]
             self._mend("tasks that were their own ancestors have no parent now", id_)
         # A parent may be written after its child.
         self._write(Task, ({**row, "parent_id": None} for row in rows))
+        task = Task.__table__.c
         if parents:
-            task = Task.__table__
             session.connection().execute(
                 update(Task)
-                .where(task.c.id == bindparam("child"))
+                .where(task.id == bindparam("child"))
                 .values(parent_id=bindparam("parent")),
                 [{"child": child, "parent": parent} for child, parent in parents.items()],
             )
+        labels = select(task.id, task.database).where(task.database != "")
+        session.execute(insert(TaskDatabase).from_select(["task_id", "label"], labels))
         self._write(Result, self._results())
         self._write(Port, self._parts(tables.PORT, "result_id", "result"))
 
@@ -474,23 +479,3 @@ def _word(words: type[StrEnum], name: str | None) -> str:
 
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _closing_circles(parents: Mapping[int, int]) -> list[int]:
-    """Tasks to take out of `parents` so that nobody is an ancestor of itself."""
-    found: list[int] = []
-    done: set[int] = set()
-    for start in parents:
-        path: list[int] = []
-        on_path: set[int] = set()
-        id_: int | None = start
-        while id_ is not None and id_ not in done:
-            path.append(id_)
-            on_path.add(id_)
-            parent = parents.get(id_)
-            if parent in on_path:
-                found.append(id_)
-                break
-            id_ = parent
-        done.update(path)
-    return found

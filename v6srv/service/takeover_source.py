@@ -5,7 +5,7 @@ Nothing here writes: the connection is read-only, for the database as well.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -226,3 +226,23 @@ def require_unique(rows: Iterable[dict[str, Any]], kind: str, column: str) -> No
     ]
     if problems:
         raise Invalid("\n".join(problems))
+
+
+def closing_circles(parents: Mapping[int, int]) -> list[int]:
+    """Tasks to take out of `parents` so that nobody is an ancestor of itself."""
+    found: list[int] = []
+    done: set[int] = set()
+    for start in parents:
+        path: list[int] = []
+        on_path: set[int] = set()
+        id_: int | None = start
+        while id_ is not None and id_ not in done:
+            path.append(id_)
+            on_path.add(id_)
+            parent = parents.get(id_)
+            if parent in on_path:
+                found.append(id_)
+                break
+            id_ = parent
+        done.update(path)
+    return found

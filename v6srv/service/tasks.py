@@ -1,5 +1,6 @@
 """Tasks: starting them, stopping them, removing them."""
 
+import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server, settle
 from v6srv.db import session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
-from v6srv.model import Collaboration, Member, Node, NodeConfig, Organization, Result, Task
+from v6srv.model import (
+    Collaboration,
+    Member,
+    Node,
+    NodeConfig,
+    Organization,
+    Result,
+    Task,
+    TaskDatabase,
+)
 from v6srv.model.node import ALLOWED_ORGS
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
@@ -42,12 +52,13 @@ class _Organization:
 # --- start
 
 
-def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
+def start(who: Principal, authz: Authorizer, order: Mapping[str, Any], dialect: int = 3) -> Task:
     """A new task with a pending result for each organization of `order`, and its events.
 
     Of a user or a container: a task has a user who started it.
 
-    `order` is a loaded `wire.task.TaskIn`. Subtasks of containers inherit run and initiating user.
+    `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters.
+    Subtasks of containers inherit run and initiating user.
     What is wrong with the order is said only after the task is decided, so that nobody learns about
     collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
@@ -63,7 +74,8 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
         name=order["name"],
         description=order["description"],
         image=order["image"],
-        database=order["database"],
+        database=next((label for label, _ in order["databases"]), ""),
+        dialect=dialect,
         collaboration_id=collaboration_id,
         initiator_id=who.organization_id,
         **_descent(who, order["keep_days"]),
@@ -71,18 +83,7 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
     session.add(task)
     if problem is None:
         session.flush()
-        results = [
-            {
-                "task_id": task.id,
-                "organization_id": target["id"],
-                "input": target["input"],
-                "status": PENDING,
-            }
-            for target in order["organizations"]
-        ]
-        # Nulls are written as such: rows with and without input go into one statement.
-        with as_server(ServerWrite.RESULTS):
-            session.execute(insert(Result), results, execution_options={"render_nulls": True})
+        _add_parts(task, order)
         with in_words(lambda _refusal: _closed(who, task)):
             settle()
     else:
@@ -90,6 +91,32 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any]) -> Task:
         raise problem
     _announce(task, targets)
     return task
+
+
+def _add_parts(task: Task, order: Mapping[str, Any]) -> None:
+    results = [
+        {
+            "task_id": task.id,
+            "organization_id": target["id"],
+            "input": target["input"],
+            "status": PENDING,
+        }
+        for target in order["organizations"]
+    ]
+    databases = [
+        {
+            "task_id": task.id,
+            "position": position,
+            "label": label,
+            "parameters": json.dumps(parameters),
+        }
+        for position, (label, parameters) in enumerate(order["databases"])
+    ]
+    with as_server(ServerWrite.PARTS):
+        # Nulls are written as such: rows with and without input go into one statement.
+        session.execute(insert(Result), results, execution_options={"render_nulls": True})
+        if databases:
+            session.execute(insert(TaskDatabase), databases)
 
 
 def _organizations(collaboration_id: int, ids: Collection[int]) -> dict[int, _Organization]:
@@ -143,7 +170,7 @@ def _closed(who: Principal, task: Task) -> V6srvError:
     What else is against it is raised instead.
     """
     _warn_of_namesakes(who, task)
-    with as_server(ServerWrite.RESULTS):
+    with as_server(ServerWrite.PARTS):
         session.execute(delete_rows(Result).where(Result.task_id == task.id))
     settle()
     return Invalid(

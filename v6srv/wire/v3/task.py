@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, post_load, validate
 
 from v6srv.settings.groups import LONGEST_DAYS
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
@@ -51,6 +51,12 @@ class TaskIn(Changes):
             " if the server does not do so before. Subtasks of algorithms are not kept for longer."
         },
     )
+
+    @post_load
+    def _in_words_of_the_domain(self, order: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A task of 3.x has one database at most, and says no more of it than its label."""
+        label = order.pop("database")
+        return {**order, "databases": [(label, {})] if label else []}
 
 
 class TaskInclude(Input):
