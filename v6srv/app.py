@@ -126,7 +126,7 @@ def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
         app,
         origins=origins,
         methods=_METHODS,
-        expose_headers=[request_id.HEADER, "Retry-After"],
+        expose_headers=[request_id.HEADER, "Retry-After", "total-count", "Link"],
     )
 
 

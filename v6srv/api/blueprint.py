@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 import flask_smorest
-from flask import Request, Response, current_app, jsonify, request
+from flask import Request, Response, current_app, jsonify
 from marshmallow import Schema, ValidationError
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 
+from v6srv.api.including import Variants, chosen, included
 from v6srv.authz.unit_of_work import settle
 from v6srv.errors import Invalid
 from v6srv.wire.errors import ErrorOut, invalid
@@ -77,12 +78,10 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorate
 
-    def embedding(
-        self, schema: type[Schema], variants: Mapping[str, type[Schema]]
-    ) -> Callable[..., Any]:
+    def embedding(self, schema: type[Schema], variants: Variants) -> Callable[..., Any]:
         """Answer with the row that the view returns.
 
-        `variants` names other schemas for values of `include`; the first known value decides.
+        `variants` names other schemas for values of `include`.
         """
         plain, others = schema(), {name: other() for name, other in variants.items()}
         content = {"application/json": {"schema": {"anyOf": [plain, *others.values()]}}}
@@ -93,9 +92,7 @@ class Blueprint(flask_smorest.Blueprint):
             @wraps(view)
             def shown(*args: Any, **kwargs: Any) -> Response:
                 row = view(*args, **kwargs)
-                asked = request.args.getlist("include")
-                chosen = next((others[name] for name in asked if name in others), plain)
-                return jsonify(chosen.dump(row))
+                return jsonify(chosen(plain, others, included()).dump(row))
 
             return shown
 

@@ -1,6 +1,10 @@
-"""Run a Select that the guard has cut, one page at a time (rest.md 1.7)."""
+"""Run a Select that the guard has cut, one page at a time.
 
-from collections.abc import Callable, Mapping
+3.x gets all rows as a bare list unless it asks for pages or the envelope (rest.md 1.7); 4.x always
+gets a page in an envelope, of ten rows unless it says how many, and may sort.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -9,12 +13,15 @@ from urllib.parse import urlencode
 from flask import Response, current_app, jsonify, request
 from flask_smorest.utils import deepupdate
 from marshmallow import Schema
-from sqlalchemy import Select, func
+from sqlalchemy import Select, func, inspect
 
+from v6srv.api.including import Variants, chosen, included
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.db import session
 from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
+from v6srv.identity.current import claims
+from v6srv.vocabulary import PrincipalKind
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -22,26 +29,43 @@ PER_PAGE = 10
 METADATA = "metadata"
 _LARGEST = 2**31 - 1
 
-_PARAMETERS = [
-    {
-        "in": "query",
-        "name": "page",
-        "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
-        "description": "Page number; without it all rows are one page",
-    },
-    {
-        "in": "query",
-        "name": "per_page",
-        "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
-        "description": f"Rows per page, {PER_PAGE} unless told; only with `page`",
-    },
-    {
-        "in": "query",
-        "name": "include",
-        "schema": {"type": "array", "items": {"type": "string"}},
-        "description": f"`{METADATA}`: wrap the list as `{{data, links}}`",
-    },
-]
+_PAGE = {
+    "in": "query",
+    "name": "page",
+    "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+    "description": "Page number; without it all rows are one page",
+}
+_SIZE = {
+    "in": "query",
+    "name": "per_page",
+    "schema": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+    "description": f"Rows per page, {PER_PAGE} unless told; only with `page`",
+}
+_PARAMETERS = {
+    3: [
+        _PAGE,
+        _SIZE,
+        {
+            "in": "query",
+            "name": "include",
+            "schema": {"type": "array", "items": {"type": "string"}},
+            "description": f"`{METADATA}`: wrap the list as `{{data, links}}`",
+        },
+    ],
+    4: [
+        {**_PAGE, "description": "Page number, 1 unless told"},
+        {
+            **_SIZE,
+            "description": f"Rows per page, {PER_PAGE} unless told; nodes and algorithms get all",
+        },
+        {
+            "in": "query",
+            "name": "sort",
+            "schema": {"type": "string"},
+            "description": "Fields with commas between them, each with `-` before it to reverse",
+        },
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +87,9 @@ class Page:
 
 def paged(
     schema: type[Schema],
-    variants: Mapping[str, type[Schema]] | None = None,
+    variants: Variants | None = None,
     show: Callable[[list[Any]], list[Any]] = list,
+    dialect: int = 3,
 ) -> Callable[[View], View]:
     """Answer with the rows of the Select or AllowedRows that the view returns.
 
@@ -74,35 +99,26 @@ def paged(
     """
     plain = schema(many=True)
     others = {name: other(many=True) for name, other in (variants or {}).items()}
+    ask = {3: _asked_by_3, 4: _asked_by_4}[dialect]
 
     def decorate(view: View) -> View:
         @wraps(view)
         def listed(*args: Any, **kwargs: Any) -> Response:
-            include = request.args.getlist("include")
-            number, size = _positive("page"), _positive("per_page") or PER_PAGE
-            limit = current_app.config["MAX_PER_PAGE"]
-            rows, page = _run(view(*args, **kwargs), number, min(size, limit))
-            chosen = next((others[name] for name in include if name in others), plain)
-            data = chosen.dump(show(rows))
+            include = included()
+            number, size = ask()
+            rows = _sorted(view(*args, **kwargs), plain) if dialect == 4 else view(*args, **kwargs)
+            rows, page = _run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
+            data = chosen(plain, others, include).dump(show(rows))
             links = _links(page)
-            answer = jsonify({"data": data, "links": links} if METADATA in include else data)
+            wrapped = dialect == 4 or METADATA in include
+            answer = jsonify({"data": data, "links": links} if wrapped else data)
             answer.headers["total-count"] = str(page.total)
             answer.headers["Link"] = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
             return answer
 
-        documented = getattr(listed, "_apidoc", {})
-        documented = {**documented}
+        documented = {**getattr(listed, "_apidoc", {})}
         documented["manual_doc"] = deepupdate(
-            documented.get("manual_doc", {}),
-            {
-                "parameters": _PARAMETERS,
-                "responses": {
-                    "200": {
-                        "description": "The rows you may view",
-                        "content": {"application/json": {"schema": _envelope(schema, variants)}},
-                    }
-                },
-            },
+            documented.get("manual_doc", {}), _documented(dialect, schema, variants)
         )
         listed._apidoc = documented  # type: ignore[attr-defined]
         return listed  # type: ignore[return-value]
@@ -110,8 +126,8 @@ def paged(
     return decorate
 
 
-def _envelope(schema: type[Schema], variants: Mapping[str, type[Schema]] | None) -> dict[str, Any]:
-    """Every form the answer can take: a list, or the list with links around it."""
+def _documented(dialect: int, schema: type[Schema], variants: Variants | None) -> dict[str, Any]:
+    """Parameters, and every form the answer can take: a list, or the list with links around it."""
     lists = [{"type": "array", "items": one} for one in (schema, *(variants or {}).values())]
     wrapped = {
         "type": "object",
@@ -121,7 +137,50 @@ def _envelope(schema: type[Schema], variants: Mapping[str, type[Schema]] | None)
             "links": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     }
-    return {"anyOf": [*lists, wrapped]}
+    answer = wrapped if dialect == 4 else {"anyOf": [*lists, wrapped]}
+    return {
+        "parameters": _PARAMETERS[dialect],
+        "responses": {
+            "200": {
+                "description": "The rows you may view",
+                "content": {"application/json": {"schema": answer}},
+            }
+        },
+    }
+
+
+def _asked_by_3() -> tuple[int | None, int]:
+    """Number and size of the page; no number: all rows."""
+    return _positive("page"), _positive("per_page") or PER_PAGE
+
+
+def _asked_by_4() -> tuple[int | None, int]:
+    """As `_asked_by_3`. Programs that page through runs while these end would miss some, so nodes
+    and algorithms, which never say how many, get all there are at once."""
+    size = _positive("per_page")
+    if size is None and claims().kind is not PrincipalKind.USER:
+        size = _LARGEST
+    return _positive("page") or 1, size or PER_PAGE
+
+
+def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Select[Any]:
+    """By the columns that `sort` names, of those that the answer shows. Raises Invalid."""
+    text = request.args.get("sort", "")
+    if not text:
+        return rows
+    select = rows.select if isinstance(rows, AllowedRows) else rows
+    entity = select.column_descriptions[0]["entity"]
+    columns = inspect(entity).column_attrs
+    order: list[Any] = []
+    for word in text.split(","):
+        name = word.strip().removeprefix("-")
+        field = schema.fields.get(name)
+        column = field and columns.get(field.attribute or name)
+        if column is None:
+            raise Invalid(f"Cannot sort by '{name}'", {"sort": [f"No column '{name}'."]})
+        attribute = column.class_attribute
+        order.append(attribute.desc() if word.strip().startswith("-") else attribute)
+    return rows.order_by(None).order_by(*order, entity.id)
 
 
 def _positive(name: str) -> int | None:

@@ -186,7 +186,7 @@ class Settings(Group):
     """After how many silent seconds a node counts as offline. Nodes report every 60 seconds."""
     trusted_proxies: int = Field(0, ge=0)
     """How many reverse proxies in front may say where a request comes from."""
-    max_per_page: int = Field(1000, ge=1)
+    max_per_page: int = Field(10_000, ge=1)
     """The largest `per_page` of a list."""
     max_body_mb: int = Field(1024, ge=1)
     """The largest body of a request; a reverse proxy in front must let through as much. Results and
