@@ -126,6 +126,14 @@ def call(app: Flask) -> Caller:
 
 
 @pytest.fixture
+def call4(app: Flask) -> Caller:
+    """As `call`, below the base path of 4.x programs."""
+    from tests.support import Caller
+
+    return Caller(app, "/v4/api")
+
+
+@pytest.fixture
 def count_queries(app: Flask) -> Callable[[], AbstractContextManager[list[str]]]:
     """`with count_queries() as statements:` collects the SQL statements of the block."""
     from tests.support import counting

@@ -18,7 +18,6 @@ from v6srv.db import Base
 from v6srv.engine import outages
 from v6srv.identity import mail_delivery, tokens
 from v6srv.model import Account, Node, Task, User
-from v6srv.settings import Settings
 
 
 @contextmanager
@@ -49,8 +48,10 @@ def without_ids(answer: TestResponse) -> Any:
 class Caller:
     """Sends requests as somebody: see `__call__`."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, base: str | None = None) -> None:
+        """`base`: below which path, that of the settings if not given."""
         self.app = app
+        self.base = base or app.config["SETTINGS"].api_path
         self.client = app.test_client()
         self._tokens: dict[str, str] = {}
 
@@ -75,9 +76,8 @@ class Caller:
             sent["Authorization"] = f"Bearer {self.token(who)}"
         if json is not None:
             more["json"] = json
-        settings: Settings = self.app.config["SETTINGS"]
         answer = self.client.open(
-            settings.api_path + path, method=method, query_string=query, headers=sent, **more
+            self.base + path, method=method, query_string=query, headers=sent, **more
         )
         with self.app.app_context():  # as the loop of a server does, within a second
             self.app.extensions["seen"].write()
