@@ -18,6 +18,7 @@ from v6srv.db import Base
 from v6srv.engine import outages
 from v6srv.identity import mail_delivery, tokens
 from v6srv.model import Account, Node, Task, User
+from v6srv.vocabulary import V3
 
 
 @contextmanager
@@ -84,7 +85,7 @@ class Caller:
         return answer
 
     def token(self, who: str) -> str:
-        """An access token, made without the work of a login."""
+        """An access token, made without the work of a login; that of `viewer in 4` is of 4.x."""
         if who not in self._tokens:
             with self.app.app_context():
                 self._tokens[who] = _issue(who)
@@ -92,12 +93,14 @@ class Caller:
 
 
 def _issue(who: str) -> str:
+    who, _, number = who.partition(" in ")
+    dialect = int(number or V3)
     if who == "container":
         who = "container:running@north_registry"
     found = re.fullmatch(r"container:(\w+)@(\w+)", who)
     if found is None:
         account = db.session.scalars(select(User).where(User.username == who)).one_or_none()
-        return tokens.issue_pair(account or _node(who))[0]
+        return tokens.issue_pair(account or _node(who), dialect=dialect)[0]
     node = _node(found[2])
     task = db.session.scalars(select(Task).where(Task.name == found[1])).one()
     container = {
@@ -108,7 +111,7 @@ def _issue(who: str) -> str:
         "image": task.image,
         "database": task.database,
     }
-    return tokens.issue_container_token(container, node.token_version)
+    return tokens.issue_container_token(container, node.token_version, dialect)
 
 
 def _node(name: str) -> Account:

@@ -75,3 +75,7 @@ class ResultStatus(StrEnum):
 
 ENVIRONMENTS = ("application", "prod", "acc", "test", "dev")
 """The parts of a configuration file: what is for all of them first (operations.md 2)."""
+
+
+V3, V4 = DIALECTS = 3, 4
+"""The dialects of the protocol: the wire forms of 3.x and of 4.x."""

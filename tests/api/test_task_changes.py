@@ -10,12 +10,15 @@ from tests.support import database_digest
 from tests.world import IMAGE
 from v6srv import db
 from v6srv.model import NodeConfig, Organization, Port, Result, Task, TaskDatabase, User
+from v6srv.vocabulary import V3
+from v6srv.wire.socket_events import forms
 
 KILLED = "killed by user"
 
 
 def told(sent):
-    return [(event.name, event.payload) for event in sent]
+    """What sockets of 3.x hear."""
+    return [(event.name, forms(event.name, event.payload)[V3]) for event in sent]
 
 
 def states(call, task_id):

@@ -286,7 +286,7 @@ class Installation:
                 with transaction(keep=keep) as sess:
                     sess.info["numbers"] = [(number, collaboration) for number in numbers]
                     for number in numbers:
-                        events.emit("new_task", {"n": number, "c": collaboration}, rooms)
+                        events.emit("task_created", {"n": number, "c": collaboration}, rooms)
                     sess.flush()
             finally:
                 session.remove()
@@ -339,7 +339,7 @@ class Installation:
                 line.who.line = None
         elif text.startswith(f"2{NAMESPACE}"):
             event, payload = json.loads(text[text.index("[") :])
-            if event == "new_task":
+            if event == "task_created":
                 self._heard(line, payload["n"], payload["c"])
 
     def _heard(self, line: Line, number: int, collaboration: str) -> None:

@@ -88,7 +88,7 @@ class Process:
             with writing():
                 for number in numbers:
                     room = f"collaboration_{collaboration}"
-                    events.emit("new_task", [collaboration, number], [room])
+                    events.emit("task_created", [collaboration, number], [room])
                 session.commit()
         finally:
             session.remove()

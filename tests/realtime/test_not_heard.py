@@ -74,7 +74,7 @@ class Here:
 
     def hears(self, id: int) -> None:
         """Something comes through the queue."""
-        message = self.queue.message("new_task", id, NAMESPACE, ["r"], id)
+        message = self.queue.message("task_created", id, NAMESPACE, ["r"], id)
         self.queue._handle_emit(message)
 
     def look(self) -> None:
@@ -99,7 +99,7 @@ def put(*ids: int, process: str = "other", sent_ago_s: float | None = 0.0) -> No
     sent_at = None if sent_ago_s is None else database_now(ago_s=sent_ago_s)
     with transaction() as sess:
         for id in ids:
-            row = Outbox(id=id, process=process, event="new_task", payload=id, rooms=["r"])
+            row = Outbox(id=id, process=process, event="task_created", payload=id, rooms=["r"])
             row.sent_at = sent_at
             sess.add(row)
 

@@ -77,6 +77,7 @@ def read(app: Flask, world: World) -> Callable[..., Any]:
 LISTENERS = (
     *("root", "collab_admin", "org_admin", "viewer", "south_viewer", "west_researcher"),
     *("nobody", "north_registry", "south_registry", "south_trial", "west_trial"),
+    *("root in 4", "viewer in 4", "north_registry in 4", "west_trial in 4"),
 )
 
 
@@ -147,6 +148,7 @@ def test_what_is_read_later_is_what_sockets_heard(
     told = {who: everything(call, who) for who in ears}
     assert len(told["root"]) > 10
     assert 0 < len(told["south_viewer"]) <= len(told["root"])
+    assert told["root in 4"] != told["root"]
     for who, ear in ears.items():
         eventually(partial(heard, ear), told[who])
     ears["root"].quiet()

@@ -13,7 +13,7 @@ from v6srv.identity import tokens
 from v6srv.identity.tokens import Expired, TooEarly
 from v6srv.model import Node, User
 from v6srv.settings import Settings
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import V3, V4, PrincipalKind
 
 KEY = "the key of these tests, long enough for HS256"
 HASH = "$2b$12$" + "x" * 53
@@ -125,6 +125,33 @@ def test_what_was_issued_is_read_back():
     assert container.kind is PrincipalKind.CONTAINER
     assert (container.account_id, container.version) == (3, 4)
     assert container.container["task_id"] == 9
+
+
+def test_tokens_of_another_dialect_say_so_and_those_of_3x_are_as_they_were():
+    for issued in (
+        *tokens.issue_pair(user(), dialect=V4),
+        tokens.issue_container_token(CONTAINER, 0, V4),
+    ):
+        assert read(issued)["dialect"] == 4
+        assert bearer(issued, refresh=read(issued)["type"] == "refresh").dialect == V4
+    access, refresh = tokens.issue_pair(user(), dialect=V3)
+    for issued in (access, refresh, tokens.issue_container_token(CONTAINER, 0, V3)):
+        assert "dialect" not in read(issued)
+    assert bearer(access).dialect is None
+
+
+@pytest.mark.parametrize("said", [None, 5, "4", [4], True, 4.5])
+def test_a_dialect_that_there_is_not_is_none(said):
+    assert bearer(signed(dialect=said)).dialect is None
+
+
+@pytest.mark.parametrize(
+    ("said", "generation", "spoken"),
+    [(None, None, 3), (4, None, 4), (None, 4, 4), (4, 3, 3), (4, 4, 4)],
+)
+def test_what_a_node_was_seen_to_be_goes_before_what_its_token_says(said, generation, spoken):
+    """Its token is from a login, and may be of a guess, or of the program before."""
+    assert bearer(signed(dialect=said)).spoken(generation) == spoken
 
 
 def test_pairs_have_sessions_of_their_own_unless_one_is_carried_over():

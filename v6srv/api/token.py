@@ -6,6 +6,7 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.identity import login, node_login
+from v6srv.identity.current import dialect
 from v6srv.identity.login import Tokens
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.token import (
@@ -55,7 +56,7 @@ class ContainerToken(MethodView):
 
         Who may write the result of a run may have one: the node of the organization that computes.
         """
-        token = login.container_token(who, authz, body["task_id"], body["image"])
+        token = login.container_token(who, authz, body["task_id"], body["image"], dialect())
         return {"container_token": token}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import V3, PrincipalKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,15 @@ class Claims:
     """The `sub` object of auth.md 2.2; None for users and nodes."""
     expires_at: datetime
     jti: str
+    dialect: int | None = None
+    """The dialect of the login; None: 3, or it was issued before there were two."""
 
     def honoured(self, token_version: int, kept_session: str | None) -> bool:
         """Whether the account, as it is stored now, still accepts this token."""
         kept = self.session_id is not None and self.session_id == kept_session
         return kept or self.version == token_version
+
+    def spoken(self, generation: int | None) -> int:
+        """The dialect to speak with who presents it: `generation`, of nodes only, is what its
+        program was seen to be, and knows better than the token."""
+        return generation or self.dialect or V3

@@ -18,6 +18,12 @@ def claims() -> Claims:
     return found
 
 
+def dialect() -> int:
+    """The dialect in which the sockets of whoever asks are spoken to."""
+    found: int = g.dialect
+    return found
+
+
 def seen() -> Seen:
     """Whom this application has seen."""
     found: Seen = current_app.extensions["seen"]
@@ -30,6 +36,7 @@ def authenticate(store: PolicyStore) -> Principal:
     Raises Unauthenticated or BadToken.
     """
     known = load(claims())
+    g.dialect = claims().spoken(known.generation)
     store.follow(known.policy_revision)
     seen().note(known)
     return known.principal

@@ -26,7 +26,7 @@ from v6srv.model import Account, User
 from v6srv.service import accounts, mail_queue
 from v6srv.service.mail import BLOCKED
 from v6srv.settings import Settings
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import V3, PrincipalKind
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ _UNUSABLE_CODES = {
 
 
 def log_in(
-    username: str, password: str, code: str | None, source: str
+    username: str, password: str, code: str | None, source: str, dialect: int = V3
 ) -> Tokens | Enrolment | CodeNeeded:
     """Log a user in (auth.md 3.1). `source` is the address the request comes from.
 
@@ -84,7 +84,8 @@ def log_in(
         if missing is None:
             user.failed_login_attempts = 0
             user.last_seen = database_now()
-            return token_pair(user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES))
+            names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
+            return token_pair(user, names, dialect=dialect)
     if isinstance(missing, Code):
         attempts().of_users.note(source, username)
         failed("login", username, source, f"{missing.value} code")
@@ -146,13 +147,15 @@ def refresh(authorization: str | None) -> Tokens:
         if claims.kind is PrincipalKind.USER
         else []
     )
-    return token_pair(account, names, claims.session_id)
+    return token_pair(account, names, claims.session_id, claims.dialect or V3)
 
 
-def container_token(who: Principal, authz: Authorizer, task_id: int, image: str) -> str:
+def container_token(
+    who: Principal, authz: Authorizer, task_id: int, image: str, dialect: int = V3
+) -> str:
     """A token for the algorithm that the node `who` is about to start (auth.md 3.3)."""
     container, version = accounts.container_of(who, authz, task_id, image)
-    return tokens.issue_container_token(container, version)
+    return tokens.issue_container_token(container, version, dialect)
 
 
 def change_password(who: Principal, current: str, new: str) -> None:
@@ -229,8 +232,11 @@ def _tell_owner(user: User, source: str) -> None:
 
 
 def token_pair(
-    account: Account, names: Iterable[str] = (), session_id: str | None = None
+    account: Account,
+    names: Iterable[str] = (),
+    session_id: str | None = None,
+    dialect: int = V3,
 ) -> Tokens:
     """Tokens for an account; `names` are those of its roles, `session_id` that of an old pair."""
-    access, renewal = tokens.issue_pair(account, names, session_id)
+    access, renewal = tokens.issue_pair(account, names, session_id, dialect)
     return Tokens(PrincipalKind(account.type), account.id, access, renewal)

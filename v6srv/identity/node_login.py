@@ -22,6 +22,7 @@ from v6srv.identity import attempts
 from v6srv.identity.login import Tokens, token_pair
 from v6srv.model import Node
 from v6srv.service import accounts
+from v6srv.vocabulary import V3
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Compared:
                 self._number -= len(self._hashes.popitem(last=False)[1])
 
 
-def log_in_node(api_key: str, source: str) -> Tokens:
+def log_in_node(api_key: str, source: str, dialect: int = V3) -> Tokens:
     """Log a node in (auth.md 3.2): one look-up by digest, and at most one hash.
 
     Raises Unauthenticated only for keys that belong to no node, because a node exits on it, and
@@ -76,7 +77,7 @@ def log_in_node(api_key: str, source: str) -> Tokens:
     # What is not among the hashes any more may just have been given its digest.
     node = node or accounts.find_node(digest)
     if node is not None:
-        return token_pair(node)
+        return token_pair(node, dialect=dialect)
     let_go()  # counting must not keep a transaction open
     attempts.attempts().of_nodes.note(source, digest)
     log.warning("login of a node from %s failed: unknown key", attempts.shown(source))

@@ -40,6 +40,8 @@ class Known:
     principal: Principal
     policy_revision: int
     last_seen: datetime | None
+    generation: int | None = None
+    """Of the program of a node, or of the node that runs a container, as far as it is known."""
 
 
 # Tables, and queries made once: every request asks one of them.

@@ -2,7 +2,8 @@
 
 Claims and answers are those of auth.md 2. Beyond the contract a bearer token says `ver`, the
 account's `token_version` when it was issued, and `sid`, the session that a pair of tokens and all
-pairs refreshed from it share: together they decide whether a signed token is still honoured.
+pairs refreshed from it share: together they decide whether a signed token is still honoured. One of
+another dialect than 3.x has `dialect`; those of 3.x are as they always were.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.identity.claims import Claims
 from v6srv.model import Account, User
 from v6srv.settings import Settings, jwt_secret
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import DIALECTS, V3, PrincipalKind
 
 ALGORITHM = "HS256"
 MAX_ROLE_NAMES = 50
@@ -32,6 +33,7 @@ PASSWORD = "password"  # noqa: S105 - the name of a purpose
 SECOND_FACTOR = "2fa"
 """The purposes of mailed tokens."""
 
+_DIALECT = "dialect"
 _RECOVERY = "recovery"
 _MISSING = "Missing Authorization Header"
 _EXPIRED = "Token has expired"
@@ -98,7 +100,10 @@ def secrets() -> tuple[str, ...]:
 
 
 def issue_pair(
-    account: Account, role_names: Iterable[str] = (), session_id: str | None = None
+    account: Account,
+    role_names: Iterable[str] = (),
+    session_id: str | None = None,
+    dialect: int = V3,
 ) -> tuple[str, str]:
     """An access and a refresh token for a user or a node.
 
@@ -109,6 +114,7 @@ def issue_pair(
         "roles": list(role_names)[:MAX_ROLE_NAMES],
         "ver": account.token_version,
         "sid": session_id or str(uuid4()),
+        **_said(dialect),
     }
     return (
         create_access_token(account.id, additional_claims=claims),
@@ -116,7 +122,7 @@ def issue_pair(
     )
 
 
-def issue_container_token(container: Mapping[str, Any], version: int) -> str:
+def issue_container_token(container: Mapping[str, Any], version: int, dialect: int = V3) -> str:
     """A token for an algorithm; `container` is the object of auth.md 2.2.
 
     `version` is the token version of its node. Containers cannot refresh, so the token lives as
@@ -129,9 +135,14 @@ def issue_container_token(container: Mapping[str, Any], version: int) -> str:
             "client_type": PrincipalKind.CONTAINER.value,
             "roles": [],
             "ver": version,
+            **_said(dialect),
         },
     )
     return token
+
+
+def _said(dialect: int) -> dict[str, int]:
+    return {} if dialect == V3 else {_DIALECT: dialect}
 
 
 def issue_purpose_token(user: User, purpose: str) -> str:
@@ -217,6 +228,7 @@ def _claims(claims: Mapping[str, Any]) -> Claims:
         container=container,
         expires_at=datetime.fromtimestamp(expires, UTC),
         jti=str(claims.get("jti")),
+        dialect=claims[_DIALECT] if claims.get(_DIALECT) in DIALECTS else None,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
+from v6srv.realtime.render import render
 from v6srv.service.presence import NodeCard
 from v6srv.service.rooms import ALL_NODES, told
 
@@ -14,17 +15,20 @@ NAMESPACE = "/tasks"
 def send(
     socketio: SocketIO, event: str, payload: Any, rooms: Iterable[str], skip: str | None = None
 ) -> None:
-    """Send to every socket that is in any of `rooms`, in any process, once; not to sid `skip`."""
+    """Send to every socket that is in any of `rooms`, in any process, once; not to sid `skip`.
+
+    For what is the same in all dialects.
+    """
     to = list(rooms)
     if to:  # an empty list would mean everybody
         socketio.emit(event, payload, to=to, namespace=NAMESPACE, skip_sid=skip)
 
 
 def send_here(socketio: SocketIO, event: str, payload: Any, rooms: Iterable[str]) -> None:
-    """As `send`, to the sockets of this process only."""
-    to = list(rooms)
-    if to:
-        socketio.emit(event, payload, to=to, namespace=NAMESPACE, ignore_queue=True)
+    """An event of the outbox, to the sockets of this process, in their dialects."""
+    for form, to in render(event, payload, rooms):
+        if to:
+            socketio.emit(event, form, to=to, namespace=NAMESPACE, ignore_queue=True)
 
 
 def send_to(socketio: SocketIO, event: str, sid: str) -> None:

@@ -20,6 +20,7 @@ from redis.retry import Retry
 from socketio import KombuManager, Manager, PubSubManager, RedisManager
 
 from v6srv import problems
+from v6srv.realtime.render import render
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class Others(Protocol):
     def message(
         self, event: str, payload: Any, namespace: str, rooms: Sequence[str], id: int
     ) -> Any:
-        """What makes other processes send an event to their sockets in any of the rooms."""
+        """What makes other processes send an event to their sockets in any of the rooms, in their
+        dialects."""
 
     def is_news(self, id: int) -> bool:
         """Whether the event with this id was not told here yet; it counts as told from now on."""
@@ -183,12 +185,16 @@ class _Patient(_Locked, PubSubManager):
         id = message.get("event_id")
         if id is not None and not self.is_news(id):
             return
-        try:
+        if id is None:
             super()._handle_emit(message)
-        except Exception:
-            if id is not None:  # its row is there
-                self.forget(id)
-                self.hears_again(time.monotonic() - MARGIN_S)
+            return
+        try:
+            [payload] = message["data"]
+            for form, rooms in render(message["event"], payload, message["room"]):
+                super()._handle_emit({**message, "data": [form], "room": rooms})
+        except Exception:  # its row is there
+            self.forget(id)
+            self.hears_again(time.monotonic() - MARGIN_S)
             raise
 
     def publish(self, messages: Sequence[Any]) -> bool:

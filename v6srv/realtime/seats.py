@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from flask_socketio import SocketIO
@@ -11,9 +11,10 @@ from flask_socketio import SocketIO
 from v6srv.identity.claims import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.render import room_in
 from v6srv.service.presence import Entries
 from v6srv.service.rooms import MOST_TOLD, told
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import DIALECTS, V3, PrincipalKind
 
 
 @dataclass(eq=False, slots=True)
@@ -24,6 +25,7 @@ class Seat:
     claims: Claims
     name: str = ""
     """User name or node name."""
+    dialect: int = V3
     rooms: frozenset[str] = frozenset()
     settled: bool = False
     """Its rooms have been decided once; until then its connect handler is at work."""
@@ -103,14 +105,30 @@ class Seats:
         for room in new:
             broadcast.joined(self._socketio, kind, seat.name, room, seat.sid)
 
+    def speak(self, seat: Seat, dialect: int) -> None:
+        """Tell a seat all events in this dialect from now on. No room is told."""
+        with seat.lock:
+            before, seat.dialect = seat.dialect, dialect
+            if seat.gone or before == dialect:
+                return
+            server = self._socketio.server
+            with suppress(KeyError, ValueError):  # as above
+                for room in seat.rooms:
+                    server.enter_room(seat.sid, room_in(room, dialect), namespace=NAMESPACE)
+                    server.leave_room(seat.sid, room_in(room, before), namespace=NAMESPACE)
+
     def _enter(self, seat: Seat, room: str) -> None:
         server = self._socketio.server
-        server.enter_room(seat.sid, room, namespace=NAMESPACE)
-        if not seat.is_node or server.manager.size(NAMESPACE, room) <= MOST_TOLD:
+        server.enter_room(seat.sid, room_in(room, seat.dialect), namespace=NAMESPACE)
+        if not seat.is_node or self._size(room) <= MOST_TOLD:
             server.enter_room(seat.sid, told(room), namespace=NAMESPACE)
 
+    def _size(self, room: str) -> int:
+        manager = self._socketio.server.manager
+        return sum(manager.size(NAMESPACE, room_in(room, dialect)) for dialect in DIALECTS)
+
     def _leave(self, seat: Seat, room: str) -> None:
-        for each in (room, told(room)):
+        for each in (room_in(room, seat.dialect), told(room)):
             self._socketio.server.leave_room(seat.sid, each, namespace=NAMESPACE)
 
     def take(self, sid: str) -> Seat | None:

@@ -101,7 +101,8 @@ def rooms_concerned(collaboration_id: int, *organization_ids: int | None) -> lis
 def emit(event: str, payload: Any, rooms: Iterable[str]) -> None:
     """Send an event to everybody in any of `rooms`, once, if the current transaction commits.
 
-    `payload` is anything JSON can say; every member of the rooms may see it.
+    `payload` is anything JSON can say; every member of the rooms may see it. `wire.socket_events`
+    says what each dialect is told of it.
     """
     row = Outbox(process=process_id(), event=event, payload=payload, rooms=list(rooms))
     session.add(row)

@@ -28,7 +28,7 @@ DELETED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """An event as a socket heard it; `id` tells it from all others."""
+    """An event as it is stored; `id` tells it from all others."""
 
     id: int
     time: datetime

@@ -246,7 +246,8 @@ def _announce(task: Task, targets: Sequence[int]) -> None:
     }
     events.emit("task_created", created, rooms)
     # For nodes, which are all in the room of their collaboration (S24 is about users).
-    events.emit("new_task", task.id, [collaboration_room(task.collaboration_id)])
+    new = {"id": task.id, "parent_id": task.parent_id}
+    events.emit("new_task", new, [collaboration_room(task.collaboration_id)])
 
 
 # --- stop
