@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -57,9 +58,12 @@ class Audience:
         self.ears: list[Ear] = []
 
     def __call__(self, who: str, transports: list[str] | None = None) -> Ear:
-        """A connected socket of a user or node."""
-        ear = self.stranger(who, transports).connect(self.token(who))
+        """A connected socket of a user or node, that has heard what it hears because it came."""
+        token = self.token(who)
+        ear = self.stranger(who, transports).connect(token)
         ear.wait("connect")
+        if jwt.decode(token, options={"verify_signature": False})["client_type"] == "node":
+            ear.wait("sync")
         return ear
 
     def stranger(self, name: str = "", transports: list[str] | None = None) -> Ear:

@@ -86,6 +86,66 @@ def test_a_run_has_its_own_id_in_4_and_that_of_its_job_in_3(
     assert new.named("status_update") == [{"run_id": id}]
 
 
+def test_a_node_of_4_reports_with_the_id_of_the_run(listen: Audience, world: World) -> None:
+    """As recorded; whatever else it says is read from the database."""
+    node, old = listen("north_registry in 4"), listen("root")
+    id = world.result["running", "north"]
+    report = {
+        "node_id": 0,
+        "status": "completed",
+        "run_id": id,
+        "task_id": 0,
+        "collaboration_id": 0,
+        "organization_id": 0,
+        "parent_id": None,
+    }
+    node.say("algorithm_status_change", {**report, "run_id": world.result["running", "south"]})
+    node.say("algorithm_status_change", report)
+    heard = node.wait("algorithm_status_change")[1]
+    old.wait("algorithm_status_change")
+    assert (heard["run_id"], heard["task_id"]) == (id, world.task.running)
+    assert [one["result_id"] for one in old.named("algorithm_status_change")] == [id]
+
+
+def test_what_a_node_shares_in_objects_has_keys_of_its_own(
+    listen: Audience, call: Caller, world: World
+) -> None:
+    """As a 4.x node says it, and as its server answers."""
+    node = listen("north_registry in 4")
+    node.say(
+        "node_info_update",
+        {
+            "encryption": False,
+            "allowed_algorithms": "all",
+            "database_labels": ["default"],
+            "database_types": {"db_type_default": "csv"},
+            "database_columns": {"columns_default": ["age", "height"]},
+        },
+    )
+    shared = [
+        {"key": "encryption", "value": "0"},
+        {"key": "allowed_algorithms", "value": "all"},
+        {"key": "database_labels", "value": "default"},
+        {"key": "db_type_default", "value": "csv"},
+        {"key": "columns_default", "value": "age"},
+        {"key": "columns_default", "value": "height"},
+    ]
+    path = f"/node/{world.node.north_registry}"
+    eventually(lambda: call("root", "GET", path).json["config"], shared)
+
+
+def test_the_measurements_of_a_node_change_nothing(
+    listen: Audience, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = listen("north_registry in 4")
+    said = len(node.heard)
+    node.say("node_metrics_update", {"cpu_percent": 3.5, "os": "Linux", "gpu_load": [1, 2]})
+    node.client.call("ping", namespace="/tasks", timeout=5)  # behind it
+    node.quiet()
+    assert node.heard[said:] == []
+    assert not [line for line in caplog.records if line.levelname in ("WARNING", "ERROR")]
+
+
 def test_a_kill_names_the_runs_as_each_dialect_does(
     listen: Audience, call: Caller, world: World
 ) -> None:

@@ -144,7 +144,8 @@ def test_a_node_shares_its_configuration(listen: Audience, world: World, call: C
     [
         ({"a": True, "b": False}, [("a", "1"), ("b", "0")]),
         ({"users": [5, "six", None, True]}, [("users", "5"), ("users", "six"), ("users", None), ("users", "1")]),
-        ({"nested": {"k": [1]}}, [("nested", '{"k": [1]}')]),
+        ({"nested": {"k": [1, "2"], "l": "x"}, "m": 1}, [("k", "1"), ("k", "2"), ("l", "x"), ("m", "1")]),
+        ({"nested": {"k": {"l": 1}, "m": []}}, [("k", '{"l": 1}')]),
         ({"nested": [[1], {"k": 2}]}, [("nested", "[1]"), ("nested", '{"k": 2}')]),
         ({"number": 1.5, "text": "höher"}, [("number", "1.5"), ("text", "höher")]),
         ({"empty": []}, []),
@@ -176,6 +177,8 @@ def test_info_that_cannot_be_stored_leaves_the_old_one(listen: Audience, world: 
         {"a\x00": 1},
         {"a": "\ud800"},
         {"a": b"bytes"},
+        {"nested": {"a": "nul \x00"}},
+        {"nested": {"a": list(range(node_info.MAX_VALUES + 1))}},
     ]
     for info in bad:
         node.say("node_info_update", info)

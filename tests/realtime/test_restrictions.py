@@ -121,6 +121,7 @@ def test_what_cannot_be_read_lifts_no_restriction(
     assert start() == 400
 
 
+@pytest.mark.parametrize("said", [lambda info: info, lambda info: {"policies": info}])
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_a_node_whose_restrictions_cannot_be_read_takes_no_tasks_of_users(
     listen: Audience,
@@ -128,12 +129,13 @@ def test_a_node_whose_restrictions_cannot_be_read_takes_no_tasks_of_users(
     world: World,
     start: Callable[[], int],
     shared: Callable[[], Any],
+    said: Callable[[Any], Any],
 ) -> None:
     node = listen("north_registry")
     node.say("node_info_update", {"encryption": "\x00"})
     node.client.call("ping", namespace="/tasks", timeout=5)
     assert start() == 201  # there is nothing about users in it
-    node.say("node_info_update", {"allowed_users": [str(n) for n in range(1001)]})
+    node.say("node_info_update", said({"allowed_users": [str(n) for n in range(1001)]}))
     eventually(start, 400)
     assert shared() == [("encryption", "False")]  # as before: nothing of it is taken
     share(node, shared, allowed_users=["researcher"])

@@ -49,6 +49,10 @@ class Expired(Unauthenticated):
         super().__init__(_EXPIRED)
 
 
+class WrongSignature(BadToken):
+    """No key of ours signed it. Apart from its base so that sockets can ask for a new login."""
+
+
 class TooEarly(Unauthenticated):
     """The token is good, and comes from a clock that is further ahead than `clock_leeway_s`."""
 
@@ -188,7 +192,7 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
 
     `refresh` asks for a refresh token instead of an access token. Whether the account still exists
     and honours the token is for the caller to see. Raises Unauthenticated (also as Expired or
-    TooEarly) or BadToken.
+    TooEarly) or BadToken (also as WrongSignature).
     """
     if not header:
         raise Unauthenticated(_MISSING)
@@ -199,6 +203,8 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
         raise BadToken(f"Bad Authorization header. {_EXPECTED}")
     try:
         claims = _verified(rest[0])
+    except jwt.InvalidSignatureError as error:
+        raise WrongSignature(str(error)) from error
     except jwt.PyJWTError as error:
         raise BadToken(str(error)) from error
     if claims.get("type") != ("refresh" if refresh else "access"):

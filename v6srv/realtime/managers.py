@@ -91,7 +91,15 @@ class _Locked(Manager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lock = threading.RLock()
+        self.confirmed: Callable[[str], None] = lambda sid: None
+        """Called when a client has been sent that its namespace is open."""
         super().__init__(*args, **kwargs)
+
+    def connect(self, sid: str, namespace: str) -> str:
+        with self._lock:
+            connected: str = super().connect(sid, namespace)
+        self.confirmed(connected)
+        return connected
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
         """Others get a turn after each few; who has left the room meanwhile is left out."""

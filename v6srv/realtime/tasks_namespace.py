@@ -59,6 +59,7 @@ class TasksNamespace(Namespace):
         self._departures = departures
         self._revocation = revocation
         self._check_in = CheckIn(socketio.sleep)
+        socketio.server.manager.confirmed = self._confirmed
         self._handlers: Mapping[str, Callable[[Seat, Any], None]] = {
             "ping": self._ping,
             "node_info_update": self._node_info_update,
@@ -111,6 +112,9 @@ class TasksNamespace(Namespace):
             # Before the refusal: a node that hears this gets a new token and comes back.
             broadcast.send_to(self._io, "expired_token", sid)
             raise
+        except tokens.WrongSignature:
+            broadcast.send_to(self._io, "invalid_token", sid)  # a node of 4.x logs in again
+            raise
         if claims.kind is PrincipalKind.CONTAINER:
             raise BadToken("Containers cannot connect to this namespace")
         return claims
@@ -135,6 +139,15 @@ class TasksNamespace(Namespace):
         seat.settled = True
         if generation != self._revocation.generation:
             self._revocation.again()  # a review began without this seat
+
+    def _confirmed(self, sid: str) -> None:
+        """A node of 4.x now asks for its open runs and says what it shares; one of 3.x has done.
+
+        All are told: what a node was when it was last here may have changed.
+        """
+        seat = self._seats.get(sid)
+        if seat is not None and seat.is_node:
+            broadcast.send_to(self._io, "sync", sid)
 
     def _disconnect(self, sid: str) -> None:
         if self._seats.take(sid) is not None:

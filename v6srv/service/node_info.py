@@ -16,8 +16,9 @@ MAX_VALUE = 2000
 def entries(info: Any) -> list[tuple[str, str | None]]:
     """The rows `(key, value)` of a `node_info_update`: one for a scalar, one per item of a list.
 
-    Booleans become "1" and "0", what is no scalar becomes JSON text (S22). Raises Invalid for
-    anything that cannot be stored as a whole; then nothing of it is.
+    What is inside of an object has its own key there. Booleans become "1" and "0", what is still no
+    scalar becomes JSON text (S22). Raises Invalid for anything that cannot be stored as a whole;
+    then nothing of it is.
     """
     if not isinstance(info, dict):
         raise Invalid("node info must be an object")
@@ -31,11 +32,19 @@ def entries(info: Any) -> list[tuple[str, str | None]]:
 
 def restrictions_in(info: Any) -> list[str]:
     """The keys of a `node_info_update`, readable or not, that say who may send tasks."""
-    return [key for key in RESTRICTIONS if isinstance(info, dict) and info.get(key)]
+    if not isinstance(info, dict):
+        return []
+    said = [key for key, value in _flat(info) if value]
+    return [key for key in RESTRICTIONS if key in said]
+
+
+def _flat(info: dict[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    for key, value in info.items():
+        yield from value.items() if isinstance(value, dict) else [(key, value)]
 
 
 def _rows(info: dict[Any, Any]) -> Iterator[tuple[str, str | None]]:
-    for key, value in info.items():
+    for key, value in _flat(info):
         if not isinstance(key, str):
             raise Invalid("a key of the node info is no text")
         _storable(key, MAX_KEY)

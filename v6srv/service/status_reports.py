@@ -19,15 +19,15 @@ from v6srv.vocabulary import Operation, Resource, ResultStatus
 def pass_on(authz: Authorizer, who: Principal, report: Any) -> None:
     """Tell a collaboration of a node's report.
 
-    Only `result_id` and `status` are taken from the report; everything else is what the database
-    says about the result, which must be one that the policies let `who` edit (S7, S8). Raises
-    Invalid for all other reports.
+    Only `status` and the id of the result are taken from the report, which 3.x calls `result_id`
+    and 4.x `run_id`; everything else is what the database says about the result, which must be one
+    that the policies let `who` edit (S7, S8). Raises Invalid for all other reports.
     """
     if not isinstance(report, Mapping):
         raise Invalid("a report must be an object")
-    result_id, status = report.get("result_id"), report.get("status")
+    result_id, status = report.get("result_id", report.get("run_id")), report.get("status")
     if not _is_id(result_id) or not isinstance(status, str) or status not in set(ResultStatus):
-        raise Invalid("a report needs a result_id and a known status")
+        raise Invalid("a report needs a result_id, or a run_id, and a known status")
     result = session.get(Result, result_id, options=[joinedload(Result.task)])
     task = None if result is None else result.task
     if (
