@@ -61,6 +61,7 @@ class ServerWrite(StrEnum):
         "a task is made with its databases, and a result for each organization: who may create it"
     )
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
+    LOG = "a line is added to the log of a run: whether its node may write the log is decided"
     PORTS = "the ports of a result are closed together: who may close those of the result may"
     RETENTION = "the results of a task are emptied with it: whether it may be emptied is decided"
     KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"

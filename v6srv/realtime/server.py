@@ -16,6 +16,7 @@ from v6srv.realtime import broadcast, managers, web_sockets
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
 from v6srv.realtime.departures import Departures
+from v6srv.realtime.log_lines import LogLines
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
@@ -59,8 +60,9 @@ class Realtime:
         self.revocation = Revocation(socketio, self.seats, authz)
         self.announcer = Announcer(socketio, self._background, self.begin_anew, settings.events)
         self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
+        self.lines = LogLines(authz)
         self.namespace = TasksNamespace(
-            app, socketio, authz, self.seats, self.departures, self.revocation
+            app, socketio, authz, self.seats, self.departures, self.revocation, self.lines
         )
         socketio.on_namespace(self.namespace)
         self.agreement = Agreement(settings, lambda: self._policies.files_digest)
@@ -75,6 +77,7 @@ class Realtime:
         self._listen_at_once()
         self.departures.start(self._background)
         self.revocation.start(self._background)
+        self.lines.start(self._background)
         self.watchdog.start(self._background)
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
@@ -128,6 +131,7 @@ class Realtime:
             self._follower.stop()
             self._background.stop()
             self._background.attempt(self._seen.write)
+            self._background.attempt(self.lines.write_all)
             self._background.attempt(self.departures.work_off)
             self.announcer.flush()
             self._background.attempt(self.agreement.leave)

@@ -20,6 +20,7 @@ from v6srv.realtime.background import CAUSES, reason
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.check_in import CheckIn
 from v6srv.realtime.departures import Departures
+from v6srv.realtime.log_lines import LogLines
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seat, Seats
 from v6srv.service import node_info, presence, rooms, status_reports
@@ -50,6 +51,7 @@ class TasksNamespace(Namespace):
         seats: Seats,
         departures: Departures,
         revocation: Revocation,
+        lines: LogLines,
     ) -> None:
         super().__init__(NAMESPACE)
         self._app = app
@@ -58,12 +60,14 @@ class TasksNamespace(Namespace):
         self._seats = seats
         self._departures = departures
         self._revocation = revocation
+        self._lines = lines
         self._check_in = CheckIn(socketio.sleep)
         socketio.server.manager.confirmed = self._confirmed
         self._handlers: Mapping[str, Callable[[Seat, Any], None]] = {
             "ping": self._ping,
             "node_info_update": self._node_info_update,
             "algorithm_status_change": self._algorithm_status_change,
+            "algorithm_log": self._algorithm_log,
             "message": self._message,
             "error": self._error,
         }
@@ -199,8 +203,14 @@ class TasksNamespace(Namespace):
     def _algorithm_status_change(self, seat: Seat, payload: Any) -> None:
         if not seat.is_node:
             raise Invalid("only nodes report a status")
+        self._lines.write(seat.sid)
         with transaction():
             status_reports.pass_on(self._authz, self._principal(seat), payload)
+
+    def _algorithm_log(self, seat: Seat, payload: Any) -> None:
+        if not seat.is_node:
+            raise Invalid("only nodes send what algorithms print")
+        self._lines.add(seat, payload)
 
     def _principal(self, seat: Seat) -> Principal:
         """Who sits there, as the database and the policy know it now."""
