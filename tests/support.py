@@ -18,6 +18,7 @@ from v6srv.db import Base
 from v6srv.engine import outages
 from v6srv.identity import mail_delivery, tokens
 from v6srv.model import Account, Node, Task, User
+from v6srv.service import generations
 from v6srv.vocabulary import V3
 
 
@@ -82,6 +83,7 @@ class Caller:
         )
         with self.app.app_context():  # as the loop of a server does, within a second
             self.app.extensions["seen"].write()
+            generations.write()
         return answer
 
     def token(self, who: str) -> str:

@@ -1,18 +1,24 @@
 """Sockets of 3.x and 4.x side by side: each hears the same events, in its own form."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
-from tests.world import PASSWORD, World, average
+from tests.world import PASSWORD, World, api_key, average
 from v6srv.db import session, utcnow, writing
+from v6srv.errors import DatabaseUnavailable
 from v6srv.identity import login
-from v6srv.model import Outbox
+from v6srv.model import Node, Outbox
+from v6srv.realtime import revocation
+from v6srv.service import generations
+from v6srv.service.generations import note_generation
 from v6srv.vocabulary import V4
 
 pytestmark = [
@@ -237,6 +243,86 @@ def test_what_was_stored_before_there_were_two_is_told_in_both(
     session.remove()
     old.wait("new_task", 77, patience_s=8)
     new.wait("new_task", {"id": 77, "parent_id": None}, patience_s=8)
+
+
+def is_told(ear: Ear, call: Caller, world: World) -> str:
+    """In which form a node hears of a new task: the one word for it."""
+    heard = len(ear.named("new_task"))
+    task = start(call, world)
+    eventually(lambda: len(ear.named("new_task")), heard + 1)
+    last = ear.named("new_task")[-1]
+    forms = {"3": task["id"], "4": {"id": task["id"], "parent_id": None}}
+    [found] = [name for name, form in forms.items() if form == last]
+    return found
+
+
+def note(app: Flask, world: World, generation: int) -> None:
+    """As the request of a node does that only programs of this generation send."""
+    with app.app_context():
+        note_generation(world.node.north_registry, generation)
+
+
+def test_a_node_is_told_in_the_form_of_what_it_shows_to_be(
+    app: Flask, listen: Audience, call: Caller, world: World, stored: Any
+) -> None:
+    """At once, whatever its token says, and the next time it comes, too."""
+    node, other = listen("north_registry"), listen("south_registry")
+    assert is_told(node, call, world) == "3"
+    note(app, world, 4)
+    assert is_told(node, call, world) == "4"
+    eventually(lambda: stored(Node, world.node.north_registry).generation, 4)
+    call("root", "PATCH", f"/user/{world.user.second_root}", json={"roles": []})  # a review
+    time.sleep(2 * revocation.POLL_S)
+    assert is_told(node, call, world) == "4"
+    assert is_told(listen("north_registry"), call, world) == "4"
+    note(app, world, 3)
+    assert is_told(node, call, world) == "3"
+    eventually(lambda: stored(Node, world.node.north_registry).generation, 3)
+    assert is_told(listen("north_registry in 4"), call, world) == "3"
+    assert is_told(node, call, world) == "3"
+    assert all(isinstance(id, int) for id in other.named("new_task"))
+
+
+def test_what_is_stored_before_it_is_written_does_not_undo_what_was_shown(
+    app: Flask, listen: Audience, call: Caller, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first writes of a database that is away, and a review meanwhile."""
+
+    def fail(*_: Any) -> None:
+        raise DatabaseUnavailable("away", 1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generations, "transaction", fail)
+        patched.setattr("tests.support.generations.write", lambda: None)
+        node = listen("north_registry")
+        note(app, world, 4)
+        app.extensions["v6srv_realtime"].revocation.again()
+        time.sleep(2 * revocation.POLL_S)
+        assert is_told(node, call, world) == "4"
+
+
+def test_the_login_of_a_node_remembers_what_it_showed_to_be(
+    app: Flask, call: Caller, world: World
+) -> None:
+    """Whatever was guessed."""
+    body = {"api_key": api_key("north_registry")}
+
+    def claim(answer: Any) -> Any:
+        return jwt.decode(answer["access_token"], options={"verify_signature": False}).get(
+            "dialect"
+        )
+
+    def log_in(path: str) -> Any:
+        return call.client.post(path, json=body).json
+
+    assert [claim(log_in(path)) for path in ("/api/token/node", "/v4/api/token/node")] == [None, 4]
+    before = log_in("/api/token/node")
+    with app.app_context():
+        note_generation(world.node.north_registry, 4)
+        generations.write()
+    assert claim(log_in("/api/token/node")) == 4
+    headers = {"Authorization": f"Bearer {before['refresh_token']}"}
+    assert claim(call.client.post("/api/token/refresh", headers=headers).json) == 4
 
 
 def test_the_dialect_of_a_login_stays_with_its_session(

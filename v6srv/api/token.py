@@ -5,8 +5,8 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
-from v6srv.identity import login, node_login
-from v6srv.identity.current import dialect
+from v6srv.dialect import asked
+from v6srv.identity import current, login, node_login
 from v6srv.identity.login import Tokens
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.token import (
@@ -29,7 +29,11 @@ class UserToken(MethodView):
     def post(self, body):
         """Log in as a user. Answers without tokens while the second factor is missing."""
         answer = login.log_in(
-            body["username"], body["password"], body["mfa_code"], request.remote_addr or ""
+            body["username"],
+            body["password"],
+            body["mfa_code"],
+            request.remote_addr or "",
+            asked.current().dialect,
         )
         headers = {"jwt-token": answer.access_token} if isinstance(answer, Tokens) else {}
         return answer, headers
@@ -42,7 +46,8 @@ class NodeToken(MethodView):
     @blp.response(200, TokensOut)
     def post(self, body):
         """Log in as a node. 401 means that the key is wrong, and nothing else."""
-        answer = node_login.log_in_node(body["api_key"], request.remote_addr or "")
+        dialect = asked.current().dialect
+        answer = node_login.log_in_node(body["api_key"], request.remote_addr or "", dialect)
         return answer, {"jwt-token": answer.access_token}
 
 
@@ -56,7 +61,7 @@ class ContainerToken(MethodView):
 
         Who may write the result of a run may have one: the node of the organization that computes.
         """
-        token = login.container_token(who, authz, body["task_id"], body["image"], dialect())
+        token = login.container_token(who, authz, body["task_id"], body["image"], current.dialect())
         return {"container_token": token}
 
 

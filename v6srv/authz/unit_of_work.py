@@ -56,7 +56,7 @@ class ServerWrite(StrEnum):
 
     LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
     RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
-    PRESENCE = "presence: who is online, and what a connected node shares until it goes"
+    PRESENCE = "presence: who is online, what a connected node shares until it goes, what it is"
     PARTS = (
         "a task is made with its databases, and a result for each organization: who may create it"
     )

@@ -22,7 +22,7 @@ from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
 from v6srv.identity import tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
 from v6srv.identity.totp import Code
-from v6srv.model import Account, User
+from v6srv.model import Account, Node, User
 from v6srv.service import accounts, mail_queue
 from v6srv.service.mail import BLOCKED
 from v6srv.settings import Settings
@@ -147,7 +147,8 @@ def refresh(authorization: str | None) -> Tokens:
         if claims.kind is PrincipalKind.USER
         else []
     )
-    return token_pair(account, names, claims.session_id, claims.dialect or V3)
+    generation = account.generation if isinstance(account, Node) else None
+    return token_pair(account, names, claims.session_id, claims.spoken(generation))
 
 
 def container_token(

@@ -66,6 +66,8 @@ class Compared:
 def log_in_node(api_key: str, source: str, dialect: int = V3) -> Tokens:
     """Log a node in (auth.md 3.2): one look-up by digest, and at most one hash.
 
+    What its program was seen to be goes before `dialect`, which may be a guess.
+
     Raises Unauthenticated only for keys that belong to no node, because a node exits on it, and
     Unavailable while that is not certain.
     """
@@ -77,7 +79,7 @@ def log_in_node(api_key: str, source: str, dialect: int = V3) -> Tokens:
     # What is not among the hashes any more may just have been given its digest.
     node = node or accounts.find_node(digest)
     if node is not None:
-        return token_pair(node, dialect=dialect)
+        return token_pair(node, dialect=node.generation or dialect)
     let_go()  # counting must not keep a transaction open
     attempts.attempts().of_nodes.note(source, digest)
     log.warning("login of a node from %s failed: unknown key", attempts.shown(source))

@@ -78,6 +78,7 @@ _node_columns = (
     _node.organization_id,
     _node.collaboration_id,
     _node.name,
+    _node.generation,
 )
 _nodes = Account.__table__.join(Node.__table__, _account.id == _node.id)
 _node_query = select(*_node_columns).select_from(_nodes)
@@ -152,7 +153,7 @@ def _known_node(id: int, row: Any, session_id: str | None = None) -> Known:
         name=row.name or "",
         session_id=session_id,
     )
-    return Known(principal, row.revision or 0, row.last_seen)
+    return Known(principal, row.revision or 0, row.last_seen, row.generation)
 
 
 def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
@@ -262,4 +263,4 @@ def _known_container(node_id: int, task_id: int, row: Any) -> Known:
         run_id=row.run_id,
         image=row.image,
     )
-    return Known(principal, row.revision or 0, None)
+    return Known(principal, row.revision or 0, None, row.generation)

@@ -86,7 +86,7 @@ class Revocation:
                 self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
             else:
                 seat.name = still.principal.name
-                self._seats.speak(seat, seat.claims.spoken(still.generation))
+                self._seats.follow(seat, still.generation)
                 self._seats.move(seat, rooms.allowed(self._authz, still.principal, candidates))
             if count % BREATHE_EVERY == 0:
                 self._socketio.sleep(0)

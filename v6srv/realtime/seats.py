@@ -26,6 +26,9 @@ class Seat:
     name: str = ""
     """User name or node name."""
     dialect: int = V3
+    generation: int | None = None
+    """What was known of its program when that was last read: only news change the dialect, so that
+    what a request has just shown is not undone by what was stored before."""
     rooms: frozenset[str] = frozenset()
     settled: bool = False
     """Its rooms have been decided once; until then its connect handler is at work."""
@@ -104,6 +107,18 @@ class Seats:
         kind = "Node" if seat.is_node else "User"
         for room in new:
             broadcast.joined(self._socketio, kind, seat.name, room, seat.sid)
+
+    def follow(self, seat: Seat, generation: int | None) -> None:
+        """What is stored of its program was read."""
+        if seat.generation != generation:
+            seat.generation = generation
+            self.speak(seat, seat.claims.spoken(generation))
+
+    def shown(self, node_id: int, generation: int) -> None:
+        """The sockets of a node are those of a program of this generation."""
+        for seat in self.all():
+            if seat.is_node and seat.account_id == node_id:
+                self.speak(seat, generation)
 
     def speak(self, seat: Seat, dialect: int) -> None:
         """Tell a seat all events in this dialect from now on. No room is told."""

@@ -21,7 +21,7 @@ from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
-from v6srv.service import events, retention, setup
+from v6srv.service import events, generations, retention, setup
 from v6srv.service.agreement import BEAT_S, Agreement
 from v6srv.settings import Settings, jwt_secret
 
@@ -73,6 +73,7 @@ class Realtime:
             return
         self._started = True
         events.subscribe(self.announcer.committed, self.revocation.changed)
+        generations.subscribe(self.seats.shown)
         self.announcer.start()
         self._listen_at_once()
         self.departures.start(self._background)
@@ -82,6 +83,7 @@ class Realtime:
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
+        self._background.repeat(generations.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
 
@@ -128,9 +130,11 @@ class Realtime:
         if self._started:
             self._started = False
             events.unsubscribe(self.announcer.committed, self.revocation.changed)
+            generations.unsubscribe(self.seats.shown)
             self._follower.stop()
             self._background.stop()
             self._background.attempt(self._seen.write)
+            self._background.attempt(generations.write)
             self._background.attempt(self.lines.write_all)
             self._background.attempt(self.departures.work_off)
             self.announcer.flush()

@@ -130,7 +130,8 @@ class TasksNamespace(Namespace):
         try:
             known, card = self._check_in.enter(sid, claims)
             self._authz.store.follow(known.policy_revision)
-            seat.name, seat.dialect = known.principal.name, claims.spoken(known.generation)
+            seat.name, seat.generation = known.principal.name, known.generation
+            seat.dialect = claims.spoken(known.generation)
             allowed = rooms.allowed(self._authz, known.principal)
             broadcast.node_online(self._io, card)
             if seat.gone:  # the server stops, and has taken everybody off the books
