@@ -28,6 +28,7 @@ ASKING = {
     "lint": ["policy", "lint"],
     "retention preview": ["retention", "preview"],
     "retention run": ["retention", "run"],
+    "node list": ["node", "list"],
 }
 
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "shell": "database:shell",
     "backup": "backup:backup",
     "retention": "retention:retention",
+    "node": "node:node",
     "import": "importing:import_",
     "import-v3": "takeover:import_v3",
     "version": "main:version",
