@@ -206,7 +206,7 @@ def test_what_the_policy_says_is_evaluated_in_one_place() -> None:
 def test_views_stay_small() -> None:
     """They change rows, or have a service do it, and return them: half have at most two lines."""
     lines, branches = [], []
-    for path in (ROOT / "v6srv" / "api").glob("*.py"):
+    for path in (ROOT / "v6srv" / "api").rglob("*.py"):
         views = (node for node in ast.walk(ast.parse(path.read_text())) if _is_views(node))
         for view in (part for one in views for part in one.body):
             if isinstance(view, ast.FunctionDef):

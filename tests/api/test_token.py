@@ -1,5 +1,6 @@
 """/token: logging in, locking out, refreshing, tokens for algorithms (auth.md 2 to 5, 3.3)."""
 
+import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,15 @@ import jwt
 import pyotp
 import pytest
 
+from tests.api.test_task import order
 from tests.support import Caller, open_app
 from tests.world import IMAGE, PASSWORD, api_key
 from v6srv import db, passwords
+from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.db import transaction
 from v6srv.identity import mail_delivery
-from v6srv.model import Node, Result, User
+from v6srv.model import AlgorithmStore, Node, Result, Study, Task, TaskDatabase, User
+from v6srv.service import generations
 
 LOGIN = {"username": "viewer", "password": PASSWORD}
 WRONG = {"username": "viewer", "password": "Wr0ng-Pass!"}
@@ -358,10 +363,62 @@ def test_a_node_gets_a_token_for_the_algorithm_it_starts(call, world):
         "task_id": world.task.running,
         "image": IMAGE,
         "database": "default",
+        "databases": [],
+        "study_id": None,
+        "store_id": None,
     }
     headers = {"Authorization": f"Bearer {answer.json['container_token']}"}
     seen = call(None, "GET", f"/organization/{world.org.south}", headers=headers)
     assert seen.status_code == 200
+
+
+def test_a_container_token_names_the_databases_as_both_dialects_do(call, world):
+    """And what they are read with, as an algorithm of 4.x hands it on; of what study, which store."""
+    task = call("researcher", "POST", "/task", json=order(world, "north")).json
+    with call.app.app_context(), as_server(ServerWrite.COMMAND), transaction() as sess:
+        study = Study(name="pilot", collaboration_id=world.collab.registry)
+        store = AlgorithmStore(name="store", url="https://store.example")
+        sess.add_all((study, store))
+        for position, (label, parameters) in enumerate(
+            [("default", {"arguments": {"a": 1}, "label": "lies"}), ("other", {})]
+        ):
+            parameters = json.dumps(parameters)
+            values = {"task_id": task["id"], "position": position, "label": label}
+            sess.add(TaskDatabase(**values, parameters=parameters))
+        sess.flush()
+        row = sess.get(Task, task["id"])
+        row.study_id, row.algorithm_store_id, row.database = study.id, store.id, "default"
+        study_id, store_id = study.id, store.id
+    body = {"task_id": task["id"], "image": IMAGE}
+    answer = call("north_registry", "POST", "/token/container", json=body)
+    sub = claims(answer.json["container_token"])["sub"]
+    assert {**sub, "image": 0, "collaboration_id": 0, "organization_id": 0, "node_id": 0} == {
+        "client_type": "container",
+        "node_id": 0,
+        "organization_id": 0,
+        "collaboration_id": 0,
+        "task_id": task["id"],
+        "image": 0,
+        "database": "default",
+        "databases": [{"arguments": {"a": 1}, "label": "default"}, {"label": "other"}],
+        "study_id": study_id,
+        "store_id": store_id,
+    }
+
+
+def test_a_container_speaks_as_its_node_does(call, world):
+    """What it was seen to be, or what its token says."""
+
+    def dialect(who):
+        body = {"task_id": world.task.running, "image": IMAGE}
+        answer = call(who, "POST", "/token/container", json=body)
+        return claims(answer.json["container_token"]).get("dialect")
+
+    assert [dialect("north_registry"), dialect("north_registry in 4")] == [None, 4]
+    with call.app.app_context():
+        generations.note_generation(world.node.north_registry, 4)
+        generations.write()
+    assert dialect("north_registry") == 4
 
 
 @pytest.mark.parametrize(

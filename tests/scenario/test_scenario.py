@@ -385,6 +385,7 @@ def nodes_start(s: Scenario) -> None:
 def node1_goes_online(s: Scenario, step: str, *others: Actor) -> None:
     """`others` are who listens: users of the collaboration, and rita of the organization."""
     s.listen(s.node1)
+    s.hear(step, "sync", None, s.node1)  # it may be one of 4.x; one of 3.x does not know it
     online = {"id": 2, "name": "Alpha - Study Node", "org_id": 2}
     s.hear(step, "node-online", online, *others)
     joined = "Node <Alpha - Study Node> joined room <{}>"
@@ -397,6 +398,7 @@ def node1_goes_online(s: Scenario, step: str, *others: Actor) -> None:
 
 def node2_goes_online(s: Scenario, step: str) -> None:
     s.listen(s.node2, ["websocket"])
+    s.hear(step, "sync", None, s.node2)
     online = {"id": 3, "name": "Beta - Study Node", "org_id": 3}
     s.hear(step, "node-online", online, s.root, s.cody, s.node1)
     joined = "Node <Beta - Study Node> joined room <{}>"

@@ -3,6 +3,7 @@
 Nothing here hashes or signs; `identity` does, and decides when to commit.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -105,6 +106,7 @@ def container_of(
 ) -> tuple[dict[str, Any], int]:
     """What the token of an algorithm container says (auth.md 2.2), and its node's token version.
 
+    Algorithms of 3.x read `database`, those of 4.x `databases`, and hand them on as they are.
     `who` is the node that is to run it: it may, where it may write the result that its organization
     computes. Raises Invalid for an unknown or finished task, Unauthenticated for another image or
     collaboration, as the contract has it (auth.md 3.3), and Denied.
@@ -138,4 +140,7 @@ def container_of(
         "task_id": task.id,
         "image": task.image,
         "database": task.database,
+        "databases": [{**json.loads(one.parameters), "label": one.label} for one in task.databases],
+        "study_id": task.study_id,
+        "store_id": task.algorithm_store_id,
     }, found.version
