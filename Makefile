@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENT_VENV := .venv-client
 CLIENT_READY := $(CLIENT_VENV)/.ready
+CLIENT_V4_VENV := .venv-client-v4
+CLIENT_V4_READY := $(CLIENT_V4_VENV)/.ready
+RELEASE_4_PYTHON := 3.10
 REFERENCE_VENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock bench docs soak machine kills clean
+.PHONY: help install run test client-v4 lint lock bench docs soak machine kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,7 +29,7 @@ install: $(READY) ## Make the virtual environment from the lock file
 run: $(READY) ## Serve REST, /apidocs and Socket.IO (HOST, PORT and V6SRV_* are honoured)
 	@exec $(BIN)/v6srv start
 
-test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) ## Check everything: style, types, house rules, and all tests
+test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) client-v4 ## Check everything: style, types, house rules, and all tests
 	bash tools/services.sh
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
@@ -38,11 +41,19 @@ lint: $(READY) ## Style, types and import contracts
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 
 $(CLIENT_READY): tests/wire/requirements.lock
-	bash tools/python311_venv.sh $(CLIENT_VENV) $<
+	bash tools/python_venv.sh 3.11 $(CLIENT_VENV) $<
 	touch $@
 
+$(CLIENT_V4_READY): tests/wire_v4/requirements.lock
+	bash tools/python_venv.sh $(RELEASE_4_PYTHON) $(CLIENT_V4_VENV) $<
+	touch $@
+
+client-v4:
+	@if bash tools/python_venv.sh $(RELEASE_4_PYTHON) >/dev/null; then $(MAKE) --no-print-directory $(CLIENT_V4_READY); \
+	else echo "!!! WITHOUT python$(RELEASE_4_PYTHON) THE PROGRAMS OF RELEASE 4.15.2 ARE NOT TESTED: tests/wire_v4 is skipped" >&2; fi
+
 $(REFERENCE_READY): tests/takeover/requirements.lock
-	bash tools/python311_venv.sh $(REFERENCE_VENV) $<
+	bash tools/python_venv.sh 3.11 $(REFERENCE_VENV) $<
 	touch $@
 
 bench: $(READY) ## Measure beside a bare view of the same rows and the reference (ARGS=--write renews docs/performance.md)
@@ -70,4 +81,4 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	mv requirements.lock.new requirements.lock
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(CLIENT_VENV) $(REFERENCE_VENV) build *.egg-info
+	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) build *.egg-info

@@ -36,7 +36,9 @@ class Reference:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """Never written to: tests that change it take a copy."""
     if not PYTHON.exists():
-        pytest.fail("the reference server is not installed: make test, or tools/python311_venv.sh")
+        pytest.fail(
+            "the reference server is not installed: make test, or make .venv-reference/.ready"
+        )
     folder = tmp_path_factory.mktemp("reference")
     file, facts = folder / "reference.sqlite", folder / "facts.json"
     done = subprocess.run(

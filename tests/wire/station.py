@@ -1,67 +1,97 @@
-"""Start programs of the client environment, from the tests."""
+"""Start programs of the releases, each in its environment, from the tests."""
 
 import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
-PYTHON = HERE.parents[1] / ".venv-client" / "bin" / "python"
+ROOT = HERE.parents[1]
 
 
-def require_client() -> None:
-    """Fail, and say how to mend it, when the client environment is missing."""
-    if not PYTHON.exists():
-        pytest.fail("the real client is not installed: make test, or tools/python311_venv.sh")
+@dataclass(frozen=True)
+class Programs:
+    """Scripts that drive the unmodified programs of one release."""
 
+    scripts: Path
+    environment: str
+    """The folder of the virtual environment."""
+    version: str
+    """Of Python."""
+    needed: bool = True
+    """False: where this Python is not installed the tests are skipped."""
 
-def errand(script: str, what: str, settings: dict[str, Any], folder: Path) -> Any:
-    """What a script of this folder found, as the last line it printed."""
-    require_client()
-    config = folder / f"{what}.json"
-    config.write_text(json.dumps(settings))
-    done = subprocess.run(
-        [str(PYTHON), str(HERE / script), what, str(config)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=folder,
-    )
-    assert done.returncode == 0, f"{what}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    @property
+    def python(self) -> Path:
+        """The interpreter that has the release."""
+        return ROOT / self.environment / "bin" / "python"
 
+    def require(self) -> None:
+        """Fail, and say how to mend it, when the environment is missing."""
+        if self.python.exists():
+            return
+        if not self.needed:
+            command = ["bash", str(ROOT / "tools" / "python_venv.sh"), self.version]
+            asked = subprocess.run(command, capture_output=True, text=True)
+            if asked.returncode:
+                pytest.skip(f"the real programs are not tested: {asked.stderr.strip()}")
+        pytest.fail(f"they are not installed: make test, or make {self.environment}/.ready")
 
-@contextmanager
-def data_station(settings: dict[str, Any], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A node process; its output is in `folder`."""
-    require_client()
-    folder.mkdir(exist_ok=True)
-    config = folder / "station.json"
-    config.write_text(json.dumps({**settings, "folder": str(folder)}))
-    with (folder / "station.log").open("ab") as log:
-        process = subprocess.Popen(
-            [str(PYTHON), str(HERE / "data_station.py"), str(config)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
+    def errand(self, script: str, what: str, settings: dict[str, Any], folder: Path) -> Any:
+        """What a script found, as the last line it printed."""
+        self.require()
+        config = folder / f"{what}.json"
+        config.write_text(json.dumps(settings))
+        done = subprocess.run(
+            [str(self.python), str(self.scripts / script), what, str(config)],
+            capture_output=True,
+            text=True,
+            timeout=120,
             cwd=folder,
         )
-    try:
-        yield process
-        assert process.poll() is None, (folder / "station.log").read_text()[-3000:]
-    finally:
-        process.terminate()
+        assert done.returncode == 0, f"{what}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    @contextmanager
+    def data_station(
+        self, settings: dict[str, Any], folder: Path
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A node process; its output is in `folder`."""
+        self.require()
+        folder.mkdir(exist_ok=True)
+        config = folder / "station.json"
+        config.write_text(json.dumps({**settings, "folder": str(folder)}))
+        with (folder / "station.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(self.python), str(self.scripts / "data_station.py"), str(config)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
         try:
-            code = process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        assert code == 0, (folder / "station.log").read_text()[-3000:]
+            yield process
+            assert process.poll() is None, (folder / "station.log").read_text()[-3000:]
+        finally:
+            process.terminate()
+            try:
+                code = process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            assert code == 0, (folder / "station.log").read_text()[-3000:]
+
+
+V3 = Programs(HERE, ".venv-client", "3.11")
+V4 = Programs(ROOT / "tests" / "wire_v4", ".venv-client-v4", "3.10", needed=False)
+PYTHON = V3.python
+errand, data_station = V3.errand, V3.data_station
 
 
 def eventually(check: Callable[[], object], within_s: float = 30.0) -> None:
