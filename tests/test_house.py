@@ -90,7 +90,7 @@ def test_no_permission_is_decided_in_endpoints() -> None:
     suspicious = re.compile(r"\bif\b.*\b(who\.|principal|\.kind\b|role_ids|\.roles\b)")
     lines = [
         f"{path.name}:{number}: {line.strip()}"
-        for path in sorted((ROOT / "v6srv" / "api").glob("*.py"))
+        for path in sorted((ROOT / "v6srv" / "api").rglob("*.py"))
         if path.name != "guard.py"
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if suspicious.search(line)
