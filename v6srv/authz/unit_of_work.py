@@ -48,7 +48,9 @@ class Cover(StrEnum):
 
     COLLABORATIONS = "a node moves: who may edit both collaborations may move it"
     RETENTION = "data is deleted in time: settings and tasks say when, and lines can forbid it"
-    MEMBERS = "a node leaves with its organization: who may change the members may take it out"
+    MEMBERS = (
+        "an organization leaves with its node, and its studies: who may change the members may"
+    )
 
 
 class ServerWrite(StrEnum):

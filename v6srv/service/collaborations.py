@@ -10,7 +10,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
 from v6srv.errors import Conflict, Invalid, NotFound
-from v6srv.model import Collaboration, Member, Node, Organization, Task
+from v6srv.model import Collaboration, Member, Node, Organization, Study, Task
 from v6srv.model.checks import require_fit
 from v6srv.service import lists, nodes
 from v6srv.vocabulary import Operation, Resource
@@ -110,6 +110,10 @@ def _set_members(collaboration: Collaboration, organizations: list[Organization]
     with covered_by(Cover.MEMBERS):
         for node in session.scalars(select(Node).where(*here)):
             node.collaboration_id = None
+        taking_part = Study.organizations.any(Organization.id.in_(gone))
+        studies = select(Study).where(Study.collaboration_id == collaboration.id, taking_part)
+        for study in session.scalars(studies):
+            study.organizations = [one for one in study.organizations if one.id not in gone]
 
 
 # --- nodes

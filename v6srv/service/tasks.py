@@ -29,6 +29,7 @@ from v6srv.model.node import ALLOWED_ORGS
 from v6srv.service import events
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
+from v6srv.service.task_orders import place_of
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
 
 log = logging.getLogger(__name__)
@@ -57,28 +58,29 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any], dialect: 
 
     Of a user or a container: a task has a user who started it.
 
-    `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters.
-    Subtasks of containers inherit run and initiating user.
+    `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters,
+    `study_id` and `store_id` may be missing. Subtasks of containers inherit run, initiating user
+    and algorithm store.
     What is wrong with the order is said only after the task is decided, so that nobody learns about
     collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
     if who.kind is PrincipalKind.NODE:
         raise Invalid("A task is started by a user or an algorithm, not by a node")
-    collaboration_id = order["collaboration_id"]
+    place = place_of(who, authz, order)
     targets = [target["id"] for target in order["organizations"]]
-    known = _organizations(collaboration_id, targets)
-    problem = _problem(known, targets)
-    if problem is not None and session.get(Collaboration, collaboration_id) is None:
-        _refuse_unknown(who, authz, collaboration_id)
+    problem = _problem(_organizations(place.collaboration_id, targets), targets) or place.problem
+    if problem is not None and session.get(Collaboration, place.collaboration_id) is None:
+        _refuse_unknown(who, authz, place.collaboration_id)
     task = Task(
         name=order["name"],
         description=order["description"],
         image=order["image"],
         database=next((label for label, _ in order["databases"]), ""),
         dialect=dialect,
-        collaboration_id=collaboration_id,
+        collaboration_id=place.collaboration_id,
+        study_id=place.study_id,
         initiator_id=who.organization_id,
-        **_descent(who, order["keep_days"]),
+        **_descent(who, order["keep_days"], place.store_id),
     )
     session.add(task)
     if problem is None:
@@ -207,15 +209,16 @@ def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) ->
     raise NotFound(f"Collaboration id={collaboration_id} is not found!")
 
 
-def _descent(who: Principal, keep_days: int | None) -> dict[str, int | None]:
-    """Run, parent and initiating user of a new task (models.md 3.5), and how long it is kept.
+def _descent(who: Principal, keep_days: int | None, store_id: int | None) -> dict[str, int | None]:
+    """Run, parent and initiating user of a new task (models.md 3.5), and what a subtask shares.
 
-    A subtask no longer than its parent: what it computes may be what the parent sends.
+    It is kept no longer than its parent: what it computes may be what the parent sends. Its image
+    is that of the parent, and so is the store.
     """
     if who.kind is not PrincipalKind.CONTAINER:
         run_id = Task.next_run_id()
         started = {"run_id": run_id, "parent_id": None, "init_user_id": who.account_id}
-        return {**started, "keep_days": keep_days}
+        return {**started, "keep_days": keep_days, "algorithm_store_id": store_id}
     # Locked: the parent cannot be killed while its subtask is being written.
     parent = session.scalars(
         select(Task).where(Task.id == who.task_id).with_for_update(read=True)
@@ -227,6 +230,7 @@ def _descent(who: Principal, keep_days: int | None) -> dict[str, int | None]:
         "parent_id": parent.id,
         "init_user_id": parent.init_user_id,
         "keep_days": min(filter(None, (keep_days, parent.keep_days)), default=None),
+        "algorithm_store_id": parent.algorithm_store_id,
     }
 
 
