@@ -32,6 +32,7 @@ OWNED: Mapping[str, tuple[str, str, str]] = {
     "role_rule_association": ("role", "role_id", "rules"),
     "nodeconfig": ("node", "node_id", "config"),
     "task_database": ("task", "task_id", "databases"),
+    "algorithmstore": ("collaboration", "collaboration_id", "algorithm_stores"),
 }
 """Tables whose rows are a field of another row: resource, column of its id, and the field."""
 FREE = frozenset(

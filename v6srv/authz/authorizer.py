@@ -154,9 +154,15 @@ class Authorizer:
             raise self._denied(pending, _NOTHING)
         self._allowed(pending)
 
-    def require_whole(self, who: Principal, resource: Resource, operation: Operation) -> None:
+    def require_whole(
+        self,
+        who: Principal,
+        resource: Resource,
+        operation: Operation,
+        changes: frozenset[str] = NOTHING_CHANGED,
+    ) -> None:
         """Raise Denied unless `who` may `operation` the resource as a whole, not just a row."""
-        pending = self._ask(Question(Form.WHOLE, who, resource, operation))
+        pending = self._ask(Question(Form.WHOLE, who, resource, operation, changes=changes))
         if not self._decided(pending).allowed:
             raise self._denied(pending, f"{_NOTHING} as a whole")
         self._allowed(pending)
@@ -206,11 +212,10 @@ class Authorizer:
         """The row with this id if `who` may `operation` it, in one query.
 
         `on`: the table, when it is not the resource's own. `min_scope` passes over allowances of
-        narrower scopes. `lenient`: leave out conditions on facts
-        that this table does not have, because the rows of the resource are decided afterwards.
-        `refresh`: read the row again as it stands now in this transaction, all columns. `changes`:
-        names of the fields that are changed; None when it is not known yet: the row is found where
-        some change of it could be allowed.
+        narrower scopes. `lenient`: leave out conditions on facts that this table does not have, as
+        the rows of the resource are decided afterwards. `refresh`: read the row again as it stands
+        now in this transaction, all columns. `changes`: names of the fields that are changed; None
+        when it is not known yet: the row is found where some change of it could be allowed.
 
         Raises Denied when it may not, and NotFound for an unknown id only to those who are granted
         every row, denials apart: others get the same answer for rows that exist and that do not.

@@ -19,6 +19,7 @@ from v6srv.authz.fields import LINE_COLUMNS, SILENT, field_of
 from v6srv.db import Base
 from v6srv.model import (
     Account,
+    AlgorithmStore,
     CasbinRule,
     Collaboration,
     Member,
@@ -51,13 +52,13 @@ OWNED: Mapping[str, str] = {
     RoleRule.name: "rules of a role",
     NodeConfig.__tablename__: "config of a node",
     TaskDatabase.__tablename__: "databases of a task",
+    AlgorithmStore.__tablename__: "algorithm_stores of a collaboration, or of all",
 }
 """Tables that are a field of their owner's row, and which."""
 
 SERVERS_ONLY: Mapping[str, str] = {
     "rule": "what can be granted is declared in the program and written at its start",
     "study": "there is no way yet by which a request makes one",
-    "algorithmstore": "likewise",
     "policy_version": "versions of the policy files are noted by who publishes them",
 }
 """Tables that only the server itself writes (`unit_of_work.as_server`), and why."""
@@ -91,6 +92,7 @@ class Change:
     """One row that is about to be written."""
 
     row: Any
+    """None: all collaborations there are or will be."""
     operation: Operation
     fields: frozenset[str] = frozenset()
     """What an edit changes; a row whose columns merely follow from others has none."""
@@ -106,6 +108,9 @@ def changes_in(sess: Session, definition: Definition | None) -> Iterator[Change]
     for row in sess.new:
         if type(row) in TABLES:
             yield Change(row, Operation.CREATE, revisions=_raised_by_existence(row))
+    for row in (*sess.new, *filter(sess.is_modified, sess.dirty), *sess.deleted):
+        if isinstance(row, AlgorithmStore):
+            yield from _edits_by_store(sess, row)
     for row in sess.dirty:
         if type(row) in TABLES:
             changed = _changed(row)
@@ -122,7 +127,7 @@ def undecided_rows(sess: Session) -> Iterator[str]:
     """Tables without facts that only the server writes, of rows that are about to be written."""
     for row in (*sess.new, *filter(sess.is_modified, sess.dirty), *sess.deleted):
         table: str = row.__tablename__
-        if type(row) not in TABLES and table not in FREE:
+        if type(row) not in TABLES and table not in FREE and not isinstance(row, AlgorithmStore):
             yield table
 
 
@@ -134,6 +139,15 @@ def revisions_of(table: str) -> frozenset[str]:
 
 
 # --- parts
+
+
+def _edits_by_store(sess: Session, store: AlgorithmStore) -> Iterator[Change]:
+    """Of the collaboration that it is for, and of the one that it was for."""
+    history = get_history(store, "collaboration_id")
+    fields = frozenset({"algorithm_stores"})
+    for id in {*history.unchanged, *history.deleted, *history.added} or {None}:
+        collaboration = None if id is None else sess.get(Collaboration, id)
+        yield Change(collaboration, Operation.EDIT, fields)
 
 
 def _changed(row: Base) -> frozenset[str]:

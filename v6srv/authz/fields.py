@@ -81,7 +81,7 @@ def field_names(model: type[Base]) -> frozenset[str]:
     found = {field_of(model, key) for key in columns if key not in SILENT}
     found |= {field for (owner, _), field in _SPOKEN.items() if owner is model}
     if model is Collaboration:
-        found.add("node_ids")
+        found |= {"node_ids", "algorithm_stores"}
     if model is CasbinRule:
         found = found.difference(LINE_COLUMNS).union(POLICY_WORDS, EDGE_WORDS)
     return frozenset(field for field in found if field)

@@ -36,7 +36,7 @@ from v6srv.authz.facts import RESOURCES
 from v6srv.authz.principal import Principal
 from v6srv.authz.revision import raise_revisions
 from v6srv.db import FLUSHING, Base, session
-from v6srv.vocabulary import Operation
+from v6srv.vocabulary import Operation, Resource
 
 
 class Undecided(RuntimeError):
@@ -116,6 +116,10 @@ class Unit:
         """Decide rows as they were. The database has them like that still. Raises Denied."""
         who = self._principal(changes)
         for change in changes:
+            if change.row is None:
+                whole = Resource.COLLABORATION, change.operation, change.fields
+                self._authz.require_whole(who, *whole)
+                continue
             if change.operation is Operation.CREATE or change.row in self._made:
                 self._made.add(change.row)
                 self._touch(change.row, Operation.CREATE)

@@ -18,8 +18,9 @@ class AlgorithmStore(Queries, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text, index=True)
-    # It goes with its collaboration: without one it would be a store for all.
+    # It goes with its collaboration: without one it would be a store for all. Where it was is never
+    # forgotten: who takes it away from there has to be asked, too (authz.changes).
     collaboration_id: Mapped[int | None] = mapped_column(
-        ForeignKey("collaboration.id", ondelete="CASCADE"), index=True
+        ForeignKey("collaboration.id", ondelete="CASCADE"), index=True, active_history=True
     )
     """None: it is for all collaborations."""
