@@ -14,6 +14,7 @@ from unicodedata import category, normalize
 Rule = Callable[[str], str | None]
 
 MAX_LENGTH = 255
+MAX_LABEL = 128
 
 _CONTROL = re.compile(
     # Control characters, ends of lines, what turns the direction of writing, halves of characters.
@@ -66,6 +67,13 @@ def name(text: str) -> str | None:
 def optional_name(text: str) -> str | None:
     """As `name`; the contract lets it be empty."""
     return name(text) if text else None
+
+
+def label(text: str) -> str | None:
+    """A new name, as 4.x has them: lists and filters would take a number for an id."""
+    if not 1 <= len(text) <= MAX_LABEL:
+        return f"Must have 1 to {MAX_LABEL} characters."
+    return "Must not be a number." if text.isdigit() else name(text)
 
 
 def address(text: str) -> str | None:

@@ -90,12 +90,13 @@ def paged(
     variants: Variants | None = None,
     show: Callable[[list[Any]], list[Any]] = list,
     dialect: int = 3,
+    bare_to: frozenset[PrincipalKind] = frozenset(),
 ) -> Callable[[View], View]:
     """Answer with the rows of the Select or AllowedRows that the view returns.
 
     `variants` names other schemas for values of `include`; `show` makes of rows what the schema
-    dumps, where that is not the rows themselves. Headers `total-count` and `Link` are
-    always set.
+    dumps, where that is not the rows themselves. `bare_to`: kinds of callers that read a bare list
+    also in 4.x. Headers `total-count` and `Link` are always set.
     """
     plain = schema(many=True)
     others = {name: other(many=True) for name, other in (variants or {}).items()}
@@ -110,7 +111,7 @@ def paged(
             rows, page = _run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
             data = chosen(plain, others, include).dump(show(rows))
             links = _links(page)
-            wrapped = dialect == 4 or METADATA in include
+            wrapped = METADATA in include or (dialect == 4 and claims().kind not in bare_to)
             answer = jsonify({"data": data, "links": links} if wrapped else data)
             answer.headers["total-count"] = str(page.total)
             answer.headers["Link"] = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
@@ -118,7 +119,8 @@ def paged(
 
         documented = {**getattr(listed, "_apidoc", {})}
         documented["manual_doc"] = deepupdate(
-            documented.get("manual_doc", {}), _documented(dialect, schema, variants)
+            documented.get("manual_doc", {}),
+            _documented(dialect, schema, variants, bare=bool(bare_to)),
         )
         listed._apidoc = documented  # type: ignore[attr-defined]
         return listed  # type: ignore[return-value]
@@ -126,7 +128,9 @@ def paged(
     return decorate
 
 
-def _documented(dialect: int, schema: type[Schema], variants: Variants | None) -> dict[str, Any]:
+def _documented(
+    dialect: int, schema: type[Schema], variants: Variants | None, *, bare: bool
+) -> dict[str, Any]:
     """Parameters, and every form the answer can take: a list, or the list with links around it."""
     lists = [{"type": "array", "items": one} for one in (schema, *(variants or {}).values())]
     wrapped = {
@@ -137,7 +141,7 @@ def _documented(dialect: int, schema: type[Schema], variants: Variants | None) -
             "links": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     }
-    answer = wrapped if dialect == 4 else {"anyOf": [*lists, wrapped]}
+    answer = {"anyOf": [*lists, wrapped]} if dialect == 3 or bare else wrapped
     return {
         "parameters": _PARAMETERS[dialect],
         "responses": {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, event, inspect, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, event, exists, inspect, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 
 from v6srv import names
@@ -52,6 +52,21 @@ def require_free(but: User | None = None, **values: str | None) -> None:
 def require_own_name(name: str) -> None:
     """Raise Invalid when a default role has this name."""
     _require_own_name(session.connection(), name)
+
+
+def require_distinct(model: type[Base], name: str | None, before: str | None = None) -> None:
+    """Raise Invalid when a new name is no `names.label`, or one that a row of the table has.
+
+    `before`: the name that the row has; it may stay, whatever it is.
+    """
+    if name is None or name == before:
+        return
+    problem = names.label(name)
+    taken = select(exists().where(model.__table__.c.name == name))
+    if problem is None and session.scalar(taken):
+        problem = f"{model.__name__} name '{name}' already exists"
+    if problem is not None:
+        raise Invalid(problem, {"name": [problem]})
 
 
 def account_of(column: str, text: str) -> int | None:

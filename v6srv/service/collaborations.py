@@ -3,16 +3,17 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
-from v6srv.errors import Conflict, Invalid, NotFound
+from v6srv.errors import Invalid, NotFound
 from v6srv.model import Collaboration, Member, Node, Organization, Study, Task
 from v6srv.model.checks import require_fit
-from v6srv.service import lists, nodes
+from v6srv.service import dependents, nodes, tasks
+from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -48,31 +49,27 @@ def change(collaboration: Collaboration, changes: Mapping[str, Any]) -> Collabor
     return collaboration
 
 
-def delete(who: Principal, authz: Authorizer, collaboration: Collaboration) -> None:
+def delete(
+    who: Principal,
+    authz: Authorizer,
+    collaboration: Collaboration,
+    *,
+    with_dependents: bool = False,
+) -> None:
     """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17).
 
-    The Conflict counts those that the caller may view.
+    Unless these are to go with it.
     """
-    # Asked again, now that the row is locked: its wire columns may be older.
-    left = [
-        _told(resource, total, lists.count(who, authz, resource, is_here))
-        for resource, is_here in (
-            (Resource.TASK, Task.collaboration_id == collaboration.id),
-            (Resource.NODE, Node.collaboration_id == collaboration.id),
-        )
-        if (total := session.scalar(select(func.count()).where(is_here)))
-    ]
-    if left:
-        raise Conflict(f"Collaboration id={collaboration.id} still has {' and '.join(left)}")
+    id = collaboration.id
+    hanging = (
+        Dependents(Resource.TASK, Task.collaboration_id == id, tasks.delete),
+        Dependents(Resource.NODE, Node.collaboration_id == id, nodes.remove),
+    )
+    if with_dependents:
+        dependents.remove(hanging)
+    else:
+        dependents.require_none(who, authz, f"Collaboration id={id}", hanging)
     session.delete(collaboration)
-
-
-def _told(resource: Resource, total: int, viewable: int) -> str:
-    """How many there are, for somebody who may view so many of them."""
-    if not viewable:
-        return f"{resource}s that you may not view"
-    counted = f"{viewable} {resource}{'s' if viewable > 1 else ''}"
-    return counted if viewable == total else f"{counted} (and others that you may not view)"
 
 
 # --- members

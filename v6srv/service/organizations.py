@@ -1,23 +1,64 @@
 """Organizations."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.db import session
-from v6srv.model import Organization
-from v6srv.model.checks import require_fit
+from v6srv.errors import Invalid
+from v6srv.model import Node, Organization, Result, Role, Task, User
+from v6srv.model.checks import require_distinct, require_fit
+from v6srv.service import dependents, nodes, roles, tasks, users
+from v6srv.service.dependents import Dependents
+from v6srv.vocabulary import Resource
 
 
-def create(fields: Mapping[str, Any]) -> Organization:
-    """A new organization. Raises Invalid for what breaks a rule, or is no public key."""
+def create(fields: Mapping[str, Any], *, distinct: bool = False) -> Organization:
+    """A new organization. Raises Invalid for what breaks a rule, or is no public key.
+
+    `distinct`: a name is `checks.require_distinct`, here and in `change`.
+    """
+    if distinct:
+        require_distinct(Organization, fields["name"])
     organization = Organization(**fields)
     session.add(organization)
     return organization
 
 
-def change(organization: Organization, changes: Mapping[str, Any]) -> Organization:
+def change(
+    organization: Organization, changes: Mapping[str, Any], *, distinct: bool = False
+) -> Organization:
     """Change the fields given. Raises Invalid for what breaks a rule, or is no public key."""
+    if distinct:
+        require_distinct(Organization, changes.get("name"), organization.name)
     require_fit(organization, changes)
     for name, value in changes.items():
         setattr(organization, name, value)
     return organization
+
+
+def remove(
+    who: Principal, authz: Authorizer, organization: Organization, *, with_dependents: bool
+) -> None:
+    """Remove an organization, from its collaborations and studies as well.
+
+    Raises Conflict while it has tasks, results, nodes, users or roles that are not to go with it,
+    Invalid for the own organization.
+    """
+    if organization.id == who.organization_id:
+        raise Invalid("You cannot delete your own organization!")
+    id = organization.id
+    hanging = (
+        Dependents(Resource.TASK, Task.initiator_id == id, tasks.delete),
+        Dependents(Resource.RESULT, Result.organization_id == id, session.delete),
+        Dependents(Resource.NODE, Node.organization_id == id, nodes.remove),
+        Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
+        Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),
+    )
+    if with_dependents:
+        dependents.remove(hanging)
+    else:
+        dependents.require_none(who, authz, f"Organization id={id}", hanging)
+    session.delete(organization)

@@ -3,14 +3,13 @@
 from contextlib import suppress
 
 from flask.views import MethodView
-from sqlalchemy import select
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.errors import NotFound
 from v6srv.model import Collaboration as Row
-from v6srv.model import Member, Organization, Task
+from v6srv.model import Organization, Task
 from v6srv.service import collaborations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import NOBODY, MessageOut, Named
@@ -29,19 +28,6 @@ COLLABORATION, VIEW = Resource.COLLABORATION, Operation.VIEW
 _MEMBERS, _NODES = frozenset({"organization_ids"}), frozenset({"node_ids"})
 
 
-def _of_organization(organization_id):
-    return Row.id.in_(
-        select(Member.c.collaboration_id).where(Member.c.organization_id == organization_id)
-    )
-
-
-_FILTERS = {
-    "name": Row.name.like,
-    "encrypted": lambda encrypted: Row.encrypted.is_(encrypted),
-    "organization_id": _of_organization,
-}
-
-
 @blp.route("/collaboration")
 class Collaborations(MethodView):
     @guard.rows(COLLABORATION, VIEW, closed_to=guard.CONTAINERS)
@@ -55,7 +41,7 @@ class Collaborations(MethodView):
         if query.get("organization_id", NOBODY) != NOBODY:
             with suppress(NotFound):  # then nothing is of it, as with any other filter
                 authz.fetch(who, COLLABORATION, VIEW, query["organization_id"], Organization)
-        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+        return rows.where(*filters.conditions(filters.COLLABORATION, query))
 
     @guard.creates(COLLABORATION)
     @blp.arguments(CollaborationIn)

@@ -4,10 +4,9 @@ from uuid import uuid4
 
 from flask.views import MethodView
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
-from v6srv.model import Node as Row
 from v6srv.passwords import key_digest
 from v6srv.service import nodes
 from v6srv.vocabulary import Operation, Resource
@@ -17,16 +16,6 @@ from v6srv.wire.v3.node import NodeIn, NodeOut, NodePatch, NodeQuery, NodeWithKe
 blp = Blueprint("node", __name__, description="Nodes")
 NODE, VIEW = Resource.NODE, Operation.VIEW
 
-_FILTERS = {
-    "name": Row.name.like,
-    "organization_id": lambda id: Row.organization_id == id,
-    "collaboration_id": lambda id: Row.collaboration_id == id,
-    "status": lambda status: Row.status == status,
-    "ip": lambda ip: Row.ip == ip,
-    "last_seen_from": lambda time: Row.last_seen >= time,
-    "last_seen_till": lambda time: Row.last_seen <= time,
-}
-
 
 @blp.route("/node")
 class Nodes(MethodView):
@@ -35,7 +24,7 @@ class Nodes(MethodView):
     @paged(NodeOut)
     def get(self, query, rows):
         """List the nodes you may view."""
-        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+        return rows.where(*filters.conditions(filters.NODE, query))
 
     @guard.creates(NODE)
     @blp.arguments(NodeIn)

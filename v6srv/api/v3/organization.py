@@ -3,7 +3,7 @@
 from flask.views import MethodView
 from sqlalchemy import select
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.model import Collaboration, Member, Node
@@ -23,19 +23,6 @@ blp = Blueprint("organization", __name__, description="Organizations")
 ORGANIZATION, VIEW = Resource.ORGANIZATION, Operation.VIEW
 
 
-def _members_of(collaboration_id):
-    return Row.id.in_(
-        select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration_id)
-    )
-
-
-_FILTERS = {
-    "name": Row.name.like,
-    "country": lambda country: Row.country == country,
-    "collaboration_id": _members_of,
-}
-
-
 @blp.route("/organization")
 class Organizations(MethodView):
     @guard.rows(ORGANIZATION, VIEW)
@@ -43,7 +30,7 @@ class Organizations(MethodView):
     @paged(OrganizationOut)
     def get(self, query, rows):
         """List the organizations you may view."""
-        return rows.where(*(_FILTERS[name](value) for name, value in query.items()))
+        return rows.where(*filters.conditions(filters.ORGANIZATION, query))
 
     @guard.creates(ORGANIZATION)
     @blp.arguments(OrganizationIn)

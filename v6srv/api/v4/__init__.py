@@ -1,6 +1,6 @@
 """The endpoints of 4.x that 3.x does not have, or has in another form."""
 
-from types import ModuleType
+from v6srv.api.v4 import organization
 
-RESOURCES: tuple[ModuleType, ...] = ()
+RESOURCES = (organization,)
 """The modules, in the order of the documentation."""

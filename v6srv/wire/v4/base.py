@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
+from v6srv import names
 from v6srv.wire import base, links
-
-MAX_NAME = 128
 
 _ALL = ["GET", "PATCH", "DELETE"]
 
@@ -71,8 +70,14 @@ class Name(base.Text):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text: str = super()._deserialize(value, attr, data, **kwargs)
-        if not 1 <= len(text) <= MAX_NAME:
-            raise ValidationError(f"Must have 1 to {MAX_NAME} characters.")
-        if text.isdigit():
-            raise ValidationError("Must not be a number.")
+        base.require(names.label, text)
         return text
+
+
+class Dependents(base.Input):
+    """The query of a deletion."""
+
+    delete_dependents = base.Flag(
+        load_default=False,
+        metadata={"description": "Delete what hangs on it, too, instead of refusing"},
+    )

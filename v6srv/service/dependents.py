@@ -1,0 +1,73 @@
+"""What hangs on a row that is to be deleted: it goes with it, or is in the way."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.facts import MODELS
+from v6srv.authz.principal import Principal
+from v6srv.db import session
+from v6srv.errors import Conflict
+from v6srv.service import lists
+from v6srv.vocabulary import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Dependents:
+    """Rows of one resource that hang on another row."""
+
+    resource: Resource
+    condition: ColumnElement[bool]
+    remove: Callable[[Any], None]
+    """Deletes one of them; that is decided as any other deletion of it."""
+
+
+def require_none(
+    who: Principal, authz: Authorizer, owner: str, dependents: Iterable[Dependents]
+) -> None:
+    """Raise Conflict, which counts those that the caller may view, when there are any.
+
+    `owner`: what they hang on, for people.
+    """
+    # Asked again, now that the row is locked: its wire columns may be older.
+    left = [
+        _told(each.resource, total, lists.count(who, authz, each.resource, each.condition))
+        for each in dependents
+        if (total := _count(each))
+    ]
+    if left:
+        raise Conflict(f"{owner} still has {_listed(left)}")
+
+
+def remove(dependents: Iterable[Dependents]) -> None:
+    """Delete them, in this order, the newest of each first: subtasks before their tasks."""
+    for each in dependents:
+        for row in _rows(each):
+            each.remove(row)
+
+
+def _count(each: Dependents) -> int:
+    model = MODELS[each.resource]
+    counted = select(func.count()).select_from(model).where(each.condition)
+    return session.scalar(counted) or 0
+
+
+def _rows(each: Dependents) -> Iterator[Any]:
+    model: Any = MODELS[each.resource]
+    yield from session.scalars(select(model).where(each.condition).order_by(model.id.desc())).all()
+
+
+def _told(resource: Resource, total: int, viewable: int) -> str:
+    """How many there are, for somebody who may view so many of them."""
+    if not viewable:
+        return f"{resource}s that you may not view"
+    counted = f"{viewable} {resource}{'s' if viewable > 1 else ''}"
+    return counted if viewable == total else f"{counted} (and others that you may not view)"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
