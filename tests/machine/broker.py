@@ -17,11 +17,13 @@ class Broker:
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
         self.cut: set[tuple[str, str]] = set()
-        """Process and side (`listen`, `publish`) of connections on which nothing arrives."""
+        """Process and side (`listen`, `publish`) of connections on which nothing arrives.
+
+        What was sent arrives late if the connection outlives that, and never if it does not."""
         self.down = False
         self.frozen = False
         self.ears: list[_Ear] = []
-        self._late: list[tuple[str, str]] = []
+        self._late: list[tuple[str, list[str]]] = []
 
     def end(self) -> None:
         """It is away."""
@@ -44,11 +46,11 @@ class Broker:
                 ear.hang_up()
 
     def thaw(self) -> None:
-        """It goes on, with some of what it was sent meanwhile."""
+        """It goes on, with the beginning of what it was sent meanwhile on each connection."""
         self.frozen = False
         late, self._late = self._late, []
-        for publisher, message in late:
-            if self.turns.chance.random() < 0.5:
+        for publisher, messages in late:
+            for message in messages[: self.turns.chance.randint(0, len(messages))]:
                 self.deliver(publisher, message)
 
     def heal(self) -> None:
@@ -73,7 +75,7 @@ class Broker:
 
     def deliver(self, publisher: str, message: str) -> None:
         for ear in self.ears:
-            if ear.hears:
+            if ear.connected:
                 ear.inbox.append((publisher, message))
 
     def _ask(self, process: str, side: str, messages: list[str] = []) -> None:  # noqa: B006
@@ -81,7 +83,7 @@ class Broker:
             raise Lost("refused")
         if self.frozen or (process, side) in self.cut:
             if self.frozen:
-                self._late += [(process, message) for message in messages]
+                self._late.append((process, messages))
             self.turns.sleep(TIMEOUT_S)
             raise TimeoutError(f"{side}: no answer")
 
@@ -125,11 +127,6 @@ class _Ear:
         self.process = process
         self.inbox: deque[tuple[str, str] | str] = deque()
         self.connected = False
-
-    @property
-    def hears(self) -> bool:
-        """Whether what is published now will be read."""
-        return self.connected and not self._cut
 
     @property
     def _cut(self) -> bool:

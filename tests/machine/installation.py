@@ -5,12 +5,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 from flask import Flask
 from flask_socketio import SocketIO
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from tests.machine.broker import Broker, Client
 from tests.machine.turns import NEVER, Flag, Life, Turns
@@ -23,11 +22,11 @@ from v6srv.model import (
     NodeConfig,
     Outbox,
     Permission,
-    ServerProcess,
     SocketConnection,
 )
 from v6srv.realtime import managers
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.held_back import HeldBack, Tell
 from v6srv.realtime.server import Realtime
 from v6srv.service import events
 from v6srv.service.events import rooms_concerned
@@ -120,6 +119,24 @@ class Wires:
             self._process.installation.arrived(line, text)
 
 
+class _HeldBack(HeldBack):
+    """What is told later is still told as by the process that published it."""
+
+    def __init__(self, process: "Process") -> None:
+        super().__init__(lambda tell: process.run(tell))
+        self._turns = process.turns
+
+    def pass_on(self, tell: Tell) -> None:
+        def as_now() -> None:
+            assert self._turns.at is not None
+            self._turns.at.source = source
+            tell()
+
+        assert self._turns.at is not None
+        source = self._turns.at.source
+        super().pass_on(as_now)
+
+
 class Process:
     """A server process: all of its realtime side, with a network and a clock of its own."""
 
@@ -133,6 +150,7 @@ class Process:
         installation.by_life[self.life] = self
         manager = managers._Redis("redis://127.0.0.1:1", "channel")
         manager.redis, manager.connected = Client(installation.broker, self.life), True
+        manager.held_back = _HeldBack(self)
         self.host_id = manager.host_id
         self.io = SocketIO()
         self.io.init_app(
@@ -465,21 +483,3 @@ class Installation:
             self.wrong(f"sockets in the database: {sorted(stored)}, alive: {here}")
         if unsent:
             self.wrong(f"never sent: {unsent}")
-
-
-def reset(world: World) -> None:
-    """As before: nobody is connected, nothing was sent."""
-    with transaction() as sess:
-        for table in (Outbox, SocketConnection, ServerProcess, NodeConfig):
-            sess.execute(delete(table))
-        sess.execute(update(Account).values(status="offline", last_seen=None))
-        user_id = world.user.collab_admin
-        sess.execute(delete(Permission).where(Permission.c.user_id == user_id))
-        sess.execute(insert(Permission).values(user_id=user_id, role_id=world.role.collab_admin))
-        raise_revisions(sess, {"members"})
-    session.remove()
-
-
-def clock(turns: Turns) -> Any:
-    """What a module takes for `time`."""
-    return SimpleNamespace(monotonic=turns.monotonic, sleep=turns.sleep, time=turns.monotonic)

@@ -10,19 +10,29 @@ from typing import Any
 import pytest
 from flask import Flask
 from greenlet import getcurrent
-from sqlalchemy import event
+from sqlalchemy import delete, event, insert, update
 from sqlalchemy.util import ScopedRegistry
 
-from tests.machine.installation import Installation, clock, reset
+from tests.machine.installation import Installation
 from tests.machine.turns import Life, Lock, Turns
 from tests.world import World
-from v6srv.db import is_writing, session
+from v6srv.authz.revision import raise_revisions
+from v6srv.db import is_writing, session, transaction
 from v6srv.engine.gates import GatedPool
+from v6srv.model import (
+    Account,
+    NodeConfig,
+    Outbox,
+    Permission,
+    ServerProcess,
+    SocketConnection,
+)
 from v6srv.realtime import (
     announcer,
     background,
     check_in,
     managers,
+    revocation,
     seats,
     tasks_namespace,
     watchdog,
@@ -34,12 +44,14 @@ from v6srv.service import events, past_events, presence
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SHORTER = {
     announcer: {"MOST_WAITING": 6, "PUBLISH_AT_ONCE": 3, "DROP_EVERY_S": 20.0},
+    managers: {"TOLD_IN_A_TURN": 2},
     events: {"KEEP_SENT_S": 60.0, "READ_WITHIN_S": 10.0},
     past_events: {"KEEP_SENT_S": 60.0, "READ_WITHIN_S": 10.0},
     presence: {"LATE_S": 10.0},
     watchdog: {"HEARTBEAT_S": 5.0, "OUT_OF_TOUCH_S": 10.0, "UNCONFIRMED_S": 20.0},
 }
 """Limits that are met more often so, and waited for not so long; in the same order of size."""
+TIMED = (announcer, background, managers, revocation, seats, tasks_namespace, watchdog, events)
 WATCHDOG_S = 22.0
 _NOW = re.compile(r"'now'|statement_timestamp\(\)")
 _WRITES = "machine_writes"
@@ -58,7 +70,7 @@ class Setting:
     def begin(self, seed: int) -> Installation:
         """A new installation; nothing is left of the one before."""
         self.end()
-        reset(self.world)
+        _reset(self.world)
         self.turns.chance.seed(seed)
         self.installation = Installation(self.app, self.world, self.turns)
         return self.installation
@@ -92,8 +104,8 @@ def virtual(app: Flask, world: World, patch: pytest.MonkeyPatch) -> Iterator[Set
 
 
 def _give_time(turns: Turns, patch: pytest.MonkeyPatch) -> None:
-    time = clock(turns)
-    for module in (announcer, background, managers, seats, tasks_namespace, watchdog, events):
+    time = _clock(turns)
+    for module in TIMED:
         patch.setattr(module, "time", time)
     for module in (announcer, check_in):
         patch.setattr(module, "threading", SimpleNamespace(Lock=lambda: Lock(turns)))
@@ -170,3 +182,21 @@ def _database_in_turns(it: Setting, patch: pytest.MonkeyPatch) -> Iterator[None]
         for target, name, listener, _ in listeners:
             event.remove(target, name, listener)
         session.remove()
+
+
+def _reset(world: World) -> None:
+    """As before: nobody is connected, nothing was sent."""
+    with transaction() as sess:
+        for table in (Outbox, SocketConnection, ServerProcess, NodeConfig):
+            sess.execute(delete(table))
+        sess.execute(update(Account).values(status="offline", last_seen=None))
+        user_id = world.user.collab_admin
+        sess.execute(delete(Permission).where(Permission.c.user_id == user_id))
+        sess.execute(insert(Permission).values(user_id=user_id, role_id=world.role.collab_admin))
+        raise_revisions(sess, {"members"})
+    session.remove()
+
+
+def _clock(turns: Turns) -> Any:
+    """What a module takes for `time`."""
+    return SimpleNamespace(monotonic=turns.monotonic, sleep=turns.sleep, time=turns.monotonic)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import redis
@@ -20,6 +21,7 @@ from redis.retry import Retry
 from socketio import KombuManager, Manager, PubSubManager, RedisManager
 
 from v6srv import problems
+from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.render import render
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ TIMEOUT_S = 3.0
 MARGIN_S = 15.0
 """What was published so long before the queue was lost may not have come: a connection that is
 dead is noticed late, and what is published is noted a moment later."""
+HELD_POLL_S = 0.01
 TOLD_IN_A_TURN = 250
 """Sockets that are told something before others get a turn."""
 MOST_REMEMBERED = 100_000
@@ -93,6 +96,8 @@ class _Locked(Manager):
         self._lock = threading.RLock()
         self.confirmed: Callable[[str], None] = lambda sid: None
         """Called when a client has been sent that its namespace is open."""
+        self.held_back = HeldBack(lambda tell: self.server.start_background_task(tell))
+        """What rooms are told in this process goes through it."""
         super().__init__(*args, **kwargs)
 
     def connect(self, sid: str, namespace: str) -> str:
@@ -101,8 +106,20 @@ class _Locked(Manager):
         self.confirmed(connected)
         return connected
 
+    def emit(self, *args: Any, room: Any = None, to: Any = None, **kwargs: Any) -> None:
+        """As the library's, to sockets of this process. One socket by itself is told at once."""
+        room = to or room
+        tell = partial(super().emit, *args, room=room, **kwargs)
+        if isinstance(room, str):
+            tell()
+        else:
+            self.held_back.pass_on(tell)
+
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """Others get a turn after each few; who has left the room meanwhile is left out."""
+        """Others get a turn after each few; who has left the room meanwhile is left out.
+
+        What is under way when it begins to be held back goes on afterwards.
+        """
         with self._lock:
             first = now = dict(super().get_participants(namespace, room))
         for count, (sid, transport) in enumerate(first.items(), 1):
@@ -110,6 +127,8 @@ class _Locked(Manager):
                 yield sid, transport
             if count % TOLD_IN_A_TURN == 0:
                 self.server.sleep(0)
+                while self.held_back.holds:
+                    self.server.sleep(HELD_POLL_S)
                 with self._lock:
                     now = dict(super().get_participants(namespace, room))
 
@@ -140,7 +159,7 @@ class _Alone(_Locked):
     """One process, no queue."""
 
 
-class _Patient(_Locked, PubSubManager):
+class _Patient(PubSubManager, _Locked):
     """Knows whether the queue answers, and says so; see `Others` for the public methods."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,8 @@
 """Live sockets follow the policy: who loses a right hears nothing more, within a second (S25)."""
 
 import logging
+import time
+from collections.abc import Callable
 
 from flask_socketio import SocketIO
 
@@ -10,27 +12,42 @@ from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
 from v6srv.realtime.background import Background
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.seats import Seats
 from v6srv.service import rooms
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.5
+POLL_S = 0.25
+HOLD_AT_MOST_S = 60.0
+"""Nobody could be decided for so long: all sockets begin anew."""
 BREATHE_EVERY = 100
 """Seats after which other greenlets get a turn."""
+_NEVER = float("inf")
 
 
 class Revocation:
     """Decides the rooms of this process's sockets again whenever policy or membership changes, or a
     time limit of a line begins or ends.
 
-    A change is noticed at once when this process commits it, else at the next poll.
+    A change is noticed at once when this process commits it, else at the next poll. From then on
+    until all are decided no room of this process is told anything (`HeldBack`).
     """
 
-    def __init__(self, socketio: SocketIO, seats: Seats, authz: Authorizer) -> None:
+    def __init__(
+        self,
+        socketio: SocketIO,
+        seats: Seats,
+        authz: Authorizer,
+        begin_anew: Callable[[], None],
+    ) -> None:
+        """`begin_anew` ends all sockets of this process in a way that clients come back."""
         self._socketio = socketio
         self._seats = seats
         self._authz = authz
+        self._begin_anew = begin_anew
+        self._held_back: HeldBack = socketio.server.manager.held_back
+        self._held_since = _NEVER
         self._seen: tuple[int, int] | None = None
         self._policy: Enforcer | None = None
         self._at = clock.now()
@@ -55,20 +72,37 @@ class Revocation:
 
     def look(self) -> None:
         """Review everybody if something may have changed since the last look."""
+        if time.monotonic() - self._held_since > HOLD_AT_MOST_S:
+            log.warning("rooms could not be decided for %.0f s: sockets begin anew", HOLD_AT_MOST_S)
+            self._begin_anew()
+            self._held_back.forget()
         if not self._seats.all():
             self._seen = None
+            self._release()
             return
         now = rooms.revision()
+        if now != self._seen:  # before the policy is made of it: that takes its time
+            self._hold()
         policy = self._authz.store.follow(now[0])
         at, before = clock.now(), self._at
         if now == self._seen and policy is self._policy and not policy.turned_since(before):
             return
+        self._hold()
         self._seen, self._policy, self._at = now, policy, at
         try:
             self.review()
         except BaseException:
             self._seen = None
             raise
+        self._release()
+
+    def _hold(self) -> None:
+        self._held_since = min(self._held_since, time.monotonic())
+        self._held_back.hold()
+
+    def _release(self) -> None:
+        self._held_since = _NEVER
+        self._held_back.release()
 
     def review(self) -> None:
         """Put every socket into the rooms it may be in now, and out of the others.

@@ -57,7 +57,7 @@ class Realtime:
         """The policy files that the default roles and the history of versions know of."""
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
-        self.revocation = Revocation(socketio, self.seats, authz)
+        self.revocation = Revocation(socketio, self.seats, authz, self.begin_anew)
         self.announcer = Announcer(socketio, self._background, self.begin_anew, settings.events)
         self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
         self.lines = LogLines(authz)
