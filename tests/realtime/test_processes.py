@@ -17,6 +17,7 @@ import redis
 import requests
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tests import world as small_world
@@ -27,7 +28,7 @@ from tests.realtime.ears import Ear
 from tests.support import Caller, open_app
 from tests.world import World
 from v6srv.db import make_engine, utcnow
-from v6srv.model import Outbox
+from v6srv.model import Node, Outbox, PolicyRevision
 from v6srv.realtime import announcer
 
 SOON_S = 1.0
@@ -65,12 +66,14 @@ class Pair:
         return answer.json()
 
     def token(self, who: str) -> str:
-        """A token from a login at the first server."""
+        """A token from a login at the first server; `viewer in 4` logs in as a program of 4.x."""
         if who not in self._tokens:
-            kind, body = "user", {"username": who, "password": small_world.PASSWORD}
-            if hasattr(self.world.node, who):
-                kind, body = "node", {"api_key": small_world.api_key(who)}
-            answer = requests.post(f"{self.first.api}/token/{kind}", json=body, timeout=10)
+            name, _, dialect = who.partition(" in ")
+            base = f"{self.first.url}/v4/api" if dialect == "4" else self.first.api
+            kind, body = "user", {"username": name, "password": small_world.PASSWORD}
+            if hasattr(self.world.node, name):
+                kind, body = "node", {"api_key": small_world.api_key(name)}
+            answer = requests.post(f"{base}/token/{kind}", json=body, timeout=10)
             self._tokens[who] = answer.json()["access_token"]
         return self._tokens[who]
 
@@ -148,6 +151,51 @@ def test_an_event_reaches_the_sockets_of_the_other_process_once(pair: Pair):
     assert time.monotonic() - started < SOON_S
     far.quiet()
     assert far.named("new_task") == near.named("new_task") == [task_id]
+
+
+def test_each_dialect_hears_of_what_happens_at_the_other_process(pair: Pair):
+    """Rendered where it is told: one message goes through the queue."""
+    old, new = pair.listen(pair.second, "collab_admin"), pair.listen(pair.second, "root in 4")
+    node = pair.listen(pair.first, "south_registry in 4")
+    task_id = pair.call(
+        pair.first, "researcher", "POST", "/task", small_world.average(pair.world, "south")
+    )["id"]
+    for ear in (node, new):
+        ear.wait("new_task", {"id": task_id, "parent_id": None})
+    old.wait("new_task", task_id)
+    run_id = pair.call(pair.first, "root", "GET", f"/task/{task_id}/result", None)[0]["id"]
+    lines = [f"line {number}\n" for number in range(100)]
+    for line in lines:
+        node.say("algorithm_log", {"run_id": run_id, "task_id": task_id, "log": line})
+    node.say("algorithm_status_change", {"run_id": run_id, "status": "active"})
+    new.wait("algorithm_status_change")
+    old.wait("algorithm_status_change")
+    told = new.named("algorithm_log")
+    assert "".join(one["log"] for one in told) == "".join(lines)
+    assert old.named("algorithm_log") == []
+    assert old.named("task_created")
+    assert new.named("task_created") == []
+    assert len(old.named("new_task")) == len(new.named("new_task")) == 1
+
+
+def test_what_a_node_showed_to_one_process_is_known_to_the_other_soon(pair: Pair):
+    node = pair.listen(pair.second, "north_registry")
+    engine = make_engine(pair.uri)
+    for generation in (4, 3):  # as the first process writes what a request has shown it
+        with Session(engine) as sess:
+            sess.execute(
+                update(Node)
+                .where(Node.id == pair.world.node.north_registry)
+                .values(generation=generation)
+            )
+            PolicyRevision.raise_(sess, PolicyRevision.members)
+            sess.commit()
+        time.sleep(SOON_S)
+        body = small_world.average(pair.world, "north")
+        task_id = pair.call(pair.first, "researcher", "POST", "/task", body)["id"]
+        node.wait("new_task", {"id": task_id, "parent_id": None} if generation == 4 else task_id)
+    engine.dispose()
+    assert len(node.named("new_task")) == 2
 
 
 def test_nodes_come_and_go_for_everybody(pair: Pair):
