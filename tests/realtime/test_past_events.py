@@ -444,6 +444,22 @@ def test_what_is_older_than_the_setting_goes_and_that_is_said(
     assert not read(since=long_ago.isoformat())["complete"]
 
 
+def test_lines_of_logs_are_kept_for_a_day_at_most(read: Any) -> None:
+    """Or they would outlive the log that retention deletes."""
+    ids = put("a", "algorithm_log", "b", "algorithm_log")
+    sent_ago(25 * 3600, *ids)
+    young = put("algorithm_log")
+    kept(hours=100)
+    read_in_4 = partial(read, "root in 4")
+    assert names(read_in_4()) == ["a", "b", "algorithm_log"]
+    sent_ago(25 * 3600, *young)
+    kept(hours=100)  # the newest stays, as below
+    assert names(read_in_4()) == ["a", "b", "algorithm_log"]
+    put("c")
+    kept(hours=100)
+    assert names(read_in_4()) == ["a", "b", "c"]
+
+
 def test_no_more_are_kept_than_the_setting_says_but_for_the_youngest(read: Any) -> None:
     ids = put(*(f"e{n}" for n in range(10)))
     kept(at_most=3)

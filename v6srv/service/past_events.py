@@ -24,6 +24,9 @@ from v6srv.settings import KeptEvents
 LOOKED_AT = 1000
 """Events that one page looks at, whoever they are for."""
 DELETED_AT_ONCE = 1000
+LINES_FOR_HOURS = 24.0
+"""So long what algorithms print is among the events, whatever the settings say: the logs themselves
+may be deleted a day after a run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def drop(keep: KeptEvents) -> None:
 
     By what stays it is known until where something is missing.
     """
+    if keep.keep_hours > LINES_FOR_HOURS:
+        _drop_lines()
     with own_session() as own:
         by_age = _before(own, database_now(ago_s=keep.keep_hours * 3600))
         by_number = (own.scalar(select(func.max(Outbox.position))) or 0) - keep.keep_at_most
@@ -105,6 +110,15 @@ def drop(keep: KeptEvents) -> None:
             ids = own.scalars(batch).all()
             own.execute(delete(Outbox).where(Outbox.id.in_(ids)))
         is_more = len(ids) == DELETED_AT_ONCE
+
+
+def _drop_lines() -> None:
+    """What algorithms have printed; who asks for events finds it in the logs."""
+    newest = select(func.max(Outbox.position)).scalar_subquery()
+    old = Outbox.sent_at < database_now(ago_s=LINES_FOR_HOURS * 3600)
+    with own_session() as own:
+        lines = Outbox.event == "algorithm_log", old, Outbox.position < newest
+        own.execute(delete(Outbox).where(*lines))
 
 
 def _before(sess: Session, time: Any) -> int:
