@@ -1,6 +1,6 @@
 """The endpoints of 4.x that 3.x does not have, or has in another form."""
 
-from v6srv.api.v4 import organization
+from v6srv.api.v4 import algorithmstore, organization
 
-RESOURCES = (organization,)
+RESOURCES = (organization, algorithmstore)
 """The modules, in the order of the documentation."""
