@@ -93,11 +93,14 @@ def password_problem(text: str) -> str | None:
     return next((problem for holds, problem in _RULES if not holds(text)), None)
 
 
-def seal(text: str) -> str:
-    """The hash of a password that a user chose; raises Invalid when it breaks a rule."""
+def seal(text: str, field: str = "password") -> str:
+    """The hash of a password that a user chose; raises Invalid when it breaks a rule.
+
+    `field`: what it is called in the body that it comes from.
+    """
     problem = password_problem(text)
     if problem is not None:
-        raise Invalid(problem)
+        raise Invalid(problem, {field: [problem]})
     return hash_password(text)
 
 

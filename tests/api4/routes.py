@@ -9,7 +9,6 @@ from pathlib import Path
 
 MISSING = frozenset(
     {
-        "/blobstream",
         "/collaboration",
         "/column",
         "/node",
@@ -20,8 +19,6 @@ MISSING = frozenset(
         "/run",
         "/study",
         "/task",
-        "/token/node/validate",
-        "/token/user/validate",
         "/user",
     }
 )

@@ -6,10 +6,11 @@ decided again before it is stored, whatever it is (`authz.unit_of_work`): no che
 
 A view gets, of what its guard offers, the keyword arguments that its signature names:
 
-- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole`, `own`
-  and `some` have)
+- `who`: the Principal, `authz`: the Authorizer (all guards but `anyone`; all that `whole` and
+  `some` have)
 - `rows`: AllowedRows (`rows`, `rows_of`)
-- `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`)
+- `row`: the row that the URL or body names (`one`, `edits`, `deletes`, `rows_of`, `named`), or that
+  of the caller (`own`)
 
 What users, nodes and containers may call is what the lines say of them. `closed_to` names kinds
 that are refused whatever lines say: only where the contract closes a list and opens its rows.
@@ -197,8 +198,14 @@ def named(
     return _guard(Rule(resource, operation, on=on.__name__), supply)
 
 
-def own(resource: Resource, *, changes: frozenset[str]) -> Callable[[View], View]:
-    """Hand only `who` and `authz`, to accounts that may change these fields of their own row.
+def own(
+    resource: Resource,
+    operation: Operation = Operation.EDIT,
+    *,
+    changes: frozenset[str] = NOTHING_CHANGED,
+    closed_to: frozenset[PrincipalKind] = NOBODY,
+) -> Callable[[View], View]:
+    """Hand `row`, that of the caller's own account, to be read; `changes`: what an edit changes.
 
     `resource`: that of users or nodes; a container counts as the node that runs it.
     """
@@ -206,11 +213,11 @@ def own(resource: Resource, *, changes: frozenset[str]) -> Callable[[View], View
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         id = who.user_id if resource is Resource.USER else who.node_id
         if id is None:
-            raise authz.refusal(who, resource, Operation.EDIT)
-        authz.fetch(who, resource, Operation.EDIT, id, changes=changes)
-        return {}
+            raise authz.refusal(who, resource, operation)
+        return {"row": authz.fetch(who, resource, operation, id, changes=changes)}
 
-    return _guard(Rule(resource, Operation.EDIT), supply)
+    rule = Rule(resource, operation, callers=ALL - closed_to)
+    return _guard(rule, supply, reads=operation is Operation.VIEW)
 
 
 def some(

@@ -171,7 +171,7 @@ def change_password(who: Principal, current: str, new: str) -> None:
         raise Unauthenticated(_NOT_CURRENT)
     if current == new:
         raise Invalid("New password is the same as current password!")
-    sealed = passwords.seal(new)
+    sealed = passwords.seal(new, "new_password")
     user = accounts.lock_user(who.account_id)
     if user is None or user.password != stored:
         raise Unauthenticated(_NOT_CURRENT)

@@ -12,7 +12,6 @@ from threading import Thread
 from typing import Any
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from v6srv.db import let_go
 from v6srv.errors import Denied, Invalid, NotFound, Upstream, V6srvError
@@ -112,7 +111,7 @@ def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) 
     def work() -> None:
         try:
             found.append(_answer(method, store_url.rstrip("/") + path, visitor, sent))
-        except (requests.RequestException, HTTPError) as error:
+        except requests.RequestException as error:
             log.warning("algorithm store %s does not answer: %s", store_url, error)
 
     # A thread, for no timeout of the library bounds the whole: a store may send byte by byte.
@@ -135,7 +134,7 @@ def _answer(method: str, url: str, visitor: Visitor, sent: dict[str, Any]) -> An
         stream=True,
         **sent,
     ) as answer:
-        text = answer.raw.read(LARGEST_ANSWER, decode_content=True)
+        text = next(answer.iter_content(LARGEST_ANSWER), b"")
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):

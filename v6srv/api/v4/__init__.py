@@ -1,6 +1,6 @@
 """The endpoints of 4.x that 3.x does not have, or has in another form."""
 
-from v6srv.api.v4 import algorithmstore, organization
+from v6srv.api.v4 import algorithmstore, blobstream, organization, validate
 
-RESOURCES = (organization, algorithmstore)
+RESOURCES = (validate, organization, algorithmstore, blobstream)
 """The modules, in the order of the documentation."""
