@@ -82,26 +82,39 @@ _SUBJECT_MEANING = {
 
 
 _BELONGS = {
-    Resource.ORGANIZATION: ("nobody's", "itself", "those it takes part in"),
-    Resource.COLLABORATION: ("nobody's", "its members", "itself"),
-    Resource.NODE: ("its own", "its organization", "its collaboration"),
-    Resource.USER: ("its own", "its organization", "those of its organization"),
-    Resource.ROLE: ("the users' who have it", "its organization; of a default role, all", "none"),
+    Resource.ORGANIZATION: ("nobody's", "itself", "itself", "those it takes part in"),
+    Resource.COLLABORATION: ("nobody's", "none", "its members", "itself"),
+    Resource.NODE: ("its own", "its organization", "its organization", "its collaboration"),
+    Resource.USER: ("its own", "its organization", "its organization", "those of its organization"),
+    Resource.ROLE: (
+        "the users' who have it",
+        "its organization",
+        "its organization; of a default role, all",
+        "those of its organization; of a default role, all",
+    ),
     Resource.TASK: (
         "the user's who started it",
+        "the one that started it",
         "the members of its collaboration",
         "its collaboration",
     ),
-    Resource.RESULT: ("the user's who started its task", "as its task", "as its task"),
-    Resource.PORT: ("the user's who started its task", "as its task", "as its task"),
+    Resource.RESULT: (
+        "the user's who started its task",
+        "as its task",
+        "as its task",
+        "as its task",
+    ),
+    Resource.PORT: ("the user's who started its task", "as its task", "as its task", "as its task"),
+    Resource.STUDY: ("nobody's", "none", "those that are in it", "its collaboration"),
     Resource.EVENT: (
         "of a room nobody's, else as the task or node",
+        "of a room that of organization, else as the task or node",
         "of the room of one organization, that one; of the room of all, none",
         "the collaboration of the room",
     ),
-    Resource.POLICY: ("nobody's", "none", "none"),
+    Resource.POLICY: ("nobody's", "none", "none", "none"),
 }
-"""Whose each row is, its organizations, its collaborations."""
+"""Whose each row is, which organization's, its organizations, its collaborations."""
 
 
 def _scopes() -> str:
@@ -138,8 +151,9 @@ def _scopes() -> str:
             lines.append(f"| {scope} | {_cell(text)} | {everything} |")
     lines += [
         "",
-        "| resource | own (`owners`) | organization (`orgs`) | collaboration (`collabs`) |",
-        "|---|---|---|---|",
+        "| resource | own (`owners`) | own_organization (`owner_orgs`) | organization (`orgs`)"
+        " | collaboration (`collabs`) |",
+        "|---|---|---|---|---|",
     ]
     return "\n".join(
         [*lines, *(f"| {resource} | {' | '.join(_BELONGS[resource])} |" for resource in Resource)]
@@ -169,7 +183,8 @@ def _facts() -> str:
         "",
         "## Facts of rows",
         "",
-        "`org` is the one organization a row belongs to (of a task, the one that started it), `orgs` all that"
+        "`org` is the one organization a row belongs to (of a task, the one that started it; of a result, the one"
+        " that computes it), `owner_orgs` what scope own_organization means, `orgs` all that"
         " scope organization means, `collabs` all that scope collaboration means, `owners` whose own it is. Of a"
         " user, `rules` are its extra rules, `role_rules` those of its roles, and `foreign_roles` says that it has a"
         " role of another organization; of a role, `rules` are those in it, and `default` says that it is a default"
@@ -237,8 +252,7 @@ def _matrix() -> str:
         lines.append(f"| {resource} | {operation} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Root also has what is declared beyond the 53 rules of the contract (`policy`), by its line for all"
-        " resources.",
+        "Root also has the rules of `policy`, by its line for all resources.",
     ]
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ class Resource(StrEnum):
     USER = "user"
     ROLE = "role"
     PORT = "port"
+    STUDY = "study"
     EVENT = "event"
     POLICY = "policy"
 
@@ -31,6 +32,8 @@ class Scope(StrEnum):
     """How far a policy line reaches, narrowest first."""
 
     OWN = "own"
+    OWN_ORGANIZATION = "own_organization"
+    """What belongs to the own organization itself: `organization` is also what it takes part in."""
     ORGANIZATION = "organization"
     COLLABORATION = "collaboration"
     GLOBAL = "global"

@@ -24,6 +24,7 @@ from v6srv.model import (
     Result,
     Role,
     Run,
+    Study,
     Task,
     User,
 )
@@ -107,7 +108,15 @@ def make_world(chance: random.Random, session: Session) -> World:
         Port(port=i, result_row=chance.choice((*results, None)))
         for i in range(chance.randint(0, 3))
     ]
-    session.add_all([*tasks, *results, *ports])
+    studies = [
+        Study(
+            name=f"s{i}-{chance.random()}",
+            collaboration=chance.choice(collaborations),
+            organizations=chance.sample(orgs, chance.randint(0, len(orgs))),
+        )
+        for i in range(chance.randint(0, 2))
+    ]
+    session.add_all([*tasks, *results, *ports, *studies])
     session.flush()
     world = World(
         {
@@ -119,17 +128,19 @@ def make_world(chance: random.Random, session: Session) -> World:
             Resource.TASK: list(tasks),
             Resource.RESULT: list(results),
             Resource.PORT: list(ports),
+            Resource.STUDY: list(studies),
         }
     )
-    _describe(world, {o.id for o in orgs})
+    _describe(world, (_ids(orgs), _ids(collaborations)))
     _people(world, chance, users, nodes, tasks)
     return world
 
 
-def _describe(world: World, every_org: set[int]) -> None:
+def _describe(world: World, every: tuple[frozenset[int], frozenset[int]]) -> None:
+    """`every`: all organizations, and all collaborations."""
     for resource, rows in world.rows.items():
         for row in rows:
-            known = _FACTS[resource](row, every_org)
+            known = _FACTS[resource](row, every)
             world.facts[resource, row.id] = SimpleNamespace(  # type: ignore[attr-defined]
                 type=resource.value,
                 id=row.id,  # type: ignore[attr-defined]
@@ -147,8 +158,9 @@ def _maybe(value: object) -> frozenset[object]:
 
 def _of_task(task: Task | None) -> dict[str, object]:
     if task is None:
-        return {"owners": frozenset(), "orgs": frozenset(), "collabs": frozenset()}
+        return dict.fromkeys(("owners", "owner_orgs", "orgs", "collabs"), frozenset())
     return {
+        "owner_orgs": _maybe(task.initiator_id),
         "owners": _maybe(task.init_user and f"user:{task.init_user.id}"),
         "orgs": _ids(task.collaboration.organizations) if task.collaboration else frozenset(),
         "collabs": _maybe(task.collaboration and task.collaboration.id),
@@ -159,6 +171,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
     Resource.ORGANIZATION: lambda o, _: {
         "owners": frozenset(),
         "org": o.id,
+        "owner_orgs": frozenset((o.id,)),
         "orgs": frozenset((o.id,)),
         "collabs": _ids(o.collaborations),
         "country": o.country,
@@ -166,6 +179,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
     Resource.COLLABORATION: lambda c, _: {
         "owners": frozenset(),
         "org": None,
+        "owner_orgs": frozenset(),
         "orgs": _ids(c.organizations),
         "collabs": frozenset((c.id,)),
         "encrypted": c.encrypted,
@@ -173,6 +187,7 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
     Resource.NODE: lambda n, _: {
         "owners": frozenset((f"node:{n.id}",)),
         "org": n.organization_id,
+        "owner_orgs": _maybe(n.organization_id),
         "orgs": _maybe(n.organization_id),
         "collabs": _maybe(n.collaboration_id),
         "status": n.status,
@@ -181,14 +196,20 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
     Resource.USER: lambda u, _: {
         "owners": frozenset((f"user:{u.id}",)),
         "org": u.organization_id,
+        "owner_orgs": _maybe(u.organization_id),
         "orgs": _maybe(u.organization_id),
         "collabs": _ids(u.organization.collaborations) if u.organization else frozenset(),
     },
     Resource.ROLE: lambda r, every: {
         "owners": frozenset(f"user:{u.id}" for u in r.users),
         "org": r.organization_id,
-        "orgs": frozenset(every) if r.slug else _maybe(r.organization_id),
-        "collabs": frozenset(),
+        "owner_orgs": _maybe(r.organization_id),
+        "orgs": frozenset(every[0]) if r.slug else _maybe(r.organization_id),
+        "collabs": frozenset(every[1])
+        if r.slug
+        else _ids(r.organization.collaborations)
+        if r.organization
+        else frozenset(),
     },
     Resource.TASK: lambda t, _: {
         "org": t.initiator_id,
@@ -205,6 +226,13 @@ _FACTS: dict[Resource, Callable[..., dict[str, object]]] = {
         "run": r.task.run_id,
         "encrypted": r.task.collaboration.encrypted if r.task.collaboration else None,
         **_of_task(r.task),
+    },
+    Resource.STUDY: lambda s, _: {
+        "owners": frozenset(),
+        "owner_orgs": frozenset(),
+        "org": None,
+        "orgs": _ids(s.organizations),
+        "collabs": frozenset((s.collaboration_id,)),
     },
     Resource.PORT: lambda p, _: {
         "org": p.result_row.organization_id if p.result_row else None,
@@ -275,6 +303,11 @@ CONDITIONS: dict[str, tuple[tuple[str, Condition], ...]] = {
         ("r.obj.org in (r.sub.org, 1)", lambda s, o: o.org in (s.org, 1)),
         ("!(r.obj.org in (None, 2))", lambda s, o: o.org not in (None, 2)),
         ("r.obj.org not in (r.sub.org, None)", lambda s, o: o.org not in (s.org, None)),
+        ("r.sub.org in r.obj.owner_orgs", lambda s, o: s.org in o.owner_orgs),
+        (
+            "2 in r.obj.owner_orgs || r.obj.org == 1",
+            lambda s, o: 2 in o.owner_orgs or o.org == 1,
+        ),
         ("'user:01' in r.obj.owners", lambda s, o: "user:01" in o.owners),
         ("!('user:99999999999999999999' in r.obj.owners)", lambda s, o: True),
         (
@@ -366,7 +399,8 @@ def make_lines(chance: random.Random, conditional: bool = True) -> list[Line]:
         for pair in (
             ("global", "collaboration"),
             ("collaboration", "organization"),
-            ("organization", "own"),
+            ("organization", "own_organization"),
+            ("own_organization", "own"),
         )
     ]
     return lines
@@ -427,6 +461,7 @@ def in_scope(scope: str, subject: SubjectFacts, facts: SimpleNamespace) -> bool:
         "collaboration": bool(subject.collabs & facts.collabs)
         or (facts.type == "organization" and subject.org == facts.id),
         "organization": subject.org in facts.orgs,
+        "own_organization": subject.org in facts.owner_orgs,
         "own": subject.id in facts.owners,
     }[scope]
 
@@ -464,9 +499,11 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
     collabs = frozenset(chance.sample(_COLLABS, chance.randint(0, 2)))
     nobody: frozenset[str] = frozenset()
     members = frozenset(chance.sample(_ORGS, chance.randint(0, 3)))
+    started = _maybe(chance.choice((*_ORGS, None)))
     encrypted = chance.choice((True, False, None))
     of_task = {
         "owners": chance.choice((nobody, frozenset((user,)))),
+        "owner_orgs": _maybe(some_org),
         "org": some_org,
         "orgs": members,
         "collabs": frozenset((collab,)),
@@ -477,6 +514,7 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": org,
             "owners": nobody,
             "org": org,
+            "owner_orgs": frozenset((org,)),
             "orgs": frozenset((org,)),
             "collabs": collabs,
             "country": chance.choice(COUNTRIES),
@@ -485,6 +523,7 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": collab,
             "owners": nobody,
             "org": None,
+            "owner_orgs": frozenset(),
             "orgs": members,
             "collabs": frozenset((collab,)),
             "encrypted": encrypted,
@@ -493,6 +532,7 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": id,
             "owners": frozenset((f"node:{id}",)),
             "org": some_org,
+            "owner_orgs": _maybe(some_org),
             "orgs": _maybe(some_org),
             "collabs": frozenset((collab,)),
             "encrypted": encrypted,
@@ -502,6 +542,7 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": id,
             "owners": frozenset((f"user:{id}",)),
             "org": some_org,
+            "owner_orgs": _maybe(some_org),
             "orgs": _maybe(some_org),
             "collabs": collabs if some_org else frozenset(),
         },
@@ -509,8 +550,9 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": id,
             "owners": frozenset((user,)),
             "org": some_org,
+            "owner_orgs": _maybe(some_org),
             "orgs": frozenset((some_org,)) if some_org else frozenset(_ORGS),
-            "collabs": frozenset(),
+            "collabs": collabs if some_org else frozenset(_COLLABS),
         },
         Resource.TASK: {
             "id": id,
@@ -522,11 +564,20 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
         Resource.RESULT: {
             "id": id,
             **of_task,
+            "owner_orgs": started,
             "image": chance.choice(IMAGES),
             "status": chance.choice(("pending", "completed", None)),
             "encrypted": encrypted,
         },
-        Resource.PORT: {"id": id, **of_task},
+        Resource.PORT: {"id": id, **of_task, "owner_orgs": started},
+        Resource.STUDY: {
+            "id": id,
+            "owners": nobody,
+            "owner_orgs": frozenset(),
+            "org": None,
+            "orgs": members,
+            "collabs": frozenset((collab,)),
+        },
         Resource.EVENT: {
             **{name: value for name, value in of_task.items() if name != "run"},
             "id": chance.choice((None, id)),
@@ -535,11 +586,15 @@ def make_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
             "id": id,
             "owners": nobody,
             "org": None,
+            "owner_orgs": frozenset(),
             "orgs": frozenset(),
             "collabs": frozenset(),
         },
     }[resource]
     return SimpleNamespace(type=resource.value, **facts)
+
+
+_OWNED_BY_NONE = (Resource.COLLABORATION, Resource.STUDY, Resource.POLICY)
 
 
 def loose_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
@@ -548,7 +603,9 @@ def loose_row(chance: random.Random, resource: Resource) -> SimpleNamespace:
     for name, value in vars(row).items():
         if name == "id" and value is not None:
             row.id = chance.choice((*_IDS, 51, 61))
-        elif name in ("org", "orgs") and resource not in (Resource.COLLABORATION, Resource.POLICY):
+        elif name == "owner_orgs" and resource not in _OWNED_BY_NONE:
+            row.owner_orgs = frozenset(chance.sample(_ORGS, chance.randint(0, 2)))
+        elif name in ("org", "orgs") and resource not in _OWNED_BY_NONE:
             orgs = frozenset(chance.sample(_ORGS, chance.randint(0, 2)))
             setattr(row, name, orgs if name == "orgs" else chance.choice((*_ORGS, None)))
         elif name == "collabs" and value:

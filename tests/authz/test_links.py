@@ -60,7 +60,7 @@ LISTS: dict[type, dict[str, tuple[Resource, Callable[[Any], Any]]]] = {
 }
 """What each table links to, as its relations say."""
 
-OF_RULES = {(User, "rule_ids"), (Role, "rule_ids"), (Rule, "user_ids")}
+OF_RULES = {(User, "rule_rows"), (Role, "rule_rows"), (Rule, "user_ids")}
 """Rules can be viewed by everybody; random worlds have none. `tests/api/test_links.py` has."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,11 +146,23 @@ def facts_of(lines: Iterable[list[str]]) -> frozenset[str]:
     for _, resource, scope, _, condition, _ in lines:
         if scope == "own":
             found.add("owners")
+        if scope == "own_organization":
+            found.add("owner_orgs")
         if scope in ("organization", "collaboration"):
             found |= {"orgs", "collabs"}
             if resource in ("organization", "*"):
                 found.add("id")
-        for fact in ("id", "owners", "org", "orgs", "collabs", "image", "run", "parent"):
+        for fact in (
+            "id",
+            "owners",
+            "owner_orgs",
+            "org",
+            "orgs",
+            "collabs",
+            "image",
+            "run",
+            "parent",
+        ):
             if f"r.obj.{fact} " in f"{condition} ".replace(")", " ").replace(",", " "):
                 found.add(fact)
         for fact in ("status", "encrypted", "country", "foreign_roles", "default", "refused"):
@@ -234,6 +247,7 @@ def _organizations(who: Principal, facts: frozenset[str]) -> Facts:
             yield {
                 "id": id,
                 "org": id,
+                "owner_orgs": frozenset({id}),
                 "orgs": frozenset({id}),
                 "owners": frozenset(),
                 "collabs": collabs,
@@ -249,6 +263,7 @@ def _collaborations(who: Principal, facts: frozenset[str], members_change: bool 
             yield {
                 "id": id,
                 "org": None,
+                "owner_orgs": frozenset(),
                 "orgs": orgs,
                 "owners": frozenset(),
                 "collabs": frozenset({id}),
@@ -269,6 +284,7 @@ def _nodes(who: Principal, facts: frozenset[str], moves: bool = False) -> Facts:
         yield {
             "id": id,
             "org": org,
+            "owner_orgs": frozenset({org} - {None}),
             "orgs": frozenset({org} - {None}),
             "owners": frozenset({f"node:{id}"}),
             "collabs": frozenset({collab} - {None}),
@@ -286,6 +302,7 @@ def _users(who: Principal, facts: frozenset[str]) -> Facts:
             yield {
                 "id": id,
                 "org": org,
+                "owner_orgs": frozenset({org} - {None}),
                 "orgs": frozenset({org} - {None}),
                 "owners": frozenset({f"user:{id}"}),
                 "collabs": collabs,
@@ -300,17 +317,23 @@ def _roles(who: Principal, facts: frozenset[str]) -> Facts:
     orgs += [(None, frozenset()), (None, frozenset({*ORGS, 3}))]
     holders = _vary(facts, "owners", _subsets({who.id, "user:99"}), frozenset())
     for id, (org, all_orgs), owners in itertools.product((4, 6, who.account_id), orgs, holders):
-        yield {
-            "id": id,
-            "org": org,
-            "orgs": all_orgs,
-            "owners": frozenset(one for one in owners if one.startswith("user:")),
-            "collabs": frozenset(),
-            "default": len(all_orgs) > 1,
-        }
+        is_default = len(all_orgs) > 1
+        every = [frozenset({*COLLABS, *who.collaboration_ids})]
+        for collabs in every if is_default else _memberships(who, org):
+            yield {
+                "id": id,
+                "org": org,
+                "owner_orgs": frozenset({org} - {None}),
+                "orgs": all_orgs,
+                "owners": frozenset(one for one in owners if one.startswith("user:")),
+                "collabs": collabs,
+                "default": is_default,
+            }
 
 
-def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
+def _task_like(who: Principal, facts: frozenset[str], of_task: bool = False) -> Facts:
+    """`of_task`: a result or port, which belongs to who started its task."""
+    orgs_asked = facts | ({"org"} if "owner_orgs" in facts else set())
     places = [(None, frozenset())]
     if {"orgs", "collabs"} & facts:
         places = [(c, orgs) for c in (*COLLABS, None) for orgs in _members(who, c)]
@@ -318,7 +341,8 @@ def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
     for values in itertools.product(
         places,
         _vary(facts, "owners", (frozenset(), *(frozenset({one}) for one in owned_by)), frozenset()),
-        _vary(facts, "org", (who.organization_id, 9, None)),
+        _vary(orgs_asked, "org", (who.organization_id, 9, None)),
+        _vary(facts if of_task else frozenset(), "owner_orgs", (who.organization_id, 9, None)),
         _vary(facts, "id", (4, 6, who.account_id), 6),
         _vary(facts, "image", IMAGES),
         _vary(facts, "run", (4, None)),
@@ -326,10 +350,11 @@ def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
         _vary(facts, "status", ("completed", None)),
         _vary(facts, "refused", _subsets(owned_by), frozenset()),
     ):
-        (collab, orgs), owners, org, id, image, run, parent, status, refused = values
+        (collab, orgs), owners, org, started, id, image, run, parent, status, refused = values
         yield {
             "id": id,
             "org": org,
+            "owner_orgs": frozenset({started if of_task else org} - {None}),
             "orgs": orgs,
             "owners": owners,
             "collabs": frozenset({collab} - {None}),
@@ -344,7 +369,22 @@ def _task_like(who: Principal, facts: frozenset[str]) -> Facts:
 def _lines(_who: Principal, _facts: frozenset[str]) -> Facts:
     for id in (4, 6, None):
         nothing: frozenset[int] = frozenset()
-        yield {"id": id, "org": None, "orgs": nothing, "owners": nothing, "collabs": nothing}
+        sets = dict.fromkeys(("owner_orgs", "orgs", "owners", "collabs"), nothing)
+        yield {"id": id, "org": None, **sets}
+
+
+def _studies(who: Principal, facts: frozenset[str]) -> Facts:
+    ids = _vary(facts, "id", (4, 6, who.account_id), 6)
+    for id, collab in itertools.product(ids, COLLABS):
+        for orgs in _subsets({*ORGS, who.organization_id} - {None}):
+            yield {
+                "id": id,
+                "org": None,
+                "owners": frozenset(),
+                "owner_orgs": frozenset(),
+                "orgs": orgs,
+                "collabs": frozenset({collab}),
+            }
 
 
 def _rooms(who: Principal) -> Facts:
@@ -354,6 +394,7 @@ def _rooms(who: Principal) -> Facts:
             yield {
                 "id": None,
                 "org": org,
+                "owner_orgs": frozenset({org} - {None}),
                 "orgs": frozenset({org} - {None}),
                 "owners": frozenset(),
                 "collabs": frozenset({collab}),
@@ -373,8 +414,9 @@ _TABLES = {
     Resource.USER: _users,
     Resource.ROLE: _roles,
     Resource.TASK: _task_like,
-    Resource.RESULT: _task_like,
-    Resource.PORT: _task_like,
+    Resource.RESULT: partial(_task_like, of_task=True),
+    Resource.PORT: partial(_task_like, of_task=True),
+    Resource.STUDY: _studies,
     Resource.POLICY: _lines,
     Resource.EVENT: _stopped,
 }

@@ -255,7 +255,7 @@ NEVER = [
     Fault("empty-scope", "p, role:viewer, collaboration, §own, view, True, allow"),
     Fault("empty-scope", "p, role:viewer, node, §own, view, True, allow"),
     Fault("empty-scope", "p, kind:container, task, §own, view, True, allow"),
-    Fault("empty-scope", "p, role:viewer, role, §collaboration, view, True, allow"),
+    Fault("empty-scope", "p, role:viewer, study, §own_organization, view, True, allow"),
     Fault("empty-scope", "p, role:viewer, policy, §organization, view, True, allow"),
     Fault("fact-never-set", "p, role:viewer, task, own, view, §r.sub.task == 3, allow"),
     Fault(
@@ -545,17 +545,14 @@ MODEL = [
     ),
     Fault(
         "unbound-field",
-        model=(
-            ('m2 = (r2.rule.res == p.res || p.res == "*") && (r2', "m2 = (r2"),
-            ("(p.scope == r2", "(§p.scope == r2"),
-        ),
+        model=(('m2 = (r2.rule.res == p.res || p.res == "*") && (r2', "m2 = §(r2"),),
         alone=False,
     ),
     Fault(
         "unbound-field",
         model=(
             (
-                '    (p.scope == r2.rule.scope || p.res == "*" && g2(p.scope, r2.rule.scope)) && \\\n',
+                "    (p.scope == r2.rule.scope || g2(p.scope, r2.rule.scope)) && \\\n",
                 "",
             ),
             ("m2 = (", "m2 = §("),

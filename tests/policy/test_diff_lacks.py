@@ -30,7 +30,8 @@ BASE = (
     "g, kind:user, role:everyone",
     "g2, global, collaboration",
     "g2, collaboration, organization",
-    "g2, organization, own",
+    "g2, organization, own_organization",
+    "g2, own_organization, own",
     "p, role:root, *, global, *, True, allow",
     "p, role:viewer, user, organization, view, True, allow",
     "p, role:org_admin, user, organization, view, True, allow",
@@ -42,6 +43,7 @@ BASE = (
     "p, kind:user, role, global, delete, !(r.obj.id == 6) && meets(r.obj.rules, r.sub.lacks), deny",
 )
 TASKS = "p, role:org_admin, task, organization, view, True, allow"
+_COVERED = [("task", scope, "view") for scope in ("organization", "own_organization", "own")]
 NODES = "p, role:viewer, node, organization, view, True, allow"
 ASKED = (
     (Resource.USER, Operation.DELETE),
@@ -58,10 +60,10 @@ def _lines(*without: str, more: tuple[str, ...] = ()) -> list[Line]:
 VERSIONS = {
     "base": _lines(),
     "more to hand out": _lines(more=(TASKS,)),
-    "something else to hand out": _lines(BASE[6], more=(TASKS,)),
+    "something else to hand out": _lines(BASE[7], more=(TASKS,)),
     "an edge": _lines(more=(NODES, "g, role:org_admin, role:viewer")),
-    "no power": _lines(BASE[10]),
-    "no power and more to hand out": _lines(BASE[10], BASE[12], more=(TASKS,)),
+    "no power": _lines(BASE[11]),
+    "no power and more to hand out": _lines(BASE[11], BASE[13], more=(TASKS,)),
     "a rule that is named": _lines(
         more=(
             "p, kind:user, user, global, delete, 'task:own:view' in r.sub.lacks, deny",
@@ -141,7 +143,11 @@ def test_what_one_may_hand_out_now_is_told_once() -> None:
     old, new = VERSIONS["base"], VERSIONS["more to hand out"]
     found = compare(Enforcer(DEFINITION, old, 0), Enforcer(DEFINITION, new, 0), WHO)
     told = [(change.resource, change.hand_out) for change in found.changes]
-    assert told == [(Resource.TASK, False), (Resource.TASK, True)]
+    covered = [rule for rule in DECLARED if rule.key in _COVERED]
+    assert told == [(Resource.TASK, False), *[(Resource.TASK, True)] * len(covered)]
+    assert {change.case.scope for change in found.changes if change.hand_out} == {
+        rule.scope for rule in covered
+    }
 
 
 def test_a_power_that_is_new_reaches_whom_it_is_granted_over() -> None:

@@ -75,7 +75,7 @@ def _who(chance: random.Random) -> SimpleNamespace:
 def _row(chance: random.Random, resource: str) -> SimpleNamespace:
     return SimpleNamespace(
         type=resource, id=chance.randint(1, 3), org=chance.choice((None, 1, 2)), orgs=_some(chance),
-        collabs=_some(chance), owners=frozenset({f"user:{chance.randint(1, 3)}"}), run=chance.choice((None, 1)),
+        owner_orgs=_some(chance), collabs=_some(chance), owners=frozenset({f"user:{chance.randint(1, 3)}"}), run=chance.choice((None, 1)),
         image=chance.choice((*IMAGES, "a,b")), parent=chance.choice((None, 1, 2)), country=chance.choice((None, "NL")),
         status=chance.choice((None, "completed")), encrypted=chance.choice((None, True, False)),
     )  # fmt: skip

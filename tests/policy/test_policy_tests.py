@@ -302,7 +302,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "a fact of the wrong type": ("org: 4", "org: four", "8:29: a number expected"),
     "a set of the wrong type": ("orgs: [4]", "orgs: [x]", "8:39: a number expected"),
     "an owner of the wrong kind": ("org: 4", 'owners: ["node:3"]', "8:33: 'node:3' is not user:<id>"),
-    "members where there are none": ("resource: task, id: 40, org: 3, orgs: [3, 4]", "resource: role, id: 40, org: 3, orgs: [3, 4]", "7:65: role.collabs is empty for every row"),
+    "members where there are none": ("resource: task, id: 40, org: 3, orgs: [3, 4]", "resource: collaboration, id: 40, owner_orgs: [3], orgs: [3, 4]", "7:55: collaboration.owner_orgs is empty for every row"),
     "like what is not there": ("{like: ours", "{like: our", "8:18: there is no row 'our', did you mean ours?"),
     "like itself": ("{like: ours", "{like: theirs", "8:18: there is no row 'theirs'"),
     "like a room": ("{room: {collab: 1, org: 3}}\n", "{room: {collab: 1, org: 3}}\n  x: {like: room}\n", "10:13: a room is not like any row"),
@@ -429,7 +429,7 @@ MODELS_TO_MUTATE = {
     "as shipped": (),
     "without denials": (" && !some(where (p.eft == deny))", ""),
     "found by scope": (
-        '(p.scope == r2.rule.scope || p.res == "*" && g2(p.scope, r2.rule.scope))',
+        "(p.scope == r2.rule.scope || g2(p.scope, r2.rule.scope))",
         "p.scope == r2.rule.scope",
     ),
 }

@@ -146,7 +146,7 @@ def test_a_room_is_an_event(opened: World) -> None:
     assert (main.resource, main.facts.collabs, main.facts.orgs) == (Resource.EVENT, {1}, set())
     sub = ask.thing("room:collaboration_1_organization_2")
     assert (sub.facts.collabs, sub.facts.orgs, sub.facts.org) == ({1}, {2}, 2)
-    made_up = ask.thing('event:{"collabs": [1], "orgs": [2], "org": 2}')
+    made_up = ask.thing('event:{"collabs": [1], "orgs": [2], "owner_orgs": [2], "org": 2}')
     assert vars(made_up.facts) == vars(sub.facts)
 
 

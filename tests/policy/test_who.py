@@ -152,8 +152,8 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_people(
     with app.app_context(), count_queries() as statements:
         thing = ask.row(Resource.TASK, world.task.running)
         abilities.who_can(authz.policy, Operation.VIEW, thing)
-    # Facts of the row and its four sets; users, nodes, containers; names of roles.
-    assert len(statements) == 5 + 3 + 1
+    # Facts of the row and its five sets; users, nodes, containers; names of roles.
+    assert len(statements) == 6 + 3 + 1
     assert len(authz.policy._rows._plans) == cached  # a look from above fills no cache of requests
 
 

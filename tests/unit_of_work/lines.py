@@ -18,7 +18,7 @@ from typing import Any
 from tests.unit_of_work.state import Facts, State, Who
 
 Values = tuple[str, ...]
-_NARROWER = ("global", "collaboration", "organization", "own")
+_NARROWER = ("global", "collaboration", "organization", "own_organization", "own")
 """Each scope covers those after it."""
 
 
@@ -77,10 +77,7 @@ class Policy:
             and act in (rule["operation"].lower(), "*")
             and subject in self._names(who)
             and condition == "True"
-            and (
-                scope == rule["scope"].lower()
-                or (resource == "*" and rule["scope"].lower() in _covered(scope))
-            )
+            and rule["scope"].lower() in _covered(scope)
         }
         return effects == {"allow"}
 
@@ -171,6 +168,8 @@ def _in_scope(scope: str, who: Who, facts: Facts) -> bool:
         return own or bool(who.collabs & facts["collabs"])
     if scope == "organization":
         return who.org in facts["orgs"]
+    if scope == "own_organization":
+        return who.org in facts["owner_orgs"]
     return scope == "global" or who.id in facts["owners"]
 
 

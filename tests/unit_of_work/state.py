@@ -169,7 +169,7 @@ def _one(value: int | None) -> frozenset[int]:
 
 def _sets(**sets: frozenset[Any]) -> Facts:
     nobody: frozenset[Any] = frozenset()
-    return {"owners": nobody, "orgs": nobody, "collabs": nobody, **sets}
+    return dict.fromkeys(("owners", "owner_orgs", "orgs", "collabs"), nobody) | sets
 
 
 def _organization(state: State, row: Row) -> Facts:
@@ -177,7 +177,11 @@ def _organization(state: State, row: Row) -> Facts:
         "org": row["id"],
         "country": row["country"],
         "domain": row["domain"],
-        **_sets(orgs=_one(row["id"]), collabs=state.collaborations_of(row["id"])),
+        **_sets(
+            owner_orgs=_one(row["id"]),
+            orgs=_one(row["id"]),
+            collabs=state.collaborations_of(row["id"]),
+        ),
     }
 
 
@@ -195,7 +199,12 @@ def _node(state: State, row: Row) -> Facts:
         "org": org,
         "status": row["status"],
         "encrypted": state._encrypted(collab),
-        **_sets(owners=frozenset({f"node:{row['id']}"}), orgs=_one(org), collabs=_one(collab)),
+        **_sets(
+            owners=frozenset({f"node:{row['id']}"}),
+            owner_orgs=_one(org),
+            orgs=_one(org),
+            collabs=_one(collab),
+        ),
     }
 
 
@@ -208,6 +217,7 @@ def _user(state: State, row: Row) -> Facts:
         "org": org,
         **_sets(
             owners=frozenset({f"user:{row['id']}"}),
+            owner_orgs=_one(org),
             orgs=_one(org),
             collabs=state.collaborations_of(org),
             rules=state.words_of(state.extra_rules_of(row["id"])),
@@ -218,16 +228,19 @@ def _user(state: State, row: Row) -> Facts:
 
 def _role(state: State, row: Row) -> Facts:
     org = row["organization_id"]
-    orgs = _one(org)
+    orgs, collabs = _one(org), state.collaborations_of(org)
     if org is None and row["slug"] is not None:  # a default role is everybody's
         orgs = frozenset(state.ids("organization"))
+        collabs = frozenset(state.ids("collaboration"))
     having = state.pairs("Permission", role_id=row["id"])
     return {
         "org": org,
         "default": row["slug"] is not None,
         **_sets(
             owners=frozenset(f"user:{one['user_id']}" for one in having),
+            owner_orgs=_one(org),
             orgs=orgs,
+            collabs=collabs,
             rules=state.words_of(state.rules_in(row["id"])),
         ),
     }
@@ -242,6 +255,7 @@ def _of_task(state: State, row: Row) -> Facts:
         "encrypted": state._encrypted(collab),
         **_sets(
             owners=frozenset() if user is None else frozenset({f"user:{user}"}),
+            owner_orgs=_one(row["initiator_id"]),
             orgs=state.members_of(collab),
             collabs=_one(collab),
         ),
@@ -292,7 +306,18 @@ def _port(state: State, row: Row) -> Facts:
     result = state.row("result", row["result_id"])
     assert result is not None
     facts = _result(state, result)
-    return {name: facts[name] for name in ("org", "run", "owners", "orgs", "collabs")}
+    return {name: facts[name] for name in ("org", "run", "owners", "owner_orgs", "orgs", "collabs")}
+
+
+def _study(state: State, row: Row) -> Facts:
+    members = state.pairs("StudyMember", study_id=row["id"])
+    return {
+        "org": None,
+        **_sets(
+            orgs=frozenset(one["organization_id"] for one in members),
+            collabs=_one(row["collaboration_id"]),
+        ),
+    }
 
 
 def _policy(_state: State, _row: Row) -> Facts:
@@ -308,6 +333,7 @@ _FACTS = {
     "task": _task,
     "result": _result,
     "port": _port,
+    "study": _study,
     "policy": _policy,
 }
 

@@ -58,7 +58,6 @@ OWNED: Mapping[str, str] = {
 
 SERVERS_ONLY: Mapping[str, str] = {
     "rule": "what can be granted is declared in the program and written at its start",
-    "study": "there is no way yet by which a request makes one",
     "policy_version": "versions of the policy files are noted by who publishes them",
 }
 """Tables that only the server itself writes (`unit_of_work.as_server`), and why."""

@@ -45,6 +45,8 @@ from v6srv.model import (
     Role,
     RoleRule,
     Rule,
+    Study,
+    StudyMember,
     Task,
     User,
     UserPermission,
@@ -114,6 +116,7 @@ _member = Member.alias("fact_member")
 _permission = Permission.alias("fact_permission")
 _organization = Organization.__table__.alias("fact_organization")
 _collaboration = Collaboration.__table__.alias("fact_collaboration")
+_study_member = StudyMember.alias("fact_study_member")
 _task = Task.__table__.alias("fact_task")
 _result = Result.__table__.alias("fact_result")
 _role = Role.__table__.alias("fact_role")
@@ -126,6 +129,9 @@ def _none(of: type = int) -> SetOf:
     return SetOf(lambda values: false(), of=of, never=True)
 
 
+_NOBODYS = {"owners": _none(str), "owner_orgs": _none()}
+
+
 def _one(column: Any, same: str | None = None, of_those_in: str | None = None) -> SetOf:
     """The value of a column; `same`: which is that fact, too."""
     return SetOf(
@@ -133,16 +139,13 @@ def _one(column: Any, same: str | None = None, of_those_in: str | None = None) -
     )
 
 
+def _of_its_organization(column: Any, same: str = "org") -> dict[str, SetOf]:
+    return dict.fromkeys(("owner_orgs", "orgs"), _one(column, same))
+
+
 def _owner(kind: str, column: Any, same: str | None = None) -> SetOf:
     """The account whose id is in a column, of this kind."""
-    return SetOf(
-        lambda values: column.in_(values),
-        _owners(kind),
-        of=str,
-        kind=kind,
-        same=same,
-        at_most_one=True,
-    )
+    return replace(_one(column, same), convert=_owners(kind), of=str, kind=kind)
 
 
 def _is_one_of(column: Any, found: Select[Any]) -> ColumnElement[bool]:
@@ -213,6 +216,7 @@ def _nothing() -> Scalar:
 def _task_sets(task: Any) -> dict[str, SetOf]:
     return {
         "owners": _owner("user", task.init_user_id),
+        "owner_orgs": _one(task.initiator_id),
         "orgs": _members_of(task.collaboration_id),
         "collabs": _one(task.collaboration_id),
     }
@@ -225,6 +229,8 @@ _port_result = (_result.c.id == Port.result_id,)
 _port_task = (*_port_result, _task.c.id == _result.c.task_id)
 
 _users_role = (_permission.c.user_id == User.id, _role.c.id == _permission.c.role_id)
+_in_study = _study_member.c.study_id == Study.id
+_is_default = and_(Role.organization_id.is_(None), Role.slug.is_not(None))
 _in_role = (_rule.c.id == _role_rule.c.rule_id,)
 _extra_rules = (_rule.c.id == _extra_rule.c.rule_id,)
 
@@ -242,7 +248,7 @@ TABLES: dict[type[Base], TableFacts] = {
             },
             sets={
                 "owners": _none(str),
-                "orgs": _one(Organization.id, "id"),
+                **_of_its_organization(Organization.id, "id"),
                 "collabs": _collaborations_of(Organization.id),
             },
         ),
@@ -255,7 +261,7 @@ TABLES: dict[type[Base], TableFacts] = {
                 "encrypted": Scalar(Collaboration.encrypted, of=bool),
             },
             sets={
-                "owners": _none(str),
+                **_NOBODYS,
                 "orgs": _members_of(Collaboration.id),
                 "collabs": _one(Collaboration.id, "id"),
             },
@@ -273,7 +279,7 @@ TABLES: dict[type[Base], TableFacts] = {
             },
             sets={
                 "owners": _owner("node", Node.id, "id"),
-                "orgs": _one(Node.organization_id, "org"),
+                **_of_its_organization(Node.organization_id),
                 "collabs": _one(Node.collaboration_id, of_those_in="orgs"),
             },
         ),
@@ -298,7 +304,7 @@ TABLES: dict[type[Base], TableFacts] = {
             },
             sets={
                 "owners": _owner("user", User.id, "id"),
-                "orgs": _one(User.organization_id, "org"),
+                **_of_its_organization(User.organization_id),
                 "collabs": _collaborations_of(User.organization_id),
                 # Those that it has by itself, and those of its roles.
                 "rules": _rules(_extra_rule.c.user_id == User.id, *_extra_rules),
@@ -324,20 +330,25 @@ TABLES: dict[type[Base], TableFacts] = {
                     of=str,
                     kind="user",
                 ),
-                # A default role belongs to every organization there is.
+                "owner_orgs": _one(Role.organization_id, "org"),
+                # A default role belongs to every organization and collaboration there is.
                 "orgs": SetOf(
                     lambda values: or_(
                         Role.organization_id.in_(values),
                         and_(
-                            Role.organization_id.is_(None),
-                            Role.slug.is_not(None),
+                            _is_default,
                             exists().where(_organization.c.id.in_(values)),
                         ),
                     ),
                     same="org",
                     or_all=True,
                 ),
-                "collabs": _none(),
+                "collabs": SetOf(
+                    lambda values: or_(
+                        _collaborations_of(Role.organization_id).meets(values),
+                        and_(_is_default, exists().where(_collaboration.c.id.in_(values))),
+                    )
+                ),
                 "rules": _rules(_role_rule.c.role_id == Role.id, *_in_role),
             },
         ),
@@ -358,6 +369,7 @@ TABLES: dict[type[Base], TableFacts] = {
             },
             sets={
                 **_task_sets(Task),
+                "owner_orgs": _one(Task.initiator_id, "org"),
                 # A node that it is addressed to takes no tasks of them.
                 "refused": SetOf(refused_users, _owners("user"), of=str, kind="user"),
             },
@@ -388,13 +400,23 @@ TABLES: dict[type[Base], TableFacts] = {
             sets={name: _through(fact, *_port_task) for name, fact in _task_sets(_task.c).items()},
         ),
         TableFacts(
+            Study,
+            Study.id,
+            scalars={"id": Scalar(Study.id, always=True), "org": _nothing()},
+            sets={
+                **_NOBODYS,
+                "orgs": _through(SetOf(_study_member.c.organization_id.in_), _in_study),
+                "collabs": _one(Study.collaboration_id),
+            },
+        ),
+        TableFacts(
             CasbinRule,
             CasbinRule.id,
             scalars={
                 "id": Scalar(CasbinRule.id),  # the policy as a whole has none
                 "org": _nothing(),
             },
-            sets={"owners": _none(str), "orgs": _none(), "collabs": _none()},
+            sets={**_NOBODYS, "orgs": _none(), "collabs": _none()},
         ),
     )
 }
@@ -413,6 +435,7 @@ MODELS: dict[Resource, type[Base]] = {
     Resource.TASK: Task,
     Resource.RESULT: Result,
     Resource.PORT: Port,
+    Resource.STUDY: Study,
     Resource.POLICY: CasbinRule,
 }
 """The table of each resource. `event` has none: it is decided on tasks, nodes and rooms."""
@@ -421,6 +444,7 @@ RESOURCES: dict[type[Base], Resource] = {model: resource for resource, model in 
 COMMON: dict[str, Fact] = {
     "id": Fact(),
     "owners": Fact(of=str, is_set=True),
+    "owner_orgs": Fact(is_set=True),
     "org": Fact(),
     "orgs": Fact(is_set=True),
     "collabs": Fact(is_set=True),
@@ -435,12 +459,14 @@ WHOLE: Mapping[str, Any] = {name: fact.absent for name, fact in COMMON.items()}
 _ROOM: Mapping[str, Fact] = {
     "id": Fact(never=True),
     "owners": Fact(of=str, is_set=True, never=True),
+    "owner_orgs": Fact(is_set=True, same="org", at_most_one=True),
     "org": Fact(),
     "orgs": Fact(is_set=True, same="org", at_most_one=True),
     "collabs": Fact(is_set=True, of_those_in="orgs", at_most_one=True, always=True),
 }
 _TASK_OR_NODE: Mapping[str, Fact] = COMMON | {
-    name: replace(COMMON[name], at_most_one=True) for name in ("owners", "collabs")
+    "owner_orgs": replace(COMMON["owner_orgs"], same="org", at_most_one=True),
+    **{name: replace(COMMON[name], at_most_one=True) for name in ("owners", "collabs")},
 }
 
 

@@ -21,6 +21,7 @@ _RULE = Rule.__table__.alias("fact_of_rule")
 
 _MEMBERS: Mapping[str, tuple[Any, ColumnElement[Any]]] = {
     "orgs": (_ORGANIZATION, _ORGANIZATION.c.id),
+    "owner_orgs": (_ORGANIZATION, _ORGANIZATION.c.id),
     "collabs": (_COLLABORATION, _COLLABORATION.c.id),
     "owners": (_ACCOUNT, _ACCOUNT.c.id),
     "refused": (_ACCOUNT, _ACCOUNT.c.id),

@@ -1,6 +1,8 @@
 """The declared rules: every (resource, scope, operation) that a role or a user can be granted.
 
-`GET /rule` shows those of the contract, ids 1 to 53 in this order on a fresh server (rules.csv).
+Those of 3.x have the ids 1 to 53 in this order on a fresh server (rules.csv). What 4.x says in
+other words is the same rule; what only 4.x can say comes last
+(docs/adr/0029-rules-of-two-dialects.md).
 What the policy files grant beyond them (conditions, denials, fixed principals) has no rule.
 """
 
@@ -211,7 +213,86 @@ OWN_RULES: tuple[Declared, ...] = (
 )
 """Rules of resources that the contract does not know; who holds one of them holds the server."""
 
-DECLARED: tuple[Declared, ...] = (*RULES, *OWN_RULES)
+_SHARED = "that share a collaboration with the caller's"
+
+FINER_RULES: tuple[Declared, ...] = tuple(
+    Declared(Resource(resource), Scope(scope), Operation(operation), description)
+    for resource, scope, operation, description in (
+        ("node", "collaboration", "view", "See nodes of the caller's collaborations"),
+        ("node", "collaboration", "edit", "Change nodes of the caller's collaborations"),
+        ("node", "collaboration", "create", "Register nodes in the caller's collaborations"),
+        ("node", "collaboration", "delete", "Remove nodes of the caller's collaborations"),
+        ("collaboration", "collaboration", "edit", "Change the caller's collaborations"),
+        ("collaboration", "collaboration", "delete", "Remove the caller's collaborations"),
+        (
+            "organization",
+            "collaboration",
+            "edit",
+            f"Change the record, but not the public key, of organizations {_SHARED}",
+        ),
+        ("organization", "global", "delete", "Remove organizations"),
+        (
+            "task",
+            "own_organization",
+            "view",
+            "See tasks that the caller's organization started",
+        ),
+        ("task", "own", "view", "See tasks that the caller started"),
+        (
+            "task",
+            "own_organization",
+            "delete",
+            "Remove tasks that the caller's organization started",
+        ),
+        ("task", "own", "delete", "Remove tasks that the caller started"),
+        (
+            "result",
+            "own_organization",
+            "view",
+            "See results of tasks that the caller's organization started",
+        ),
+        ("result", "own", "view", "See results of tasks that the caller started"),
+        ("user", "collaboration", "view", f"See user accounts inside organizations {_SHARED}"),
+        ("user", "collaboration", "create", f"Open user accounts inside organizations {_SHARED}"),
+        ("user", "collaboration", "edit", f"Change user accounts inside organizations {_SHARED}"),
+        ("user", "collaboration", "delete", f"Remove user accounts inside organizations {_SHARED}"),
+        ("role", "collaboration", "view", f"See roles owned by organizations {_SHARED}"),
+        ("role", "collaboration", "create", f"Define roles for organizations {_SHARED}"),
+        ("role", "collaboration", "edit", f"Change roles owned by organizations {_SHARED}"),
+        (
+            "role",
+            "collaboration",
+            "delete",
+            f"Remove roles owned by organizations {_SHARED}, or take rules out of them",
+        ),
+        (
+            "event",
+            "own_organization",
+            "create",
+            "Trigger stop signals for tasks that the caller's organization started, and for all "
+            "work on its nodes",
+        ),
+        ("study", "global", "view", "See all studies"),
+        ("study", "organization", "view", "See studies that the caller's organization is in"),
+        ("study", "collaboration", "view", "See studies of the caller's collaborations"),
+        ("study", "global", "edit", "Change all studies"),
+        ("study", "collaboration", "edit", "Change studies of the caller's collaborations"),
+        ("study", "organization", "edit", "Change studies that the caller's organization is in"),
+        ("study", "global", "create", "Set up studies in all collaborations"),
+        ("study", "collaboration", "create", "Set up studies in the caller's collaborations"),
+        ("study", "global", "delete", "Remove all studies"),
+        ("study", "collaboration", "delete", "Remove studies of the caller's collaborations"),
+        (
+            "study",
+            "organization",
+            "delete",
+            "Remove studies that the caller's organization is in",
+        ),
+    )
+)
+"""What 4.x can grant and 3.x cannot, in the order of rules-v4.csv."""
+
+DECLARED: tuple[Declared, ...] = (*RULES, *OWN_RULES, *FINER_RULES)
 """Every rule that can be granted, in the order of their ids on a fresh server."""
 
 

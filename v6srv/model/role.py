@@ -34,7 +34,7 @@ class Role(Queries, Base):
     """
 
     if TYPE_CHECKING:  # added in wire_columns
-        rule_ids: Mapped[list[int]]
+        rule_rows: Mapped[list[tuple[int, str, str, str]]]
         user_ids: Mapped[list[int]]
 
     organization: Mapped[Organization | None] = relationship(back_populates="roles")

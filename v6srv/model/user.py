@@ -58,7 +58,7 @@ class User(Account):
 
     if TYPE_CHECKING:  # added in wire_columns
         role_ids: Mapped[list[int]]
-        rule_ids: Mapped[list[int]]
+        rule_rows: Mapped[list[tuple[int, str, str, str]]]
         created_task_ids: Mapped[list[int]]
 
     organization: Mapped[Organization | None] = relationship(back_populates="users")

@@ -88,9 +88,25 @@ link(
 
 # --- user, role, rule
 link(User, "role_ids", Role, Permission.c.role_id, where=Permission.c.user_id == User.id)
-link(User, "rule_ids", Rule, UserPermission.c.rule_id, where=UserPermission.c.user_id == User.id)
+_rule = Rule.__table__
+_words = (_rule.c.name, _rule.c.scope, _rule.c.operation)
+link(
+    User,
+    "rule_rows",
+    Rule,
+    UserPermission.c.rule_id,
+    *_words,
+    where=and_(UserPermission.c.user_id == User.id, UserPermission.c.rule_id == _rule.c.id),
+)
 link(User, "created_task_ids", Task, _task.c.id, where=_task.c.init_user_id == User.id)
-link(Role, "rule_ids", Rule, RoleRule.c.rule_id, where=RoleRule.c.role_id == Role.id)
+link(
+    Role,
+    "rule_rows",
+    Rule,
+    RoleRule.c.rule_id,
+    *_words,
+    where=and_(RoleRule.c.role_id == Role.id, RoleRule.c.rule_id == _rule.c.id),
+)
 link(Role, "user_ids", User, Permission.c.user_id, where=Permission.c.role_id == Role.id)
 link(Rule, "user_ids", User, UserPermission.c.user_id, where=UserPermission.c.rule_id == Rule.id)
 

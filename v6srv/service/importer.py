@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import or_, select
 
 from v6srv import names
-from v6srv.authz.rules import DEFAULT_ROLES, OWN_RULES
+from v6srv.authz.facts import rule_text
+from v6srv.authz.rules import DEFAULT_ROLES, RULES
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, transaction
 from v6srv.errors import Invalid
@@ -185,9 +186,9 @@ class _Run:
         self._with_all_rules = 0
         self._progress, self._done = progress, done
         self._total = document.size + done
-        # All rules of the contract, as 3.x gives them; the policy itself stays with root.
-        own = {rule.resource.value for rule in OWN_RULES}
-        self._rules = list(session.scalars(select(Rule).where(Rule.name.not_in(own))))
+        # As 3.x gives them; the policy itself stays with root.
+        of_3x = rule_text(Rule.__table__).in_({rule.text for rule in RULES})
+        self._rules = list(session.scalars(select(Rule).where(of_3x)))
         self._organizations: dict[str, Organization] = {}
         self._problems = _Problems(document)
 

@@ -4,14 +4,17 @@ The guard decides whether the caller may touch the role at all. Here is what goe
 names of default roles are theirs. That these stay as they are, and that nobody moves rules that he
 or she does not hold (permissions.md 5.2, 5.3), lines of the policy decide when it is written; what
 the contract says of it is said here.
+
+`known` are the rules that there are for the caller, in the words of policies.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
+from v6srv.authz.facts import rule_text
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
 from v6srv.db import LARGEST_ID, session
@@ -19,21 +22,23 @@ from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
 from v6srv.model import Organization, Role, RoleRule, Rule
 from v6srv.model.checks import require_fit, require_own_name
 from v6srv.service.refusals import in_words, lacking
-from v6srv.service.users import rules_of
+from v6srv.service.users import beyond, rules_of
 from v6srv.vocabulary import Operation
 
 _FIELDS = ("name", "description", "rules")
 _NOT_HELD = "You cannot put a rule into a role, or take it out, that you don't hold!"
 
 
-def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role:
+def create(
+    who: Principal, authz: Authorizer, fields: Mapping[str, Any], known: Collection[str]
+) -> Role:
     """The role that `fields` describe (rest.md 3.9).
 
     Without an organization it is one of the caller's. Raises Invalid for a reserved name, NotFound
     for an unknown rule or organization, and Denied for a rule that the caller does not hold.
     """
     require_own_name(fields["name"])
-    rules = rules_of(fields.get("rules") or [])
+    rules = rules_of(fields.get("rules") or [], known)
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
@@ -49,8 +54,17 @@ def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Role
     return role
 
 
-def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, Any]) -> Role:
-    """Change the given fields of a role that the caller may edit; `rules` replaces the set."""
+def change(
+    who: Principal,
+    authz: Authorizer,
+    role: Role,
+    changes: Mapping[str, Any],
+    known: Collection[str],
+) -> Role:
+    """Change the given fields of a role that the caller may edit.
+
+    `rules` replaces those that are `known`; others stay.
+    """
     require_fit(role, changes)
     name = changes.get("name")
     if name is not None and name != role.name:
@@ -58,21 +72,26 @@ def change(who: Principal, authz: Authorizer, role: Role, changes: Mapping[str, 
     given = {field: changes[field] for field in _FIELDS if changes.get(field) is not None}
     moved = []
     if "rules" in given:
-        moved = given["rules"] = rules_of(given["rules"])
+        moved = rules_of(given["rules"], known)
+        given["rules"] = [*moved, *beyond(role.rules, known)]
     _set(who, authz, role, given, moved)
     return role
 
 
-def add_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
+def add_rule(
+    who: Principal, authz: Authorizer, role: Role, rule_id: int, known: Collection[str]
+) -> None:
     """Put a rule that the caller holds into a role; no change when it is in there already."""
-    found = rule(who, authz, rule_id)
+    found = rule(who, authz, rule_id, known)
     rules = [one for one in role.rules if one is not found]
     _set(who, authz, role, {"rules": [*rules, found]}, [found])
 
 
-def remove_rule(who: Principal, authz: Authorizer, role: Role, rule_id: int) -> None:
+def remove_rule(
+    who: Principal, authz: Authorizer, role: Role, rule_id: int, known: Collection[str]
+) -> None:
     """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there."""
-    found, before = rule(who, authz, rule_id), [*role.rules]
+    found, before = rule(who, authz, rule_id, known), [*role.rules]
     rules = [one for one in before if one is not found]
     _set(who, authz, role, {"rules": rules}, [found], Operation.DELETE)
     if found not in before:
@@ -89,17 +108,24 @@ def remove(who: Principal, authz: Authorizer, role: Role) -> None:
         settle()
 
 
-def rules_in(who: Principal, authz: Authorizer, role_id: int) -> AllowedRows:
-    """The rules of a role, by id, with what the wire format shows of them to `who`."""
+def rules(who: Principal, authz: Authorizer, known: Collection[str]) -> AllowedRows:
+    """The rules that there are, by id, with what the wire format shows of them to `who`."""
+    return authz.shown(who, Rule).where(rule_text(Rule.__table__).in_(known))
+
+
+def rules_in(
+    who: Principal, authz: Authorizer, role_id: int, known: Collection[str]
+) -> AllowedRows:
+    """Those of a role."""
     members = select(RoleRule.c.rule_id).where(RoleRule.c.role_id == role_id)
-    return authz.shown(who, Rule).where(Rule.id.in_(members))
+    return rules(who, authz, known).where(Rule.id.in_(members))
 
 
-def rule(who: Principal, authz: Authorizer, rule_id: int) -> Rule:
-    """One rule, with what the wire format shows of it to `who`. Raises NotFound."""
+def rule(who: Principal, authz: Authorizer, rule_id: int, known: Collection[str]) -> Rule:
+    """One of them. Raises NotFound."""
     found: list[Rule] = []
     if rule_id <= LARGEST_ID:
-        found = authz.shown(who, Rule).where(Rule.id == rule_id).read()
+        found = rules(who, authz, known).where(Rule.id == rule_id).read()
     if not found:
         raise NotFound(f"Rule id={rule_id} is not found!")
     return found[0]

@@ -74,7 +74,7 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
         files = read_files(settings.policies)
         policy = parse_files(files)
         definition, lines, problems = policy
-        _warn_of_missing_denials(lines)
+        _warn_of_what_is_missing(lines)
         # What could not go live must not leave a database behind.
         assemble(definition, lines, (), 0, problems)
         grants = grants_of(policy)
@@ -105,23 +105,28 @@ def install_policies(folder: Path) -> None:
     log.info("the default policies were copied to %s", folder)
 
 
-def _warn_of_missing_denials(lines: Iterable[Line]) -> None:
-    """Say what this release denies and the folder does not: a copy of older files lets more."""
+def _warn_of_what_is_missing(lines: Iterable[Line]) -> None:
+    """Say what this release denies and the folder does not: a copy of older files lets more.
+
+    And which scopes it does not know: rules of such a scope grant nothing.
+    """
     with as_file(_SHIPPED) as packaged:
         shipped, _ = lines_in(read_files(packaged))
     present = {(line.ptype, line.values) for line in lines}
-    missing = [
-        str(line)
-        for line in shipped
-        if "deny" in line.values and (line.ptype, line.values) not in present
-    ]
-    if missing:
-        log.warning(
-            "the policy folder does not have %d of the denials that come with this release; unless"
-            " that is on purpose, add them:\n%s",
-            len(missing),
-            "\n".join(missing),
-        )
+    absent = [line for line in shipped if (line.ptype, line.values) not in present]
+    missing = {
+        "denials": [str(line) for line in absent if "deny" in line.values],
+        "lines on scopes": [str(line) for line in absent if line.ptype == "g2"],
+    }
+    for what, texts in missing.items():
+        if texts:
+            log.warning(
+                "the policy folder does not have %d of the %s that come with this release; unless"
+                " that is on purpose, add them:\n%s",
+                len(texts),
+                what,
+                "\n".join(texts),
+            )
 
 
 def _seed(

@@ -5,7 +5,7 @@ out what is not theirs, and nobody takes over a more powerful account. What the 
 they refuse is said here. Everything else is checked before anything is changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select, union
@@ -25,19 +25,24 @@ _OWN_FIELDS = ("username", "firstname", "lastname", "email")
 
 
 def create(
-    who: Principal, authz: Authorizer, fields: Mapping[str, Any], sealed: str | None
+    who: Principal,
+    authz: Authorizer,
+    fields: Mapping[str, Any],
+    sealed: str | None,
+    known: Collection[str],
 ) -> User:
     """The account that `fields` describe (rest.md 3.8).
 
-    `sealed` is the hash of the password; None for one that breaks a rule. Raises Invalid, NotFound
-    for an unknown organization, role or rule, and Denied.
+    `sealed` is the hash of the password; None for one that breaks a rule. `known`: the rules that
+    there are for the caller. Raises Invalid, NotFound for an unknown organization, role or rule,
+    and Denied.
     """
     require_free(username=fields["username"], email=fields["email"])
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
     roles = _roles(fields.get("roles") or [])
-    rules = rules_of(fields.get("rules") or [])
+    rules = rules_of(fields.get("rules") or [], known)
     if sealed is None:
         raise Invalid(passwords.password_problem(fields["password"]) or "password: cannot be read")
     user = User(
@@ -56,15 +61,26 @@ def create(
     return user
 
 
-def change(who: Principal, authz: Authorizer, user: User, changes: Mapping[str, Any]) -> User:
-    """Change the given fields of an account that the caller may edit (rest.md 3.8)."""
+def change(
+    who: Principal,
+    authz: Authorizer,
+    user: User,
+    changes: Mapping[str, Any],
+    known: Collection[str],
+) -> User:
+    """Change the given fields of an account that the caller may edit (rest.md 3.8).
+
+    `rules` replaces those that are `known` to the caller; others stay.
+    """
     if changes.get("password"):
         raise Invalid("You cannot change your password here!")
     require_fit(user, changes)
     given = {name: changes[name] for name in _OWN_FIELDS if changes.get(name) is not None}
     given = {name: value for name, value in given.items() if value != getattr(user, name)}
     roles = None if changes.get("roles") is None else _roles(changes["roles"])
-    rules = None if changes.get("rules") is None else rules_of(changes["rules"])
+    rules = None
+    if changes.get("rules") is not None:
+        rules = [*rules_of(changes["rules"], known), *beyond(user.rules, known)]
 
     def refused(refusal: Refusal | None) -> V6srvError | None:
         if "username" in given and user.id != who.account_id:
@@ -97,13 +113,19 @@ def remove(who: Principal, authz: Authorizer, user: User) -> None:
         settle()
 
 
-def rules_of(ids: Iterable[int]) -> list[Rule]:
-    """The rules with these ids, each once. Raises NotFound for the first unknown one."""
+def rules_of(ids: Iterable[int], known: Collection[str]) -> list[Rule]:
+    """The rules with these ids, each once. Raises NotFound for the first that is not `known`."""
     wanted = set(ids)
-    found = list(session.scalars(select(Rule).where(Rule.id.in_(wanted)).order_by(Rule.id)))
+    there = select(Rule).where(Rule.id.in_(wanted)).order_by(Rule.id)
+    found = [rule for rule in session.scalars(there) if rule.text in known]
     for missing in sorted(wanted - {rule.id for rule in found}):
         raise NotFound(f"Rule id={missing} is not found!")
     return found
+
+
+def beyond(rules: Iterable[Rule], known: Collection[str]) -> list[Rule]:
+    """Those of which the caller does not know."""
+    return [rule for rule in rules if rule.text not in known]
 
 
 def _roles(ids: Iterable[int]) -> list[Role]:

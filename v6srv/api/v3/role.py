@@ -13,6 +13,7 @@ from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.role import RoleIn, RoleOut, RolePatch, RoleQuery
 from v6srv.wire.v3.rule import RuleOut
+from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("role", __name__, description="Roles")
 ROLE, VIEW = Resource.ROLE, Operation.VIEW
@@ -32,7 +33,7 @@ class Roles(MethodView):
     @blp.response(201, RoleOut)
     def post(self, fields, who, authz):
         """Add a role of an organization, with rules that you hold yourself."""
-        return roles.create(who, authz, fields)
+        return roles.create(who, authz, fields, KNOWN_TO_3)
 
 
 @blp.route("/role/<int:id>")
@@ -48,7 +49,7 @@ class Role(MethodView):
     @blp.response(200, RoleOut)
     def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. Default roles cannot be changed."""
-        return roles.change(who, authz, row, changes)
+        return roles.change(who, authz, row, changes, KNOWN_TO_3)
 
     @guard.deletes(ROLE)
     @blp.response(200, MessageOut)
@@ -64,7 +65,7 @@ class RoleRules(MethodView):
     @paged(RuleOut)
     def get(self, who, authz, row):
         """List the rules of a role."""
-        return roles.rules_in(who, authz, row.id)
+        return roles.rules_in(who, authz, row.id, KNOWN_TO_3)
 
 
 @blp.route("/role/<int:id>/rule/<int:rule_id>")
@@ -73,15 +74,15 @@ class RoleRuleById(MethodView):
     @blp.response(201, RuleOut(many=True))
     def post(self, rule_id, who, authz, row):
         """Put a rule that you hold into a role. Answers with all rules of the role."""
-        roles.add_rule(who, authz, row, rule_id)
-        return roles.rules_in(who, authz, row.id).read(fresh=True)
+        roles.add_rule(who, authz, row, rule_id, KNOWN_TO_3)
+        return roles.rules_in(who, authz, row.id, KNOWN_TO_3).read(fresh=True)
 
     @guard.edits(ROLE, Operation.DELETE)
     @blp.response(200, RuleOut(many=True))
     def delete(self, rule_id, who, authz, row):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
-        roles.remove_rule(who, authz, row, rule_id)
-        return roles.rules_in(who, authz, row.id).read(fresh=True)
+        roles.remove_rule(who, authz, row, rule_id, KNOWN_TO_3)
+        return roles.rules_in(who, authz, row.id, KNOWN_TO_3).read(fresh=True)
 
 
 def _conditions(query):

@@ -12,6 +12,7 @@ from v6srv.model import Rule as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.v3.rule import RuleOut, RuleQuery
+from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
 
@@ -46,7 +47,8 @@ class Rules(MethodView):
         """
         filters = [_FILTERS[name](value) for name, value in query.items()]
         asked_for = {"name", "role_id"} & query.keys()
-        return authz.shown(who, Row).where(*filters, *(() if asked_for else (_OF_CONTRACT,)))
+        found = roles.rules(who, authz, KNOWN_TO_3)
+        return found.where(*filters, *(() if asked_for else (_OF_CONTRACT,)))
 
 
 @blp.route("/rule/<int:id>")
@@ -55,4 +57,4 @@ class Rule(MethodView):
     @blp.response(200, RuleOut)
     def get(self, id, who, authz):
         """One rule."""
-        return roles.rule(who, authz, id)
+        return roles.rule(who, authz, id, KNOWN_TO_3)

@@ -13,6 +13,7 @@ from v6srv.service import users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.user import UserIn, UserOut, UserPatch, UserQuery
+from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("user", __name__, description="Users")
 USER, VIEW = Resource.USER, Operation.VIEW
@@ -52,7 +53,7 @@ class Users(MethodView):
     @blp.response(201, UserOut)
     def post(self, fields, who, authz, sealed):
         """Add a user. You can hand out only roles and rules that you hold yourself."""
-        return users.create(who, authz, fields, sealed)
+        return users.create(who, authz, fields, sealed, KNOWN_TO_3)
 
 
 @blp.route("/user/<int:id>")
@@ -68,7 +69,7 @@ class User(MethodView):
     @blp.response(200, UserOut)
     def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. Nobody changes the own roles and rules."""
-        return users.change(who, authz, row, changes)
+        return users.change(who, authz, row, changes, KNOWN_TO_3)
 
     @guard.deletes(USER)
     @blp.response(200, MessageOut)

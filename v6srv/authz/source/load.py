@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from v6srv.authz import clock
-from v6srv.authz.compiler import closure
+from v6srv.authz.compiler import Edges, closure
 from v6srv.authz.definition import Definition
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.expression import ExpressionError, parse, tokens_to_names
@@ -181,7 +181,7 @@ def grants_of(policy: Parsed) -> Grants:
     problems = [*found, *check_lines(definition, lines)]
     if problems:
         raise PolicyError(problems)
-    edges = edges_of(lines)
+    edges, scopes = edges_of(lines), edges_of(lines, "g2")
     at = {token.removeprefix("p_"): index for index, token in enumerate(definition.policy)}
     grants: Grants = {}
     for role in DEFAULT_ROLES:
@@ -197,7 +197,7 @@ def grants_of(policy: Parsed) -> Grants:
         grants[role.slug] = {
             (rule.resource, rule.scope, rule.operation)
             for rule in DECLARED
-            if any(_grants(values, at, rule) for values in held)
+            if any(_grants(values, at, rule, scopes) for values in held)
         }
     return grants
 
@@ -207,11 +207,15 @@ def _is(line: Line, at: Mapping[str, int], field: str, value: str) -> bool:
     return field not in at or line.values[at[field]] == value
 
 
-def _grants(values: Sequence[str], at: Mapping[str, int], rule: Declared) -> bool:
-    """A line for all resources stands for the rules of the contract; others it does not list."""
+def _grants(values: Sequence[str], at: Mapping[str, int], rule: Declared, scopes: Edges) -> bool:
+    """A line for all resources stands for the rules of the contracts; others it does not list.
+
+    Of scopes that older files do not know it may hand out none, so it does not hold them either.
+    """
     resource, scope, operation = rule.key
     anything = values[at["res"]] == "*" and rule not in OWN_RULES
-    everything = anything and values[at["scope"]] == Scope.GLOBAL
+    covered = scope in closure(scopes, Scope.GLOBAL) or not scopes
+    everything = anything and covered and values[at["scope"]] == Scope.GLOBAL
     return (
         (anything or values[at["res"]] == resource)
         and values[at["act"]] in (operation, "*")

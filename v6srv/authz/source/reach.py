@@ -19,11 +19,11 @@ def is_custom(subject: str) -> bool:
     return kind == "rule" or (kind == "role" and name.isascii() and name.isdecimal())
 
 
-def edges_of(lines: Iterable[Line]) -> dict[str, list[str]]:
-    """What members inherit from directly."""
+def edges_of(lines: Iterable[Line], graph: str = "g") -> dict[str, list[str]]:
+    """What members inherit from directly, or scopes cover (`g2`)."""
     found: dict[str, list[str]] = {}
     for line in lines:
-        if line.ptype == "g" and len(line.values) == 2:
+        if line.ptype == graph and len(line.values) == 2:
             found.setdefault(line.values[0], []).append(line.values[1])
     return found
 

@@ -35,6 +35,7 @@ _USER, _NODE, _CONTAINER = PrincipalKind
 _OWNER = "{sub}.id in {obj}.owners"
 _ACCOUNT = "{obj}.id == {sub}.account"
 _MEMBER = "{sub}.org in {obj}.orgs"
+_STARTED = "{sub}.org in {obj}.owner_orgs"
 _ORGANIZATION = "{obj}.org == {sub}.org"
 _IN_AN_ORGANIZATION = "({sub}.org != None and {obj}.org == {sub}.org)"
 _ITSELF = "{obj}.id == {sub}.org"
@@ -78,7 +79,7 @@ def _part(kind: PrincipalKind, resource: Resource, operation: Operation) -> Sequ
     """The relations to a row that make an operation harmless."""
     if operation is Operation.VIEW:
         own = _IN_AN_ORGANIZATION if resource in _WITHOUT_ORGANIZATION else _ORGANIZATION
-        everyone = (_OWNER, _MEMBER, own, _COLLABORATION, *_SEEN_BY_ALL.get(resource, ()))
+        everyone = (_OWNER, _STARTED, _MEMBER, own, _COLLABORATION, *_SEEN_BY_ALL.get(resource, ()))
         return (*everyone, *_SEEN.get((kind, resource), ()))
     needed = _PROTOCOL.get((kind, resource, operation), ())
     if kind == str(resource):

@@ -29,6 +29,8 @@ from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 _USER = f"kind:{PrincipalKind.USER}"
 _NOTHING: frozenset[Any] = frozenset()
+_ORG = ("org", "owner_orgs", "orgs")
+"""Facts that say the same of most rows."""
 
 
 class _Maker:
@@ -175,7 +177,7 @@ class _Maker:
     # --- tables
 
     def organizations(self) -> list[list[Row]]:
-        ids = self.numbers("id", "org", "orgs", known=[self.who.org])
+        ids = self.numbers("id", *_ORG, known=[self.who.org])
         row = [_row(Resource.ORGANIZATION, id=id, collabs=self.collabs_of(id)) for id in ids]
         return [row, *self.others()]
 
@@ -185,6 +187,14 @@ class _Maker:
         orgs = {id: self.orgs_of(id) if kept else self.any_set("orgs") for id in ids}
         row = [_row(Resource.COLLABORATION, id=id, orgs=orgs[id]) for id in ids]
         return [row, *self.others()]
+
+    def studies(self) -> list[list[Row]]:
+        collabs = self.numbers("collabs", known=self.who.collabs)
+        nobodys = {"owners": _NOTHING, "owner_orgs": _NOTHING, "org": None}
+        return [
+            [Row({"id": id}) for id in self.numbers("id")],
+            [Row({**nobodys, "collabs": _one(id), "orgs": self.any_set("orgs")}) for id in collabs],
+        ]
 
     def nodes(self) -> list[list[Row]]:
         row = [
@@ -204,14 +214,14 @@ class _Maker:
         if id == who.account and not self.facts["id"].moving:
             yield who.org, frozenset(who.collabs)
             return
-        orgs = self.numbers("org", "orgs", known=[who.org])
+        orgs = self.numbers(*_ORG, known=[who.org])
         collabs = self.numbers("collabs", known=who.collabs)
         for org, collab in itertools.product((*orgs, None), (*collabs, None)):
             if self.in_order(org, collab):
                 yield org, _one(collab)
 
     def users(self) -> list[list[Row]]:
-        orgs = (*self.numbers("org", "orgs", known=[self.who.org]), None)
+        orgs = (*self.numbers(*_ORG, known=[self.who.org]), None)
         row = [
             _row(Resource.USER, id=id, org=org, collabs=self.collabs_of(org))
             for id in self._accounts(user=True)
@@ -220,16 +230,21 @@ class _Maker:
         return [row, *self.others()]
 
     def roles(self) -> list[list[Row]]:
-        orgs = self.numbers("org", "orgs", known=[self.who.org])
+        orgs = self.numbers(*_ORG, known=[self.who.org])
+        collabs = frozenset(self.numbers("collabs", known=self.who.collabs))
         places: list[dict[str, Any]] = [
-            *({"org": org, "orgs": frozenset({org}), "default": False} for org in orgs),
-            {"org": None, "orgs": _NOTHING, "default": False},
-            {"org": None, "orgs": frozenset(orgs), "default": True},
+            *(
+                {**_of(org), "orgs": frozenset({org}), "collabs": self.collabs_of(org)}
+                | {"default": False}
+                for org in orgs
+            ),
+            {**_of(None), "orgs": _NOTHING, "collabs": _NOTHING, "default": False},
+            {**_of(None), "orgs": frozenset(orgs), "collabs": collabs, "default": True},
         ]
         return [
             [Row({"id": id}) for id in self.numbers("id", known=[self.who.account])],
             [Row({"owners": one}) for one in self._values("owners", self.facts["owners"])],
-            [Row({**place, "collabs": _NOTHING}) for place in places],
+            [*map(Row, places)],
             *self.others("default"),
         ]
 
@@ -241,9 +256,21 @@ class _Maker:
         ]
         return [
             [Row({"id": id}) for id in self.numbers("id")],
-            [Row({"org": org}) for org in (*self.numbers("org", known=[self.who.org]), None)],
+            *self._task_orgs(),
             [Row({"owners": one}) for one in (*(_one(f"user:{id}") for id in owners), _NOTHING)],
             [*map(Row, places), Row({"collabs": _NOTHING, "orgs": _NOTHING})],
+        ]
+
+    def _task_orgs(self) -> list[list[Row]]:
+        """A task belongs to its organization; results and ports to that of their task."""
+        known = [self.who.org]
+        if self.facts["owner_orgs"].same:
+            orgs = self.numbers("org", "owner_orgs", known=known)
+            return [[Row(_of(org)) for org in (*orgs, None)]]
+        started = [_one(org) for org in (*self.numbers("owner_orgs", known=known), None)]
+        return [
+            [Row({"org": org}) for org in (*self.numbers("org", known=known), None)],
+            [Row({"owner_orgs": orgs}) for orgs in started],
         ]
 
     def of_tasks(self) -> list[list[Row]]:
@@ -260,8 +287,8 @@ class _Maker:
         return [[*_joint(self.tasks(), self.asked), *_joint(self.nodes(), self.asked)]]
 
     def _rooms(self) -> list[Row]:
-        orgs = self.numbers("org", "orgs", known=[self.who.org])
-        collabs = self.numbers("collabs", known=self.who.collabs, also=("org", "orgs"))
+        orgs = self.numbers(*_ORG, known=[self.who.org])
+        collabs = self.numbers("collabs", known=self.who.collabs, also=_ORG)
         return [
             Row(room_facts(collab, org))
             for org, collab in itertools.product((*orgs, None), collabs)
@@ -272,6 +299,7 @@ class _Maker:
 _ROWS: Mapping[Resource, Callable[[_Maker], list[list[Row]]]] = {
     Resource.ORGANIZATION: _Maker.organizations,
     Resource.COLLABORATION: _Maker.collaborations,
+    Resource.STUDY: _Maker.studies,
     Resource.NODE: _Maker.nodes,
     Resource.USER: _Maker.users,
     Resource.ROLE: _Maker.roles,
@@ -297,6 +325,11 @@ def possible_rows(
 def _row(resource: Resource, **given: Any) -> Row:
     """A row with these facts and what follows from them; the others of every row are absent."""
     return Row({**WHOLE, **implied(facts_of(resource), given), **given})
+
+
+def _of(org: int | None) -> dict[str, Any]:
+    """Facts of a row that has an organization and belongs to it."""
+    return {"org": org, "owner_orgs": _one(org)}
 
 
 def _one(value: Any) -> frozenset[Any]:

@@ -81,6 +81,7 @@ class Case:
 
 _PHRASES = {
     "r.sub.org in r.obj.orgs": ("organization", "other organizations"),
+    "r.sub.org in r.obj.owner_orgs": ("own organization", "not of the own organization"),
     "meets(r.sub.collabs, r.obj.collabs)": ("collaboration", "other collaborations"),
     "r.sub.id in r.obj.owners": ("own", "not own"),
     "r.sub.org == r.obj.id": ("the own organization", "not the own organization"),
@@ -345,7 +346,7 @@ class _Search:
         )
 
 
-_ORDER = ("orgs", "collabs", "owners", "org", "id")
+_ORDER = ("orgs", "collabs", "owners", "owner_orgs", "org", "id")
 
 
 def _rank(fact: str) -> int:

@@ -23,6 +23,7 @@ _NOUNS = {
     "group": "",
     "org": "organization",
     "orgs": "organizations",
+    "owner_orgs": "owning organizations",
     "collabs": "collaborations",
 }
 """What facts are called, where it is not their own name."""

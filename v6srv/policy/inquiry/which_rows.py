@@ -24,10 +24,14 @@ _SETS: Mapping[Resource, tuple[str, str]] = {
     Resource.RESULT: _OF_WORK,
     Resource.PORT: _OF_WORK,
     Resource.COLLABORATION: ("with organization {} as a member", "with the id {}"),
+    Resource.STUDY: ("with organization {} in it", "of collaboration {}"),
     Resource.ORGANIZATION: ("with the id {}", "in collaboration {}"),
     Resource.NODE: ("of organization {}", "in collaboration {}"),
     Resource.USER: _OF_MEMBERS,
-    Resource.ROLE: ("of organization {}, or default roles", "in collaboration {}"),
+    Resource.ROLE: (
+        "of organization {}, or default roles",
+        "of members of collaboration {}, or default roles",
+    ),
     Resource.EVENT: ("for organization {}", "in collaboration {}"),
 }
 """What it means that `orgs` and `collabs` of a row have a member."""
@@ -121,6 +125,8 @@ class _Speaker:
             return f"where {'a' if so else 'no'} node refuses {' or '.join(values)}"
         if name == "owners":
             text = f"owned by {' or '.join(values)}"
+        elif name == "owner_orgs":
+            text = f"owned by organization {' or '.join(values)}"
         elif name in _RULES:
             text = f"with {_RULES[name]} {' or '.join(values)}"
         else:

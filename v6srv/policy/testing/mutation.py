@@ -4,17 +4,20 @@
 scope is the next one up or down; these are counted apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from v6srv.authz.enforcer import Enforcer
+from v6srv.authz.fact_types import Fact
+from v6srv.authz.facts import facts_of
 from v6srv.authz.line import Line
 from v6srv.policy.testing.files import Case
 from v6srv.policy.testing.run import Outcome, Report, passes, percent, reaches
-from v6srv.vocabulary import Effect, Scope
+from v6srv.vocabulary import Effect, Resource, Scope
 
 PRESENCE = ("drop", "flip")
 SCOPES = ("widen", "narrow")
+_FACTS = {Scope.OWN: "owners", Scope.OWN_ORGANIZATION: "owner_orgs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def _score(changes: Sequence[str], made: dict[str, int], survivors: Sequence[Mut
 def mutants(enforcer: Enforcer) -> Iterator[Mutant]:
     """Every change of one line that is tried."""
     fields = {token.removeprefix("p_"): at for at, token in enumerate(enforcer.definition.policy)}
+    present = {line.values for line in enforcer.lines if line.ptype == "p"}
     for line in enforcer.lines:
         yield Mutant(line, "drop", None)
         if line.ptype != "p":
@@ -86,17 +90,36 @@ def mutants(enforcer: Enforcer) -> Iterator[Mutant]:
             other = Effect.DENY if effect == Effect.ALLOW else Effect.ALLOW
             yield Mutant(line, "flip", _with(line, fields["eft"], other))
         if "scope" in fields:
-            for change, scope in _neighbours(line.values[fields["scope"]]):
-                yield Mutant(line, change, _with(line, fields["scope"], scope))
+            for change, scope in _neighbours(line, fields):
+                changed = _with(line, fields["scope"], scope)
+                if changed.values not in present:  # else it is as if the line was missing
+                    yield Mutant(line, change, changed)
 
 
-def _neighbours(scope: str) -> Iterator[tuple[str, Scope]]:
-    ordered = list(Scope)
-    at = ordered.index(Scope(scope))
+def _neighbours(line: Line, fields: Mapping[str, int]) -> Iterator[tuple[str, Scope]]:
+    """The next scopes; of two that say the same, the one that the line has.
+
+    A scope that no row can be in is the same as no line.
+    """
+    scope = Scope(line.values[fields["scope"]])
+    facts: Mapping[str, Fact] = {}
+    if "res" in fields and line.values[fields["res"]] in tuple(Resource):
+        facts = facts_of(Resource(line.values[fields["res"]]))
+    other = {one for one, name in _FACTS.items() if name in facts and facts[name].never}
+    if facts and _has_what_is_its(facts["orgs"], facts["owner_orgs"]):
+        alike = {Scope.ORGANIZATION, Scope.OWN_ORGANIZATION}
+        other |= alike if scope not in alike else alike - {scope}
+    ordered = [one for one in Scope if one is scope or one not in other]
+    at = ordered.index(scope)
     if at + 1 < len(ordered):
         yield "widen", ordered[at + 1]
     if at > 0:
         yield "narrow", ordered[at - 1]
+
+
+def _has_what_is_its(orgs: Fact, owner_orgs: Fact) -> bool:
+    """Whether organizations have of a resource only what belongs to them."""
+    return orgs.same is not None and orgs.same == owner_orgs.same and not orgs.or_all
 
 
 def _with(line: Line, at: int, value: str) -> Line:

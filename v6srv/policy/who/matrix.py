@@ -215,6 +215,7 @@ def _only(subject: str) -> SubjectFacts:
 
 _SHORT: Mapping[Scope, str] = {
     Scope.OWN: "own",
+    Scope.OWN_ORGANIZATION: "own-org",
     Scope.ORGANIZATION: "org",
     Scope.COLLABORATION: "collab",
     Scope.GLOBAL: "global",

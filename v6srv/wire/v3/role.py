@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from v6srv.wire.base import MAX_ID, Changes, Flag, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany, ToOne
-from v6srv.wire.v3.user import Ids
+from v6srv.wire.v3.user import Ids, Rules
 
 
 class RoleIn(Input):
@@ -43,5 +43,5 @@ class RoleOut(Output):
     name = fields.String(allow_none=True)
     description = fields.String(allow_none=True)
     organization = ToOne("organization", attribute="organization_id")
-    rules = ToMany("rule", attribute="rule_ids")
+    rules = Rules("rule", attribute="rule_rows")
     users = ToMany("user", attribute="user_ids")

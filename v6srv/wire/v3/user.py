@@ -6,7 +6,8 @@ from marshmallow import fields
 
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field, ruled
 from v6srv.wire.credentials import Credential
-from v6srv.wire.links import Numbers, ToMany, ToOne
+from v6srv.wire.links import Links, Numbers, ToMany, ToOne, links
+from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 
 class Ids(fields.List):
@@ -19,6 +20,14 @@ class Ids(fields.List):
         if isinstance(value, (int, str)):
             value = [value]
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Rules(ToMany):
+    """Dump `[id, resource, scope, operation]` of rules as links to those that 3.x knows."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Links | None:
+        rules = ((id, ":".join(words).lower()) for id, *words in value or ())
+        return links("rule", [id for id, text in rules if text in KNOWN_TO_3])
 
 
 class UserIn(Input):
@@ -75,5 +84,5 @@ class UserOut(Output):
     last_seen = Timestamp(allow_none=True)
     organization = ToOne("organization", attribute="organization_id")
     roles = ToMany("role", attribute="role_ids")
-    rules = ToMany("rule", attribute="rule_ids")
+    rules = Rules("rule", attribute="rule_rows")
     created_tasks = Numbers(attribute="created_task_ids")
