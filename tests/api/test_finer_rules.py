@@ -11,9 +11,13 @@ from sqlalchemy import select
 from tests.support import Caller
 from tests.world import World
 from v6srv import db
+from v6srv.authz.principal import Principal
 from v6srv.authz.rules import FINER_RULES
 from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.errors import NotFound
 from v6srv.model import Role, Rule, User
+from v6srv.service import roles
+from v6srv.vocabulary import PrincipalKind
 from v6srv.wire.v4.rule_names import KNOWN_TO_3, KNOWN_TO_4, NAMES, RULES_BY_NAME
 
 Give = Callable[..., None]
@@ -170,6 +174,20 @@ def test_extra_rules_stay_when_3x_edits_a_user(call, world, give):
     with call.app.app_context(), db.reading():
         user = db.session.get_one(User, world.user.nobody)
         assert {rule.text for rule in user.rules} == hidden | {"port:global:view"}
+
+
+def test_what_4x_does_not_know_stays_likewise(call, world):
+    """The services that 4.x uses are the same; only what is known differs."""
+    ids, id = _ids_of(call), world.role.analysts
+    _set_role(call, id, {"event:collaboration:create", "task:own:view"})
+    root = Principal(PrincipalKind.USER, world.user.root, world.org.root, roles=("role:root",))
+    authz, unknown = call.app.extensions["authz"], ids["event:collaboration:create"]
+    with call.app.app_context(), as_server(ServerWrite.COMMAND), db.transaction() as sess:
+        role = sess.get_one(Role, id)
+        roles.change(root, authz, role, {"rules": [ids["result:own:view"]]}, KNOWN_TO_4)
+        with pytest.raises(NotFound):
+            roles.change(root, authz, role, {"rules": [unknown]}, KNOWN_TO_4)
+    assert _in_role(call, id) == {"event:collaboration:create", "result:own:view"}
 
 
 @settings(

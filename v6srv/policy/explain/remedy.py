@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 
 from v6srv.authz.compiler import closure
+from v6srv.authz.rules import FINER_RULES
 from v6srv.db import session
 from v6srv.model import Role, Rule
 from v6srv.policy.inquiry.considered import Inquiry
 from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
+
+_FINER = frozenset(rule.text for rule in FINER_RULES)
+_WIDENING = {scope: at for at, scope in enumerate(Scope)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Fix:
     line: str | None
     """The grant as a line of policy; None for a principal that no line can name."""
     rule: int | None
-    """Id of the narrowest declared rule that reaches the row. Only users can be given one."""
+    """Id of the narrowest declared rule that reaches the row, of those that every dialect can give
+    if there is one. Only users can be given one."""
     rule_scope: Scope | None
     roles: tuple[RoleName, ...]
     """Those that reach the row and forbid nothing more; the least powerful first."""
@@ -85,11 +90,11 @@ def _rule(inquiry: Inquiry) -> tuple[int | None, Scope | None]:
     declared = select(Rule).where(
         Rule.name == inquiry.thing.resource.value, Rule.operation == inquiry.operation
     )
-    by_scope = {rule.scope: rule.id for rule in session.scalars(declared)}
-    for scope in Scope:
-        if scope in by_scope and inquiry.reaches(scope):
-            return by_scope[scope], scope
-    return None, None
+    rules = sorted(
+        session.scalars(declared), key=lambda rule: (rule.text in _FINER, _WIDENING[rule.scope])
+    )
+    found = next((rule for rule in rules if inquiry.reaches(rule.scope)), None)
+    return (None, None) if found is None else (found.id, found.scope)
 
 
 def _roles(inquiry: Inquiry, denials: tuple[str, ...]) -> tuple[RoleName, ...]:
