@@ -4,6 +4,7 @@ import pytest
 
 from tests.support import Caller, open_app
 from tests.world import PASSWORD
+from v6srv.identity import tokens
 from v6srv.settings import Settings
 
 AGENTS = {3: "python-requests/2.31.0", 4: "python-requests/2.33.1"}
@@ -96,3 +97,18 @@ def test_names_that_cannot_be(tmp_path, values, problem):
 def test_dialects_in_a_variable(tmp_path):
     settings = Settings(instance=tmp_path, dialects="/api=3, new.example=4")
     assert settings.base_paths == {"/api": 3, "/v3/api": 3, "/v4/api": 4, "new.example": 4}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_session_that_was_taken_for_the_wrong_generation_is_corrected(call, world):
+    client = call.app.test_client()
+    body = {"username": "root", "password": PASSWORD}
+    login = client.post("/api/token/user", json=body, headers={"User-Agent": AGENTS[3]}).json
+    auth = {"Authorization": f"Bearer {login['access_token']}"}
+    assert client.get("/api/version", headers=auth).json["version"] == VERSIONS[3]
+    client.get(f"/api/task/{world.task.running}/status", headers=auth)  # only 4.x asks for this
+    assert client.get("/api/version", headers=auth).json["version"] == VERSIONS[4]
+    renewal = {"Authorization": f"Bearer {login['refresh_token']}"}
+    renewed = client.post(login["refresh_url"], headers=renewal).json["access_token"]
+    with call.app.app_context():
+        assert tokens.read_bearer(f"Bearer {renewed}").dialect == 4

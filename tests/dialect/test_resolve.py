@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from v6srv.dialect.resolve import dialect_of
+from v6srv.dialect import resolve
+from v6srv.dialect.resolve import Resolver
 
 OLD, NEW = "python-requests/2.31.0", "python-requests/2.32.3"
 
@@ -64,13 +65,19 @@ def bearer(claims: object) -> str:
     return f"Bearer head.{body}.signature"
 
 
-def resolved(method: str, path: str, agent: str | None = None, token: str | None = None) -> int:
+def resolved(
+    method: str,
+    path: str,
+    agent: str | None = None,
+    token: str | None = None,
+    resolver: Resolver | None = None,
+) -> int:
     environ = {"REQUEST_METHOD": method, "QUERY_STRING": path.partition("?")[2]}
     if agent is not None:
         environ["HTTP_USER_AGENT"] = agent
     if token is not None:
         environ["HTTP_AUTHORIZATION"] = token
-    return dialect_of(environ, path.partition("?")[0])
+    return (resolver or Resolver()).dialect_of(environ, path.partition("?")[0])
 
 
 @pytest.mark.parametrize(("dialect", "other", "requests"), [(4, 3, ONLY_4), (3, 4, ONLY_3)])
@@ -141,3 +148,30 @@ def test_a_strange_query_is_none_of_these():
     ):
         assert resolved("GET", f"/result?{query}", OLD) in (3, 4)
     assert resolved("GET", "/result?=sort", OLD, bearer({"dialect": 4})) == 4
+
+
+def test_what_a_session_shows_holds_for_the_rest_of_it():
+    """The library told the wrong generation at the login (4.0 to 4.8 come with that of 3.x)."""
+    resolver = Resolver()
+    mine, other = bearer({"sid": "mine"}), bearer({"sid": "other"})
+    assert resolved("GET", "/task/1", token=mine, resolver=resolver) == 3
+    assert resolved("GET", "/task/1/status", token=mine, resolver=resolver) == 4
+    assert resolved("GET", "/task/1", token=mine, resolver=resolver) == 4
+    assert resolved("POST", "/token/refresh", token=mine, resolver=resolver) == 4
+    assert resolved("GET", "/task/1", token=other, resolver=resolver) == 3
+    assert resolved("GET", "/task?include=metadata", token=mine, resolver=resolver) == 3
+    assert resolved("GET", "/task/1", token=mine, resolver=resolver) == 3
+
+
+def test_made_up_sessions_do_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(resolve, "MOST_SWITCHED", 3)
+    resolver = Resolver()
+    for number in range(10):
+        token = bearer({"sid": f"session {number}"})
+        assert resolved("GET", "/run", token=token, resolver=resolver) == 4
+    assert len(resolver._switched) == 3
+    assert resolved("GET", "/task/1", token=token, resolver=resolver) == 4
+    for sid in (None, 7, ["sid"], "x" * 10_000):
+        token = bearer({"sid": sid})
+        assert resolved("GET", "/run", token=token, resolver=resolver) == 4
+        assert resolved("GET", "/task/1", token=token, resolver=resolver) == 3

@@ -71,4 +71,5 @@ class RefreshedToken(MethodView):
     @blp.response(200, TokensOut)
     def post(self):
         """A new pair of tokens for a refresh token."""
-        return login.refresh(request.headers.get("Authorization"))
+        authorization = request.headers.get("Authorization")
+        return login.refresh(authorization, asked.current().dialect)

@@ -26,6 +26,7 @@ class Dialects:
         self._paths = {name: names[name] for name in longest_first if name.startswith("/")}
         self._hosts = {name: one for name, one in names.items() if not name.startswith("/")}
         self._mounts = mounts
+        self._resolver = resolve.Resolver()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve."""
@@ -37,7 +38,7 @@ class Dialects:
         if dialect is None:
             dialect = self._hosts.get(environ.get("HTTP_HOST", "").partition(":")[0].lower())
         if dialect is None:
-            dialect = resolve.dialect_of(environ, below)
+            dialect = self._resolver.dialect_of(environ, below)
         environ[ASKED_PATH] = path
         environ["PATH_INFO"] = self._mounts[dialect] + below
         with asked.using(asked.Asked(dialect, base)):

@@ -129,11 +129,12 @@ def check_user(
     raise Unauthenticated(_FAILED)
 
 
-def refresh(authorization: str | None) -> Tokens:
+def refresh(authorization: str | None, dialect: int = V3) -> Tokens:
     """A new pair for the refresh token in this `Authorization` header (auth.md 3.5).
 
-    The new pair belongs to the same session as the old one. Raises as `tokens.read_bearer` does,
-    and Unauthenticated when the account is gone or no longer honours the token.
+    The new pair belongs to the same session as the old one; `dialect` is that of the request, but
+    what a node was seen to be goes before it. Raises as `tokens.read_bearer` does, and
+    Unauthenticated when the account is gone or no longer honours the token.
     """
     claims = tokens.read_bearer(authorization, refresh=True)
     query = select(Account).where(Account.id == claims.account_id)
@@ -148,7 +149,7 @@ def refresh(authorization: str | None) -> Tokens:
         else []
     )
     generation = account.generation if isinstance(account, Node) else None
-    return token_pair(account, names, claims.session_id, claims.spoken(generation))
+    return token_pair(account, names, claims.session_id, generation or dialect)
 
 
 def container_token(
