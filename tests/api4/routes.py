@@ -12,13 +12,9 @@ MISSING = frozenset(
         "/collaboration",
         "/column",
         "/node",
-        "/port",
-        "/result",
         "/role",
         "/rule",
-        "/run",
         "/study",
-        "/task",
         "/user",
     }
 )

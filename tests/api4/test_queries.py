@@ -16,7 +16,12 @@ ALL: dict[str, Any] = {"per_page": 9999}
 
 # As many rules as there are, whatever the world; `filters` below are more queries.
 LISTS = [route for route in ROUTES if route.paged and not route.is_missing]
-INCLUDES = {"/collaboration": "organizations", "/study": "organizations"}
+INCLUDES = {
+    "/collaboration": "organizations",
+    "/run": "task",
+    "/study": "organizations",
+    "/task": "runs,results",
+}
 """Relations that an answer embeds when it is asked for, in one query more."""
 
 

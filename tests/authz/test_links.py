@@ -24,7 +24,7 @@ from v6srv.authz.source.load import examine
 from v6srv.authz.source.model_conf import define
 from v6srv.model import Collaboration, Node, Organization, Port, Result, Role, Rule, Task, User
 from v6srv.model.derived import links_of
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
+from v6srv.vocabulary import V3, Operation, PrincipalKind, Resource
 
 SHIPPED = Path(__file__).parents[2] / "policies" / "model.conf"
 
@@ -72,7 +72,9 @@ def _authz(lines: list[Line]) -> Authorizer:
 
 def test_all_links_are_tested() -> None:
     declared = {
-        (linked.owner, linked.name) for model in (*LISTS, Node, Rule) for linked in links_of(model)
+        (linked.owner, linked.name)
+        for model in (*LISTS, Node, Rule)
+        for linked in links_of(model, V3)
     }
     assert declared == {(model, name) for model in LISTS for name in LISTS[model]} | OF_RULES
 

@@ -88,9 +88,9 @@ def test_databases_keep_their_order_and_parameters(start: Start, world: World) -
     task = start("researcher", "south", collaboration_id=world.collab.registry, databases=given)
     assert (task.database, task.dialect) == ("b", 4)
     assert [(one.label, one.position, one.parameters) for one in task.databases] == [
-        ("b", 0, '{"sheet_name": "\\u2603", "x": null}'),
+        ("b", 0, '{"sheet_name":"\\u2603","x":null}'),
         ("a", 1, "{}"),
-        ("b", 2, '{"query": "\\u0000"}'),
+        ("b", 2, '{"query":"\\u0000"}'),
     ]
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select, true
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.errors import Invalid, NotFound
-from v6srv.model import Collaboration, Member, Node, Organization
+from v6srv.model import Collaboration, Member, Node, Organization, Port, Result, Task
 from v6srv.vocabulary import Operation, Resource
 
 Filters = Mapping[str, Callable[[Any], ColumnElement[bool]]]
@@ -50,6 +50,21 @@ def _of_organization(organization_id: int) -> ColumnElement[bool]:
     )
 
 
+_node, _task = Node.__table__.c, Task.__table__.alias("queue_task").c
+
+
+def _in_collaboration(id: Any) -> ColumnElement[bool]:
+    """Results of tasks of a collaboration."""
+    return exists().where(_task.id == Result.task_id, _task.collaboration_id == id)
+
+
+def _of_node(node_id: int) -> ColumnElement[bool]:
+    """Results that this node is to compute: of its organization, in its collaboration."""
+    organization = select(_node.organization_id).where(_node.id == node_id).scalar_subquery()
+    collaboration = select(_node.collaboration_id).where(_node.id == node_id).scalar_subquery()
+    return (Result.organization_id == organization) & _in_collaboration(collaboration)
+
+
 ORGANIZATION: Filters = {
     "name": Organization.name.like,
     "country": lambda country: Organization.country == country,
@@ -71,4 +86,28 @@ NODE: Filters = {
     "ip": lambda ip: Node.ip == ip,
     "last_seen_from": lambda time: Node.last_seen >= time,
     "last_seen_till": lambda time: Node.last_seen <= time,
+}
+
+TASK: Filters = {
+    "init_user_id": lambda id: Task.init_user_id == id,
+    "collaboration_id": lambda id: Task.collaboration_id == id,
+    "parent_id": lambda id: Task.parent_id == id,
+    "name": Task.name.like,
+    "image": Task.image.like,
+    "description": Task.description.like,
+}
+
+RESULT: Filters = {
+    "task_id": lambda id: Result.task_id == id,
+    "organization_id": lambda id: Result.organization_id == id,
+    "collaboration_id": _in_collaboration,
+    "node_id": _of_node,
+    "state": lambda state: Result.finished_at.is_(None) if state == "open" else true(),
+    "port": lambda port: exists().where(Port.result_id == Result.id, Port.port == port),
+    "assigned_from": lambda time: Result.assigned_at >= time,
+    "assigned_till": lambda time: Result.assigned_at <= time,
+    "started_from": lambda time: Result.started_at >= time,
+    "started_till": lambda time: Result.started_at <= time,
+    "finished_from": lambda time: Result.finished_at >= time,
+    "finished_till": lambda time: Result.finished_at <= time,
 }

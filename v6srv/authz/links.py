@@ -1,7 +1,8 @@
 """What an answer shows of related rows: those that its reader may view.
 
 One condition for each linked table, from the same plans as lists and single rows, inside the query
-that reads the row. Nothing is asked or logged for each link: the reader asked for the row.
+that reads the row, as the wire format of the request has them. Nothing is asked or logged for each
+link: the reader asked for the row.
 """
 
 import logging
@@ -17,6 +18,7 @@ from v6srv.authz.facts import RESOURCES, TABLES
 from v6srv.authz.principal import Principal
 from v6srv.authz.sql import Where
 from v6srv.db import Base
+from v6srv.dialect import asked
 from v6srv.model import Rule
 from v6srv.model.derived import Linked, links_of, with_wire
 from v6srv.vocabulary import Operation, Resource
@@ -40,9 +42,10 @@ def wire(
 
     And the parameters to execute such a query with.
     """
-    options: list[ORMOption] = [with_wire]
+    dialect = asked.current().dialect
+    options: list[ORMOption] = [*with_wire[dialect]]
     parameters: dict[str, Any] = {}
-    for linked in links_of(model):
+    for linked in links_of(model, dialect):
         found, error = attempt(_limit, policy, who, linked.model)
         if error is not None:
             message = "policy %s failed for %s: no links"

@@ -63,6 +63,9 @@ class ServerWrite(StrEnum):
         "a task is made with its databases, and a result for each organization: who may create it"
     )
     KILL = "stopping a task ends its results: who may stop or delete it may do that"
+    SIBLINGS = (
+        "a run of a 4.x task fails: those not begun end, whether its node may say so is decided"
+    )
     LOG = "a line is added to the log of a run: whether its node may write the log is decided"
     PORTS = "the ports of a result are closed together: who may close those of the result may"
     RETENTION = "the results of a task are emptied with it: whether it may be emptied is decided"

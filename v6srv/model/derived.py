@@ -2,11 +2,12 @@
 
 A query that asks for them gets them in the same round trip, for one row or a thousand, so that the
 number of queries never depends on the length of a list. There are two kinds. What belongs to the
-row itself is deferred, in group `WIRE`. Links to other rows depend on who asks: a query reads those
+row itself is deferred, in a group. Links to other rows depend on who asks: a query reads those
 that it names (`Linked.shown`), cut to what the caller may view. Without that there are none.
+What only one of the two wire formats shows is read only for that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,14 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv.db import Base, json_rows
+from v6srv.vocabulary import DIALECTS
 
-WIRE = "wire"
+_WIRE = "wire"
 
-with_wire = undefer_group(WIRE)
-"""Loader option: read what the wire format shows of the row itself together with it."""
+with_wire: Mapping[int, tuple[ORMOption, ...]] = {
+    dialect: (undefer_group(_WIRE), undefer_group(f"{_WIRE}{dialect}")) for dialect in DIALECTS
+}
+"""Loader options: read what a wire format shows of the row itself together with it."""
 
 
 def rows_of(*columns: ColumnElement[Any], where: ColumnElement[bool]) -> Select[Any]:
@@ -34,9 +38,9 @@ def rows_of(*columns: ColumnElement[Any], where: ColumnElement[bool]) -> Select[
     return select(json_rows(*columns)).where(where)
 
 
-def on_wire(query: Select[Any]) -> MappedSQLExpression[Any]:
-    """A deferred attribute of group `WIRE`, read-only."""
-    return column_property(query.scalar_subquery(), deferred=True, group=WIRE)
+def on_wire(query: Select[Any], dialect: int | None = None) -> MappedSQLExpression[Any]:
+    """A deferred attribute, read-only; `dialect`: which alone shows it."""
+    return column_property(query.scalar_subquery(), deferred=True, group=f"{_WIRE}{dialect or ''}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +54,8 @@ class Linked:
     """What is shown of each, the id first."""
     where: ColumnElement[bool] | None
     """Which rows belong to the owner; None: the one whose id the owner itself holds."""
+    dialect: int | None = None
+    """Which alone shows it."""
 
     def shown(self, condition: ColumnElement[bool] | None) -> ORMOption:
         """Loader option: read those that meet a condition on `model`; None: all of them."""
@@ -83,12 +89,15 @@ def link(
     model: type[Base],
     *columns: Column[Any],
     where: ColumnElement[bool] | None = None,
+    dialect: int | None = None,
 ) -> None:
     """Declare `owner.name`; see `Linked`."""
     setattr(owner, name, query_expression())
-    _linked.setdefault(owner, []).append(Linked(owner, name, model, columns, where))
+    _linked.setdefault(owner, []).append(Linked(owner, name, model, columns, where, dialect))
 
 
-def links_of(owner: type[Base]) -> Iterator[Linked]:
+def links_of(owner: type[Base], dialect: int) -> Iterator[Linked]:
     """What rows of this table show of others."""
-    yield from _linked.get(owner, ())
+    for linked in _linked.get(owner, ()):
+        if linked.dialect in (None, dialect):
+            yield linked

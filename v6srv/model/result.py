@@ -43,6 +43,7 @@ class Result(Queries, Base):
     if TYPE_CHECKING:  # added in wire_columns
         node_rows: Mapped[list[Any]]
         port_rows: Mapped[list[Any]]
+        cleanup_at: Mapped[datetime | None]
 
     task: Mapped[Task | None] = relationship(back_populates="results")
     organization: Mapped[Organization | None] = relationship()

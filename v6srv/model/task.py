@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, SmallInteger, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -80,6 +80,8 @@ class Task(Queries, Base):
         child_ids: Mapped[list[int]]
         result_ids: Mapped[list[int]]
         status: Mapped[str]
+        status_in_4: Mapped[str]
+        database_rows: Mapped[list[Any]]
         unfinished: Mapped[int]
         last_finished_at: Mapped[datetime | None]
 
@@ -97,6 +99,11 @@ class Task(Queries, Base):
     databases: Mapped[list[TaskDatabase]] = relationship(
         viewonly=True, order_by="TaskDatabase.position"
     )
+
+    @property
+    def runs(self) -> list[Result]:
+        """What 4.x calls runs; what comes of them it calls results."""
+        return self.results
 
     @classmethod
     def next_run_id(cls) -> int:

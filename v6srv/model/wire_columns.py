@@ -2,10 +2,12 @@
 
 Apart from the classes because most of it needs several tables. Lists are sorted by id; `wire` turns
 them into links, ids or objects. What is declared with `link` holds what the reader may view, and
-None when that is nothing (`authz.links`); the rest are deferred columns of group `WIRE`.
+None when that is nothing (`authz.links`); the rest are deferred columns.
 """
 
-from sqlalchemy import ColumnElement, and_, case, func, select, type_coerce
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, select, type_coerce
 
 from v6srv.db import UtcDateTime, json_rows
 from v6srv.model.account import Account
@@ -17,9 +19,9 @@ from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
 from v6srv.model.role import Role
 from v6srv.model.rule import Rule
-from v6srv.model.task import Task
+from v6srv.model.task import Task, TaskDatabase
 from v6srv.model.user import User
-from v6srv.vocabulary import ResultStatus
+from v6srv.vocabulary import V3, V4, ResultStatus
 
 _account = Account.__table__
 _node = Node.__table__
@@ -123,8 +125,8 @@ Node.config_rows = on_wire(
 
 # --- task
 _child = _task.alias("child")
-link(Task, "child_ids", Task, _child.c.id, where=_child.c.parent_id == Task.id)
-link(Task, "result_ids", Result, _result.c.id, where=_result.c.task_id == Task.id)
+link(Task, "child_ids", Task, _child.c.id, where=_child.c.parent_id == Task.id, dialect=V3)
+link(Task, "result_ids", Result, _result.c.id, where=_result.c.task_id == Task.id, dialect=V3)
 link(Task, "shown_collaboration_id", Collaboration, Task.__table__.c.collaboration_id)
 
 
@@ -136,35 +138,54 @@ def _is_any(status: ResultStatus) -> ColumnElement[bool]:
     return _any(_result.c.status == status.value)
 
 
+# Null counts as failed.
+_has_failed = func.coalesce(_result.c.status, "").not_in(ResultStatus.unfailed())
+_unfailed = (
+    (_is_any(ResultStatus.ACTIVE), "active"),
+    (_is_any(ResultStatus.INITIALIZING), "initializing"),
+    (_is_any(ResultStatus.PENDING), "pending"),
+)
+
+
+def _of_results(value: ColumnElement[Any]) -> Select[Any]:
+    """What the results of a task are together."""
+    return select(value).where(_result.c.task_id == Task.id).correlate(_task)
+
+
 # models.md 3.2, in its order; null counts as failed unless all are null.
-_status = (
-    select(
-        case(
-            (func.count(_result.c.status) == 0, "unknown"),
-            (_any(func.coalesce(_result.c.status, "").not_in(ResultStatus.unfailed())), "failed"),
-            (_is_any(ResultStatus.ACTIVE), "active"),
-            (_is_any(ResultStatus.INITIALIZING), "initializing"),
-            (_is_any(ResultStatus.PENDING), "pending"),
-            else_="completed",
-        )
-    )
-    .where(_result.c.task_id == Task.id)
-    .correlate(_task)
+_status = case(
+    (func.count(_result.c.status) == 0, "unknown"),
+    (_any(_has_failed), "failed"),
+    *_unfailed,
+    else_="completed",
 )
-Task.status = on_wire(_status)
-_unfinished = (
-    select(func.count())
-    .select_from(_result)
-    .where(_result.c.task_id == Task.id, _result.c.finished_at.is_(None))
-    .correlate(_task)
+Task.status = on_wire(_of_results(_status), V3)
+_failure = case((_has_failed, func.coalesce(_result.c.status, "failed")))
+_status_in_4 = case(
+    (func.min(_failure) == func.max(_failure), func.min(_failure)),
+    (_any(_has_failed), "failed"),
+    *_unfailed,
+    else_="completed",
 )
-Task.unfinished = on_wire(_unfinished)
+Task.status_in_4 = on_wire(_of_results(_status_in_4), V4)
+"""As 4.x derives it: all that failed in one way say which, and nothing to do is done."""
+_unfinished = _of_results(func.count()).where(_result.c.finished_at.is_(None))
+Task.unfinished = on_wire(_unfinished, V3)
 """How many results are not finished; 0 means the task is complete."""
 Task.last_finished_at = on_wire(
-    select(type_coerce(func.max(_result.c.finished_at), UtcDateTime()))
-    .where(_result.c.task_id == Task.id)
-    .correlate(_task)
+    _of_results(type_coerce(func.max(_result.c.finished_at), UtcDateTime()))
 )
+_database = TaskDatabase.__table__.c
+Task.database_rows = on_wire(
+    rows_of(
+        _database.position,
+        _database.label,
+        _database.parameters,
+        where=_database.task_id == Task.id,
+    ),
+    V4,
+)
+"""`[position, label, parameters]` of each database."""
 
 # --- result
 _config_ids = (
@@ -185,6 +206,10 @@ Result.node_rows = on_wire(
     )
 )
 """`[id, name, status, ip, config ids]` of the node that runs this result; at most one."""
+Result.cleanup_at = on_wire(
+    select(_executing.c.cleanup_at).where(_executing.c.id == Result.task_id), V4
+)
+"""When it was emptied, with all of its task."""
 link(Result, "shown_organization_id", Organization, _result.c.organization_id)
 _port = Port.__table__.c
 link(

@@ -4,7 +4,7 @@ What is embedded is decided as well: a task is shown with those of its results t
 view, and a result with its task only if the caller may view that.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, func
@@ -16,10 +16,12 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied
 from v6srv.model import Result, Task
-from v6srv.vocabulary import Resource
+from v6srv.vocabulary import PrincipalKind, Resource
 
 _AT_ONCE = 30_000
 """Ids in one query: just below what SQLite takes as parameters."""
+_NOBODY = 0
+"""The id of no account."""
 
 
 def count(
@@ -50,6 +52,22 @@ def load_tasks(who: Principal, authz: Authorizer, results: Sequence[Result]) -> 
     found = {task.id: task for task in _related(who, authz, Resource.TASK, Task.id, ids)}
     for result in results:
         set_committed_value(result, "task", found.get(result.task_id))
+
+
+def name_initiators(who: Principal, tasks: Iterable[Task | None]) -> None:
+    """Nodes of 4.x stumble over a task that no user has started, and get it again and again.
+
+    One whose user is gone is shown to them as that of nobody, whom none of them lets in.
+    """
+    if who.kind is PrincipalKind.NODE:
+        for task in tasks:
+            if task is not None and task.init_user_id is None:
+                set_committed_value(task, "init_user_id", _NOBODY)
+
+
+def name_initiators_of(who: Principal, results: Iterable[Result]) -> None:
+    """As `name_initiators`, of the tasks of results."""
+    name_initiators(who, (result.task for result in results))
 
 
 def _related(

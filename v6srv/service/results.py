@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, utcnow
@@ -12,10 +12,13 @@ from v6srv.model import Port, Result, Task
 from v6srv.service import events
 from v6srv.service.events import rooms_concerned
 from v6srv.service.tasks import KILLED
+from v6srv.vocabulary import V4, ResultStatus
+
+COMPLETED = ResultStatus.COMPLETED.value
 
 FINAL = frozenset(
     {
-        "completed",
+        COMPLETED,
         "failed",
         "start failed",
         "non-existing Docker image",
@@ -28,8 +31,10 @@ FINAL = frozenset(
 """Statuses after which a run does not go on (models.md 3.1)."""
 
 
-def report(result: Result, changes: Mapping[str, Any]) -> Result:
+def report(result: Result, changes: Mapping[str, Any], *, log_ends: bool = False) -> Result:
     """Store what a node reports of its run; only what is given changes.
+
+    `log_ends`: a last status that comes with a log ends the run, where the node does not say when.
 
     A finished result is final. A node that confirms a kill is not wrong, though (S12): its log is
     kept if there is none yet, and the data of the task is still kept. A run that the node killed on
@@ -47,9 +52,14 @@ def report(result: Result, changes: Mapping[str, Any]) -> Result:
         raise Invalid(f"A result with status '{result.status}' cannot become '{status}'")
     for name, value in changes.items():
         setattr(result, name, value)
-    if status == KILLED and result.finished_at is None:
+    ends = status == KILLED or (log_ends and status in FINAL and "log" in changes)
+    if ends and result.finished_at is None:
         result.finished_at = utcnow()
-    _announce(result)
+    task = session.get(Task, result.task_id) if result.task_id is not None else None
+    if task is not None:
+        _announce(task, result.id, result.organization_id)
+        if task.dialect == V4 and status in FINAL - {COMPLETED}:
+            _give_up(task, result)
     return result
 
 
@@ -58,11 +68,33 @@ def _is_emptied(result: Result) -> bool:
     return session.scalar(emptied) is not None
 
 
-def _announce(result: Result) -> None:
-    task = session.get(Task, result.task_id) if result.task_id is not None else None
-    if task is not None and task.collaboration_id is not None:
-        rooms = rooms_concerned(task.collaboration_id, result.organization_id, task.initiator_id)
-        events.emit("status_update", {"result_id": result.id}, rooms)
+def _announce(task: Task, result_id: int, organization_id: int | None) -> None:
+    if task.collaboration_id is not None:
+        rooms = rooms_concerned(task.collaboration_id, organization_id, task.initiator_id)
+        events.emit("status_update", {"result_id": result_id}, rooms)
+
+
+def _give_up(task: Task, failed: Result) -> None:
+    """End what has not begun of a task that has failed somewhere, as 4.x does."""
+    with as_server(ServerWrite.SIBLINGS):
+        ended = session.execute(
+            update(Result)
+            .where(
+                Result.task_id == task.id,
+                Result.id != failed.id,
+                Result.started_at.is_(None),
+                Result.finished_at.is_(None),
+            )
+            .values(
+                status=ResultStatus.FAILED.value,
+                finished_at=utcnow(),
+                log=f"Not started: run {failed.id} of the same task ended with '{failed.status}'",
+            )
+            .returning(Result.id, Result.organization_id),
+            execution_options={"synchronize_session": False},
+        ).all()
+    for id, organization_id in sorted(ended):
+        _announce(task, id, organization_id)
 
 
 def open_port(result: Result, port: int, label: str | None) -> Port:

@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, insert, select, update
@@ -17,7 +16,6 @@ from v6srv.db import session, utcnow
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
 from v6srv.model import (
     Collaboration,
-    Member,
     Node,
     NodeConfig,
     Organization,
@@ -26,49 +24,42 @@ from v6srv.model import (
     TaskDatabase,
 )
 from v6srv.model.node import ALLOWED_ORGS
-from v6srv.service import events
+from v6srv.service import events, task_inputs, task_targets
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
-from v6srv.service.task_orders import place_of
-from v6srv.vocabulary import Operation, PrincipalKind, Resource, ResultStatus
+from v6srv.service.task_orders import Place, place_of
+from v6srv.vocabulary import V3, Operation, PrincipalKind, Resource, ResultStatus
 
 log = logging.getLogger(__name__)
 
 KILLED = ResultStatus.KILLED.value
 PENDING = ResultStatus.PENDING.value
 
-_node = Node.__table__.c
-
-
-@dataclass(frozen=True, slots=True)
-class _Organization:
-    """What starting a task needs to know of an organization, within one collaboration."""
-
-    id: int
-    name: str | None
-    is_member: bool
-    node_id: int | None
-
-
 # --- start
 
 
-def start(who: Principal, authz: Authorizer, order: Mapping[str, Any], dialect: int = 3) -> Task:
+def start(
+    who: Principal,
+    authz: Authorizer,
+    order: Mapping[str, Any],
+    *,
+    dialect: int = V3,
+    mixes: bool = False,
+) -> Task:
     """A new task with a pending result for each organization of `order`, and its events.
 
     Of a user or a container: a task has a user who started it.
 
     `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters,
     `study_id` and `store_id` may be missing. Subtasks of containers inherit run, initiating user
-    and algorithm store.
+    and algorithm store. `mixes`: see `task_targets`.
     What is wrong with the order is said only after the task is decided, so that nobody learns about
     collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
     if who.kind is PrincipalKind.NODE:
         raise Invalid("A task is started by a user or an algorithm, not by a node")
     place = place_of(who, authz, order)
-    targets = [target["id"] for target in order["organizations"]]
-    problem = _problem(_organizations(place.collaboration_id, targets), targets) or place.problem
+    problem = _problem(place, order, dialect, mixes=mixes)
     if problem is not None and session.get(Collaboration, place.collaboration_id) is None:
         _refuse_unknown(who, authz, place.collaboration_id)
     task = Task(
@@ -91,7 +82,7 @@ def start(who: Principal, authz: Authorizer, order: Mapping[str, Any], dialect: 
     else:
         settle()
         raise problem
-    _announce(task, targets)
+    _announce(task, [target["id"] for target in order["organizations"]])
     return task
 
 
@@ -110,7 +101,7 @@ def _add_parts(task: Task, order: Mapping[str, Any]) -> None:
             "task_id": task.id,
             "position": position,
             "label": label,
-            "parameters": json.dumps(parameters),
+            "parameters": json.dumps(parameters, separators=(",", ":")),
         }
         for position, (label, parameters) in enumerate(order["databases"])
     ]
@@ -121,49 +112,16 @@ def _add_parts(task: Task, order: Mapping[str, Any]) -> None:
             session.execute(insert(TaskDatabase), databases)
 
 
-def _organizations(collaboration_id: int, ids: Collection[int]) -> dict[int, _Organization]:
-    """The organizations with these ids, members or not, in one query."""
-    query = (
-        select(Organization.id, Organization.name, Member.c.collaboration_id, _node.id)
-        .outerjoin(
-            Member,
-            and_(
-                Member.c.organization_id == Organization.id,
-                Member.c.collaboration_id == collaboration_id,
-            ),
-        )
-        .outerjoin(
-            Node.__table__,
-            and_(
-                _node.organization_id == Organization.id,
-                _node.collaboration_id == collaboration_id,
-            ),
-        )
-        .where(Organization.id.in_(ids))
-    )
-    return {
-        id: _Organization(id, name, member is not None, node_id)
-        for id, name, member, node_id in session.execute(query)
-    }
-
-
-def _problem(known: Mapping[int, _Organization], targets: Sequence[int]) -> V6srvError | None:
-    """The first reason why this task cannot run, in the order of rest.md 3.6."""
-    strangers = [id for id in targets if id not in known or not known[id].is_member]
-    if strangers:
-        return Invalid(
-            "These organizations are not in the collaboration: "
-            + ", ".join(str(id) for id in strangers)
-        )
-    if len(set(targets)) < len(targets):
-        return Invalid("An organization is named more than once")
-    without_node = [known[id] for id in targets if known[id].node_id is None]
-    if without_node:
-        return Invalid(
-            "These organizations have no node in the collaboration: "
-            + ", ".join(one.name or str(one.id) for one in without_node)
-        )
-    return None
+def _problem(
+    place: Place, order: Mapping[str, Any], dialect: int, *, mixes: bool
+) -> V6srvError | None:
+    """The first reason why there can be no such task. Inputs of 3.x may be anything."""
+    problem = task_targets.problem_of(place.collaboration_id, order, dialect, mixes=mixes)
+    if problem is not None or place.problem is not None or dialect == V3:
+        return problem or place.problem
+    encrypted = select(Collaboration.encrypted).where(Collaboration.id == place.collaboration_id)
+    inputs = [target["input"] for target in order["organizations"]]
+    return task_inputs.problem_of(inputs, encrypted=bool(session.scalar(encrypted)))
 
 
 def _closed(who: Principal, task: Task) -> V6srvError:

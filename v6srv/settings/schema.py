@@ -155,6 +155,11 @@ class Settings(Group):
     `3`, `4`, or `auto`. `{"/api": 3}` is for networks without any 4.x program whose own scripts use
     new HTTP libraries. Unset: `auto` at `api_path`: the token, what only one generation sends, and
     at a login the version of the HTTP library tell. In a variable `/api=3,old.example=3`."""
+    mixed_generation_tasks: Literal["refuse", "allow"] = "refuse"
+    """Whether a 3.x program may start a task at the node of an organization that was seen to be of
+    4.x, and the other way round. They read inputs and write results in different forms: `allow` is
+    for algorithms whose images understand both. A 3.x node is never sent a task with several
+    databases, or with parameters of one: it would not see them."""
     container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""

@@ -2,16 +2,17 @@
 
 from functools import partial
 
+from flask import current_app
 from flask.views import MethodView
 from sqlalchemy import select
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.model import Result
 from v6srv.model import Task as Row
 from v6srv.service import lists, tasks
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import V3, Operation, Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.result import ResultOfTaskOut, TaskWithResultsOut
 from v6srv.wire.v3.task import TaskIn, TaskInclude, TaskOut, TaskQuery
@@ -26,15 +27,10 @@ def _owner_of(result_id):
 
 
 _FILTERS = {
+    **filters.TASK,
     "initiator_id": lambda id: Row.initiator_id == id,
-    "init_user_id": lambda id: Row.init_user_id == id,
-    "collaboration_id": lambda id: Row.collaboration_id == id,
-    "parent_id": lambda id: Row.parent_id == id,
     "run_id": lambda id: Row.run_id == id,
     "result_id": _owner_of,
-    "name": Row.name.like,
-    "image": Row.image.like,
-    "description": Row.description.like,
     "database": Row.database.like,
     "status": lambda status: Row.status == status,
 }
@@ -49,15 +45,15 @@ class Tasks(MethodView):
         """List the tasks you may view, newest first."""
         if RESULTS in query.pop("include", ()):
             rows = rows.then(partial(lists.load_results, who, authz))
-        filters = (_FILTERS[name](value) for name, value in query.items())
-        return rows.where(*filters).order_by(Row.id.desc())
+        return rows.where(*filters.conditions(_FILTERS, query)).order_by(Row.id.desc())
 
     @guard.creates(TASK)
     @blp.arguments(TaskIn)
     @blp.response(201, TaskOut)
     def post(self, order, who, authz):
         """Start a task at several organizations; an algorithm starts a subtask of its own task."""
-        return tasks.start(who, authz, order)
+        mixes = current_app.config["SETTINGS"].mixed_generation_tasks == "allow"
+        return tasks.start(who, authz, order, dialect=V3, mixes=mixes)
 
 
 @blp.route("/task/<int:id>")

@@ -1,6 +1,6 @@
 """The endpoints of 4.x that 3.x does not have, or has in another form."""
 
-from v6srv.api.v4 import algorithmstore, blobstream, organization, validate
+from v6srv.api.v4 import algorithmstore, blobstream, organization, port, result, run, task, validate
 
-RESOURCES = (validate, organization, algorithmstore, blobstream)
+RESOURCES = (validate, organization, task, run, result, port, algorithmstore, blobstream)
 """The modules, in the order of the documentation."""

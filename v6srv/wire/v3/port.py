@@ -1,18 +1,15 @@
 """Bodies, queries and answers of `/port` (rest.md 3.10)."""
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Whole, id_field
+from v6srv.wire.base import Input, NumberFilter, Output, id_field
+from v6srv.wire.port import OpenedPort
 
-MAX_PORT = 65535
 
-
-class PortIn(Changes):
+class PortIn(OpenedPort):
     """A port that a running algorithm has opened."""
 
-    port = Whole(required=True, validate=validate.Range(1, MAX_PORT))
     result_id = id_field(required=True)
-    label = Text(load_default=None, allow_none=True)
 
 
 class PortsOfResult(Input):

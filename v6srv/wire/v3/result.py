@@ -5,34 +5,19 @@ from typing import Any
 from marshmallow import fields, validate
 
 from v6srv.vocabulary import ResultStatus
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp
+from v6srv.wire.base import Input, Output, Text, Timestamp
 from v6srv.wire.links import ToOne, link
+from v6srv.wire.run import PortBriefs, Report, RunFilters
 from v6srv.wire.v3.task import TaskInResultOut
 
 REPORTED_STATUSES = tuple(one.value for one in ResultStatus if one is not ResultStatus.PENDING)
 """What a node may say of a run; `pending` is for the server to say."""
 
 
-class LogText(fields.String):
-    """Whatever an algorithm printed; characters that cannot be stored are replaced.
-
-    A log is no reason to lose the result that comes with it.
-    """
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        text: str = super()._deserialize(value, attr, data, **kwargs)
-        text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return text.encode("utf-8", "replace").decode()
-
-
-class ResultPatch(Changes):
+class ResultPatch(Report):
     """What a node reports; what it leaves out stays (Q-15)."""
 
-    started_at = Timestamp()
-    finished_at = Timestamp()
     status = Text(validate=validate.OneOf(REPORTED_STATUSES))
-    result = Text()
-    log = LogText()
 
 
 class ResultInclude(Input):
@@ -41,20 +26,8 @@ class ResultInclude(Input):
     include = fields.List(Text(), metadata={"description": "`task`: the whole task, not a link"})
 
 
-class ResultQuery(ResultInclude):
+class ResultQuery(ResultInclude, RunFilters):
     """Filters of the list. `state=open`: not finished. `port`: has opened it."""
-
-    task_id = NumberFilter()
-    organization_id = NumberFilter()
-    node_id = NumberFilter()
-    state = Text()
-    port = NumberFilter()
-    assigned_from = Timestamp()
-    assigned_till = Timestamp()
-    started_from = Timestamp()
-    started_till = Timestamp()
-    finished_from = Timestamp()
-    finished_till = Timestamp()
 
 
 class NodeBrief(fields.Field[Any]):
@@ -85,22 +58,6 @@ class NodeBrief(fields.Field[Any]):
             "ip": ip,
             "config": sorted(config or ()),
         }
-
-
-class PortBriefs(fields.Field[Any]):
-    """Dump rows `[id, port, label]` as objects."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        properties = {
-            "id": {"type": "integer"},
-            "port": {"type": "integer", "nullable": True},
-            "label": {"type": "string", "nullable": True},
-        }
-        items = {"type": "object", "properties": properties}
-        super().__init__(dump_only=True, metadata={"type": "array", "items": items}, **kwargs)
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return [{"id": id, "port": port, "label": label} for id, port, label in value or ()]
 
 
 class TaskOrLink(fields.Field[Any]):

@@ -1,56 +1,24 @@
 """Bodies, queries and answers of `/task` (rest.md 3.6)."""
 
-import json
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import fields, post_load
 
-from v6srv.settings.groups import LONGEST_DAYS
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
 from v6srv.wire.links import ToMany, ToOne
-
-MAX_ORGANIZATIONS = 10_000
-
-
-class AlgorithmInput(Text):
-    """Opaque text of any size; an object, as very old clients send it, becomes its JSON text."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if isinstance(value, dict):
-            value = json.dumps(value)
-        if not isinstance(value, str):
-            raise ValidationError("Neither text nor an object.")
-        return super()._deserialize(value, attr, data, **kwargs)
-
-
-class TargetIn(Input):
-    """An organization that is to run the task, and its input."""
-
-    id = id_field(required=True)
-    input = AlgorithmInput(load_default=None, allow_none=True)
+from v6srv.wire.task import KeepDays, Targets, TaskFilters
 
 
 class TaskIn(Changes):
     """A new task for at least one organization (Q-49)."""
 
     collaboration_id = id_field(required=True)
-    organizations = fields.List(
-        fields.Nested(TargetIn), required=True, validate=validate.Length(1, MAX_ORGANIZATIONS)
-    )
+    organizations = Targets()
     name = Text(load_default="")
     description = Text(load_default="")
     image = Text(load_default="")
     database = Text(load_default="")
-    keep_days = fields.Integer(
-        strict=True,
-        load_default=None,
-        allow_none=True,
-        validate=validate.Range(1, LONGEST_DAYS),
-        metadata={
-            "description": "Delete inputs, results and logs so many days after the run has ended,"
-            " if the server does not do so before. Subtasks of algorithms are not kept for longer."
-        },
-    )
+    keep_days = KeepDays()
 
     @post_load
     def _in_words_of_the_domain(self, order: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -65,20 +33,13 @@ class TaskInclude(Input):
     include = fields.List(Text(), metadata={"description": "`results`: whole results, not links"})
 
 
-class TaskQuery(TaskInclude):
+class TaskQuery(TaskInclude, TaskFilters):
     """Filters of the list; texts but `status` are matched with the wildcards `%` and `_`."""
 
     initiator_id = NumberFilter()
-    init_user_id = NumberFilter()
-    collaboration_id = NumberFilter()
-    parent_id = NumberFilter()
     run_id = NumberFilter()
     result_id = NumberFilter()
-    name = Text()
-    image = Text()
-    description = Text()
     database = Text()
-    status = Text()
 
 
 class Complete(fields.Boolean):
