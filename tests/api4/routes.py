@@ -9,9 +9,7 @@ from pathlib import Path
 
 MISSING = frozenset(
     {
-        "/collaboration",
         "/column",
-        "/node",
         "/role",
         "/rule",
         "/study",

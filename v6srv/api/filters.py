@@ -1,14 +1,23 @@
-"""The filters of lists that both dialects have: from a value of the query to a condition."""
+"""The filters of lists, for both dialects: from a value of the query to a condition."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy import ColumnElement, exists, or_, select, true
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.errors import Invalid, NotFound
-from v6srv.model import Collaboration, Member, Node, Organization, Port, Result, Task
+from v6srv.model import (
+    AlgorithmStore,
+    Collaboration,
+    Member,
+    Node,
+    Organization,
+    Port,
+    Result,
+    Task,
+)
 from v6srv.vocabulary import Operation, Resource
 
 Filters = Mapping[str, Callable[[Any], ColumnElement[bool]]]
@@ -33,7 +42,7 @@ def require_view(
     """
     if id is not None:
         try:
-            authz.fetch(who, resource, Operation.VIEW, id, on)
+            authz.fetch(who, resource, Operation.VIEW, id, on, lenient=on is not None)
         except NotFound as unknown:
             raise Invalid(str(unknown)) from unknown
 
@@ -72,10 +81,19 @@ ORGANIZATION: Filters = {
     "ids": Organization.id.in_,
 }
 
+
+def _may_use(store_id: int) -> ColumnElement[bool]:
+    """The store is for this collaboration, or for all."""
+    store = select(AlgorithmStore.collaboration_id).where(AlgorithmStore.id == store_id)
+    for_all = exists(store.where(AlgorithmStore.collaboration_id.is_(None)))
+    return or_(Collaboration.id.in_(store), for_all)
+
+
 COLLABORATION: Filters = {
     "name": Collaboration.name.like,
     "encrypted": lambda encrypted: Collaboration.encrypted.is_(encrypted),
     "organization_id": _of_organization,
+    "algorithm_store_id": _may_use,
 }
 
 NODE: Filters = {

@@ -10,11 +10,13 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
 from v6srv.errors import Invalid, NotFound
-from v6srv.model import Collaboration, Member, Node, Organization, Study, Task
-from v6srv.model.checks import require_fit
+from v6srv.model import AlgorithmStore, Collaboration, Member, Node, Organization, Study, Task
+from v6srv.model.checks import require_distinct, require_fit
 from v6srv.service import dependents, nodes, tasks
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
+
+_NO_ROW = 0
 
 
 def create(fields: Mapping[str, Any]) -> Collaboration:
@@ -32,11 +34,16 @@ def create(fields: Mapping[str, Any]) -> Collaboration:
     return collaboration
 
 
-def change(collaboration: Collaboration, changes: Mapping[str, Any]) -> Collaboration:
+def change(
+    collaboration: Collaboration, changes: Mapping[str, Any], *, distinct: bool = False
+) -> Collaboration:
     """Change the fields given; `organization_ids` replaces all members.
 
     `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
+    `distinct`: a new name is `checks.require_distinct`.
     """
+    if distinct:
+        require_distinct(Collaboration, changes.get("name"), collaboration.name)
     require_fit(collaboration, changes)
     name = changes.get("name", collaboration.name)
     if name != collaboration.name:
@@ -70,6 +77,21 @@ def delete(
     else:
         dependents.require_none(who, authz, f"Collaboration id={id}", hanging)
     session.delete(collaboration)
+
+
+def require_view_of_store(who: Principal, authz: Authorizer, store_id: int) -> None:
+    """Raise Denied unless `who` may view the collaboration of an algorithm store, if it has one.
+
+    NotFound for an unknown store, to those who may view every collaboration.
+    """
+    store = session.get(AlgorithmStore, store_id)
+    id = _NO_ROW if store is None else store.collaboration_id
+    if id is None:
+        return
+    try:
+        authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, id)
+    except NotFound:
+        raise NotFound(f"Algorithm store id={store_id} is not found!") from None
 
 
 # --- members

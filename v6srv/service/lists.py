@@ -15,7 +15,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied
-from v6srv.model import Result, Task
+from v6srv.model import Organization, Result, Task
 from v6srv.vocabulary import PrincipalKind, Resource
 
 _AT_ONCE = 30_000
@@ -68,6 +68,17 @@ def name_initiators(who: Principal, tasks: Iterable[Task | None]) -> None:
 def name_initiators_of(who: Principal, results: Iterable[Result]) -> None:
     """As `name_initiators`, of the tasks of results."""
     name_initiators(who, (result.task for result in results))
+
+
+def load_organizations(who: Principal, authz: Authorizer, rows: Sequence[Any]) -> None:
+    """Load the organizations of rows that have read their ids: those that `who` may view."""
+    ids = dict.fromkeys(id for row in rows for id in row.organization_ids or ())
+    found = {
+        one.id: one for one in _related(who, authz, Resource.ORGANIZATION, Organization.id, ids)
+    }
+    for row in rows:
+        members = [found[id] for id in row.organization_ids or () if id in found]
+        set_committed_value(row, "organizations", members)
 
 
 def _related(

@@ -13,7 +13,7 @@ from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
-from v6srv.model.checks import require_fit
+from v6srv.model.checks import require_distinct, require_fit
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -98,12 +98,21 @@ def _problem(who: Principal, authz: Authorizer, there: Place) -> V6srvError | No
     return None
 
 
-def register(who: Principal, authz: Authorizer, fields: Mapping[str, Any], key_digest: str) -> Node:
+def register(
+    who: Principal,
+    authz: Authorizer,
+    fields: Mapping[str, Any],
+    key_digest: str,
+    *,
+    distinct: bool = False,
+) -> Node:
     """A new node, found by the digest of its API key. `fields` is a loaded `wire.node.NodeIn`.
 
     What is wrong with the place is said after the policies have decided. Raises Denied, NotFound
-    or Invalid.
+    or Invalid. `distinct`: a name that is given is `checks.require_distinct`, here and in `change`.
     """
+    if distinct:
+        require_distinct(Node, fields.get("name"))
     there = place(fields.get("organization_id", who.organization_id), fields["collaboration_id"])
     problem = _problem(who, authz, there)
     node = Node(
@@ -119,11 +128,20 @@ def register(who: Principal, authz: Authorizer, fields: Mapping[str, Any], key_d
     return node
 
 
-def change(who: Principal, authz: Authorizer, node: Node, changes: Mapping[str, Any]) -> Node:
+def change(
+    who: Principal,
+    authz: Authorizer,
+    node: Node,
+    changes: Mapping[str, Any],
+    *,
+    distinct: bool = False,
+) -> Node:
     """Change the fields given. A node that moves must fit where it goes.
 
     `changes` is a loaded `wire.node.NodePatch`. Raises Denied, NotFound or Invalid.
     """
+    if distinct:
+        require_distinct(Node, changes.get("name"), node.name)
     require_fit(node, changes)
     if changes.get("name"):
         node.name = changes["name"]

@@ -1,6 +1,28 @@
 """The endpoints of 4.x that 3.x does not have, or has in another form."""
 
-from v6srv.api.v4 import algorithmstore, blobstream, organization, port, result, run, task, validate
+from v6srv.api.v4 import (
+    algorithmstore,
+    blobstream,
+    collaboration,
+    node,
+    organization,
+    port,
+    result,
+    run,
+    task,
+    validate,
+)
 
-RESOURCES = (validate, organization, task, run, result, port, algorithmstore, blobstream)
+RESOURCES = (
+    validate,
+    node,
+    organization,
+    collaboration,
+    task,
+    run,
+    result,
+    port,
+    algorithmstore,
+    blobstream,
+)
 """The modules, in the order of the documentation."""
