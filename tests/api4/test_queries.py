@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from tests.api.test_queries import grow
 from tests.api4.routes import ROUTES
 from tests.contract.routes import BY_KIND
 from tests.databases import Databases
 from tests.support import Caller, counting, counting_commits, open_app
+from tests.world import World
 from v6srv import db
+from v6srv.model import AlgorithmStore
 
 FEW, MANY = 10, 300
 ALL: dict[str, Any] = {"per_page": 9999}
@@ -34,8 +37,15 @@ def took(backend: str, databases: Databases) -> dict[int, dict[tuple[str, str, s
             assert world is not None
             with db.session.get_bind().begin() as connection:
                 grow(connection, world, size)
+                _grow_what_4x_has(connection, world, size)
             found[size] = _measure(Caller(app, "/v4/api"))
     return found
+
+
+def _grow_what_4x_has(connection: Connection, world: World, size: int) -> None:
+    here = {"url": "https://store.example", "collaboration_id": world.collab.registry}
+    stores = [{"name": f"store {i}", **here} for i in range(size)]
+    connection.execute(insert(AlgorithmStore), stores)
 
 
 def _measure(call: Caller) -> dict[tuple[str, str, str], Any]:
