@@ -25,6 +25,7 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0000-\U000e0fff]"
 )
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{2,127}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -76,6 +77,13 @@ def label(text: str) -> str | None:
     return "Must not be a number." if text.isdigit() else name(text)
 
 
+def username(text: str) -> str | None:
+    """What 4.x lets a new user be called by."""
+    if _USERNAME.fullmatch(text):
+        return None
+    return "Must begin with a letter, then 2 to 127 letters, digits, dots, dashes or underscores."
+
+
 def address(text: str) -> str | None:
     """An email address, as far as one can tell without sending to it."""
     if not _ADDRESS.fullmatch(text) or _CONTROL.search(text):
@@ -105,9 +113,21 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
 """The rule of each column that has one, by table."""
 
 
-def faults(table: str, values: Mapping[str, Any]) -> dict[str, list[str]]:
+DISTINCT = frozenset({"organization", "collaboration", "study", "node"})
+"""Tables of which no two rows get one name from 4.x."""
+
+STRICT_RULES: Mapping[str, Mapping[str, Rule]] = {
+    **{table: {"name": label} for table in (*DISTINCT, "role")},
+    "user": {"username": username},
+}
+"""What 4.x asks of new values beyond `RULES`."""
+
+
+def faults(
+    table: str, values: Mapping[str, Any], by: Mapping[str, Mapping[str, Rule]] = RULES
+) -> dict[str, list[str]]:
     """What is wrong with values of a row, by column. None is no text: nothing is wrong with it."""
-    rules = RULES.get(table, {})
+    rules = by.get(table, {})
     return {
         column: [fault]
         for column, value in values.items()

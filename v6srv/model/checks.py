@@ -33,8 +33,12 @@ _KEYED = {"username": "username_key", "email": "email_key"}
 _TAKEN = {"username": "Username already exists.", "email": "Email address already exists."}
 
 
-def require_fit(row: Base, changes: Mapping[str, Any]) -> None:
-    """Raise Invalid, with every fault, when values that are to change break a rule of `names`."""
+def require_fit(row: Base, changes: Mapping[str, Any], *, strict: bool = False) -> None:
+    """Raise Invalid, with every fault, when values that are to change break a rule of `names`.
+
+    `strict`: those that 4.x has beyond the others count as well, and its names are those of no
+    other row. A row that is not stored yet has no values: all of them change.
+    """
     table = row.__tablename__
     changing = {
         column: value
@@ -42,6 +46,10 @@ def require_fit(row: Base, changes: Mapping[str, Any]) -> None:
         if column in names.RULES[table] and value != getattr(row, column)
     }
     _refuse(names.faults(table, changing))
+    if strict:
+        _refuse(names.faults(table, changing, names.STRICT_RULES))
+        if table in names.DISTINCT and "name" in changing:
+            _require_distinct(type(row), changing["name"])
 
 
 def require_free(but: User | None = None, **values: str | None) -> None:
@@ -52,21 +60,6 @@ def require_free(but: User | None = None, **values: str | None) -> None:
 def require_own_name(name: str) -> None:
     """Raise Invalid when a default role has this name."""
     _require_own_name(session.connection(), name)
-
-
-def require_distinct(model: type[Base], name: str | None, before: str | None = None) -> None:
-    """Raise Invalid when a new name is no `names.label`, or one that a row of the table has.
-
-    `before`: the name that the row has; it may stay, whatever it is.
-    """
-    if name is None or name == before:
-        return
-    problem = names.label(name)
-    taken = select(exists().where(model.__table__.c.name == name))
-    if problem is None and session.scalar(taken):
-        problem = f"{model.__name__} name '{name}' already exists"
-    if problem is not None:
-        raise Invalid(problem, {"name": [problem]})
 
 
 def account_of(column: str, text: str) -> int | None:
@@ -116,6 +109,12 @@ def complete_keys(sess: Session) -> list[Clash]:
 
 
 # --- parts
+
+
+def _require_distinct(model: type[Base], name: str) -> None:
+    if session.scalar(select(exists().where(model.__table__.c.name == name))):
+        problem = f"{model.__name__} name '{name}' already exists"
+        raise Invalid(problem, {"name": [problem]})
 
 
 def _set_key(sess: Session, key: str, values: Mapping[int, str | None]) -> None:

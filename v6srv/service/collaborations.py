@@ -11,7 +11,7 @@ from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
 from v6srv.errors import Invalid, NotFound
 from v6srv.model import AlgorithmStore, Collaboration, Member, Node, Organization, Study, Task
-from v6srv.model.checks import require_distinct, require_fit
+from v6srv.model.checks import require_fit
 from v6srv.service import dependents, nodes, tasks
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
@@ -35,16 +35,14 @@ def create(fields: Mapping[str, Any]) -> Collaboration:
 
 
 def change(
-    collaboration: Collaboration, changes: Mapping[str, Any], *, distinct: bool = False
+    collaboration: Collaboration, changes: Mapping[str, Any], *, strict: bool = False
 ) -> Collaboration:
     """Change the fields given; `organization_ids` replaces all members.
 
     `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
-    `distinct`: a new name is `checks.require_distinct`.
+    `strict`: as that of `checks.require_fit`.
     """
-    if distinct:
-        require_distinct(Collaboration, changes.get("name"), collaboration.name)
-    require_fit(collaboration, changes)
+    require_fit(collaboration, changes, strict=strict)
     name = changes.get("name", collaboration.name)
     if name != collaboration.name:
         _require_free(name)

@@ -13,7 +13,7 @@ from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Node, Organization
-from v6srv.model.checks import require_distinct, require_fit
+from v6srv.model.checks import require_fit
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -104,15 +104,14 @@ def register(
     fields: Mapping[str, Any],
     key_digest: str,
     *,
-    distinct: bool = False,
+    strict: bool = False,
 ) -> Node:
     """A new node, found by the digest of its API key. `fields` is a loaded `wire.node.NodeIn`.
 
     What is wrong with the place is said after the policies have decided. Raises Denied, NotFound
-    or Invalid. `distinct`: a name that is given is `checks.require_distinct`, here and in `change`.
+    or Invalid. `strict`: as that of `checks.require_fit`, here and in `change`.
     """
-    if distinct:
-        require_distinct(Node, fields.get("name"))
+    require_fit(Node(), fields, strict=strict)
     there = place(fields.get("organization_id", who.organization_id), fields["collaboration_id"])
     problem = _problem(who, authz, there)
     node = Node(
@@ -134,15 +133,13 @@ def change(
     node: Node,
     changes: Mapping[str, Any],
     *,
-    distinct: bool = False,
+    strict: bool = False,
 ) -> Node:
     """Change the fields given. A node that moves must fit where it goes.
 
     `changes` is a loaded `wire.node.NodePatch`. Raises Denied, NotFound or Invalid.
     """
-    if distinct:
-        require_distinct(Node, changes.get("name"), node.name)
-    require_fit(node, changes)
+    require_fit(node, changes, strict=strict)
     if changes.get("name"):
         node.name = changes["name"]
     if changes.get("ip"):

@@ -9,31 +9,28 @@ from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Invalid
 from v6srv.model import Node, Organization, Result, Role, Task, User
-from v6srv.model.checks import require_distinct, require_fit
+from v6srv.model.checks import require_fit
 from v6srv.service import dependents, nodes, roles, tasks, users
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Resource
 
 
-def create(fields: Mapping[str, Any], *, distinct: bool = False) -> Organization:
+def create(fields: Mapping[str, Any], *, strict: bool = False) -> Organization:
     """A new organization. Raises Invalid for what breaks a rule, or is no public key.
 
-    `distinct`: a name is `checks.require_distinct`, here and in `change`.
+    `strict`: as that of `checks.require_fit`, here and in `change`.
     """
-    if distinct:
-        require_distinct(Organization, fields["name"])
+    require_fit(Organization(), fields, strict=strict)
     organization = Organization(**fields)
     session.add(organization)
     return organization
 
 
 def change(
-    organization: Organization, changes: Mapping[str, Any], *, distinct: bool = False
+    organization: Organization, changes: Mapping[str, Any], *, strict: bool = False
 ) -> Organization:
     """Change the fields given. Raises Invalid for what breaks a rule, or is no public key."""
-    if distinct:
-        require_distinct(Organization, changes.get("name"), organization.name)
-    require_fit(organization, changes)
+    require_fit(organization, changes, strict=strict)
     for name, value in changes.items():
         setattr(organization, name, value)
     return organization

@@ -80,7 +80,7 @@ class Collaboration(MethodView):
         if _MEMBERS & changes.keys():
             edit = who, COLLABORATION, Operation.EDIT, row.id
             authz.fetch(*edit, min_scope=Scope.GLOBAL, changes=_MEMBERS)
-        return collaborations.change(row, changes, distinct=True)
+        return collaborations.change(row, changes, strict=True)
 
     @guard.deletes(COLLABORATION)
     @blp.arguments(Dependents, location="query")

@@ -48,7 +48,7 @@ class Nodes(MethodView):
         Its API key is shown in this answer and never again.
         """
         api_key = str(uuid4())
-        row = nodes.register(who, authz, fields, key_digest(api_key), distinct=True)
+        row = nodes.register(who, authz, fields, key_digest(api_key), strict=True)
         return {"node": row, "api_key": api_key}
 
 
@@ -65,7 +65,7 @@ class Node(MethodView):
     @blp.response(200, NodeOut)
     def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay. A node changes its own address only."""
-        return nodes.change(who, authz, row, changes, distinct=True)
+        return nodes.change(who, authz, row, changes, strict=True)
 
     @guard.deletes(NODE)
     @blp.response(200, MessageOut)

@@ -37,7 +37,7 @@ class Organizations(MethodView):
     @blp.response(201, OrganizationOut)
     def post(self, fields):
         """Add an organization, with a name that no other has."""
-        return organizations.create(fields, distinct=True)
+        return organizations.create(fields, strict=True)
 
 
 @blp.route("/organization/<int:id>")
@@ -53,7 +53,7 @@ class Organization(MethodView):
     @blp.response(200, OrganizationOut)
     def patch(self, changes, row):
         """Change the fields given; the rest stay. A node changes the public key only."""
-        return organizations.change(row, changes, distinct=True)
+        return organizations.change(row, changes, strict=True)
 
     @guard.deletes(ORGANIZATION)
     @blp.arguments(Dependents, location="query")
