@@ -356,9 +356,9 @@ class Installation:
             if line.who.line is line:
                 line.who.line = None
         elif text.startswith(f"2{NAMESPACE}"):
-            event, payload = json.loads(text[text.index("[") :])
+            event, *data = json.loads(text[text.index("[") :])
             if event == "task_created":
-                self._heard(line, payload["n"], payload["c"])
+                self._heard(line, data[0]["n"], data[0]["c"])
 
     def _heard(self, line: Line, number: int, collaboration: str) -> None:
         who, task = line.who, self.turns.at
@@ -404,6 +404,7 @@ class Installation:
         self.broker.heal()
         for process in self.processes:
             process.life.dies_after = process.life.stalls_after = None
+            process.life.notes_from = 0.0
             process.life.stalled_until = min(process.life.stalled_until, self.turns.now)
         while sum(not process.ends for process in self.processes) < 2:
             self.begin()

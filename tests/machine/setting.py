@@ -1,7 +1,7 @@
 """Gives an application virtual time, greenlets for threads, and turns at the database."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -119,6 +119,15 @@ def _give_time(turns: Turns, patch: pytest.MonkeyPatch) -> None:
     for module, limits in SHORTER.items():
         for name, value in limits.items():
             patch.setattr(module, name, value)
+    note_sent = events.note_sent
+
+    def note_when_possible(ids: Collection[int]) -> None:
+        assert turns.at is not None
+        life = turns.at.life
+        turns.wait(lambda: turns.now >= life.notes_from, life.notes_from - turns.now)
+        note_sent(ids)
+
+    patch.setattr(events, "note_sent", note_when_possible)
     for name in ("_process", "_event_listeners", "_policy_listeners"):
         patch.setattr(events, name, getattr(events, name))
 

@@ -21,11 +21,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.machine.installation import PEOPLE, Installation, Process
+from tests.machine.installation import (
+    MAY_LOSE,
+    PEOPLE,
+    REVOKED_WITHIN_S,
+    Installation,
+    Process,
+)
 from tests.machine.setting import Setting, virtual
 from tests.world import World
 
-EXAMPLES = int(os.environ.get("V6SRV_TEST_MACHINE", "0"))
+EXAMPLES = int(os.environ.get("V6SRV_TEST_MACHINE", "4"))
+"""Few: what tests run each time, so that it stays in step with the server; `make machine`: many."""
 PROCESSES = 3
 FURTHEST_S = 8.0
 
@@ -50,7 +57,7 @@ class Machine(RuleBasedStateMachine):
         self.it.go_on(4, 4)
         for number, person in enumerate(self.it.people.values()):
             self.it.join(person, self.process(number))
-        self.it.go_on(1, 1)
+        self.it.go_on(2, 0.25)  # until all have their seats
 
     def process(self, number: int) -> Process:
         if not self.it.processes:
@@ -128,6 +135,19 @@ class Machine(RuleBasedStateMachine):
         self.it.broker.reset(self.process(at).life.name)
         self.go_on(turns)
 
+    @rule(at=which, seconds=st.sampled_from([2.0, 7.0, 12.0]))
+    def not_heard_and_noted_late(self, at: int, seconds: float) -> None:
+        """That it was published is noted only when those who did not hear it have looked for it."""
+        deaf, other = self.process(at), self.process(at + 1)
+        ear = (deaf.life.name, "listen")
+        other.life.notes_from = self.it.turns.now + seconds
+        self.it.broker.cut.add(ear)
+        self.it.commit(other, "registry", 1, keep=True)
+        self.it.go_on(1.0, 0.25)
+        self.it.broker.cut.discard(ear)
+        self.it.broker.reset(deaf.life.name)
+        self.go_on(0)
+
     @rule(what=st.sampled_from(["end", "restart", "freeze", "heal"]), turns=steps)
     def queue(self, what: str, turns: int) -> None:
         """Whatever it confirmed and nobody has read is lost when it restarts."""
@@ -137,6 +157,19 @@ class Machine(RuleBasedStateMachine):
     @rule(at=which, give=st.booleans(), turns=steps)
     def change_right(self, at: int, give: bool, turns: int) -> None:
         self.it.change_right(self.process(at), give=give)
+        self.go_on(turns)
+
+    @rule(at=which, turns=steps)
+    def lose_a_right_while_listening(self, at: int, turns: int) -> None:
+        """It is there, has the right, and loses it; later there is something to hear."""
+        user = self.it.people[MAY_LOSE]
+        self.it.join(user, self.process(at))
+        self.it.change_right(self.process(at), give=True)
+        self.it.go_on(2 * REVOKED_WITHIN_S, 0.25)
+        self.it.change_right(self.process(at + 1), give=False)
+        self.go_on(turns)
+        self.it.go_on(2 * REVOKED_WITHIN_S, 0.25)
+        self.it.commit(self.process(at + turns), "registry", 1, keep=True)
         self.go_on(turns)
 
     @rule(seconds=st.sampled_from([-8.0, -2.0, 2.0, 8.0]))
@@ -174,7 +207,6 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.skipif(not EXAMPLES, reason="a long search: `make machine` runs it")
 @pytest.mark.usefixtures("quiet")
 def test_any_order_of_everything(
     app: Flask, world: World, monkeypatch: pytest.MonkeyPatch, backend: str

@@ -30,6 +30,8 @@ class Life:
     stalls_after: int | None = None
     stall_s: float = 0.0
     stalled_until: float = 0.0
+    notes_from: float = 0.0
+    """When the database takes from it again what it has published."""
     tasks: list["Task"] = field(default_factory=list)
 
 

@@ -16,12 +16,14 @@ from sqlalchemy import event, insert, select, text, update
 from tests.api.test_policy_line_rest import add, line
 from tests.api.test_task import order
 from tests.databases import Databases
+from tests.realtime.conftest import eventually, serving
 from tests.support import Caller, counting, open_app
 from tests.world import World
 from v6srv import db
 from v6srv.db import session, utcnow
 from v6srv.model import Result, Run, Task
 from v6srv.policy.audit import trail
+from v6srv.realtime import server
 from v6srv.service import retention
 
 HOUR = timedelta(hours=1)
@@ -360,6 +362,18 @@ def test_several_processes_do_not_fight(app: Flask):
         done = list(pool.map(work, range(4)))
     assert sum(tasks for tasks, _ in done) == len(ids)
     assert sum(results for _, results in done) == 3 * len(ids)
+
+
+def test_a_running_server_looks_again_and_again(
+    app: Flask, world: World, age: Any, data: Any, monkeypatch
+):
+    monkeypatch.setattr(server, "EMPTY_EVERY_S", 0.1)
+    age(world.task.finished, 8, keep_days=7)
+    with serving(app):
+        eventually(lambda: data(world.task.finished), set())
+        assert data(world.task.killed)
+        age(world.task.killed, 8, keep_days=7)  # becomes due meanwhile
+        eventually(lambda: data(world.task.killed), set())
 
 
 def test_it_ends_when_the_process_is_to_end(app: Flask, monkeypatch, empty: Any):
