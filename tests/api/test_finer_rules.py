@@ -14,11 +14,11 @@ from v6srv import db
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import FINER_RULES
 from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.dialect.rule_names import KNOWN_TO_3, KNOWN_TO_4, NAMES, RULES_BY_NAME
 from v6srv.errors import NotFound
 from v6srv.model import Role, Rule, User
 from v6srv.service import roles
 from v6srv.vocabulary import PrincipalKind
-from v6srv.wire.v4.rule_names import KNOWN_TO_3, KNOWN_TO_4, NAMES, RULES_BY_NAME
 
 Give = Callable[..., None]
 FINER = {rule.text for rule in FINER_RULES}

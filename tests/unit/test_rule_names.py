@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from v6srv.authz.rules import DECLARED, FINER_RULES, OWN_RULES, RULES
-from v6srv.wire.v4.rule_names import KNOWN_TO_3, KNOWN_TO_4, NAMES, RULES_BY_NAME
+from v6srv.dialect.rule_names import KNOWN_TO_3, KNOWN_TO_4, NAMES, RULES_BY_NAME
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 

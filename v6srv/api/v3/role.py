@@ -6,6 +6,7 @@ from sqlalchemy import or_
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
+from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.model import Permission, RoleRule
 from v6srv.model import Role as Row
 from v6srv.service import roles
@@ -13,7 +14,6 @@ from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.role import RoleIn, RoleOut, RolePatch, RoleQuery
 from v6srv.wire.v3.rule import RuleOut
-from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("role", __name__, description="Roles")
 ROLE, VIEW = Resource.ROLE, Operation.VIEW

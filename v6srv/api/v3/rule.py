@@ -7,12 +7,12 @@ from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.authz.rules import OWN_RULES
+from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.model import RoleRule
 from v6srv.model import Rule as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.v3.rule import RuleOut, RuleQuery
-from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("rule", __name__, description="Rules that can be granted")
 

@@ -7,13 +7,13 @@ from v6srv import passwords
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
+from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.model import Permission, UserPermission
 from v6srv.model import User as Row
 from v6srv.service import users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.user import UserIn, UserOut, UserPatch, UserQuery
-from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 blp = Blueprint("user", __name__, description="Users")
 USER, VIEW = Resource.USER, Operation.VIEW

@@ -4,10 +4,10 @@ from typing import Any
 
 from marshmallow import fields
 
+from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field, ruled
 from v6srv.wire.credentials import Credential
 from v6srv.wire.links import Links, Numbers, ToMany, ToOne, links
-from v6srv.wire.v4.rule_names import KNOWN_TO_3
 
 
 class Ids(fields.List):
