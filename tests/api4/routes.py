@@ -12,7 +12,6 @@ MISSING = frozenset(
         "/column",
         "/role",
         "/rule",
-        "/study",
         "/user",
     }
 )

@@ -12,7 +12,7 @@ from tests.databases import Databases
 from tests.support import Caller, counting, counting_commits, open_app
 from tests.world import World
 from v6srv import db
-from v6srv.model import AlgorithmStore
+from v6srv.model import AlgorithmStore, Study, StudyMember
 
 FEW, MANY = 10, 300
 ALL: dict[str, Any] = {"per_page": 9999}
@@ -46,6 +46,12 @@ def _grow_what_4x_has(connection: Connection, world: World, size: int) -> None:
     here = {"url": "https://store.example", "collaboration_id": world.collab.registry}
     stores = [{"name": f"store {i}", **here} for i in range(size)]
     connection.execute(insert(AlgorithmStore), stores)
+    studies = [
+        {"name": f"study {i}", "collaboration_id": world.collab.registry} for i in range(size)
+    ]
+    made = connection.scalars(insert(Study).returning(Study.id), studies).all()
+    pairs = [{"study_id": id, "organization_id": world.org.north} for id in made]
+    connection.execute(insert(StudyMember), pairs)
 
 
 def _measure(call: Caller) -> dict[tuple[str, str, str], Any]:

@@ -16,6 +16,8 @@ from v6srv.model import (
     Organization,
     Port,
     Result,
+    Study,
+    StudyMember,
     Task,
 )
 from v6srv.vocabulary import Operation, Resource
@@ -74,11 +76,34 @@ def _of_node(node_id: int) -> ColumnElement[bool]:
     return (Result.organization_id == organization) & _in_collaboration(collaboration)
 
 
+def _of_study(organization_id: ColumnElement[int]) -> Callable[[int], ColumnElement[bool]]:
+    """What is of an organization of a study, by the column of its id."""
+
+    def of(study_id: int) -> ColumnElement[bool]:
+        member = StudyMember.c.study_id == study_id
+        return organization_id.in_(select(StudyMember.c.organization_id).where(member))
+
+    return of
+
+
+def _node_of_study(study_id: int) -> ColumnElement[bool]:
+    """Nodes of the organizations of a study, in its collaboration."""
+    collaboration = select(Study.collaboration_id).where(Study.id == study_id).scalar_subquery()
+    return (Node.collaboration_id == collaboration) & _of_study(Node.organization_id)(study_id)
+
+
 ORGANIZATION: Filters = {
     "name": Organization.name.like,
     "country": lambda country: Organization.country == country,
     "collaboration_id": _members_of,
     "ids": Organization.id.in_,
+    "study_id": _of_study(Organization.id),
+}
+
+STUDY: Filters = {
+    "name": Study.name.like,
+    "organization_id": lambda id: Study.organizations.any(Organization.id == id),
+    "collaboration_id": lambda id: Study.collaboration_id == id,
 }
 
 
@@ -97,6 +122,7 @@ COLLABORATION: Filters = {
 }
 
 NODE: Filters = {
+    "study_id": _node_of_study,
     "name": Node.name.like,
     "organization_id": lambda id: Node.organization_id == id,
     "collaboration_id": lambda id: Node.collaboration_id == id,

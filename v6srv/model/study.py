@@ -28,5 +28,8 @@ class Study(Queries, Base):
         ForeignKey("collaboration.id", ondelete="CASCADE"), index=True
     )
 
+    if TYPE_CHECKING:  # added in wire_columns
+        organization_ids: Mapped[list[int]]
+
     collaboration: Mapped[Collaboration] = relationship()
     organizations: Mapped[list[Organization]] = relationship(secondary=StudyMember)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, select, type_coe
 
 from v6srv.db import UtcDateTime, json_rows
 from v6srv.model.account import Account
-from v6srv.model.association import Member, Permission, RoleRule, UserPermission
+from v6srv.model.association import Member, Permission, RoleRule, StudyMember, UserPermission
 from v6srv.model.collaboration import Collaboration
 from v6srv.model.derived import link, on_wire, rows_of
 from v6srv.model.node import Node, NodeConfig
@@ -19,6 +19,7 @@ from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
 from v6srv.model.role import Role
 from v6srv.model.rule import Rule
+from v6srv.model.study import Study
 from v6srv.model.task import Task, TaskDatabase
 from v6srv.model.user import User
 from v6srv.vocabulary import V3, V4, ResultStatus
@@ -86,6 +87,14 @@ link(
     Task,
     _task.c.id,
     where=_task.c.collaboration_id == Collaboration.id,
+)
+
+link(
+    Study,
+    "organization_ids",
+    Organization,
+    StudyMember.c.organization_id,
+    where=StudyMember.c.study_id == Study.id,
 )
 
 # --- user, role, rule

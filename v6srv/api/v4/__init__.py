@@ -9,6 +9,7 @@ from v6srv.api.v4 import (
     port,
     result,
     run,
+    study,
     task,
     validate,
 )
@@ -18,6 +19,7 @@ RESOURCES = (
     node,
     organization,
     collaboration,
+    study,
     task,
     run,
     result,

@@ -37,6 +37,7 @@ class Nodes(MethodView):
         """List the nodes you may view."""
         filters.require_view(who, authz, NODE, query.get("organization_id"), Organization)
         filters.require_view(who, authz, NODE, query.get("collaboration_id"), Collaboration)
+        filters.require_view(who, authz, Resource.STUDY, query.get("study_id"))
         return rows.where(*filters.conditions(_FILTERS, query))
 
     @guard.creates(NODE)

@@ -30,6 +30,7 @@ class Organizations(MethodView):
     def get(self, query, who, authz, rows):
         """List the organizations you may view."""
         filters.require_view(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
+        filters.require_view(who, authz, Resource.STUDY, query.get("study_id"))
         return rows.where(*filters.conditions(filters.ORGANIZATION, query))
 
     @guard.creates(ORGANIZATION)

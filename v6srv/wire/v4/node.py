@@ -56,6 +56,7 @@ class NodeQuery(Input):
     name = Text()
     organization_id = NumberFilter()
     collaboration_id = NumberFilter()
+    study_id = NumberFilter()
     status = Text()
     ip = Text()
     last_seen_from = Timestamp()

@@ -37,6 +37,7 @@ class OrganizationQuery(Input):
     country = Text()
     collaboration_id = NumberFilter()
     ids = fields.List(NumberFilter())
+    study_id = NumberFilter()
 
 
 class OrganizationOut(Output):
