@@ -144,6 +144,25 @@ def test_relatives_are_added_or_asked_for_instead(call, world, child_port, task,
     assert ports(call(who, "GET", "/vpn/algorithm/addresses", query=query)) == found
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"only_self": "1"}, [1111, 2222]),
+        ({"only_siblings": "1"}, [6666]),
+        ({"only_siblings": "1", "include_children": "1"}, [4444, 6666]),
+        ({"only_self": "1", "label": "first"}, [1111]),
+        ({"only_siblings": "False", "only_self": "0"}, [1111, 2222, 6666]),
+        ({}, [1111, 2222, 6666]),
+    ],
+)
+def test_the_own_task_is_asked_for_at_one_place(call4, world, app, child_port, query, found):
+    """4.x: which of the organizations that compute it (rest.md 3.9)."""
+    with app.app_context():
+        db.session.add(Port(port=6666, label="app", result_id=world.result["running", "south"]))
+        db.session.commit()
+    assert ports(call4("container", "GET", "/vpn/algorithm/addresses", query=query)) == found
+
+
 def test_ports_of_another_run_are_out_of_reach(call, world, app):
     with app.app_context(), db.writing():
         task = db.session.get(Task, world.task.failed)
@@ -160,6 +179,9 @@ def test_ports_of_another_run_are_out_of_reach(call, world, app):
         {"only_children": "True", "only_parent": "True"},
         {"only_children": "True", "include_parent": "True"},
         {"only_parent": "True", "include_children": "True"},
+        {"only_siblings": "1", "only_self": "1"},
+        {"only_siblings": "1", "only_children": "1"},
+        {"only_self": "1", "only_parent": "1"},
         {"only_parent": "maybe"},
     ],
 )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 MISSING = frozenset(
     {
-        "/column",
         "/role",
         "/rule",
         "/user",

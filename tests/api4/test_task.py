@@ -6,7 +6,8 @@ import json
 import pytest
 
 from tests.api4.shared import data, names, refused
-from tests.support import database_digest
+from tests.api4.store import DIGEST, algorithm_store
+from tests.support import Caller, database_digest, open_app
 from tests.world import IMAGE, NOON
 from v6srv import db
 from v6srv.model import AlgorithmStore, Node, Organization, Result, Study, Task
@@ -374,31 +375,93 @@ def test_what_is_wrong_with_an_order_is_said_to_those_who_may_give_it(call4, wor
 
 @pytest.fixture
 def pilot(app, world):
-    """A study of north and south, and a store of their collaboration: their ids."""
+    """The id of a study of north alone."""
     with app.app_context():
-        study = Study(name="Pilot", collaboration_id=world.collab.registry)
-        store = AlgorithmStore(
-            name="s", url="https://store.example", collaboration_id=world.collab.registry
-        )
-        db.session.add_all([study, store])
-        db.session.flush()
-        study.organizations = [db.session.get(Organization, world.org.north)]
+        north = db.session.get(Organization, world.org.north)
+        study = Study(name="Pilot", collaboration_id=world.collab.registry, organizations=[north])
+        db.session.add(study)
         db.session.commit()
-        return study.id, store.id
+        return study.id
 
 
 def test_a_task_of_a_study(call4, world, pilot):
-    study, store = pilot
-    body = order(world, "north", study_id=study, store_id=store)
+    body = order(world, "north", study_id=pilot)
     for given in ({}, {"collaboration_id": None}):
         task = call4("researcher", "POST", "/task", json=body | given).json
-        assert task["study"] == link("study", study, "GET", "PATCH", "DELETE")
-        assert task["algorithm_store"] == link("algorithmstore", store, "GET", "PATCH", "DELETE")
+        assert task["study"] == link("study", pilot, "GET", "PATCH", "DELETE")
         assert task["collaboration"]["id"] == world.collab.registry
-    assert len(data(call4("root", "GET", "/task", query={"study_id": study}))) == 2
-    assert len(data(call4("root", "GET", "/task", query={"store_id": store}))) == 2
-    outside = order(world, "north", "south", study_id=study)
+    assert len(data(call4("root", "GET", "/task", query={"study_id": pilot}))) == 2
+    outside = order(world, "north", "south", study_id=pilot)
     assert call4("researcher", "POST", "/task", json=outside).status_code == 400
+
+
+# --- stores
+
+
+@pytest.fixture
+def store(app, world):
+    """A running store of the collaboration, and its id here."""
+    with algorithm_store() as running:
+        with app.app_context():
+            row = AlgorithmStore(name="s", url=running.url, collaboration_id=world.collab.registry)
+            db.session.add(row)
+            db.session.commit()
+            id = row.id
+        yield running, id
+
+
+def test_a_store_says_what_the_image_is(call4, call, world, store):
+    running, id = store
+    running.images[IMAGE] = DIGEST
+    url = "https://here.example/api"
+    body = order(world, "north", store_id=id, server_url=url)
+    task = call4("researcher", "POST", "/task", json=body).json
+    assert task["image"] == f"{IMAGE}@{DIGEST}"
+    assert task["algorithm_store"] == link("algorithmstore", id, "GET", "PATCH", "DELETE")
+    assert [where for _, _, where in running.heard] == [url]
+    assert names(call4("root", "GET", "/task", query={"store_id": id})) == ["mean"]
+    assert call("root", "GET", f"/task/{task['id']}").json["image"] == f"{IMAGE}@{DIGEST}"
+
+
+def test_an_image_without_a_digest_comes_from_no_store(call4, world, store):
+    running, id = store
+    running.images[IMAGE] = None
+    task = call4("researcher", "POST", "/task", json=order(world, "north", store_id=id)).json
+    assert (task["image"], task["algorithm_store"]) == (IMAGE, None)
+
+
+def test_an_image_that_a_store_does_not_know_is_refused(call4, world, store):
+    before = database_digest()
+    answer = call4("researcher", "POST", "/task", json=order(world, "north", store_id=store[1]))
+    assert answer.status_code == 400
+    assert IMAGE in answer.json["msg"]
+    assert database_digest() == before
+    refused(
+        call4("researcher", "POST", "/task", json=order(world, "north", server_url="x")),
+        "server_url",
+    )
+
+
+def test_no_store_is_asked_for_what_is_refused(call4, world, store):
+    running, id = store
+    for who, organizations, status in (
+        ("viewer", ["north"], 403),
+        ("west_researcher", ["north"], 403),
+        ("researcher", ["north", "west"], 400),
+    ):
+        body = order(world, *organizations, store_id=id)
+        assert call4(who, "POST", "/task", json=body).status_code == status
+    assert running.heard == []
+
+
+def test_a_subtask_comes_from_the_store_of_its_parent(call4, world, app, store):
+    running, id = store
+    with app.app_context():
+        db.session.get(Task, world.task.running).algorithm_store_id = id
+        db.session.commit()
+    task = call4("container", "POST", "/task", json=order(world, "north")).json
+    assert (task["image"], task["algorithm_store"]["id"]) == (IMAGE, id)
+    assert running.heard == []
 
 
 def test_a_subtask_belongs_to_its_job(call4, world):
@@ -470,6 +533,28 @@ def test_tasks_are_not_sent_to_programs_that_do_not_understand_them(
     assert call("researcher", "POST", "/task", json=order(world, "south")).status_code == 201
     generations(south_registry=None)
     assert call4("researcher", "POST", "/task", json=body).status_code == 201
+
+
+def test_a_node_of_3_x_would_not_see_all_of_some_tasks(backend, databases):
+    """mixed.md 5: refused whatever else is allowed."""
+    with open_app(databases, backend, True, mixed_generation_tasks="allow") as (app, world):
+        call, call4 = Caller(app), Caller(app, BASE)
+        with app.app_context():
+            db.session.get(Node, world.node.south_registry).generation = 3
+            db.session.get(Node, world.node.north_registry).generation = 4
+            db.session.commit()
+        assert call("researcher", "POST", "/task", json=order(world, "north")).status_code == 201
+        for databases_of_task, status in (
+            ([{"label": "a"}], 201),
+            ([{"label": "a"}, {"label": "b"}], 400),
+            ([{"label": "a", "query": "q"}], 400),
+        ):
+            body = order(world, "north", "south", databases=databases_of_task)
+            answer = call4("researcher", "POST", "/task", json=body)
+            assert answer.status_code == status
+            assert status == 201 or answer.json["msg"].endswith("parameters: south")
+            body = order(world, "north", databases=databases_of_task)
+            assert call4("researcher", "POST", "/task", json=body).status_code == 201
 
 
 def test_who_may_not_start_the_task_does_not_learn_what_the_nodes_are(call4, world, generations):

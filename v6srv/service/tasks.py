@@ -13,7 +13,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server, settle
 from v6srv.db import session, utcnow
-from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, V6srvError
+from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated, Upstream, V6srvError
 from v6srv.model import (
     Collaboration,
     Node,
@@ -24,9 +24,11 @@ from v6srv.model import (
     TaskDatabase,
 )
 from v6srv.model.node import ALLOWED_ORGS
-from v6srv.service import events, task_inputs, task_targets
+from v6srv.service import algorithm_stores, events, task_inputs, task_targets
+from v6srv.service.algorithm_stores import Origin
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
+from v6srv.service.store_client import Visitor
 from v6srv.service.task_orders import Place, place_of
 from v6srv.vocabulary import V3, Operation, PrincipalKind, Resource, ResultStatus
 
@@ -45,6 +47,7 @@ def start(
     *,
     dialect: int = V3,
     mixes: bool = False,
+    visitor: Visitor | None = None,
 ) -> Task:
     """A new task with a pending result for each organization of `order`, and its events.
 
@@ -52,7 +55,8 @@ def start(
 
     `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters,
     `study_id` and `store_id` may be missing. Subtasks of containers inherit run, initiating user
-    and algorithm store. `mixes`: see `task_targets`.
+    and algorithm store. `mixes`: see `task_targets`. `visitor`: for whom a store is asked what the
+    image is.
     What is wrong with the order is said only after the task is decided, so that nobody learns about
     collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
@@ -62,16 +66,19 @@ def start(
     problem = _problem(place, order, dialect, mixes=mixes)
     if problem is not None and session.get(Collaboration, place.collaboration_id) is None:
         _refuse_unknown(who, authz, place.collaboration_id)
+    origin = Origin(order["image"], place.store_id)
+    if problem is None and visitor is not None and place.store_id is not None:
+        origin, problem = _asked(who, authz, place, origin, visitor)
     task = Task(
         name=order["name"],
         description=order["description"],
-        image=order["image"],
+        image=origin.image,
         database=next((label for label, _ in order["databases"]), ""),
         dialect=dialect,
         collaboration_id=place.collaboration_id,
         study_id=place.study_id,
         initiator_id=who.organization_id,
-        **_descent(who, order["keep_days"], place.store_id),
+        **_descent(who, order["keep_days"], origin.store_id),
     )
     session.add(task)
     if problem is None:
@@ -122,6 +129,24 @@ def _problem(
     encrypted = select(Collaboration.encrypted).where(Collaboration.id == place.collaboration_id)
     inputs = [target["input"] for target in order["organizations"]]
     return task_inputs.problem_of(inputs, encrypted=bool(session.scalar(encrypted)))
+
+
+def _asked(
+    who: Principal, authz: Authorizer, place: Place, origin: Origin, visitor: Visitor
+) -> tuple[Origin, V6srvError | None]:
+    """What the store says of the image of a new task, and what is wrong with that.
+
+    Nothing is written yet. A subtask has image and store of its parent; and who may not view the
+    collaboration does not know its stores.
+    """
+    if who.kind is not PrincipalKind.USER or origin.store_id is None:
+        return origin, None
+    about = origin.store_id, place.collaboration_id, origin.image
+    try:
+        authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, place.collaboration_id)
+        return algorithm_stores.origin(*about, visitor), None
+    except (Denied, Invalid, NotFound, Upstream) as problem:
+        return origin, problem
 
 
 def _closed(who: Principal, task: Task) -> V6srvError:

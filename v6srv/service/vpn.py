@@ -8,12 +8,14 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import joinedload
 
 from v6srv.authz.allowed_rows import AllowedRows
@@ -83,12 +85,17 @@ class Relatives:
 
     only_children: bool = False
     only_parent: bool = False
+    only_siblings: bool = False
+    """The own task at other organizations."""
+    only_self: bool = False
+    """The own task at the own organization."""
     include_children: bool = False
     include_parent: bool = False
 
     def __post_init__(self) -> None:
+        only = ("only_children", "only_parent", "only_siblings", "only_self")
         for one, other in (
-            ("only_children", "only_parent"),
+            *combinations(only, 2),
             ("only_children", "include_parent"),
             ("only_parent", "include_children"),
         ):
@@ -117,7 +124,7 @@ def addresses(
     if (relatives.only_parent or relatives.include_parent) and parent_id is not None:
         wanted.append(Task.id == parent_id)
     if not relatives.only_children and not (relatives.only_parent and parent_id is not None):
-        wanted.append(Task.id == who.task_id)
+        wanted.append(and_(Task.id == who.task_id, *_limits(who, relatives)))
     rows = rows.where(
         exists().where(Result.id == Port.result_id, Task.id == Result.task_id, or_(*wanted))
     ).options(
@@ -127,6 +134,14 @@ def addresses(
     if label is not None:
         rows = rows.where(Port.label == label)
     return [_address(port) for port in session.scalars(rows.select, rows.parameters).unique()]
+
+
+def _limits(who: Principal, relatives: Relatives) -> Iterator[ColumnElement[bool]]:
+    """At which organizations the own task is asked for."""
+    if relatives.only_siblings:
+        yield Result.organization_id != who.organization_id
+    if relatives.only_self:
+        yield Result.organization_id == who.organization_id
 
 
 def _address(port: Port) -> Address:

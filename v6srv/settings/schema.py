@@ -160,6 +160,10 @@ class Settings(Group):
     4.x, and the other way round. They read inputs and write results in different forms: `allow` is
     for algorithms whose images understand both. A 3.x node is never sent a task with several
     databases, or with parameters of one: it would not see them."""
+    column_image: str = "ghcr.io/vantage6/algorithm-basics:latest"
+    """The image of tasks that read the names of columns, which the web interface of 4.x asks for
+    where no node shares them. Nodes of 4.x know this one and run it, unless they are set not to;
+    another one they have to allow like any algorithm."""
     container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""

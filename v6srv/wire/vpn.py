@@ -31,6 +31,8 @@ class AddressQuery(Input):
     label = Text()
     only_children = Flag(load_default=False)
     only_parent = Flag(load_default=False)
+    only_siblings = Flag(load_default=False)
+    only_self = Flag(load_default=False)
     include_children = Flag(load_default=False)
     include_parent = Flag(load_default=False)
 

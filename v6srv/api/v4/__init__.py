@@ -4,6 +4,7 @@ from v6srv.api.v4 import (
     algorithmstore,
     blobstream,
     collaboration,
+    column,
     node,
     organization,
     port,
@@ -24,6 +25,7 @@ RESOURCES = (
     run,
     result,
     port,
+    column,
     algorithmstore,
     blobstream,
 )

@@ -10,6 +10,7 @@ from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.including import included
 from v6srv.api.paging import paged
+from v6srv.api.visitor import visitor
 from v6srv.model import Result, TaskDatabase
 from v6srv.model import Task as Row
 from v6srv.service import lists, tasks
@@ -64,7 +65,8 @@ class Tasks(MethodView):
     def post(self, order, who, authz):
         """Start a task at several organizations; an algorithm starts a subtask of its own task."""
         mixes = current_app.config["SETTINGS"].mixed_generation_tasks == "allow"
-        return tasks.start(who, authz, order, dialect=V4, mixes=mixes)
+        asked = visitor(order.pop("server_url"))
+        return tasks.start(who, authz, order, dialect=V4, mixes=mixes, visitor=asked)
 
 
 @blp.route("/task/<int:id>")

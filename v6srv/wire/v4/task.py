@@ -6,6 +6,7 @@ from marshmallow import RAISE, ValidationError, fields, post_load, validate, val
 
 from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, id_field
 from v6srv.wire.task import KeepDays, Targets, TaskFilters
+from v6srv.wire.v4.algorithmstore import Url
 from v6srv.wire.v4.base import ListUrl, Name, Timestamp, ToOne
 
 MAX_DATABASES = 1000
@@ -61,6 +62,10 @@ class TaskIn(Changes):
     collaboration_id = id_field(load_default=None)
     study_id = id_field(load_default=None)
     store_id = id_field(load_default=None)
+    server_url = Url(
+        load_default=None,
+        metadata={"description": "Where the store finds this server; otherwise as this call did"},
+    )
     organizations = Targets()
     name = _TaskName(load_default="")
     description = Text(load_default="", validate=validate.Length(max=MAX_DESCRIPTION))
@@ -82,9 +87,14 @@ class TaskIn(Changes):
     @post_load
     def _in_words_of_the_domain(self, order: dict[str, Any], **_: Any) -> dict[str, Any]:
         order.pop("database", None)
-        for target in order["organizations"]:
-            target["input"] = target["input"] or ""
-        return order
+        return with_inputs(order)
+
+
+def with_inputs(order: dict[str, Any]) -> dict[str, Any]:
+    """An order in which no input is missing: one that was not sent is empty."""
+    for target in order["organizations"]:
+        target["input"] = target["input"] or ""
+    return order
 
 
 class TaskInclude(Input):
