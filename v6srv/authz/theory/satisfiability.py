@@ -170,6 +170,8 @@ class _Reader:
         elif among is not None:
             if isinstance(term, Constant):
                 yield from self._decided(term.key in keys(among), so)
+            elif len(among) == 1:  # both members of the list are the same
+                yield from self._equal(term, Constant(*among), so)
             else:
                 yield (Literal("one_of", term, among, so),)
         elif isinstance(right, (ast.Tuple, ast.List)):
