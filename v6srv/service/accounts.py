@@ -17,6 +17,7 @@ from v6srv.db import session
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.model import Node, Permission, Result, Role, Task, User
 from v6srv.model.checks import account_of
+from v6srv.service.tasks import is_over
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -116,7 +117,7 @@ def container_of(
         select(Task, Result, Node.token_version.label("version"))
         .outerjoin(Result, own)
         .join(Node, Node.id == who.account_id)
-        .options(undefer(Task.unfinished), load_only(Result.finished_at))
+        .options(undefer(Task.unfinished), undefer(Task.status_in_4), load_only(Result.finished_at))
         .where(Task.id == task_id)
         .order_by(Result.finished_at.is_not(None))
     ).first()
@@ -128,7 +129,7 @@ def container_of(
     if task.collaboration_id not in who.collaboration_ids:
         raise Unauthenticated("You are not within the collaboration")
     result: Result | None = found.Result
-    if not task.unfinished or (result is not None and result.finished_at is not None):
+    if is_over(task) or (result is not None and result.finished_at is not None):
         raise Invalid("Task is already finished!")
     if result is None:
         raise authz.refusal(who, Resource.RESULT, Operation.EDIT)

@@ -30,12 +30,13 @@ from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
 from v6srv.service.store_client import Visitor
 from v6srv.service.task_orders import Place, place_of
-from v6srv.vocabulary import V3, Operation, PrincipalKind, Resource, ResultStatus
+from v6srv.vocabulary import V3, V4, Operation, PrincipalKind, Resource, ResultStatus
 
 log = logging.getLogger(__name__)
 
 KILLED = ResultStatus.KILLED.value
 PENDING = ResultStatus.PENDING.value
+ONGOING = (PENDING, ResultStatus.INITIALIZING.value, ResultStatus.ACTIVE.value)
 
 # --- start
 
@@ -206,7 +207,7 @@ def _descent(who: Principal, keep_days: int | None, store_id: int | None) -> dic
     parent = session.scalars(
         select(Task).where(Task.id == who.task_id).with_for_update(read=True)
     ).one_or_none()
-    if parent is None or not _unfinished(parent.id):
+    if parent is None or is_over(parent):
         raise Unauthenticated("Container-token is not valid")
     return {
         "run_id": parent.run_id,
@@ -217,9 +218,9 @@ def _descent(who: Principal, keep_days: int | None, store_id: int | None) -> dic
     }
 
 
-def _unfinished(task_id: int) -> bool:
-    open_results = select(Result.id).where(Result.task_id == task_id, Result.finished_at.is_(None))
-    return session.scalar(open_results.limit(1)) is not None
+def is_over(task: Task) -> bool:
+    """Whether nothing more is to be started for a task; one of 4.x is given up when a run fails."""
+    return task.status_in_4 not in ONGOING if task.dialect == V4 else not task.unfinished
 
 
 def _announce(task: Task, targets: Sequence[int]) -> None:
