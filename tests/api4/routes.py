@@ -7,15 +7,6 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-MISSING = frozenset(
-    {
-        "/role",
-        "/rule",
-        "/user",
-    }
-)
-"""What is not there yet: paths, with all that is below them. To become empty."""
-
 
 @dataclass(frozen=True)
 class Route:
@@ -29,10 +20,6 @@ class Route:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
-
-    @property
-    def is_missing(self) -> bool:
-        return any(f"{self.path}/".startswith(f"{path}/") for path in MISSING)
 
 
 def _read() -> tuple[Route, ...]:

@@ -1,9 +1,9 @@
 """The filters of lists, for both dialects: from a value of the query to a condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
@@ -14,11 +14,17 @@ from v6srv.model import (
     Member,
     Node,
     Organization,
+    Permission,
     Port,
     Result,
+    Role,
+    RoleRule,
+    Rule,
     Study,
     StudyMember,
     Task,
+    User,
+    UserPermission,
 )
 from v6srv.vocabulary import Operation, Resource
 
@@ -49,10 +55,8 @@ def require_view(
             raise Invalid(str(unknown)) from unknown
 
 
-def _members_of(collaboration_id: int) -> ColumnElement[bool]:
-    return Organization.id.in_(
-        select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration_id)
-    )
+def _member_ids(collaboration_id: int) -> Select[int]:
+    return select(Member.c.organization_id).where(Member.c.collaboration_id == collaboration_id)
 
 
 def _of_organization(organization_id: int) -> ColumnElement[bool]:
@@ -95,7 +99,7 @@ def _node_of_study(study_id: int) -> ColumnElement[bool]:
 ORGANIZATION: Filters = {
     "name": Organization.name.like,
     "country": lambda country: Organization.country == country,
-    "collaboration_id": _members_of,
+    "collaboration_id": lambda id: Organization.id.in_(_member_ids(id)),
     "ids": Organization.id.in_,
     "study_id": _of_study(Organization.id),
 }
@@ -154,4 +158,48 @@ RESULT: Filters = {
     "started_till": lambda time: Result.started_at <= time,
     "finished_from": lambda time: Result.finished_at >= time,
     "finished_till": lambda time: Result.finished_at <= time,
+}
+
+USER: Filters = {
+    "username": User.username.like,
+    "firstname": User.firstname.like,
+    "lastname": User.lastname.like,
+    "email": User.email.like,
+    "organization_id": lambda id: User.organization_id == id,
+    "collaboration_id": lambda id: User.organization_id.in_(_member_ids(id)),
+    "role_id": lambda id: User.roles.any(Permission.c.role_id == id),
+    "rule_id": lambda id: User.rules.any(UserPermission.c.rule_id == id),
+    "last_seen_from": lambda time: User.last_seen >= time,
+    "last_seen_till": lambda time: User.last_seen <= time,
+}
+
+
+def of_roles(query: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """What roles have to meet; repeated values of one filter are alternatives."""
+    for column, patterns in ((Role.name, "name"), (Role.description, "description")):
+        if query.get(patterns):
+            yield or_(*(column.like(pattern) for pattern in query[patterns]))
+    root = Role.organization_id.is_(None) if query["include_root"] else false()
+    if query.get("organization_id"):
+        yield or_(Role.organization_id.in_(query["organization_id"]), root)
+    if "collaboration_id" in query:
+        yield or_(Role.organization_id.in_(_member_ids(query["collaboration_id"])), root)
+    if "rule_id" in query:
+        yield Role.rules.any(RoleRule.c.rule_id == query["rule_id"])
+    if "user_id" in query:
+        yield Role.users.any(Permission.c.user_id == query["user_id"])
+
+
+def _held_by(user_id: int) -> ColumnElement[bool]:
+    """A rule that a user has, by itself or through a role."""
+    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user_id)
+    through = select(RoleRule.c.rule_id).join(
+        Permission, Permission.c.role_id == RoleRule.c.role_id
+    )
+    return or_(Rule.id.in_(extra), Rule.id.in_(through.where(Permission.c.user_id == user_id)))
+
+
+RULE: Filters = {
+    "role_id": lambda id: Rule.roles.any(RoleRule.c.role_id == id),
+    "user_id": _held_by,
 }

@@ -22,11 +22,13 @@ from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 from v6srv.identity.current import claims
 from v6srv.vocabulary import PrincipalKind
+from v6srv.wire.base import Flag
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 PER_PAGE = 10
 METADATA = "metadata"
+_FLAG = Flag()
 _LARGEST = 2**31 - 1
 
 _PAGE = {
@@ -91,12 +93,14 @@ def paged(
     show: Callable[[list[Any]], list[Any]] = list,
     dialect: int = 3,
     bare_to: frozenset[PrincipalKind] = frozenset(),
+    whole: str | None = None,
 ) -> Callable[[View], View]:
     """Answer with the rows of the Select or AllowedRows that the view returns.
 
     `variants` names other schemas for values of `include`; `show` makes of rows what the schema
-    dumps, where that is not the rows themselves. `bare_to`: kinds of callers that read a bare list
-    also in 4.x. Headers `total-count` and `Link` are always set.
+    dumps, where that is not the rows themselves. In 4.x: `bare_to` names kinds of callers that read
+    a bare list all the same, `whole` a flag in the query that asks for all rows at once. Headers
+    `total-count` and `Link` are always set.
     """
     plain = schema(many=True)
     others = {name: other(many=True) for name, other in (variants or {}).items()}
@@ -107,6 +111,8 @@ def paged(
         def listed(*args: Any, **kwargs: Any) -> Response:
             include = included()
             number, size = ask()
+            if whole and _FLAG.deserialize(request.args.get(whole, "")):
+                number = None
             rows = _sorted(view(*args, **kwargs), plain) if dialect == 4 else view(*args, **kwargs)
             rows, page = _run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
             data = chosen(plain, others, include).dump(show(rows))

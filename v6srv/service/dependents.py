@@ -21,8 +21,8 @@ class Dependents:
 
     resource: Resource
     condition: ColumnElement[bool]
-    remove: Callable[[Any], None]
-    """Deletes one of them; that is decided as any other deletion of it."""
+    remove: Callable[[Any], None] | None = None
+    """Deletes one of them, which is decided as any other deletion of it. None: they stay."""
 
 
 def require_none(
@@ -45,8 +45,9 @@ def require_none(
 def remove(dependents: Iterable[Dependents]) -> None:
     """Delete them, in this order, the newest of each first: subtasks before their tasks."""
     for each in dependents:
-        for row in _rows(each):
-            each.remove(row)
+        if each.remove is not None:
+            for row in _rows(each):
+                each.remove(row)
 
 
 def _count(each: Dependents) -> int:

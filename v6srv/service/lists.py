@@ -12,6 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import session
 from v6srv.errors import Denied
@@ -35,6 +36,17 @@ def count(
         func.count(), maintain_column_froms=True
     )
     return session.scalar(counted.order_by(None), rows.parameters) or 0
+
+
+def ids(
+    who: Principal, authz: Authorizer, resource: Resource, condition: ColumnElement[bool]
+) -> list[int]:
+    """The ids of those rows, in order."""
+    rows = _rows(who, authz, resource)
+    if rows is None:
+        return []
+    found = rows.where(condition).select.with_only_columns(MODELS[resource].id)  # type: ignore[attr-defined]
+    return list(session.scalars(found, rows.parameters))
 
 
 def load_results(who: Principal, authz: Authorizer, tasks: Sequence[Task]) -> None:

@@ -19,11 +19,13 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
-from v6srv.model import Organization, Role, RoleRule, Rule
+from v6srv.model import Organization, Role, RoleRule, Rule, User
 from v6srv.model.checks import require_fit, require_own_name
+from v6srv.service import dependents
+from v6srv.service.dependents import Dependents
 from v6srv.service.refusals import in_words, lacking
 from v6srv.service.users import beyond, rules_of
-from v6srv.vocabulary import Operation
+from v6srv.vocabulary import Operation, Resource
 
 _FIELDS = ("name", "description", "rules")
 _NOT_HELD = "You cannot put a rule into a role, or take it out, that you don't hold!"
@@ -60,12 +62,14 @@ def change(
     role: Role,
     changes: Mapping[str, Any],
     known: Collection[str],
+    *,
+    strict: bool = False,
 ) -> Role:
     """Change the given fields of a role that the caller may edit.
 
-    `rules` replaces those that are `known`; others stay.
+    `rules` replaces those that are `known`; others stay. `strict`: as that of `checks.require_fit`.
     """
-    require_fit(role, changes)
+    require_fit(role, changes, strict=strict)
     name = changes.get("name")
     if name is not None and name != role.name:
         require_own_name(name)
@@ -88,20 +92,35 @@ def add_rule(
 
 
 def remove_rule(
-    who: Principal, authz: Authorizer, role: Role, rule_id: int, known: Collection[str]
+    who: Principal,
+    authz: Authorizer,
+    role: Role,
+    rule_id: int,
+    known: Collection[str],
+    operation: Operation = Operation.DELETE,
 ) -> None:
-    """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there."""
+    """Take a rule that the caller holds out of a role. Raises NotFound when it is not in there.
+
+    `operation`: that is decided; for 3.x, who takes something out deletes.
+    """
     found, before = rule(who, authz, rule_id, known), [*role.rules]
     rules = [one for one in before if one is not found]
-    _set(who, authz, role, {"rules": rules}, [found], Operation.DELETE)
+    _set(who, authz, role, {"rules": rules}, [found], operation)
     if found not in before:
         if unheld := authz.may_hand_out(who, [found]):
             raise Denied(_NOT_HELD, unheld.decision)
         raise NotFound(f"Rule id={rule_id} is not part of role id={role.id}!")
 
 
-def remove(who: Principal, authz: Authorizer, role: Role) -> None:
-    """Remove a role; who had it loses it. Raises Invalid for a default role."""
+def remove(who: Principal, authz: Authorizer, role: Role, *, unless_held: bool = False) -> None:
+    """Remove a role; who had it loses it. Raises Invalid for a default role.
+
+    `unless_held`: Conflict when anybody has it.
+    """
+    if unless_held and role.slug is None:
+        held_by = User.roles.any(Role.id == role.id)
+        hanging = [Dependents(Resource.USER, held_by)]
+        dependents.require_none(who, authz, f"Role id={role.id}", hanging)
     held = [*role.rules]
     with in_words(lambda refusal: _why(who, authz, role, (), held, refusal)):
         session.delete(role)

@@ -8,7 +8,7 @@ they refuse is said here. Everything else is checked before anything is changed.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import Subquery, select, union
 
 from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
@@ -16,10 +16,22 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
 from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
-from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User, UserPermission
+from v6srv.model import (
+    Member,
+    Organization,
+    Permission,
+    Role,
+    RoleRule,
+    Rule,
+    Task,
+    User,
+    UserPermission,
+)
 from v6srv.model.checks import require_fit, require_free
+from v6srv.service import dependents, lists, tasks
+from v6srv.service.dependents import Dependents
 from v6srv.service.refusals import in_words, lacking
-from v6srv.vocabulary import Operation
+from v6srv.vocabulary import Operation, Resource
 
 _OWN_FIELDS = ("username", "firstname", "lastname", "email")
 
@@ -67,14 +79,17 @@ def change(
     user: User,
     changes: Mapping[str, Any],
     known: Collection[str],
+    *,
+    strict: bool = False,
 ) -> User:
     """Change the given fields of an account that the caller may edit (rest.md 3.8).
 
-    `rules` replaces those that are `known` to the caller; others stay.
+    `rules` replaces those that are `known` to the caller; others stay. `strict`: as that of
+    `checks.require_fit`.
     """
     if changes.get("password"):
         raise Invalid("You cannot change your password here!")
-    require_fit(user, changes)
+    require_fit(user, changes, strict=strict)
     given = {name: changes[name] for name in _OWN_FIELDS if changes.get(name) is not None}
     given = {name: value for name, value in given.items() if value != getattr(user, name)}
     roles = None if changes.get("roles") is None else _roles(changes["roles"])
@@ -106,11 +121,38 @@ def change(
     return user
 
 
-def remove(who: Principal, authz: Authorizer, user: User) -> None:
-    """Remove an account; the tasks stay. Raises Denied for somebody more powerful."""
+def remove(
+    who: Principal, authz: Authorizer, user: User, *, with_dependents: bool | None = None
+) -> None:
+    """Remove an account. Raises Denied for somebody more powerful.
+
+    The tasks stay, or go with it, or are in the way (Conflict), by `with_dependents`.
+    """
+    hanging = [Dependents(Resource.TASK, Task.init_user_id == user.id, tasks.delete)]
+    if with_dependents:
+        dependents.remove(hanging)
+    elif with_dependents is False:
+        dependents.require_none(who, authz, f"User id={user.id}", hanging)
     with in_words(lambda refusal: _more_powerful(who, authz, user, refusal)):
         session.delete(user)
         settle()
+
+
+def permissions(
+    who: Principal, authz: Authorizer, user: User, known: Collection[str]
+) -> dict[str, list[int]]:
+    """Ids: of the roles of a user, of the `known` rules that it has by them and by itself, and of
+    the organizations in the collaborations of its own. As far as `who` may view them.
+    """
+    held = select(Rule).where(Rule.id.in_(select(_held_by(user).c.rule_id))).order_by(Rule.id)
+    mine = select(Member.c.collaboration_id).where(Member.c.organization_id == user.organization_id)
+    with_mine = select(Member.c.organization_id).where(Member.c.collaboration_id.in_(mine))
+    partners = Organization.id.in_(with_mine)
+    return {
+        "roles": list(user.role_ids or ()),
+        "rules": [rule.id for rule in session.scalars(held) if rule.text in known],
+        "orgs_in_collabs": lists.ids(who, authz, Resource.ORGANIZATION, partners),
+    }
 
 
 def rules_of(ids: Iterable[int], known: Collection[str]) -> list[Rule]:
@@ -126,6 +168,17 @@ def rules_of(ids: Iterable[int], known: Collection[str]) -> list[Rule]:
 def beyond(rules: Iterable[Rule], known: Collection[str]) -> list[Rule]:
     """Those of which the caller does not know."""
     return [rule for rule in rules if rule.text not in known]
+
+
+def _held_by(user: User) -> Subquery:
+    """The ids of the rules that a user has, through roles and by itself."""
+    through_roles = (
+        select(RoleRule.c.rule_id)
+        .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
+        .where(Permission.c.user_id == user.id)
+    )
+    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
+    return union(through_roles, extra).subquery()
 
 
 def _roles(ids: Iterable[int]) -> list[Role]:
@@ -159,14 +212,7 @@ def _more_powerful(
     """Whoever changes the address of an account can take it over, by recovery mails (Q-38)."""
     if user.id == who.account_id:
         return None
-    through_roles = (
-        select(RoleRule.c.rule_id)
-        .join(Permission, Permission.c.role_id == RoleRule.c.role_id)
-        .where(Permission.c.user_id == user.id)
-    )
-    extra = select(UserPermission.c.rule_id).where(UserPermission.c.user_id == user.id)
-    held = union(through_roles, extra).subquery()
-    rules = session.scalars(select(Rule).where(Rule.id.in_(select(held.c.rule_id))))
+    rules = session.scalars(select(Rule).where(Rule.id.in_(select(_held_by(user).c.rule_id))))
     if lacking(who, authz, rules) is None:
         return None
     return Denied("This user has permissions that you do not have!", refusal)

@@ -1,14 +1,11 @@
 """/role: GET list, POST, GET, PATCH, DELETE by id, and the rules of a role."""
 
 from flask.views import MethodView
-from sqlalchemy import or_
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.dialect.rule_names import KNOWN_TO_3
-from v6srv.model import Permission, RoleRule
-from v6srv.model import Role as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
@@ -26,7 +23,7 @@ class Roles(MethodView):
     @paged(RoleOut)
     def get(self, query, rows):
         """List the roles you may view; your own are always among them."""
-        return rows.where(*_conditions(query))
+        return rows.where(*filters.of_roles(query))
 
     @guard.creates(ROLE)
     @blp.arguments(RoleIn)
@@ -83,17 +80,3 @@ class RoleRuleById(MethodView):
         """Take a rule that you hold out of a role. Answers with the rules that are left."""
         roles.remove_rule(who, authz, row, rule_id, KNOWN_TO_3)
         return roles.rules_in(who, authz, row.id, KNOWN_TO_3).read(fresh=True)
-
-
-def _conditions(query):
-    """The filters of the list; repeated values of one filter are alternatives."""
-    for column, patterns in ((Row.name, "name"), (Row.description, "description")):
-        if query.get(patterns):
-            yield or_(*(column.like(pattern) for pattern in query[patterns]))
-    if query.get("organization_id"):
-        of_these = Row.organization_id.in_(query["organization_id"])
-        yield or_(of_these, Row.organization_id.is_(None)) if query["include_root"] else of_these
-    if "rule_id" in query:
-        yield Row.rules.any(RoleRule.c.rule_id == query["rule_id"])
-    if "user_id" in query:
-        yield Row.users.any(Permission.c.user_id == query["user_id"])

@@ -3,12 +3,11 @@
 from flask.views import MethodView
 from sqlalchemy import false
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.authz.rules import OWN_RULES
 from v6srv.dialect.rule_names import KNOWN_TO_3
-from v6srv.model import RoleRule
 from v6srv.model import Rule as Row
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
@@ -26,7 +25,7 @@ _FILTERS = {
     "name": lambda name: Row.name == name,
     "scope": _is_word(Row.scope, Scope),
     "operation": _is_word(Row.operation, Operation),
-    "role_id": lambda id: Row.roles.any(RoleRule.c.role_id == id),
+    "role_id": filters.RULE["role_id"],
 }
 _OF_CONTRACT = Row.name.not_in({rule.resource.value for rule in OWN_RULES})
 
@@ -45,10 +44,10 @@ class Rules(MethodView):
         Those of resources that 3.x does not know (`policy`) are shown to who asks for them, by
         `name` or by `role_id`.
         """
-        filters = [_FILTERS[name](value) for name, value in query.items()]
         asked_for = {"name", "role_id"} & query.keys()
+        narrowed = filters.conditions(_FILTERS, query)
         found = roles.rules(who, authz, KNOWN_TO_3)
-        return found.where(*filters, *(() if asked_for else (_OF_CONTRACT,)))
+        return found.where(*narrowed, *(() if asked_for else (_OF_CONTRACT,)))
 
 
 @blp.route("/rule/<int:id>")

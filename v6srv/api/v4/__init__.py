@@ -9,9 +9,12 @@ from v6srv.api.v4 import (
     organization,
     port,
     result,
+    role,
+    rule,
     run,
     study,
     task,
+    user,
     validate,
 )
 
@@ -24,6 +27,9 @@ RESOURCES = (
     task,
     run,
     result,
+    user,
+    role,
+    rule,
     port,
     column,
     algorithmstore,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 
 from v6srv import names
 from v6srv.wire import base, links
@@ -72,6 +72,17 @@ class Name(base.Text):
         text: str = super()._deserialize(value, attr, data, **kwargs)
         base.require(names.label, text)
         return text
+
+
+class Fixed(fields.Field[Any]):
+    """Refused in a PATCH body, with this text."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__()
+        self.problem = problem
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        raise ValidationError(self.problem)
 
 
 class Dependents(base.Input):

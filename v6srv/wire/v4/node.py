@@ -7,8 +7,9 @@ from marshmallow import ValidationError, fields
 
 from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, id_field
 from v6srv.wire.v3.node import SharedConfig
-from v6srv.wire.v4.base import Name, Timestamp, ToOne
+from v6srv.wire.v4.base import Fixed, Name, Timestamp, ToOne
 
+_STAYS = "Cannot be changed: delete the node, and make another."
 NEVER_SEEN = "offline"
 """What 4.x reads of a node that has not been there yet."""
 
@@ -33,21 +34,14 @@ class Address(Text):
         return text
 
 
-class Fixed(fields.Field[Any]):
-    """Refused: in 4.x a node stays where it was made."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        raise ValidationError("Cannot be changed: delete the node, and make another.")
-
-
 class NodePatch(Changes):
     """The fields to change. `ip` wins over `clear_ip`."""
 
     name = Text()
     ip = Address()
     clear_ip = Flag()
-    organization_id = Fixed()
-    collaboration_id = Fixed()
+    organization_id = Fixed(_STAYS)
+    collaboration_id = Fixed(_STAYS)
 
 
 class NodeQuery(Input):
