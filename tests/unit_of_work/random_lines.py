@@ -36,7 +36,6 @@ _OF_ALL = (
     "meets(r.sub.collabs, r.obj.collabs)",
     "!meets(r.sub.collabs, r.obj.collabs)",
     "r.sub.org in r.obj.orgs",
-    "r.sub.org in r.obj.owner_orgs",
     "r.obj.id != r.sub.account",
     "r.obj.org in (r.sub.org, 2)",
     "!(r.sub.id in r.obj.owners)",
@@ -83,10 +82,10 @@ class LineMaker:
         operation = chance.choice(("create", "edit", "edit", "edit", "delete", "*"))
         resource = chance.choice((*FIELDS, "task", "port", "event", "*"))
         effect = "deny" if chance.random() < 0.4 else "allow"
-        scope = chance.choice(
-            ("own", "own_organization", "organization", "collaboration", "global", "global")
-        )
+        scope = chance.choice(("own", "organization", "collaboration", "global", "global"))
         condition = self._condition(resource, operation)
+        if scope == "organization" and len(condition) % 2:  # about half of them
+            scope = "own_organization"
         subject = self._subject()
         if subject in STRANGERS and effect == "allow":  # a policy must say that this is meant
             subject = chance.choice(MEANT)

@@ -134,8 +134,8 @@ class Judge:
         return {"status", "finished_at"} if may else set()
 
     def _node_moves(self, change: Change) -> set[str]:
-        """A node leaves with its organization (ServerWrite.MEMBERS_LEAVE), and goes where those
-        that may edit both collaborations put it, unless a line denies it (Cover.COLLABORATIONS).
+        """A node leaves with its organization (Cover.MEMBERS), and goes where those that may edit
+        both collaborations put it (Cover.COLLABORATIONS), unless a line denies it.
         """
         if (change.resource, change.operation) != ("node", "edit"):
             return set()
@@ -144,17 +144,17 @@ class Judge:
         assert new is not None
         there, here = old["collaboration_id"], new["collaboration_id"]
         left = self.before.members_of(there) - self.after.members_of(there)
-        if here is None and old["organization_id"] in left:
-            return {"collaboration_id"}
-        if "/collaboration/{id}/node" not in self.request.route:
-            return set()
-        touched = [self.before.facts("collaboration", id) for id in (there, here) if id is not None]
-        may = all(self.policy.allows(self.who, "edit", facts) for facts in touched)
         states = (self.before, self.after)
         denied = any(
             self.policy.denies(self.who, "edit", state.facts("node", change.id), change.fields)
             for state in states
         )
+        if here is None and old["organization_id"] in left:
+            return set() if denied else {"collaboration_id"}
+        if "/collaboration/{id}/node" not in self.request.route:
+            return set()
+        touched = [self.before.facts("collaboration", id) for id in (there, here) if id is not None]
+        may = all(self.policy.allows(self.who, "edit", facts) for facts in touched)
         return {"collaboration_id"} if may and not denied else set()
 
     def _is_there(self, change: Change) -> set[str]:
