@@ -133,7 +133,7 @@ def lifted(databases: Databases, backend: str, tmp_path: Path) -> Iterator[tuple
     words = (".lacks", "'username'", "foreign_roles", "r.obj.default", "r.obj.refused")
     lines = file.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not any(word in line for word in words)]
-    assert len(lines) - len(kept) == 14
+    assert len(lines) - len(kept) == 15
     with open_app(databases, backend, True, policies=folder, instance=tmp_path) as (app, world):
         file.write_text("".join(kept))
         assert take_up(app.extensions["authz"].store)

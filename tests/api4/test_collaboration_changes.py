@@ -181,6 +181,29 @@ def test_what_hangs_on_a_collaboration_is_in_the_way(call4, world):
     assert database_digest() == before
 
 
+def test_studies_are_in_the_way_or_go_with_it(call, call4, world):
+    for collab, members in (("registry", ["north"]), ("nothing", ["west"])):
+        body = {
+            "name": f"study of {collab}",
+            "collaboration_id": getattr(world.collab, collab),
+            "organization_ids": [getattr(world.org, member) for member in members],
+        }
+        assert call4("root", "POST", "/study", json=body).status_code == 201
+    path = f"/collaboration/{world.collab.registry}"
+    text = refused(call4("root", "DELETE", path), "delete_dependents")
+    assert "4 tasks, 2 nodes and 1 study" in text
+    assert call("root", "DELETE", path).status_code == 409
+    path = f"/collaboration/{world.collab.nothing}"
+    text = refused(call4("root", "DELETE", path), "delete_dependents")
+    assert text.startswith(f"Collaboration id={world.collab.nothing} still has 1 study: ")
+    scoped = line(f"user:{world.user.viewer}", "collaboration", "delete", effect="allow")
+    add(call4, scoped)
+    query = {"delete_dependents": "true"}
+    assert call4("viewer", "DELETE", path, query=query).status_code == 403  # not that of a study
+    assert call4("root", "DELETE", path, query=query).status_code == 200
+    assert names(call4("root", "GET", "/study")) == ["study of registry"]
+
+
 def test_what_hangs_on_a_collaboration_goes_with_it(call4, world):
     id, query = world.collab.registry, {"delete_dependents": "true"}
     assert call4("root", "DELETE", f"/collaboration/{id}", query=query).status_code == 200

@@ -50,7 +50,8 @@ def test_where_a_node_can_be_made(call4, world):
         body = {"organization_id": org, "collaboration_id": collab}
         return call4(who, "POST", "/node", json=body).status_code
 
-    assert make("root", 9999, world.collab.registry) == 400  # as of 3.x: no member, either
+    assert make("root", 9999, world.collab.registry) == 404
+    assert make("org_admin", 9999, world.collab.registry) == 403
     assert make("root", world.org.east, world.collab.registry) == 400  # no member
     assert make("root", world.org.north, world.collab.registry) == 400  # has one
     assert make("org_admin", world.org.south, world.collab.registry) == 403

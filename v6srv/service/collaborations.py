@@ -61,7 +61,7 @@ def delete(
     *,
     with_dependents: bool = False,
 ) -> None:
-    """Remove a collaboration. Raises Conflict while it has tasks or nodes (Q-17).
+    """Remove a collaboration. Raises Conflict while it has tasks, nodes (Q-17) or studies.
 
     Unless these are to go with it.
     """
@@ -69,6 +69,7 @@ def delete(
     hanging = (
         Dependents(Resource.TASK, Task.collaboration_id == id, tasks.delete),
         Dependents(Resource.NODE, Node.collaboration_id == id, nodes.remove),
+        Dependents(Resource.STUDY, Study.collaboration_id == id, session.delete),
     )
     if with_dependents:
         dependents.remove(hanging)

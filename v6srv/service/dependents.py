@@ -63,9 +63,10 @@ def _rows(each: Dependents) -> Iterator[Any]:
 
 def _told(resource: Resource, total: int, viewable: int) -> str:
     """How many there are, for somebody who may view so many of them."""
+    several = f"{resource}s" if resource is not Resource.STUDY else "studies"
     if not viewable:
-        return f"{resource}s that you may not view"
-    counted = f"{viewable} {resource}{'s' if viewable > 1 else ''}"
+        return f"{several} that you may not view"
+    counted = f"{viewable} {several if viewable > 1 else resource}"
     return counted if viewable == total else f"{counted} (and others that you may not view)"
 
 

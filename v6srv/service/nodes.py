@@ -83,6 +83,10 @@ def require_room(there: Place) -> None:
         )
 
 
+def _unknown(there: Place) -> NotFound:
+    return NotFound(f"Organization id={there.organization_id} is not found!")
+
+
 def _problem(who: Principal, authz: Authorizer, there: Place) -> V6srvError | None:
     """Why a node cannot be there; None when it can.
 
@@ -109,11 +113,14 @@ def register(
     """A new node, found by the digest of its API key. `fields` is a loaded `wire.node.NodeIn`.
 
     What is wrong with the place is said after the policies have decided. Raises Denied, NotFound
-    or Invalid. `strict`: as that of `checks.require_fit`, here and in `change`.
+    or Invalid. `strict`: as that of `checks.require_fit`, here and in `change`; an unknown
+    organization is NotFound then, and not one that is no member.
     """
     require_fit(Node(), fields, strict=strict)
     there = place(fields.get("organization_id", who.organization_id), fields["collaboration_id"])
     problem = _problem(who, authz, there)
+    if strict and there.organization is None:
+        problem = _unknown(there)
     node = Node(
         name=fields.get("name") or there.default_name,
         organization_id=there.organization.id if there.organization else None,
@@ -168,9 +175,7 @@ def _move(who: Principal, authz: Authorizer, node: Node, there: Place) -> V6srvE
     As in `register`, the policies decide before anything is said.
     """
     if there.organization is None and there.organization_id != node.organization_id:
-        problem: V6srvError | None = NotFound(
-            f"Organization id={there.organization_id} is not found!"
-        )
+        problem: V6srvError | None = _unknown(there)
     else:
         problem = _problem(who, authz, there)
     node.organization_id = there.organization.id if there.organization else None

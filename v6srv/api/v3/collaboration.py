@@ -69,7 +69,7 @@ class Collaboration(MethodView):
     @guard.deletes(COLLABORATION)
     @blp.response(200, MessageOut)
     def delete(self, who, authz, row):
-        """Remove a collaboration that has no tasks and no nodes any more."""
+        """Remove a collaboration that has no tasks and no nodes any more, nor studies of 4.x."""
         collaborations.delete(who, authz, row)
         return {"msg": f"collaboration id={row.id} successfully deleted"}
 

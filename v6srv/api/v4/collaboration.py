@@ -86,7 +86,10 @@ class Collaboration(MethodView):
     @blp.arguments(Dependents, location="query")
     @blp.response(200, MessageOut)
     def delete(self, query, who, authz, row):
-        """Remove a collaboration. One that has tasks or nodes only with `delete_dependents`."""
+        """Remove a collaboration.
+
+        One that has tasks, nodes or studies only with `delete_dependents`.
+        """
         with dependents.or_refused():
             collaborations.delete(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"collaboration id={row.id} successfully deleted"}
