@@ -14,10 +14,11 @@ from flask import Response, current_app, jsonify, request
 from flask_smorest.utils import deepupdate
 from marshmallow import Schema
 from sqlalchemy import Select, func, inspect
+from sqlalchemy.types import NullType
 
 from v6srv.api.including import Variants, chosen, included
 from v6srv.authz.allowed_rows import AllowedRows
-from v6srv.db import session
+from v6srv.db import JsonArray, session
 from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 from v6srv.identity.current import claims
@@ -186,7 +187,8 @@ def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Se
         name = word.strip().removeprefix("-")
         field = schema.fields.get(name)
         column = field and columns.get(field.attribute or name)
-        if column is None:
+        # What is put together for each reader, or of several rows, is in no order.
+        if column is None or isinstance(column.columns[0].type, (JsonArray, NullType)):
             raise Invalid(f"Cannot sort by '{name}'", {"sort": [f"No column '{name}'."]})
         attribute = column.class_attribute
         order.append(attribute.desc() if word.strip().startswith("-") else attribute)

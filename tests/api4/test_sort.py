@@ -1,0 +1,39 @@
+"""`sort`: by what a list shows, or refused (rest.md 1 of 4.x)."""
+
+import pytest
+
+from tests.api4.routes import ROUTES
+from tests.api4.shared import data, refused
+
+LISTS = [route.path for route in ROUTES if route.paged]
+NEVER = {"/task": {"databases", "collaboration"}, "/run": {"node", "ports"}, "/node": {"config"}}
+"""What is put together of other rows."""
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_every_field_of_a_list_sorts_it_or_is_refused(call4, world, path):
+    rows = data(call4("root", "GET", path, query={"per_page": 9999}))
+    total = len(rows)
+    for name in rows[0] if rows else ():
+        for sign in ("", "-"):
+            query = {"sort": f"{sign}{name}", "per_page": 9999}
+            answer = call4("root", "GET", path, query=query)
+            if name in NEVER.get(path, ()):
+                refused(answer, "sort")
+            elif answer.status_code == 400:
+                refused(answer, "sort")
+                assert name not in ("id", "name", "status", "username")
+            else:
+                assert len(data(answer)) == total, name
+
+
+def test_derived_columns_sort(call4, world):
+    def listed(path, sort, field):
+        return [row[field] for row in data(call4("root", "GET", path, query={"sort": sort}))]
+
+    for path, field in (("/task", "status"), ("/run", "status"), ("/task", "name")):
+        found = listed(path, field, field)
+        assert found == sorted(found)
+        assert listed(path, f"-{field}", field) == found[::-1]
+    ids = listed("/task", "id", "id")
+    assert ids == sorted(ids)
