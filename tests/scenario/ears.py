@@ -59,6 +59,12 @@ class Ears:
         assert wanted in self.events, f"{step}: {wanted} did not arrive, but {self.events}"
         self.events.remove(wanted)
 
+    def hears(self, step: str, *wanted: tuple[str, Any]) -> None:
+        """Wait for these events: they came in this order, and nothing else."""
+        _until(lambda: len(self.events) >= len(wanted))
+        assert self.events == [*wanted], f"{step}: heard {self.events}, not {[*wanted]}"
+        del self.events[: len(wanted)]
+
     def nothing_left(self, step: str, *besides: str) -> None:
         """Nothing was heard that was not taken, besides events of these names."""
         left = [event for event in self.events if event[0] not in besides]
@@ -80,13 +86,21 @@ class Actor:
     token: str = ""
     ears: Ears | None = None
     claims: JsonObject = field(default_factory=dict)
+    agent: str | None = None
+    """What it says it is, where its HTTP library would say something else."""
+
+    def send(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """The answer to a request."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if self.agent:
+            headers["User-Agent"] = self.agent
+        return requests.request(method, self.api + path, json=body, headers=headers, timeout=20)
 
     def call(
         self, step: str, status: int | set[int], method: str, path: str, body: Any = None
     ) -> Any:
         """The JSON answer to a request; the status must be `status`, or one of them."""
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        answer = requests.request(method, self.api + path, json=body, headers=headers, timeout=20)
+        answer = self.send(method, path, body)
         wanted = status if isinstance(status, set) else {status}
         said = f"{step}: {method} {path} -> {answer.status_code} {answer.text[:500]}"
         assert answer.status_code in wanted, said
@@ -96,18 +110,23 @@ class Actor:
         return content
 
 
-def shows(step: str, answer: Any, expected: Any, where: str = "") -> None:
-    """`answer` has at least the keys of `expected`, with these values; lists match as a whole."""
+def shows(step: str, answer: Any, expected: Any, where: str = "", *, exactly: bool = False) -> None:
+    """`answer` has at least the keys of `expected`, with these values; lists match as a whole.
+
+    With `exactly` it has no other keys. A function in `expected` says whether a value is right.
+    """
     if isinstance(expected, dict):
         assert isinstance(answer, dict), f"{step}: {where} is {answer!r}"
         for key, value in expected.items():
             assert key in answer, f"{step}: {where}.{key} is missing"
-            shows(step, answer[key], value, f"{where}.{key}")
+            shows(step, answer[key], value, f"{where}.{key}", exactly=exactly)
+        more = answer.keys() - expected.keys() if exactly else set()
+        assert not more, f"{step}: {where} has {more}, too"
     elif isinstance(expected, list):
         assert isinstance(answer, list), f"{step}: {where} is {answer!r}"
         assert len(answer) == len(expected), f"{step}: {where} is {answer!r}"
         for index, (one, value) in enumerate(zip(answer, expected, strict=True)):
-            shows(step, one, value, f"{where}[{index}]")
+            shows(step, one, value, f"{where}[{index}]", exactly=exactly)
     elif callable(expected):
         assert expected(answer), f"{step}: {where} is {answer!r}"
     else:

@@ -3,7 +3,6 @@
 Steps have the names of the scenario. Where it says UPSTREAM and BETTER, better is expected.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,15 +10,23 @@ from typing import Any
 
 import jwt
 import pytest
-import requests
 
 from tests.live import LiveServer, live_server
+from tests.scenario.actors import (
+    IMAGE,
+    SECRET,
+    Scenario,
+    a_jwt,
+    a_link,
+    a_time,
+    a_uuid,
+    claims,
+    eventually,
+)
 from tests.scenario.ears import SETTLE_S, Actor, Ears, JsonObject, shows
 
-IMAGE = "harbor.example/algo:1"
 INPUT = "gASVNgAAAAAAAAB9lCiMBm1hc3RlcpSIjAZtZXRob2SUjAdjZW50cmFslIwEYXJnc5RdlIwGa3dhcmdzlH2UdS4="
 OUTPUT = "gASVCgAAAAAAAAB9lIwBbpRLA3Mu"
-SECRET = "a secret of this scenario, long enough for its algorithm"
 VERBS = {
     "node": {"GET", "PATCH", "DELETE"},
     "collaboration": {"GET", "PATCH", "DELETE"},
@@ -34,82 +41,7 @@ VERBS = {
 
 def at(resource: str, id: int) -> Any:
     """A check for the link `@resource/id`."""
-
-    def is_link(value: Any) -> bool:
-        return bool(
-            value["id"] == id
-            and value["link"] == f"/api/{resource}/{id}"
-            and set(value["methods"]) == VERBS[resource]
-            and set(value) == {"id", "link", "methods"}
-        )
-
-    return is_link
-
-
-def a_time(value: Any) -> bool:
-    return datetime.fromisoformat(value).utcoffset() is not None
-
-
-def a_jwt(value: Any) -> bool:
-    return len(value.split(".")) == 3
-
-
-def a_uuid(value: Any) -> bool:
-    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value))
-
-
-def claims(token: str) -> JsonObject:
-    decoded: JsonObject = jwt.decode(
-        token, options={"verify_signature": False, "verify_sub": False}
-    )
-    return decoded
-
-
-class Scenario:
-    """The server, the actors and what they have learnt."""
-
-    def __init__(self, server: LiveServer) -> None:
-        self.server = server
-        self.root, self.rita, self.cody, self.node1, self.node2, self.container, self.anybody = (
-            Actor(server.api) for _ in range(7)
-        )
-        self.key1 = self.key2 = ""
-
-    def log_in(self, step: str, actor: Actor, username: str, password: str) -> JsonObject:
-        body = {"username": username, "password": password}
-        answer = requests.post(f"{self.server.api}/token/user", json=body, timeout=20)
-        assert answer.status_code == 200, f"{step}: {answer.text}"
-        actor.token = answer.json()["access_token"]
-        assert answer.headers["jwt-token"] == actor.token, step
-        actor.claims = claims(actor.token)
-        return answer.json()
-
-    def listen(self, actor: Actor, transports: list[str] | None = None) -> Ears:
-        actor.ears = Ears(self.server.url, actor.token, transports)
-        actor.ears.wait_until_connected()
-        return actor.ears
-
-    def everybody(self) -> list[Ears]:
-        actors = (self.root, self.rita, self.cody, self.node1, self.node2)
-        return [actor.ears for actor in actors if actor.ears is not None]
-
-    def hear(self, step: str, event: str, payload: Any, *actors: Actor) -> None:
-        """These actors hear the event, the others do not (rita may, where she is concerned)."""
-        for actor in actors:
-            assert actor.ears is not None
-            actor.ears.take(step, event, payload)
-
-    def silence(self, step: str) -> None:
-        """Nobody heard anything else. S24: users of an organization may hear of its tasks."""
-        time.sleep(SETTLE_S)
-        concerned = ("task_created", "status_update", "algorithm_status_change")
-        for ears in self.everybody():
-            mine = self.rita.ears is ears
-            besides = concerned if mine else ()
-            ears.nothing_left(step, *besides)
-
-    def hear_all(self, step: str, event: str, payload: Any) -> None:
-        self.hear(step, event, payload, self.root, self.cody, self.node1, self.node2)
+    return a_link("/api", resource, id, VERBS[resource])
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +65,7 @@ def test_the_scenario(server: LiveServer) -> None:
         offline_node_and_recovery(s)
         tokens(s)
     finally:
-        for ears in s.everybody():
-            ears.close()
+        s.close()
 
 
 def set_up_by_root(s: Scenario) -> None:
@@ -300,29 +231,9 @@ def users_log_in_and_open_sockets(s: Scenario) -> None:
     s.silence("B")
 
 
-def log_in_node(s: Scenario, step: str, actor: Actor, key: str, number: int) -> JsonObject:
-    answer = requests.post(f"{s.server.api}/token/node", json={"api_key": key}, timeout=20)
-    assert answer.status_code == 200, f"{step}: {answer.text}"
-    body: JsonObject = answer.json()
-    actor.token, actor.claims = body["access_token"], claims(body["access_token"])
-    shows(
-        step,
-        body,
-        {
-            "access_token": a_jwt,
-            "refresh_token": a_jwt,
-            "refresh_url": "/api/token/refresh",
-            "node_url": f"/api/node/{number}",
-        },
-    )
-    assert answer.headers["jwt-token"] == actor.token, step
-    shows(step, actor.claims, {"sub": number, "client_type": "node", "roles": []})
-    return body
-
-
 def nodes_start(s: Scenario) -> None:
     node1, node2, root, cody, rita = s.node1, s.node2, s.root, s.cody, s.rita
-    log_in_node(s, "C1", node1, s.key1, 2)
+    s.log_in_node("C1", node1, s.key1, 2)
     node = node1.call("C2", 200, "GET", "/node/2")
     assert "api_key" not in node, "C2"
     shows(
@@ -373,7 +284,7 @@ def nodes_start(s: Scenario) -> None:
             {"status": "online", "config": stored},
         )
     )
-    log_in_node(s, "C11", node2, s.key2, 3)
+    s.log_in_node("C11", node2, s.key2, 3)
     shows("C11", node2.call("C11", 200, "GET", "/node/3"), {"name": "Beta - Study Node"})
     node2_goes_online(s, "C11")
     assert node2.ears
@@ -405,18 +316,6 @@ def node2_goes_online(s: Scenario, step: str) -> None:
     s.hear_all(step, "message", joined.format("collaboration_1"))
     s.hear(step, "message", joined.format("collaboration_1_organization_3"), s.node2)
     s.silence(step)
-
-
-def eventually(check: Any) -> None:
-    """Socket events have no answer: their effect is there a moment later."""
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            return check()
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 def order(name: str, *organizations: int, description: str = "demo") -> JsonObject:
@@ -861,7 +760,7 @@ def tokens(s: Scenario) -> None:
     left = "Alpha - Study Node left room collaboration_1"
     s.hear("K", "message", left, root, cody, node2)
     s.silence("K")
-    body = log_in_node(s, "K", node1, s.key1, 2)
+    body = s.log_in_node("K", node1, s.key1, 2)
     expired = Actor(s.server.api, _expired(body["access_token"]))
     ears = Ears(s.server.url, expired.token)
     ears.take("K1", "expired_token", None)
@@ -894,7 +793,7 @@ def tokens(s: Scenario) -> None:
     fresh = s.root.call("K9", 200, "POST", "/recover/node", {"id": 2})
     shows("K9", fresh, {"api_key": a_uuid})
     s.anybody.call("K9", 401, "POST", "/token/node", {"api_key": s.key1})
-    log_in_node(s, "K9", node1, fresh["api_key"], 2)
+    s.log_in_node("K9", node1, fresh["api_key"], 2)
 
 
 def _expired(token: str) -> str:
@@ -910,7 +809,7 @@ def test_the_watchdog_notices_a_silent_node() -> None:
     with live_server(V6SRV_WATCHDOG_S="2") as server:
         s = Scenario(server)
         set_up_by_root(s)
-        log_in_node(s, "L", s.node2, s.key2, 3)
+        s.log_in_node("L", s.node2, s.key2, 3)
         ears = s.listen(s.node2)
         eventually(
             lambda: shows("L", s.root.call("L", 200, "GET", "/node/3"), {"status": "online"})
