@@ -72,6 +72,9 @@ class Scenario:
     `agent` is what all programs say they are; without one, what the tests' HTTP library says.
     """
 
+    concerned: tuple[str, ...] = ("task_created", "status_update", "algorithm_status_change")
+    """S24: users of an organization may hear of its tasks."""
+
     def __init__(self, server: LiveServer, base: str = "/api", agent: str | None = None) -> None:
         self.server, self.base = server, base
         self.root, self.rita, self.cody, self.node1, self.node2, self.container, self.anybody = (
@@ -123,13 +126,10 @@ class Scenario:
             actor.ears.take(step, event, payload)
 
     def silence(self, step: str) -> None:
-        """Nobody heard anything else. S24: users of an organization may hear of its tasks."""
+        """Nobody heard anything else."""
         time.sleep(SETTLE_S)
-        concerned = ("task_created", "status_update", "algorithm_status_change")
         for ears in self.everybody():
-            mine = self.rita.ears is ears
-            besides = concerned if mine else ()
-            ears.nothing_left(step, *besides)
+            ears.nothing_left(step, *(self.concerned if self.rita.ears is ears else ()))
 
     def hear_all(self, step: str, event: str, payload: Any) -> None:
         self.hear(step, event, payload, self.root, self.cody, self.node1, self.node2)
