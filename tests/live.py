@@ -50,10 +50,12 @@ class LiveServer:
         """Base of all REST paths."""
         return f"{self.url}/api"
 
-    def login(self, username: str = "root", password: str = ROOT_PASSWORD) -> dict[str, str]:
-        """Headers of a user."""
+    def login(
+        self, username: str = "root", password: str = ROOT_PASSWORD, base: str = "/api"
+    ) -> dict[str, str]:
+        """Headers of a user who logs in below a base path."""
         answer = requests.post(
-            f"{self.api}/token/user",
+            f"{self.url}{base}/token/user",
             json={"username": username, "password": password},
             timeout=20,
         )

@@ -4,7 +4,6 @@ Run inside the client environment: `every_method.py WHAT CONFIG.json`. Prints wh
 and which were called.
 """
 
-import functools
 import json
 import pickle
 import re
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from recording import called, existing
+from recording import record as recorded
 
 docker.from_env = lambda *_args, **_kwargs: None  # the node's packages look for an engine at import
 
@@ -22,32 +23,10 @@ from vantage6.client import ClientBase, ContainerClient, UserClient  # noqa: E40
 from vantage6.client.algorithm_client import AlgorithmClient  # noqa: E402
 from vantage6.node.node_client import NodeClient  # noqa: E402
 
-called: set[str] = set()
-existing: set[str] = set()
-
 
 def record(client: Any, name: str) -> None:
     """Note every call of a public method of the client and its sub-clients."""
-    parts = {name: client}
-    for part, value in vars(client).items():
-        if isinstance(value, ClientBase.SubClient):
-            parts[f"{name}.{part}"] = value
-    for prefix, part in parts.items():
-        for method in dir(type(part)):
-            function = getattr(type(part), method)
-            if method.startswith("_") or not callable(function) or isinstance(function, type):
-                continue
-            existing.add(f"{prefix}.{method}")
-            setattr(part, method, _noting(getattr(part, method), f"{prefix}.{method}"))
-
-
-def _noting(function: Any, name: str) -> Any:
-    @functools.wraps(function)
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        called.add(name)
-        return function(*args, **kwargs)
-
-    return noting
+    recorded(client, name, ClientBase.SubClient)
 
 
 def client_of(settings: dict, username: str, password: str) -> UserClient:

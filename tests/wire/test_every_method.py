@@ -1,10 +1,10 @@
 """Every public method of the clients of 3.11.1 works, also those that never did before."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -46,10 +46,9 @@ class Inbox:
         return "250 OK"
 
 
-@pytest.fixture
-def mails(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """A folder of received mails and the port they come in at."""
-    folder = tmp_path / "mails"
+@contextmanager
+def received_mails(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A new folder of received mails and the port they come in at."""
     folder.mkdir()
     port = free_port()
     controller = Controller(Inbox(folder), hostname="127.0.0.1", port=port)
@@ -58,7 +57,7 @@ def mails(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     controller.stop()
 
 
-def _mail_settings(port: int) -> dict[str, str]:
+def mail_settings(port: int) -> dict[str, str]:
     return {
         "V6SRV_SMTP__SERVER": "127.0.0.1",
         "V6SRV_SMTP__PORT": str(port),
@@ -70,9 +69,11 @@ def _missed(found: dict[str, list[str]]) -> set[str]:
     return set(found["existing"]) - set(found["called"]) - NOT_CALLED
 
 
-def test_every_method_of_the_user_client(tmp_path: Path, mails: tuple[Path, int]) -> None:
-    folder, port = mails
-    with live_server(**_mail_settings(port)) as server:
+def test_every_method_of_the_user_client(tmp_path: Path) -> None:
+    with (
+        received_mails(tmp_path / "mails") as (folder, port),
+        live_server(**mail_settings(port)) as server,
+    ):
         settings = {
             "host": "http://127.0.0.1",
             "port": server.port,

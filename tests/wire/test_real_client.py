@@ -98,7 +98,7 @@ class Study:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     folder = tmp_path_factory.mktemp("study")
-    ages = _write_data(folder)
+    ages = write_data(folder)
     with live_server(V6SRV_JWT_SECRET=SECRET) as server:
         settings: dict[str, Any] = {
             "host": "http://127.0.0.1",
@@ -138,7 +138,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
             study.servers.close()
 
 
-def _write_data(folder: Path) -> list[float]:
+def write_data(folder: Path) -> list[float]:
     chance = random.Random(7)
     everything: list[float] = []
     for number, size in enumerate((40, 25)):
