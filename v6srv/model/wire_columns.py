@@ -38,6 +38,7 @@ link(
     Collaboration,
     Member.c.collaboration_id,
     where=Member.c.organization_id == Organization.id,
+    dialect=V3,
 )
 link(
     Organization,
@@ -45,6 +46,7 @@ link(
     Node,
     _node.c.id,
     where=_node.c.organization_id == Organization.id,
+    dialect=V3,
 )
 link(
     Organization,
@@ -52,6 +54,7 @@ link(
     User,
     _user.c.id,
     where=_user.c.organization_id == Organization.id,
+    dialect=V3,
 )
 link(
     Organization,
@@ -59,6 +62,7 @@ link(
     Role,
     _role.c.id,
     where=_role.c.organization_id == Organization.id,
+    dialect=V3,
 )
 link(
     Organization,
@@ -66,6 +70,7 @@ link(
     Result,
     _result.c.id,
     where=_result.c.organization_id == Organization.id,
+    dialect=V3,
 )
 link(
     Collaboration,
@@ -80,6 +85,7 @@ link(
     Node,
     _node.c.id,
     where=_node.c.collaboration_id == Collaboration.id,
+    dialect=V3,
 )
 link(
     Collaboration,
@@ -87,6 +93,7 @@ link(
     Task,
     _task.c.id,
     where=_task.c.collaboration_id == Collaboration.id,
+    dialect=V3,
 )
 
 link(
@@ -108,8 +115,9 @@ link(
     UserPermission.c.rule_id,
     *_words,
     where=and_(UserPermission.c.user_id == User.id, UserPermission.c.rule_id == _rule.c.id),
+    dialect=V3,
 )
-link(User, "created_task_ids", Task, _task.c.id, where=_task.c.init_user_id == User.id)
+link(User, "created_task_ids", Task, _task.c.id, where=_task.c.init_user_id == User.id, dialect=V3)
 link(
     Role,
     "rule_rows",
@@ -117,9 +125,19 @@ link(
     RoleRule.c.rule_id,
     *_words,
     where=and_(RoleRule.c.role_id == Role.id, RoleRule.c.rule_id == _rule.c.id),
+    dialect=V3,
 )
-link(Role, "user_ids", User, Permission.c.user_id, where=Permission.c.role_id == Role.id)
-link(Rule, "user_ids", User, UserPermission.c.user_id, where=UserPermission.c.rule_id == Rule.id)
+link(
+    Role, "user_ids", User, Permission.c.user_id, where=Permission.c.role_id == Role.id, dialect=V3
+)
+link(
+    Rule,
+    "user_ids",
+    User,
+    UserPermission.c.user_id,
+    where=UserPermission.c.rule_id == Rule.id,
+    dialect=V3,
+)
 
 # --- node
 Node.config_rows = on_wire(
