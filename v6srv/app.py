@@ -126,6 +126,7 @@ def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
         app,
         origins=origins,
         methods=_METHODS,
+        supports_credentials="*" not in origins,  # as for sockets (S28)
         expose_headers=[request_id.HEADER, "Retry-After", "total-count", "Link"],
     )
 

@@ -189,8 +189,8 @@ class Settings(Group):
     are refused (401). A token never lives longer for it: its end is compared with the clock of
     whoever is asked."""
     cors_origins: Words = ("*",)
-    """Web pages that may call this server, such as `https://ui.example`; `*`: all. In a variable
-    with commas between them."""
+    """Web pages that may call this server, such as `https://ui.example`; `*`: all, but without the
+    credentials that the web interface of 4.x asks with. In a variable with commas between them."""
     watchdog_s: float = Field(65, gt=0, le=DAY_S)
     """After how many silent seconds a node counts as offline. Nodes report every 60 seconds."""
     trusted_proxies: int = Field(0, ge=0)
