@@ -31,7 +31,7 @@ def record(client: Any, name: str) -> None:
 
 def client_of(settings: dict, username: str, password: str) -> UserClient:
     """A client that notes its calls, logged in, without encryption."""
-    client = UserClient(settings["host"], settings["port"], "/api", log_level="critical")
+    client = UserClient(settings["host"], settings["port"], settings["path"], log_level="critical")
     record(client, "user")
     client.authenticate(username, password)
     client.setup_encryption(None)
@@ -40,7 +40,7 @@ def client_of(settings: dict, username: str, password: str) -> UserClient:
 
 def node_of(settings: dict, api_key: str) -> NodeClient:
     """A node, logged in, without encryption."""
-    client = NodeClient(settings["host"], settings["port"], "/api")
+    client = NodeClient(settings["host"], settings["port"], settings["path"])
     if settings["note_nodes"]:
         record(client, "node")
     client.authenticate(api_key)
@@ -59,9 +59,16 @@ def user(settings: dict) -> None:
     assert root.whoami.organization_name == "root"
     assert root.token
     assert root.headers["Authorization"].startswith("Bearer ")
-    assert (root.host, root.port, root.path) == (settings["host"], settings["port"], "/api")
+    assert (root.host, root.port, root.path) == (
+        settings["host"],
+        settings["port"],
+        settings["path"],
+    )
     assert root.name == root.user.get(1)["firstname"]
-    assert root.generate_path_to("task") == f"{settings['host']}:{settings['port']}/api/task"
+    assert (
+        root.generate_path_to("task")
+        == f"{settings['host']}:{settings['port']}{settings['path']}/task"
+    )
     root.refresh_token()
     assert root.util.get_server_version() == {"version": "3.11.1"}
     assert root.util.get_server_health() == {"database": True}
@@ -324,7 +331,7 @@ def passwords(settings: dict, root: UserClient) -> None:
     said = root.util.change_my_password(settings["root_password"], "New-pass-1")
     assert "changed" in said["msg"]
     assert root.user.get()["username"] == "root"  # this session lives on
-    nobody = UserClient(settings["host"], settings["port"], "/api", log_level="critical")
+    nobody = UserClient(settings["host"], settings["port"], settings["path"], log_level="critical")
     record(nobody, "user")
     assert nobody.util.reset_my_password(username="rita")["msg"]
     token = mailed_token(settings, 1)
@@ -348,7 +355,7 @@ def mailed_token(settings: dict, count: int) -> str:
 
 def container(settings: dict) -> None:
     """Everything an algorithm can do, by the old and the new client, without a proxy."""
-    address = (settings["host"], settings["port"], "/api")
+    address = (settings["host"], settings["port"], settings["path"])
     new = AlgorithmClient(settings["token"], *address)
     record(new, "algorithm")
     study, own, other = settings["collaboration"], *settings["organizations"]
@@ -380,7 +387,10 @@ def container(settings: dict) -> None:
     assert old.get_task(settings["task"])["complete"] is False
     assert old.get_results(settings["task"]) == []
     assert old.request(f"task/{task['id']}")["parent"]["id"] == settings["task"]
-    assert old.generate_path_to("task") == f"{settings['host']}:{settings['port']}/api/task"
+    assert (
+        old.generate_path_to("task")
+        == f"{settings['host']}:{settings['port']}{settings['path']}/task"
+    )
     assert new.generate_path_to("task") == old.generate_path_to("task")
     addresses = old.get_algorithm_addresses(settings["task"])
     assert addresses == [{"ip": "10.0.0.7", "port": 4321, "label": "app"}]
@@ -408,7 +418,7 @@ def child(
     assert sorted(one["port"] for one in both) == [4321, 5555]
     assert new.vpn.get_addresses(include_children=True, label="part") == [theirs]
     token = node.request_token_for_container(task["id"], task["image"])["container_token"]
-    address = (settings["host"], settings["port"], "/api")
+    address = (settings["host"], settings["port"], settings["path"])
     inner = AlgorithmClient(token, *address)
     assert inner.vpn.get_addresses() == [theirs]
     assert inner.vpn.get_parent_address() == [mine]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -26,6 +27,10 @@ NOT_CALLED = {
     "node.generate_path_to",
     "node.post_task",
 }
+
+
+BOTH_PATHS = pytest.mark.parametrize("path", ["/api", "/v3/api"])
+"""Where the server finds out which generation asks, and the exact one."""
 
 
 class Inbox:
@@ -69,7 +74,8 @@ def _missed(found: dict[str, list[str]]) -> set[str]:
     return set(found["existing"]) - set(found["called"]) - NOT_CALLED
 
 
-def test_every_method_of_the_user_client(tmp_path: Path) -> None:
+@BOTH_PATHS
+def test_every_method_of_the_user_client(tmp_path: Path, path: str) -> None:
     with (
         received_mails(tmp_path / "mails") as (folder, port),
         live_server(**mail_settings(port)) as server,
@@ -77,6 +83,7 @@ def test_every_method_of_the_user_client(tmp_path: Path) -> None:
         settings = {
             "host": "http://127.0.0.1",
             "port": server.port,
+            "path": path,
             "root_password": "root",
             "mails": str(folder),
             "key": str(tmp_path / "root.pem"),
@@ -88,9 +95,11 @@ def test_every_method_of_the_user_client(tmp_path: Path) -> None:
         assert "Traceback" not in server.tail()
 
 
-def test_every_method_of_the_container_clients(tmp_path: Path) -> None:
+@BOTH_PATHS
+def test_every_method_of_the_container_clients(tmp_path: Path, path: str) -> None:
     with live_server() as server:
-        found = errand("every_method.py", "container", _running_task(server), tmp_path)
+        settings = {**_running_task(server), "path": path}
+        found = errand("every_method.py", "container", settings, tmp_path)
         assert _missed(found) == set()
         assert "Traceback" not in server.tail()
 
