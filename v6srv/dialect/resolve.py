@@ -5,6 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from v6srv.dialect import markers
@@ -62,6 +63,7 @@ class Resolver:
             self._switched.pop(session, None)
 
 
+@lru_cache(maxsize=512)
 def _of_token(header: str) -> tuple[str, int]:
     """The session, empty if there is none, and the dialect that a bearer token claims."""
     try:
