@@ -27,17 +27,21 @@ class Api(flask_smorest.Api):
 
     def register_blueprint(self, blp: Blueprint, **options: Any) -> None:
         """Register the endpoints; `options` are those of Flask."""
-        name = f"{PREFIXES[self._dialect]}{blp.name}"
+        name = self._name(blp)
         self._app.extensions["flask-smorest"]["blp_name_to_api"][name] = self
         self._app.register_blueprint(blp, name=name, **options)
         self._undescribed.append(blp)
+
+    def _name(self, blp: Blueprint) -> str:
+        """What it is called in Flask's tables."""
+        return f"{PREFIXES[self._dialect]}{blp.name}"
 
     def _describe(self) -> None:
         with self._describing:
             while self._undescribed:
                 blp = self._undescribed[0]
                 blp.register_views_in_doc(
-                    self, self._app, self.spec, name=blp.name, parameters=None
+                    self, self._app, self.spec, name=self._name(blp), parameters=None
                 )
                 self.spec.tag({"name": blp.name, "description": blp.description})
                 self._undescribed.pop(0)  # not before: half a document would be taken for all
