@@ -33,6 +33,8 @@ class Store:
     """Other answers than usual, by method and path."""
     heard: list[tuple[str, str, str]] = field(default_factory=list)
     """Method and path of each request, and which server it says it is for."""
+    authorized: list[str] = field(default_factory=list)
+    """The header of each."""
 
 
 @contextmanager
@@ -62,6 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else {}
         server = self.headers.get("server_url", "")
         self.store.heard.append((self.command, path, server))
+        self.store.authorized.append(self.headers["Authorization"])
         key = f"{self.command} {path}"
         status, answer = self.store.answers.get(key) or self._answer(
             key, server, body, parse_qs(address.query)

@@ -1,6 +1,8 @@
 """/algorithmstore (rest.md 3.10 of the 4.x contract), with a store over HTTP."""
 
+import socket
 import time
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import select
@@ -9,7 +11,7 @@ from tests.api4.shared import names, refused
 from tests.api4.store import DIGEST, algorithm_store
 from tests.live import free_port
 from v6srv.db import session, transaction
-from v6srv.errors import Denied, Invalid
+from v6srv.errors import Denied, Invalid, Upstream
 from v6srv.model import AlgorithmStore
 from v6srv.service import algorithm_stores, store_client
 
@@ -163,8 +165,26 @@ def test_who_may_not_edit_the_collaboration_has_no_store_asked(call4, world, sto
     assert store.heard == []
 
 
-def test_a_store_on_this_machine_has_to_be_meant(call4, store):
-    body = {**_body(store), "force": False}
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "LOCALHOST.",
+        "a.localhost",
+    ],
+)
+def test_a_store_on_this_machine_has_to_be_meant(call4, store, host):
+    url = store.url.replace("127.0.0.1", host)
+    body = {**_body(store), "force": False, "algorithm_store_url": url}
     assert "force" in refused(call4("root", "POST", "/algorithmstore", json=body))
     assert store.heard == []
 
@@ -180,7 +200,13 @@ def test_a_store_on_this_machine_has_to_be_meant(call4, store):
         ("algorithm_store_url", "http://[::1"),
         ("algorithm_store_url", "http://a b/"),
         ("algorithm_store_url", "http://a.example:99999/"),
+        ("algorithm_store_url", "http://a.example/inside?"),
+        ("algorithm_store_url", "http://a.example/inside#"),
+        ("algorithm_store_url", "http://name:secret@a.example"),
+        ("algorithm_store_url", "http://a.example\\b"),
+        ("algorithm_store_url", "http://h\u00e9.example"),
         ("algorithm_store_url", 7),
+        ("server_url", "http://a.example/\x01"),
         ("server_url", "nowhere"),
         ("collaboration_id", [1, 2]),
         ("collaboration_id", "x"),
@@ -267,6 +293,43 @@ def test_a_slow_store_is_not_waited_for_and_holds_nobody_up(
     assert in_between == [False]
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nX", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_store_that_sends_byte_by_byte_is_hung_up_on(call4, store, monkeypatch, answer):
+    monkeypatch.setattr(store_client, "ANSWER_WITHIN_S", 0.3)
+    hung_up = Event()
+
+    def drip(client):
+        client.recv(65536)
+        try:
+            client.sendall(answer)
+            while True:
+                client.sendall(b"x")
+                time.sleep(0.02)
+        except OSError:
+            hung_up.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=lambda: drip(server.accept()[0]), daemon=True).start()
+        store.url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert call4("root", "POST", "/algorithmstore", json=_body(store)).status_code == 404
+        assert hung_up.wait(5.0)
+
+
+def test_a_store_is_sent_the_token_and_no_password_of_this_server(
+    call4, store, monkeypatch, tmp_path
+):
+    (tmp_path / ".netrc").write_text("default login operator password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    assert call4("root", "POST", "/algorithmstore", json=_body(store)).status_code == 201
+    assert [sent.partition(" ")[0] for sent in store.authorized] == ["Bearer"]
+
+
+def test_a_long_reason_is_cut(call4, store):
+    store.answers["POST /vantage6-server"] = (400, {"msg": "x" * 100_000})
+    answer = call4("root", "POST", "/algorithmstore", json=_body(store))
+    assert len(answer.json["msg"]) < 500
+
+
 # --- change and remove
 
 
@@ -316,8 +379,10 @@ def test_a_store_that_keeps_this_server_stays(app, call4, store):
     store.answers["DELETE /vantage6-server/1"] = (403, {"msg": "No"})
     answer = call4("root", "DELETE", f"/algorithmstore/{made}")
     assert (answer.status_code, len(_rows(app))) == (403, 1)
-    store.answers["GET /vantage6-server"] = (200, {"data": [7]})
-    assert call4("root", "DELETE", f"/algorithmstore/{made}").status_code == 500
+    for known in (7, {"url": HERE}, {"url": HERE, "id": None}, {"url": HERE, "id": "1/../x"}):
+        store.answers["GET /vantage6-server"] = (200, {"data": [known]})
+        strange = call4("root", "DELETE", f"/algorithmstore/{made}")
+        assert (strange.status_code, "as expected" in strange.json["msg"]) == (500, True)
 
 
 # --- images of tasks
@@ -341,6 +406,14 @@ def test_an_image_of_a_store_has_its_digest(app, world, call4, store):
         _origin(app, world, made, "registry.example/unknown")
     store.answers["GET /algorithm"] = (403, {"msg": "Not for you"})
     with pytest.raises(Invalid, match="Not for you"):
+        _origin(app, world, made)
+
+
+@pytest.mark.parametrize("digest", [7, ["x"], {"a": 1}, "sha256:\x00"])
+def test_a_digest_is_text_that_can_be_stored(app, world, call4, store, digest):
+    made = call4("root", "POST", "/algorithmstore", json=_body(store)).json["id"]
+    store.answers["GET /algorithm"] = (200, {"data": [{"image": IMAGE, "digest": digest}]})
+    with pytest.raises(Upstream, match="as expected"):
         _origin(app, world, made)
 
 

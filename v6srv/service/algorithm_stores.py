@@ -4,6 +4,8 @@ A store is a part of its collaboration: who may view that may view the store. Wh
 decided when it is (`authz.changes`); who may not is told so before a store is asked anything.
 """
 
+import ipaddress
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +25,6 @@ from v6srv.service import store_client
 from v6srv.service.store_client import Visitor
 from v6srv.vocabulary import Operation, Resource
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CHANGED = frozenset({"algorithm_stores"})
 
 
@@ -75,7 +76,7 @@ def register(
     url, collaboration_id = fields["algorithm_store_url"], fields["collaboration_id"]
     _require_edit(who, authz, collaboration_id)
     _require_new(url, collaboration_id)
-    if urlsplit(url).hostname in _LOOPBACK and not fields["force"]:
+    if _is_here(urlsplit(url).hostname or "") and not fields["force"]:
         raise Invalid(
             "The algorithm store is on this machine, which may be another one for others: send "
             "force=true if that is meant"
@@ -142,6 +143,22 @@ def origin(store_id: int, collaboration_id: int, image: str, visitor: Visitor) -
 
 
 # --- parts
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine, or what only this machine reaches, however it is written."""
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001
+        except OSError:
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified or address.is_link_local
 
 
 def _is_of(own: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -1,18 +1,23 @@
 """Asking an algorithm store: a server of others, over HTTP.
 
 A store knows this server by a URL, and asks there who has the token that comes with a request. It
-may be slow, gone or hostile: an answer is waited for `ANSWER_WITHIN_S` at most, is never larger
-than `LARGEST_ANSWER`, and the token follows no redirection. No transaction is open meanwhile.
+may be slow, gone or hostile: an answer is waited for `ANSWER_WITHIN_S` at most, then it is hung up
+on; an answer is never larger than `LARGEST_ANSWER`, and the token follows no redirection. No
+transaction is open meanwhile.
 """
 
 import json
 import logging
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
+from v6srv import names
 from v6srv.db import let_go
 from v6srv.errors import Denied, Invalid, NotFound, Upstream, V6srvError
 
@@ -20,6 +25,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 15.0
 LARGEST_ANSWER = 1_000_000
+LONGEST_REASON = 300
+"""Characters of what a store says for itself that are passed on."""
 _CONNECT_S, _READ_S = 5, 10
 _PUBLIC = "public"
 
@@ -46,8 +53,9 @@ class Answer:
         """The body. Raises what fits when the store refuses."""
         if self.status in (200, 201, 208):
             return self.body
-        said = self.body.get("msg") if isinstance(self.body, dict) else None
-        text = f"The algorithm store refuses this (status {self.status}): {said or 'no reason'}"
+        said = _text(self.body.get("msg")) if isinstance(self.body, dict) else None
+        reason = (said or "no reason")[:LONGEST_REASON]
+        text = f"The algorithm store refuses this (status {self.status}): {reason}"
         raise _REFUSALS.get(self.status, Upstream if self.status >= 500 else Invalid)(text)
 
 
@@ -80,7 +88,10 @@ def forget(store_url: str, visitor: Visitor) -> None:
     known = _rows(_ask("GET", store_url, "/vantage6-server", visitor).require())
     for row in known:
         if row.get("url") == visitor.server_url:
-            _ask("DELETE", store_url, f"/vantage6-server/{int(row['id'])}", visitor).require()
+            id = row.get("id")
+            if not isinstance(id, int):
+                raise _unexpected()
+            _ask("DELETE", store_url, f"/vantage6-server/{id:d}", visitor).require()
 
 
 def find(store_url: str, visitor: Visitor, image: str) -> Algorithm:
@@ -89,7 +100,9 @@ def find(store_url: str, visitor: Visitor, image: str) -> Algorithm:
     if not found:
         raise Invalid(f"The algorithm store has no algorithm with the image '{image}'")
     known, digest = found[0].get("image"), found[0].get("digest")
-    return Algorithm(known if isinstance(known, str) else image, digest or None)
+    if digest and _text(digest) is None:
+        raise _unexpected()
+    return Algorithm(_text(known) or image, digest or None)
 
 
 def _is_public(store_url: str, visitor: Visitor) -> bool:
@@ -100,18 +113,62 @@ def _is_public(store_url: str, visitor: Visitor) -> bool:
 def _rows(body: Any) -> list[dict[str, Any]]:
     rows = body.get("data") if isinstance(body, dict) else body
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Upstream("The algorithm store does not answer as expected")
+        raise _unexpected()
     return rows
+
+
+def _unexpected() -> Upstream:
+    return Upstream("The algorithm store does not answer as expected")
+
+
+def _text(said: object) -> str | None:
+    """Text that can be stored and shown; None for anything else."""
+    return said if isinstance(said, str) and not names.unstorable(said) else None
+
+
+class _Lines(HTTPAdapter):
+    """Connections that can be hung up on while somebody waits for what comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: list[socket.socket] = []
+        self._is_over = False
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """A pool whose connections are noted."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        note = self._note
+
+        class Noted(pool.ConnectionCls):  # type: ignore[misc]
+            def connect(self) -> None:
+                super().connect()
+                note(self.sock)
+
+        pool.ConnectionCls = Noted
+        return pool
+
+    def hang_up(self) -> None:
+        """Whoever reads finds the end."""
+        self._is_over = True
+        for line in self._open:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _note(self, line: socket.socket) -> None:
+        self._open.append(line)
+        if self._is_over:
+            self.hang_up()
 
 
 def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) -> Answer:
     let_go()
     found: list[Answer] = []
+    lines = _Lines()
 
     def work() -> None:
         try:
-            found.append(_answer(method, store_url.rstrip("/") + path, visitor, sent))
-        except requests.RequestException as error:
+            found.append(_answer(lines, method, store_url.rstrip("/") + path, visitor, sent))
+        except (requests.RequestException, ValueError) as error:
             log.warning("algorithm store %s does not answer: %s", store_url, error)
 
     # A thread, for no timeout of the library bounds the whole: a store may send byte by byte.
@@ -119,24 +176,36 @@ def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) 
     thread.start()
     thread.join(ANSWER_WITHIN_S)
     if not found:
+        lines.hang_up()
         raise NotFound(f"The algorithm store at {store_url} cannot be reached, or does not answer")
     return found[0]
 
 
-def _answer(method: str, url: str, visitor: Visitor, sent: dict[str, Any]) -> Answer:
+def _answer(
+    lines: HTTPAdapter, method: str, url: str, visitor: Visitor, sent: dict[str, Any]
+) -> Answer:
     headers = {"Authorization": visitor.authorization, "server_url": visitor.server_url}
-    with requests.request(
-        method,
-        url,
-        headers=headers,
-        timeout=(_CONNECT_S, _READ_S),
-        allow_redirects=False,
-        stream=True,
-        **sent,
-    ) as answer:
-        text = next(answer.iter_content(LARGEST_ANSWER), b"")
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            body = None
-        return Answer(answer.status_code, body)
+    with requests.Session() as client:
+        for scheme in ("http://", "https://"):
+            client.mount(scheme, lines)
+        with client.request(
+            method,
+            url,
+            headers=headers,
+            auth=_as_it_is,
+            timeout=(_CONNECT_S, _READ_S),
+            allow_redirects=False,
+            stream=True,
+            **sent,
+        ) as answer:
+            text = next(answer.iter_content(LARGEST_ANSWER), b"")
+            try:
+                body = json.loads(text)
+            except (ValueError, RecursionError):
+                body = None
+            return Answer(answer.status_code, body)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The token and nothing else: a file of passwords (`.netrc`) is for who runs this server."""
+    return request

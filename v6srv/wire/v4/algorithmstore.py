@@ -1,5 +1,6 @@
 """Bodies, queries and answers of `/algorithmstore` (rest.md 3.10 of 4.x)."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,9 +9,15 @@ from marshmallow import ValidationError, fields
 from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, Whole, id_field, ruled
 from v6srv.wire.v4.base import ListUrl
 
+_PLAIN = re.compile(r"(?:(?![?#@\\])[!-~])+")
+"""What may be in an address: it is sent in a header, too."""
+
 
 class Url(Text):
-    """An address of another server, up to its base path."""
+    """An address of another server, up to its base path: what is asked there follows after it.
+
+    Nothing that ends a path, and no credentials, which everybody could read.
+    """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs).strip().rstrip("/")
@@ -19,8 +26,11 @@ class Url(Text):
             complete = known.scheme in ("http", "https") and known.hostname and known.port != 0
         except ValueError:
             complete = False
-        if not complete or any(sign.isspace() for sign in text) or known.query or known.fragment:
-            raise ValidationError("Must be an address that begins with http:// or https://.")
+        if not complete or not _PLAIN.fullmatch(text):
+            raise ValidationError(
+                "Must be an address that begins with http:// or https://, without user, query and"
+                " fragment."
+            )
         return text
 
 
