@@ -188,7 +188,7 @@ def _facts() -> str:
         " scope organization means, `collabs` all that scope collaboration means, `owners` whose own it is. Of a"
         " user, `rules` are its extra rules, `role_rules` those of its roles, and `foreign_roles` says that it has a"
         " role of another organization; of a role, `rules` are those in it, and `default` says that it is a default"
-        " role; of a task, `refused` are the users of whom a node that it is addressed to takes no tasks. What a denial says of `r.sub.changes`, `r.sub.lacks` and `r.obj.default` is asked when a change is"
+        " role; of a task, `refused` are the users of whom a node that it is addressed to takes no tasks, and `database` is the first that it reads: a new one is decided with each of them. What a denial says of `r.sub.changes`, `r.sub.lacks` and `r.obj.default` is asked when a change is"
         " written, and not before its body is read.",
         "",
         "| resource | one value | sets |",

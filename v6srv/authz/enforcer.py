@@ -18,7 +18,7 @@ from v6srv.authz.answer import NOTHING, Answer, Asked, Evaluator, Scopes
 from v6srv.authz.attempt import holds
 from v6srv.authz.compiler import Plan, Program
 from v6srv.authz.definition import Definition
-from v6srv.authz.expression import times_in
+from v6srv.authz.expression import facts_in, times_in
 from v6srv.authz.facts import MODELS, TABLES, TableFacts
 from v6srv.authz.line import Line
 from v6srv.authz.long_work import step
@@ -251,6 +251,14 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
         """Whether it can make a difference to this principal what is changed."""
         plan = self.plan(subject, resource, operation)
         return self._rows.whatever_changes(plan) is not plan
+
+    def asks_for(
+        self, subject: SubjectFacts, resource: Resource, operation: Operation, fact: str
+    ) -> bool:
+        """Whether this fact of a row can make a difference to this principal."""
+        plan = self.plan(subject, resource, operation)
+        trees = (*plan.allow.values(), *plan.deny.values())
+        return any(fact in facts_in(tree, self.program.object) for tree in trees)
 
     def asked(
         self,
