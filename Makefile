@@ -50,7 +50,7 @@ $(CLIENT_V4_READY): tests/wire_v4/requirements.lock
 
 client-v4:
 	@if bash tools/python_venv.sh $(RELEASE_4_PYTHON) >/dev/null; then $(MAKE) --no-print-directory $(CLIENT_V4_READY); \
-	else echo "!!! WITHOUT python$(RELEASE_4_PYTHON) THE PROGRAMS OF RELEASE 4.15.2 ARE NOT TESTED: tests/wire_v4 is skipped" >&2; fi
+	else echo "!!! WITHOUT python$(RELEASE_4_PYTHON) THE PROGRAMS OF RELEASE 4.15.2 ARE NOT TESTED: tests/wire_v4 is skipped, and the take-over of 4.x databases" >&2; fi
 
 $(REFERENCE_READY): tests/takeover/requirements.lock
 	bash tools/python_venv.sh 3.11 $(REFERENCE_VENV) $<

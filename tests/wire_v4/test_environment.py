@@ -8,7 +8,7 @@ import pytest
 
 from tests.wire.station import ROOT, V4, Programs
 
-NAMES = ["client", "node", "algorithm-tools", "common"]
+NAMES = ["client", "node", "algorithm-tools", "common", "server"]
 
 
 def test_the_programs_are_those_of_the_release(tmp_path: Path) -> None:
