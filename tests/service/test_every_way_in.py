@@ -18,8 +18,9 @@ from v6srv import db, passwords
 from v6srv.errors import Invalid
 from v6srv.model import Collaboration, Node, Organization, Role, User
 from v6srv.service import import_file, importer, setup, takeover
-from v6srv.service import takeover_source as old
-from v6srv.service.takeover_source import open_source
+from v6srv.service.takeover import copying
+from v6srv.service.takeover.releases import RELEASE_3
+from v6srv.service.takeover.source import open_source
 
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -291,7 +292,7 @@ def source(tmp_path: Path) -> str:
     """A 3.x database whose rows break every rule there is, and have ids from 100 on."""
     uri = f"sqlite:///{tmp_path}/old.sqlite"
     engine = create_engine(uri)
-    old.METADATA.create_all(engine)
+    old = RELEASE_3.tables
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in MODELS}
     values = [("user", "username", "viewer"), ("user", "email", "viewer@north.example"), *BAD]
     for id_, (table, column, value) in enumerate(values, 100):
@@ -303,9 +304,11 @@ def source(tmp_path: Path) -> str:
     rows["organization"].append({"id": 1, "name": "root"})
     accounts = [{"id": row["id"], "type": kind} for kind in ("user", "node") for row in rows[kind]]
     with engine.begin() as connection:
-        connection.execute(insert(old.ACCOUNT), accounts)
+        for one in old.values():
+            one.create(connection)
+        connection.execute(insert(old["authenticatable"]), accounts)
         for table, written in rows.items():
-            target, columns = old.METADATA.tables[table], {key for row in written for key in row}
+            target, columns = old[table], {key for row in written for key in row}
             connection.execute(insert(target), [dict.fromkeys(columns) | row for row in written])
     engine.dispose()
     return uri
@@ -315,12 +318,13 @@ def source(tmp_path: Path) -> str:
 def test_what_an_old_server_stored_is_kept_and_told(
     source: str, backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "_SHOWN", 1000)
+    monkeypatch.setattr(copying, "_SHOWN", 1000)
     target, _ = databases.copy(backend, False)
     engine = db.connect(target)
     try:
-        with open_source(source) as connection:
-            report = takeover.take_over(connection, databases.settings(target).policies)
+        with open_source(source, RELEASE_3) as connection:
+            policies = databases.settings(target).policies
+            report = takeover.take_over(connection, RELEASE_3, policies)
         for id_, (table, column, value) in enumerate(BAD, 102):
             if value == "":
                 continue

@@ -1,10 +1,12 @@
-"""The database of a 3.x server, built once by the reference server itself."""
+"""Databases of a 3.x and of a 4.x server, each built once by the reference server itself."""
 
 import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,27 @@ import pytest
 from sqlalchemy import Enum, MetaData, create_engine, insert, select
 
 from tests.databases import Databases
+from tests.wire.station import V4, Programs
 from v6srv import db
 from v6srv.service import takeover
-from v6srv.service.takeover_source import open_source
+from v6srv.service.takeover.copying import Report
+from v6srv.service.takeover.releases import RELEASE_3, RELEASE_4, Release
+from v6srv.service.takeover.source import open_source
 
 HERE = Path(__file__).parent
-PYTHON = HERE.parents[1] / ".venv-reference" / "bin" / "python"
+SERVER_3 = Programs(HERE, ".venv-reference", "3.11")
+WORDS = {
+    RELEASE_3: {"operation": ("VIEW", "EDIT", "CREATE", "DELETE")},
+    RELEASE_4: {"operation": ("VIEW", "EDIT", "CREATE", "DELETE", "SEND", "RECEIVE")},
+}
+"""What the reference server makes enumerated types of in PostgreSQL; both have the same scopes."""
 
 
 @dataclass(frozen=True)
 class Reference:
     """A database that the reference server made, and what it knows about it."""
 
+    release: Release
     uri: str
     file: Path
     facts: dict[str, Any]
@@ -35,28 +46,36 @@ class Reference:
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """Never written to: tests that change it take a copy."""
-    if not PYTHON.exists():
-        pytest.fail(
-            "the reference server is not installed: make test, or make .venv-reference/.ready"
-        )
     folder = tmp_path_factory.mktemp("reference")
+    return _built(RELEASE_3, SERVER_3, "build_reference.py", folder)
+
+
+@pytest.fixture(scope="session")
+def reference4(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """As `reference`, by the server of 4.15.2; it needs Python 3.10."""
+    folder = tmp_path_factory.mktemp("reference4")
+    return _built(RELEASE_4, V4, "build_reference_v4.py", folder)
+
+
+def _built(release: Release, programs: Programs, script: str, folder: Path) -> Reference:
+    programs.require()
     file, facts = folder / "reference.sqlite", folder / "facts.json"
     done = subprocess.run(
-        [str(PYTHON), str(HERE / "build_reference.py"), str(file), str(facts)],
+        [str(programs.python), str(HERE / script), str(file), str(facts)],
         capture_output=True,
         text=True,
         timeout=180,
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return Reference(f"sqlite:///{file}", file, json.loads(facts.read_text()))
+    return Reference(release, f"sqlite:///{file}", file, json.loads(facts.read_text()))
 
 
 @pytest.fixture
-def changed(reference: Reference, tmp_path: Path) -> Callable[..., str]:
-    """A copy of the reference database in which statements were executed: its URL."""
+def change(tmp_path: Path) -> Callable[..., str]:
+    """A copy of a reference database in which statements were executed: its URL."""
 
-    def change(*statements: str) -> str:
+    def change(reference: Reference, *statements: str) -> str:
         file = tmp_path / "changed.sqlite"
         shutil.copyfile(reference.file, file)
         engine = create_engine(f"sqlite:///{file}")
@@ -70,7 +89,13 @@ def changed(reference: Reference, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def postgres_source(reference: Reference, databases: Databases) -> Iterator[str]:
+def changed(reference: Reference, change: Callable[..., str]) -> Callable[..., str]:
+    """As `change`, for the database of 3.x."""
+    return partial(change, reference)
+
+
+@contextmanager
+def in_postgres(reference: Reference, databases: Databases) -> Iterator[str]:
     """The same rows in PostgreSQL, with the enumerated types that the reference server has there."""
     uri = databases.empty("postgresql")
     source, target = create_engine(reference.uri), create_engine(uri)
@@ -81,11 +106,8 @@ def postgres_source(reference: Reference, databases: Databases) -> Iterator[str]
             column.type = column.type.as_generic()
         for constraint in list(table.foreign_key_constraints):  # the rows were damaged in SQLite
             table.constraints.discard(constraint)
-    words = {
-        "operation": ("VIEW", "EDIT", "CREATE", "DELETE"),
-        "scope": ("OWN", "ORGANIZATION", "COLLABORATION", "GLOBAL"),
-    }
-    for name, members in words.items():
+    scopes = {"scope": ("OWN", "ORGANIZATION", "COLLABORATION", "GLOBAL")}
+    for name, members in {**WORDS[reference.release], **scopes}.items():
         enumerated = Enum(*members, name=name)
         enumerated.create(target)
         metadata.tables["rule"].c[name].type = enumerated
@@ -102,15 +124,29 @@ def postgres_source(reference: Reference, databases: Databases) -> Iterator[str]
 
 
 @pytest.fixture
-def take(databases: Databases) -> Callable[..., takeover.Report]:
+def target(backend: str, databases: Databases) -> Iterator[str]:
+    """A seeded database."""
+    uri, _ = databases.copy(backend, False)
+    yield uri
+    databases.drop(uri)
+
+
+@pytest.fixture
+def take(databases: Databases) -> Callable[..., Report]:
     """Take a source over into a seeded database: `take(source URL, target URL)`."""
 
-    def run(source: str, target: str, **options: Any) -> takeover.Report:
+    def run(
+        source: str,
+        target: str,
+        release: Release = RELEASE_3,
+        policies: Path | None = None,
+        **options: Any,
+    ) -> Report:
         engine = db.connect(target)
         try:
-            with open_source(source) as connection:
-                policies = databases.settings(target).policies
-                return takeover.take_over(connection, policies, **options)
+            with open_source(source, release) as connection:
+                folder = policies or databases.settings(target).policies
+                return takeover.take_over(connection, release, folder, **options)
         finally:
             db.session.remove()
             engine.dispose()

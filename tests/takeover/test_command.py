@@ -19,12 +19,12 @@ pytestmark = pytest.mark.xdist_group("takeover")
 def run(tmp_path: Path) -> Callable[..., Result]:
     """Run the command on an instance of this test."""
 
-    def invoke(*arguments: str) -> Result:
+    def invoke(*arguments: str, command: str = "import-v3") -> Result:
         variables = {
             "V6SRV_INSTANCE": str(tmp_path / "instance"),
             "V6SRV_PASSWORD_ROUNDS": "4",
         }
-        return CliRunner(env=variables).invoke(cli, ["import-v3", *arguments])
+        return CliRunner(env=variables).invoke(cli, [command, *arguments])
 
     return invoke
 
@@ -37,7 +37,7 @@ def test_a_server_is_taken_over(
     vera = f"user {reference.id('vera')} vera"
     reason = "default role Viewer follows the policy files"
     assert f"{vera} loses node organization delete: {reason}" in done.stdout
-    assert f"{vera} gains port organization view: {reason}" in done.stdout
+    assert f"{vera} gains port organization view, study organization view: {reason}" in done.stdout
     assert "taken over: 3 x organization, 1 x collaboration" in done.stdout
     assert "left out: 70" in done.stderr
     assert "root was created" not in done.output  # the root of the source has the place
@@ -51,6 +51,32 @@ def test_a_server_is_taken_over(
     again = run(reference.uri)
     assert again.exit_code == 1
     assert "[error] - The database of this instance is in use" in again.stderr
+
+
+def test_a_server_of_4x_is_taken_over(
+    reference4: Reference, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    refused = run(reference4.uri)
+    assert refused.exit_code == 1
+    assert "of a 4.x server: use import-v4" in refused.stderr
+    done = run(reference4.uri, command="import-v4")
+    assert done.exit_code == 0, done.output
+    reason = "default role Organization Admin follows the policy files"
+    adam = f"user {reference4.id('adam')} adam"
+    gained = ("event", "organization", "create"), ("task", "organization", "create")
+    named = ", ".join(" ".join(right) for right in gained)
+    assert f"{adam} gains {named}, task organization delete: {reason}" in done.stdout
+    assert "2 x study" in done.stdout
+    with live_server(instance=tmp_path / "instance") as server:
+        me = server.login("rolf", reference4.facts["password"], base="/v4/api")
+        studies = requests.get(f"{server.url}/v4/api/study", headers=me, timeout=5)
+        [study] = studies.json()["data"]
+        assert study["name"] == "Valves"
+        rows = requests.get(f"{server.url}{study['tasks']}", headers=me, timeout=5).json()["data"]
+        assert [row["name"] for row in rows] == ["average"]
+    again = run(reference4.uri, command="import-v4")
+    assert again.exit_code == 1
+    assert "in use: a 4.x database can only be taken over into a new one" in again.stderr
 
 
 def test_scripts_read_json(reference: Reference, run: Callable[..., Result]) -> None:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "node": "node:node",
     "import": "importing:import_",
     "import-v3": "takeover:import_v3",
+    "import-v4": "takeover:import_v4",
     "version": "main:version",
     "config": "configuration:config",
     "db": "database:db",

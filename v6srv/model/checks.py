@@ -2,7 +2,7 @@
 
 A value is looked at when it is assigned, and what is unique when the row is written. What is stored
 already stays as it is, also if it breaks a rule (it may come from a 3.x server, or from an older
-release): only what changes has to fit. Bulk statements pass by; the take-over of a 3.x database
+release): only what changes has to fit. Bulk statements pass by; the take-over of an old database
 uses them, and reports.
 """
 

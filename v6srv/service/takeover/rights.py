@@ -1,4 +1,4 @@
-"""Whose rights are other ones on this server than on the 3.x server, and why."""
+"""Whose rights are other ones on this server than on the old server, and why."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -14,6 +14,12 @@ Right = tuple[str, str, str]
 """Resource, scope, operation, in the words of policy lines."""
 
 
+def right(rule: str) -> Right:
+    """What is behind `task:organization:view`."""
+    resource, scope, operation = rule.split(":")
+    return resource, scope, operation
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A right that a user has on one of the two servers only, and why."""
@@ -21,7 +27,7 @@ class Change:
     user_id: int
     username: str | None
     gained: bool
-    """False: the user had it on the 3.x server and does not have it here."""
+    """False: the user had it on the old server and does not have it here."""
     right: Right
     reason: str
 
