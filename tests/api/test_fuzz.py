@@ -33,12 +33,11 @@ def test_the_checks_we_rely_on_exist() -> None:
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("who", PRINCIPALS)
+@pytest.mark.parametrize("document", ["/apispec_1.json", "/v4/apispec_1.json"])
 def test_no_request_breaks_the_server(
-    app: Flask, world: World, call: Caller, who: str, backend: str
+    app: Flask, world: World, call: Caller, document: str, who: str, backend: str
 ) -> None:
-    schema = schemathesis.openapi.from_wsgi(
-        "/apispec_1.json", app, config=SchemathesisConfig.from_dict({})
-    )
+    schema = schemathesis.openapi.from_wsgi(document, app, config=SchemathesisConfig.from_dict({}))
     headers = {"Authorization": f"Bearer {call.token(who)}"}
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) >= 67

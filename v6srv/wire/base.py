@@ -106,10 +106,10 @@ class Timestamp(fields.Field[datetime]):
     """
 
     default_error_messages = {"invalid": "Not a valid ISO 8601 time."}
+    documented: dict[str, Any] = {"type": "string", "format": "date-time"}
 
     def __init__(self, **kwargs: Any) -> None:
-        documented = {"type": "string", "format": "date-time"}
-        super().__init__(metadata={**documented, **kwargs.pop("metadata", {})}, **kwargs)
+        super().__init__(metadata={**self.documented, **kwargs.pop("metadata", {})}, **kwargs)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).isoformat()

@@ -7,9 +7,11 @@ from flask.views import MethodView
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.errors import NotSupported
+from v6srv.wire.errors import ErrorOut
 from v6srv.wire.v4.blobstream import BlobStoreOut
 
 blp = Blueprint("blobstream", __name__, description="Inputs and results in a store of their own")
+_has_none = blp.alt_response(501, schema=ErrorOut, description="This server has no such store")
 _anyone = guard.anyone("it is the same for everybody")
 
 
@@ -25,6 +27,7 @@ class BlobStore(MethodView):
 @blp.route("/blobstream")
 class Blobs(MethodView):
     @_anyone
+    @_has_none
     @blp.response(201)
     def post(self):
         """Not supported."""
@@ -34,6 +37,7 @@ class Blobs(MethodView):
 @blp.route("/blobstream/<string:uuid>")
 class Blob(MethodView):
     @_anyone
+    @_has_none
     @blp.response(200)
     def get(self, uuid):
         """Not supported."""

@@ -55,6 +55,8 @@ class ListUrl(fields.Field[str]):
 class Timestamp(base.Timestamp):
     """ISO 8601; read as in 3.x, dumped in UTC without an offset."""
 
+    documented = {"type": "string", "description": "An ISO 8601 time in UTC, without an offset"}
+
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         if value is None:
             return None
