@@ -260,3 +260,20 @@ def test_lines_that_are_denied_leave_no_event(listen: Audience, world: World, no
         assert session.scalar(select(func.count()).where(Outbox.event == LOG)) == 0
     finally:
         session.remove()
+
+
+@SQLITE
+def test_runs_that_a_node_makes_up_are_not_each_written_or_remembered(
+    app: Flask, world: World, node: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = log_lines.LogLines(app.extensions["authz"])  # not those of the loop
+    written: list[int] = []
+    monkeypatch.setattr(lines, "_append", lambda _node, run_id, _text: written.append(run_id))
+    [seat] = app.extensions["v6srv_realtime"].seats.all()
+    for made_up in range(1, 2001):
+        lines.add(seat, {"run_id": made_up, "log": "x"})
+    lines.write(seat.sid)
+    assert written == list(range(1, log_lines.MOST_RUNS + 1))
+    lines.add(seat, {"run_id": 3000, "log": "x"})
+    lines.write(seat.sid)
+    assert written[-1] == 3000

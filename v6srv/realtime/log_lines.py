@@ -25,6 +25,8 @@ MOST_WAITING = 64 * 1024
 """Characters of one node that wait to be written; lines beyond are left out."""
 LINE_COSTS = 64
 """Characters that a line counts for beside its own."""
+MOST_RUNS = 100
+"""Runs of one node of which lines wait: each is written by itself. Lines of others are dropped."""
 LEFT_OUT = "[{count} lines were left out here: they came too fast]\n"
 CUT = " [the end of this line was left out]\n"
 
@@ -40,8 +42,10 @@ class _Node:
     """Each with the id of its run."""
     left_out: Counter[int] = field(default_factory=Counter)
     size: int = 0
+    runs: set[int] = field(default_factory=set)
+    """Of which there is something in the first two."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held for changes of these three."""
+    """Held for changes of these four."""
     writing: threading.Lock = field(default_factory=threading.Lock)
     """Held until what was taken is written: all stays in order."""
     told: bool = False
@@ -55,11 +59,15 @@ class _Node:
         cost = len(text) + LINE_COSTS
         with self.lock:
             has_room = not self.left_out and self.size + cost <= MOST_WAITING
-            if has_room:
+            if run_id not in self.runs and len(self.runs) >= MOST_RUNS:
+                has_room = False
+            elif has_room:
                 self.lines.append((run_id, text))
                 self.size += cost
+                self.runs.add(run_id)
             else:
                 self.left_out[run_id] += 1
+                self.runs.add(run_id)
         if not has_room:
             self._tell("more lines than can be kept")
 
@@ -73,7 +81,7 @@ class _Node:
         """All that waits, by run; what is left out is said at the end."""
         with self.lock:
             lines, left_out = self.lines, self.left_out
-            self.lines, self.left_out, self.size = [], Counter(), 0
+            self.lines, self.left_out, self.size, self.runs = [], Counter(), 0, set()
         texts: dict[int, str] = {}
         for run_id, text in (
             *lines,
@@ -86,6 +94,7 @@ class _Node:
         """These could not be written: they are still the first."""
         with self.lock:
             self.lines[:0] = texts.items()
+            self.runs |= texts.keys()
             self.size += sum(len(text) + LINE_COSTS for text in texts.values())
 
 
