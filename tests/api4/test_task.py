@@ -218,6 +218,18 @@ def test_a_filter_that_cannot_be_read_is_refused(call4, query):
     refused(call4("root", "GET", "/task", query=query), *query)
 
 
+def test_a_list_is_sorted_by_each_field_once(call4, world, count_queries):
+    whole = {"per_page": 99}
+    with count_queries() as statements:
+        asked = {**whole, "sort": ",".join(["-status", "status"] * 200 + ["id"])}
+        rows = data(call4("root", "GET", "/task", query=asked))
+    [read] = [one for one in statements if "LIMIT" in one]
+    assert len(read.partition("ORDER BY")[2].split(",")) < 20
+    assert [row["status"] for row in rows] == sorted((row["status"] for row in rows), reverse=True)
+    once = data(call4("root", "GET", "/task", query={**whole, "sort": "-status,id"}))
+    assert [row["id"] for row in rows] == [row["id"] for row in once]
+
+
 def test_a_task_whose_user_is_gone_is_nobodys_to_nodes(call4, world, app):
     """Nodes of 4.x die of a null, and get the run again and again (mixed.md 3)."""
     with app.app_context():

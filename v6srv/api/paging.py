@@ -182,17 +182,19 @@ def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Se
     select = rows.select if isinstance(rows, AllowedRows) else rows
     entity = select.column_descriptions[0]["entity"]
     columns = inspect(entity).column_attrs
-    order: list[Any] = []
+    order: dict[str, Any] = {}
     for word in text.split(","):
         name = word.strip().removeprefix("-")
+        if name in order:  # it decides nothing any more, and may cost much for each row
+            continue
         field = schema.fields.get(name)
         column = field and columns.get(field.attribute or name)
         # What is put together for each reader, or of several rows, is in no order.
         if column is None or isinstance(column.columns[0].type, (JsonArray, NullType)):
             raise Invalid(f"Cannot sort by '{name}'", {"sort": [f"No column '{name}'."]})
         attribute = column.class_attribute
-        order.append(attribute.desc() if word.strip().startswith("-") else attribute)
-    return rows.order_by(None).order_by(*order, entity.id)
+        order[name] = attribute.desc() if word.strip().startswith("-") else attribute
+    return rows.order_by(None).order_by(*order.values(), entity.id)
 
 
 def _positive(name: str) -> int | None:
