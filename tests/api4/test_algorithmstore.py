@@ -330,6 +330,33 @@ def test_a_long_reason_is_cut(call4, store):
     assert len(answer.json["msg"]) < 500
 
 
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What happens while a store is asked."""
+    happens = []
+    ask = store_client._answer
+
+    def answer(*args):
+        while happens:
+            happens.pop()()
+        return ask(*args)
+
+    monkeypatch.setattr(store_client, "_answer", answer)
+    return happens.append
+
+
+def test_a_right_that_is_taken_away_while_a_store_is_asked_is_gone(
+    app, call, call4, world, store, meanwhile
+):
+    taken = []
+    path = f"/user/{world.user.collab_admin}"
+    meanwhile(lambda: taken.append(call("root", "PATCH", path, json={"roles": []}).status_code))
+    body = _body(store, collaboration_id=world.collab.registry)
+    answer = call4("collab_admin", "POST", "/algorithmstore", json=body)
+    assert (taken, answer.status_code) == ([200], 403)
+    assert _rows(app) == []
+
+
 # --- change and remove
 
 

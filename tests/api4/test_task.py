@@ -11,6 +11,7 @@ from tests.support import Caller, database_digest, open_app
 from tests.world import IMAGE, NOON
 from v6srv import db
 from v6srv.model import AlgorithmStore, Node, Organization, Result, Study, Task
+from v6srv.service import store_client
 
 BASE = "/v4/api"
 INPUT = base64.b64encode(b'{"method": "partial"}').decode()
@@ -452,6 +453,31 @@ def test_an_image_that_a_store_does_not_know_is_refused(call4, world, store):
         call4("researcher", "POST", "/task", json=order(world, "north", server_url="x")),
         "server_url",
     )
+
+
+def test_what_changes_while_a_store_is_asked_counts(call, call4, world, store, monkeypatch):
+    running, id = store
+    running.images[IMAGE] = DIGEST
+    asked = iter(
+        [
+            (f"/collaboration/{world.collab.registry}/organization", {"id": world.org.south}),
+            (f"/user/{world.user.researcher}", {"roles": []}),
+        ]
+    )
+    ask = store_client._answer
+
+    def answer(*args):
+        path, body = next(asked)
+        method = "DELETE" if "organization" in path else "PATCH"
+        assert call("root", method, path, json=body).status_code == 200
+        return ask(*args)
+
+    monkeypatch.setattr(store_client, "_answer", answer)
+    before = data(call4("root", "GET", "/task", query={"per_page": 99}))
+    for organizations, status in ((["north", "south"], 400), (["north"], 403)):
+        body = order(world, *organizations, store_id=id)
+        assert call4("researcher", "POST", "/task", json=body).status_code == status
+    assert len(data(call4("root", "GET", "/task", query={"per_page": 99}))) == len(before)
 
 
 def test_no_store_is_asked_for_what_is_refused(call4, world, store):

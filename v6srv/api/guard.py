@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 from flask import current_app, request
@@ -288,7 +288,8 @@ def _guard(
     def offer(unit: Unit, url: dict[str, Any]) -> dict[str, Any]:
         """What the caller of now may have. Raises Denied."""
         authz = authorizer()
-        who = unit.who = authenticate(authz.store)
+        unit.read_again = partial(authenticate, authz.store)
+        who = unit.who = unit.read_again()
         authz.require_kind(who, rule.callers, rule.resource, rule.operation)
         return {"who": who, "authz": authz, **url, **supply(authz, who, url)}
 

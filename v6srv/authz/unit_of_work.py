@@ -12,7 +12,7 @@ The same look at what is written says which number of the policy revision goes u
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -87,6 +87,8 @@ class Unit:
 
     def __init__(self, authz: Authorizer, who: Principal | None = None) -> None:
         self.who = who
+        self.read_again: Callable[[], Principal] | None = None
+        """Reads who acts anew. Raises Unauthenticated."""
         self._authz = authz
         self._asked_as: dict[Base, Operation] = {}
         self._made: set[Base] = set()
@@ -232,6 +234,13 @@ def is_about(row: Base, operation: Operation) -> None:
     actor = _actor.get()
     if isinstance(actor, Unit):
         actor.is_about(row, operation)
+
+
+def time_has_passed() -> None:
+    """What somebody who acts might do a while ago decides nothing now. Raises Unauthenticated."""
+    actor = _actor.get()
+    if isinstance(actor, Unit) and actor.read_again is not None:
+        actor.who = actor.read_again()
 
 
 def settle() -> None:

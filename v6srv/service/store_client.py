@@ -3,7 +3,7 @@
 A store knows this server by a URL, and asks there who has the token that comes with a request. It
 may be slow, gone or hostile: an answer is waited for `ANSWER_WITHIN_S` at most, then it is hung up
 on; an answer is never larger than `LARGEST_ANSWER`, and the token follows no redirection. No
-transaction is open meanwhile.
+transaction is open meanwhile: what was read and decided before has to be again.
 """
 
 import json
@@ -18,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from v6srv import names
+from v6srv.authz.unit_of_work import time_has_passed
 from v6srv.db import let_go
 from v6srv.errors import Denied, Invalid, NotFound, Upstream, V6srvError
 
@@ -175,6 +176,7 @@ def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) 
     thread = Thread(target=work, daemon=True, name="algorithm-store")
     thread.start()
     thread.join(ANSWER_WITHIN_S)
+    time_has_passed()
     if not found:
         lines.hang_up()
         raise NotFound(f"The algorithm store at {store_url} cannot be reached, or does not answer")

@@ -56,8 +56,7 @@ def start(
 
     `order` is a loaded `TaskIn` of either dialect; `databases` are pairs of a label and parameters,
     `study_id` and `store_id` may be missing. Subtasks of containers inherit run, initiating user
-    and algorithm store. `mixes`: see `task_targets`. `visitor`: for whom a store is asked what the
-    image is.
+    and algorithm store. `mixes`: see `task_targets`. `visitor`: for whom a store is asked.
     What is wrong with the order is said only after the task is decided, so that nobody learns about
     collaborations that are not theirs (Q-45). Raises Denied, NotFound or Invalid.
     """
@@ -70,6 +69,7 @@ def start(
     origin = Origin(order["image"], place.store_id)
     if problem is None and visitor is not None and place.store_id is not None:
         origin, problem = _asked(who, authz, place, origin, visitor)
+        problem = problem or _problem(place_of(who, authz, order), order, dialect, mixes=mixes)
     task = Task(
         name=order["name"],
         description=order["description"],
@@ -82,14 +82,13 @@ def start(
     )
     session.add(task)
     _name_databases(who, authz, task, [label for label, _ in order["databases"]])
-    if problem is None:
-        session.flush()
-        _add_parts(task, order)
-        with in_words(lambda _refusal: _closed(who, task)):
-            settle()
-    else:
+    if problem is not None:
         settle()
         raise problem
+    session.flush()
+    _add_parts(task, order)
+    with in_words(lambda _refusal: _closed(who, task)):
+        settle()
     _announce(task, [target["id"] for target in order["organizations"]])
     return task
 
