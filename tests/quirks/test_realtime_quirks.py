@@ -103,10 +103,9 @@ def test_s_01_a_missing_or_invalid_token_is_refused_with_a_message(listen, token
     assert ear.heard == []
 
 
-def test_s_02_an_expired_token_is_told_so_and_then_refused(app, listen, world, stored):
+def test_s_02_an_expired_token_is_told_so_and_let_in_nowhere(app, listen, world, stored):
     node = listen.stranger("node").connect(expired(app, world.node.south_trial))
     node.wait("expired_token")
-    assert node.wait_refused()["message"] == "Token has expired"
     assert stored(Account, world.node.south_trial).status is None
     assert session.query(SocketConnection).count() == 0
     session.remove()

@@ -14,10 +14,13 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 from sqlalchemy import func, select
 
 from tests.realtime.conftest import Audience, eventually
+from tests.realtime.ears import Ear
 from tests.support import Caller
 from tests.world import World
 from v6srv.db import session
 from v6srv.model import Account, Node, NodeConfig, SocketConnection
+from v6srv.realtime import broadcast, tasks_namespace
+from v6srv.realtime.broadcast import NAMESPACE
 
 pytestmark = [
     pytest.mark.parametrize("backend", ["sqlite"], indirect=True),
@@ -237,7 +240,6 @@ def bad_token(app: Flask, world: World, call: Caller) -> Callable[[str], str]:
         "two tokens",
         "malformed",
         "not ASCII",
-        "signature",
         "refresh",
         "container",
         "unknown",
@@ -252,8 +254,7 @@ def test_a_bad_token_is_refused_with_a_message(
     refusal = ear.wait_refused()
     assert isinstance(refusal["message"], str)
     assert refusal["message"]
-    # A node of 4.x logs in again when it hears this; one of 3.x does not know it.
-    assert ear.heard == ([("invalid_token",)] if kind == "signature" else [])
+    assert ear.heard == []
     assert count(SocketConnection) == 0
 
 
@@ -266,17 +267,61 @@ def expired(app: Flask, node_id: int) -> str:
         )
 
 
+OUTDATED = ("expired_token", "invalid_token")
+"""A node gets another token when it hears one of these; one of 3.x knows only the first."""
+
+
+@pytest.fixture
+def outdated(app: Flask, world: World, bad_token: Callable[[str], str]) -> Callable[[str], str]:
+    """The Authorization header for which one is told this."""
+
+    def make(event: str) -> str:
+        if event == "invalid_token":
+            return bad_token("signature")
+        return f"Bearer {expired(app, world.node.north_registry)}"
+
+    return make
+
+
 @both_transports
-def test_an_expired_token_is_told_so_and_refused(
-    app: Flask, listen: Audience, world: World, transports: list[str] | None
+@pytest.mark.parametrize("event", OUTDATED)
+def test_who_comes_with_an_outdated_token_is_told_so_and_let_in_nowhere(
+    listen: Audience,
+    world: World,
+    outdated: Callable[[str], str],
+    transports: list[str] | None,
+    event: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """S2: the everyday reconnect of a node. It gets a new token and comes back."""
-    node = listen.stranger("node", transports).connect(expired(app, world.node.north_registry))
-    assert node.wait("expired_token") == ("expired_token",)
-    assert node.wait_refused() == {"message": "Token has expired"}
-    assert count(SocketConnection) == 0
-    listen("north_registry", transports)
+    monkeypatch.setattr(tasks_namespace, "LEAVES_WITHIN_S", 1.0)
+    node = listen.stranger("node", transports).connect(header=outdated(event))
+    assert node.wait(event) == (event,)
+    node.say("ping")
+    other = listen("north_registry", transports)
+    other.wait("sync")
+    assert count(SocketConnection) == 1  # that of the other
     assert status_of(world.node.north_registry) == "online"
+    node.wait("disconnect")
+    assert [heard[0] for heard in node.heard] == ["connect", event, "disconnect"]
+    assert other.named("disconnect") == []
+
+
+@pytest.mark.parametrize("event", OUTDATED)
+def test_a_node_whose_library_comes_back_with_an_outdated_token_is_told_once(
+    app: Flask, listen: Audience, call: Caller, outdated: Callable[[str], str], event: str
+):
+    """Refused, it would come back with it for ever, and the node would begin anew each time."""
+    node = Ear(listen.url, "node", reconnection=True, reconnection_delay=0.1)
+    listen.ears.append(node)
+    node.connect(call.token("north_registry")).wait("sync")
+    node.client.connection_headers = {"Authorization": outdated(event)}
+    told = []
+    node.client.on(event, lambda: (told.append(event), node.client.disconnect()), NAMESPACE)
+    broadcast.end_all_here(app.extensions["socketio"])
+    eventually(lambda: told, [event])
+    time.sleep(1.0)
+    assert told == [event]
 
 
 def test_the_auth_payload_may_carry_the_token(listen: Audience, call: Caller):

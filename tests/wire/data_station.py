@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import docker
@@ -171,8 +172,11 @@ class Processes:
         self.kill_tasks(0)
 
 
-def _connect_first_with_an_expired_token(secret: str) -> None:
-    """Let the node open its first socket as after hours of network trouble: with its old token."""
+def _connect_first_with_another_token(secret: str, expires_s: float) -> None:
+    """Let the node open its first socket with a token that expires in so many seconds.
+
+    Less than 0: as after hours of network trouble, with its old token.
+    """
     connect = node_module.Node.connect_to_socket
     said = {"times": 0}
 
@@ -180,8 +184,7 @@ def _connect_first_with_an_expired_token(secret: str) -> None:
         said["times"] += 1
         if said["times"] == 1:
             claims = jwt.decode(node.client.token, options={"verify_signature": False})
-            for name in ("iat", "nbf", "exp"):
-                claims[name] -= 1_000_000
+            claims["exp"] = int(time.time() + expires_s)
             node.client._access_token = jwt.encode(claims, secret, "HS256")
         sys.stdout.write(f"connecting for time {said['times']}\n")
         sys.stdout.flush()
@@ -201,7 +204,7 @@ def main() -> None:
     node_module.VPNManager = Nothing
     node_module.DockerManager = Processes
     if settings.get("secret"):
-        _connect_first_with_an_expired_token(settings["secret"])
+        _connect_first_with_another_token(settings["secret"], settings["expires_s"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     node_module.run(Context(settings))
 

@@ -8,6 +8,7 @@ import csv
 import random
 import signal
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -263,7 +264,7 @@ def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) ->
     study.stop(1)
     node = study.settings["nodes"][1]
     eventually(lambda: study.get(f"/node/{node}")["status"] == "offline")
-    study.start(1, secret=SECRET)
+    study.start(1, secret=SECRET, expires_s=-1_000)
     log = study.folder / "station1" / "station.log"
     eventually(lambda: "connecting for time 2" in log.read_text())
     assert "Your token is no longer valid... reconnecting" in log.read_text()
@@ -278,3 +279,20 @@ def test_the_stations_come_back_when_the_server_was_restarted(study: Study) -> N
     eventually(lambda: all(_online(study, node) for node in study.settings["nodes"]))
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+
+
+def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(study: Study) -> None:
+    """Everyday business: its library comes back with the first token for ever."""
+    study.stop(1)
+    log = study.folder / "station1" / "station.log"
+    log.unlink()
+    begun = time.monotonic()
+    study.start(1, secret=SECRET, expires_s=20)
+    eventually(lambda: _online(study, study.settings["nodes"][1]))
+    eventually(lambda: time.monotonic() > begun + 22)
+    study.restart_server()
+    eventually(lambda: "connecting for time 2" in log.read_text(), 60)
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+    assert log.read_text().count("Your token is no longer valid") == 1
+    assert "connecting for time 3" not in log.read_text()

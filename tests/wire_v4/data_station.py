@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -203,8 +204,11 @@ class Processes:
         self.kill_tasks(0)
 
 
-def _connect_first_with_an_expired_token(secret: str) -> None:
-    """Let the node open its first socket as after hours of network trouble: with its old token."""
+def _connect_first_with_another_token(secret: str, expires_s: float) -> None:
+    """Let the node open its first socket with a token that expires in so many seconds.
+
+    Less than 0: as after hours of network trouble, with its old token.
+    """
     connect = node_module.Node.connect_to_socket
     said = {"times": 0}
 
@@ -214,8 +218,7 @@ def _connect_first_with_an_expired_token(secret: str) -> None:
             claims = jwt.decode(
                 node.client.token, options={"verify_signature": False, "verify_sub": False}
             )
-            for name in ("iat", "nbf", "exp"):
-                claims[name] -= 1_000_000
+            claims["exp"] = int(time.time() + expires_s)
             sub = claims.pop("sub")  # the library writes text only; servers of 4.x send numbers
             node.client._access_token = _encode({**claims, "sub": sub}, secret)
         sys.stdout.write(f"connecting for time {said['times']}\n")
@@ -240,7 +243,7 @@ def main() -> None:
     node_module.NetworkManager = node_module.DockerClient = Nothing
     node_module.DockerManager = Processes
     if settings.get("secret"):
-        _connect_first_with_an_expired_token(settings["secret"])
+        _connect_first_with_another_token(settings["secret"], settings["expires_s"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     node_module.run(Context(settings))
 

@@ -6,7 +6,9 @@ both and sees neither.
 """
 
 import base64
+import signal
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -38,6 +40,7 @@ class Study:
     ages: list[float]
     root: dict[str, str]
     stations: dict[int, ExitStack] = field(default_factory=dict)
+    servers: ExitStack = field(default_factory=ExitStack)
 
     def start(self, number: int, **more: Any) -> None:
         """Start a data station."""
@@ -49,6 +52,14 @@ class Study:
     def stop(self, number: int) -> None:
         """Stop it again."""
         self.stations.pop(number).close()
+
+    def restart_server(self, secret: str) -> None:
+        """Stop the server as a container is stopped, and start it again with another key."""
+        old = self.server
+        assert old.stop(signal.SIGTERM) == 0, old.tail()
+        again = live_server(instance=old.instance, port=old.port, V6SRV_JWT_SECRET=secret)
+        self.server = self.servers.enter_context(again)
+        self.root = self.server.login(base="/v4/api")
 
     def log(self, number: int) -> str:
         """What the station has printed."""
@@ -134,7 +145,8 @@ def study(
                 study.start(number)
             eventually(lambda: all(_online(study, id) for id in settings["nodes"]))
             yield study
-        assert "Traceback" not in server.tail()
+        assert "Traceback" not in study.server.tail()
+        study.servers.close()
 
 
 def _online(study: Study, node_id: int) -> bool:
@@ -258,9 +270,35 @@ def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) ->
     study.stop(1)
     node = study.settings["nodes"][1]
     eventually(lambda: study.get(f"/node/{node}")["status"] == "offline")
-    study.start(1, secret=SECRET)
+    study.start(1, secret=SECRET, expires_s=-1_000)
     eventually(lambda: "connecting for time 2" in study.log(1))
     assert "Your token is no longer valid... reconnecting" in study.log(1)
     eventually(lambda: _online(study, node))
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+
+
+def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(study: Study) -> None:
+    """Everyday business: its library comes back with the first token for ever."""
+    study.stop(1)
+    (study.folder / "station1" / "station.log").unlink()
+    begun = time.monotonic()
+    study.start(1, secret=SECRET, expires_s=20)
+    node = study.settings["nodes"][1]
+    eventually(lambda: _online(study, node))
+    eventually(lambda: time.monotonic() > begun + 22)
+    study.restart_server(SECRET)
+    eventually(lambda: "connecting for time 2" in study.log(1), 60)
+    found = study.ask("average")
+    assert found["average"] == pytest.approx(statistics.fmean(study.ages))
+    assert study.log(1).count("Your token is no longer valid") == 1
+    assert "connecting for time 3" not in study.log(1)
+
+
+def test_the_stations_come_back_when_the_server_signs_with_another_key(study: Study) -> None:
+    """By themselves: they are told that their tokens are no good, and log in with their keys."""
+    study.restart_server(f"another {SECRET}")
+    eventually(lambda: all(_online(study, node) for node in study.settings["nodes"]), 60)
+    assert all("Node has invalid token. Reauthenticating" in study.log(n) for n in (0, 1))
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))

@@ -36,6 +36,14 @@ def send_to(socketio: SocketIO, event: str, sid: str) -> None:
     socketio.emit(event, to=sid, namespace=NAMESPACE, ignore_queue=True)
 
 
+def end(socketio: SocketIO, sid: str) -> None:
+    """As `end_all_here`, of one socket of this process, if it is still there."""
+    server = socketio.server
+    transport = server.eio.sockets.get(server.manager.eio_sid_from_sid(sid, NAMESPACE))
+    if transport is not None:
+        transport.close(wait=False, abort=True)
+
+
 def end_all_here(socketio: SocketIO) -> None:
     """Close every connection of this process without a packet that says so.
 

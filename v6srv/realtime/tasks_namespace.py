@@ -34,6 +34,8 @@ SEAT_WITHIN_S = 60.0
 SHARES_WITHIN_S = 300.0
 """A node that has said nothing of its configuration for so long after it came shares nothing."""
 LONGEST_LOGGED = 200
+LEAVES_WITHIN_S = 5.0
+"""A node that is told that its token is no good goes by itself."""
 
 
 class TasksNamespace(Namespace):
@@ -61,6 +63,8 @@ class TasksNamespace(Namespace):
         self._departures = departures
         self._revocation = revocation
         self._lines = lines
+        self._outdated: dict[str, str] = {}
+        """Sockets whose tokens are no good any more, and what they are to be told: no seat."""
         self._check_in = CheckIn(socketio.sleep)
         socketio.server.manager.confirmed = self._confirmed
         self._handlers: Mapping[str, Callable[[Seat, Any], None]] = {
@@ -95,9 +99,13 @@ class TasksNamespace(Namespace):
     def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> None:
         try:
             with self._app.app_context():
-                self._seat(sid, self._claims(sid, environ, auth))
+                self._seat(sid, self._claims(environ, auth))
         except ConnectionRefusedError:
             raise
+        except tokens.Expired:
+            self._outdated[sid] = "expired_token"  # a node gets a new token and comes back
+        except tokens.WrongSignature:
+            self._outdated[sid] = "invalid_token"  # a node of 4.x logs in again
         except (Unauthenticated, BadToken) as error:
             raise ConnectionRefusedError(str(error)) from error
         except DatabaseUnavailable as error:  # a problem already
@@ -106,19 +114,12 @@ class TasksNamespace(Namespace):
             _tell(error, "a socket could not be connected")
             raise ConnectionRefusedError("The server cannot accept sockets now") from error
 
-    def _claims(self, sid: str, environ: Mapping[str, Any], auth: Any) -> tokens.Claims:
+    @staticmethod
+    def _claims(environ: Mapping[str, Any], auth: Any) -> tokens.Claims:
         header = environ.get("HTTP_AUTHORIZATION")
         if not header and isinstance(auth, Mapping) and isinstance(auth.get("token"), str):
             header = f"Bearer {auth['token']}"
-        try:
-            claims = tokens.read_bearer(header)
-        except tokens.Expired:
-            # Before the refusal: a node that hears this gets a new token and comes back.
-            broadcast.send_to(self._io, "expired_token", sid)
-            raise
-        except tokens.WrongSignature:
-            broadcast.send_to(self._io, "invalid_token", sid)  # a node of 4.x logs in again
-            raise
+        claims = tokens.read_bearer(header)
         if claims.kind is PrincipalKind.CONTAINER:
             raise BadToken("Containers cannot connect to this namespace")
         return claims
@@ -153,6 +154,18 @@ class TasksNamespace(Namespace):
         seat = self._seats.get(sid)
         if seat is not None and seat.is_node:
             broadcast.send_to(self._io, "sync", sid)
+        elif event := self._outdated.pop(sid, None):
+            broadcast.send_to(self._io, event, sid)
+            self._io.start_background_task(self._end, sid)
+
+    def _end(self, sid: str) -> None:
+        """End a socket that was only let in to be told to come back with another token.
+
+        Refused, the library of a node would never stop to come back with the old one, and the node
+        would begin anew each time.
+        """
+        self._io.sleep(LEAVES_WITHIN_S)
+        broadcast.end(self._io, sid)
 
     def _disconnect(self, sid: str) -> None:
         if self._seats.take(sid) is not None:
