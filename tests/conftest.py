@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 BACKENDS = ("sqlite", "postgresql")
-WAITING = ("outages", "realtime", "scenario", "serve", "serving", "wire")
+WAITING = ("outages", "realtime", "scenario", "serve", "serving", "wire", "wire_v4")
 """Folders of tests that mostly wait for sockets, processes and clocks."""
 
 _services = ExitStack()

@@ -62,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = address.path.removeprefix("/store/api")
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
-        server = self.headers.get("server_url", "")
+        # Users name the server by one of these headers, nodes by the other.
+        server = self.headers.get("server_url") or self.headers.get("Server-Url") or ""
         self.store.heard.append((self.command, path, server))
         self.store.authorized.append(self.headers["Authorization"])
         key = f"{self.command} {path}"
@@ -108,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 404, {"msg": "Not found"}
 
     def _is_valid(self, server: str) -> bool:
+        kind = self.headers.get("Client-Type") or "user"
         headers = {"Authorization": self.headers["Authorization"]}
-        asked = requests.post(f"{server}/token/user/validate", headers=headers, timeout=10)
-        return asked.status_code == 200 and bool(asked.json()["username"])
+        asked = requests.post(f"{server}/token/{kind}/validate", headers=headers, timeout=10)
+        return asked.status_code == 200 and "organization_id" in asked.json()

@@ -69,7 +69,7 @@ def user(settings: dict) -> None:
     api_key = nodes(root, together, study, alpha, beta)
     roles_and_rules(root, alpha)
     people(root, alpha)
-    stores(settings, root, together)
+    stores(settings, root, together, api_key)
     task = tasks(root, together, study, alpha)
     runs(settings, root, api_key, task, alpha)
     ends(root, task)
@@ -198,8 +198,11 @@ def people(root: UserClient, alpha: int) -> None:
     assert ids(root.user.list(organization=alpha)) == [rita["id"]]
 
 
-def stores(settings: dict, root: UserClient, together: int) -> None:
-    """Make known, list, change, forget; what goes to the store alone is none of this server's."""
+def stores(settings: dict, root: UserClient, together: int, api_key: str) -> None:
+    """Make known, list, change, forget; what goes to the store alone is none of this server's.
+
+    The store has the tokens of users and nodes validated.
+    """
     made = root.store.create(settings["store"], "store", collaboration=together, force=True)
     id = made["id"]
     assert root.store.get(id)["url"] == settings["store"]
@@ -215,6 +218,13 @@ def stores(settings: dict, root: UserClient, together: int) -> None:
     assert task["algorithm_store"]["id"] == id
     assert ids(root.task.list(store=id)) == [task["id"]]
     root.task.delete(task["id"])
+    node = node_of(settings, api_key)
+    assert node.algorithm_store.get(id)["url"] == settings["store"]
+    node.algorithm_store.set(id)
+    assert (
+        node.algorithm_store.get_algorithm("registry.example/s:1")["digest"] == settings["digest"]
+    )
+    assert node.algorithm_store.get_algorithm("registry.example/unknown") is None
     root.store.delete(id)
     assert ids(root.store.list()) == []
     root.store.store_id = None

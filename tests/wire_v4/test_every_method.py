@@ -23,11 +23,7 @@ NOT_CALLED = {
     "node.wait_for_task_completion",
     "user.check_if_blob_store_enabled",
     "user.wait_for_task_completion",
-    # A node reads stores where its policies name some; who it is sent to is the store.
-    "node.algorithm_store.get",
-    "node.algorithm_store.get_algorithm",
-    "node.algorithm_store.set",
-    "node.store.get",
+    "node.store.get",  # the same as node.algorithm_store
     "node.store.get_algorithm",
     "node.store.set",
 }
