@@ -198,6 +198,18 @@ def test_3x_programs_see_the_first_database(reference4: Reference, call4: Caller
     assert found == [("odd", "{}"), ("b", "{}")]
 
 
+def test_a_program_of_3x_starts_nothing_at_its_nodes(reference4: Reference, call4: Caller) -> None:
+    order = {
+        "name": "old",
+        "image": "registry.example/average:1",
+        "collaboration_id": reference4.id("hearts"),
+        "organizations": [{"id": reference4.id("south"), "input": ""}],
+    }
+    refused = Caller(call4.app)("rolf", "POST", "/task", json=order)
+    assert refused.status_code == 400
+    assert "organizations, which are of 4.x: South" in refused.get_json()["msg"]
+
+
 @on_sqlite
 @pytest.mark.parametrize(("source", "release"), [("reference", 3), ("reference4", 4)])
 def test_the_programs_behind_it_are_known(

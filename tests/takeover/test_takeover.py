@@ -270,6 +270,9 @@ def test_a_task_that_follows_starts_a_new_run(reference: Reference, call: Caller
     # A node keeps saying whose tasks it takes until it connects again.
     refused = {**order, "organizations": [{"id": reference.id("north"), "input": ""}]}
     assert call("rolf", "POST", "/task", json=refused).status_code == 400
+    # What a program of the other generation orders is refused: its nodes are of 3.x.
+    of_4 = Caller(call.app, "/v4/api")("rolf", "POST", "/task", json=order | {"database": ""})
+    assert "organizations, which are of 3.x: South" in of_4.get_json()["msg"]
     assert answer.get_json()["run_id"] > reference.facts["run"]
 
 
