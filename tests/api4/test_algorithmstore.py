@@ -7,6 +7,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import select
 
+from tests.api.test_policy_line_rest import add, line
 from tests.api4.shared import names, refused
 from tests.api4.store import DIGEST, algorithm_store
 from tests.live import free_port
@@ -453,3 +454,14 @@ def test_an_image_of_a_store_that_cannot_be_had(app, world, stored, store):
         sess.add(row := AlgorithmStore(name="gone", url=f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(Invalid, match="cannot be reached"):
         _origin(app, world, row.id)
+
+
+def test_a_line_can_keep_stores_from_being_named(call, call4, world, store):
+    """docs/operations.md says so."""
+    condition = "meets(r.sub.changes, ('algorithm_stores',))"
+    add(call, line("role:everyone", "collaboration", "edit", condition, effect="deny"))
+    body = _body(store, collaboration_id=world.collab.registry)
+    assert call4("collab_admin", "POST", "/algorithmstore", json=body).status_code == 403
+    assert store.heard == []
+    path = f"/collaboration/{world.collab.registry}"
+    assert call4("collab_admin", "PATCH", path, json={"name": "renamed"}).status_code == 200
