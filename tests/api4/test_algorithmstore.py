@@ -2,6 +2,7 @@
 
 import socket
 import time
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import pytest
@@ -12,7 +13,8 @@ from tests.api4.shared import names, refused
 from tests.api4.store import DIGEST, algorithm_store
 from tests.live import free_port
 from v6srv.db import session, transaction
-from v6srv.errors import Denied, Invalid, Upstream
+from v6srv.errors import BadToken, Denied, Invalid, Upstream
+from v6srv.identity import tokens
 from v6srv.model import AlgorithmStore
 from v6srv.service import algorithm_stores, store_client
 
@@ -323,6 +325,31 @@ def test_a_store_is_sent_the_token_and_no_password_of_this_server(
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     assert call4("root", "POST", "/algorithmstore", json=_body(store)).status_code == 201
     assert [sent.partition(" ")[0] for sent in store.authorized] == ["Bearer"]
+
+
+def test_what_a_store_is_sent_says_who_asks_and_is_good_for_nothing_else(app, call4, store):
+    assert call4("root", "POST", "/algorithmstore", json=_body(store)).status_code == 201
+    [sent] = store.authorized
+    client, headers = app.test_client(), {"Authorization": sent}
+    for base in ("/v4/api", "/api"):
+        said = client.post(f"{base}/token/user/validate", headers=headers)
+        assert (said.status_code, said.json["username"]) == (200, "root")
+    for method, path in (
+        ("GET", "/v4/api/user"),
+        ("GET", "/v3/api/user"),
+        ("GET", "/v4/api/event"),
+        ("POST", "/v4/api/token/refresh"),
+        ("POST", "/v4/api/token/node/validate"),
+        ("POST", "/v4/api/algorithmstore"),
+        ("PATCH", "/v4/api/password/change"),
+    ):
+        refusal = client.open(path, method=method, headers=headers, json={})
+        assert refusal.status_code in (401, 422), (path, refusal.json)
+    with app.app_context(), pytest.raises(BadToken):
+        tokens.read_bearer(sent)
+    with app.app_context():
+        claims = tokens.read_bearer(sent, visits=True)
+    assert claims.expires_at < datetime.now(UTC) + timedelta(minutes=2)
 
 
 def test_a_long_reason_is_cut(call4, store):

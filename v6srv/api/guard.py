@@ -37,7 +37,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import Unit, acting, is_about
 from v6srv.db import Base, let_go, reading, something_large, transaction, work_on
 from v6srv.errors import Invalid, Unavailable
-from v6srv.identity.current import authenticate, claims
+from v6srv.identity.current import authenticate, claims, take_visits
 from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -204,10 +204,12 @@ def own(
     *,
     changes: frozenset[str] = NOTHING_CHANGED,
     closed_to: frozenset[PrincipalKind] = NOBODY,
+    visits: bool = False,
 ) -> Callable[[View], View]:
     """Hand `row`, that of the caller's own account, to be read; `changes`: what an edit changes.
 
-    `resource`: that of users or nodes; a container counts as the node that runs it.
+    `resource`: that of users or nodes; a container counts as the node that runs it. `visits`: what
+    this server has given to others, to ask who it is about, will do (`tokens.issue_visit`).
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +219,7 @@ def own(
         return {"row": authz.fetch(who, resource, operation, id, changes=changes)}
 
     rule = Rule(resource, operation, callers=ALL - closed_to)
-    return _guard(rule, supply, reads=operation is Operation.VIEW)
+    return _guard(rule, supply, reads=operation is Operation.VIEW, visits=visits)
 
 
 def some(
@@ -283,6 +285,7 @@ def _guard(
     supply: Supply,
     *,
     reads: bool = False,
+    visits: bool = False,
     beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
     def offer(unit: Unit, url: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +301,8 @@ def _guard(
 
         @wraps(view)
         def guarded(self: object, *args: Any, **url: Any) -> Any:
+            if visits:
+                take_visits()
             with _body():
                 early = {}
                 if beforehand is not None:

@@ -14,8 +14,14 @@ def claims() -> Claims:
     """The verified access token of this request. Raises Unauthenticated or BadToken."""
     found: Claims | None = g.get("claims")
     if found is None:
-        found = g.claims = read_bearer(request.headers.get("Authorization"))
+        header = request.headers.get("Authorization")
+        found = g.claims = read_bearer(header, visits=g.get("takes_visits", False))
     return found
+
+
+def take_visits() -> None:
+    """This request only asks who it comes from."""
+    g.takes_visits = True
 
 
 def dialect() -> int:

@@ -33,6 +33,9 @@ PASSWORD = "password"  # noqa: S105 - the name of a purpose
 SECOND_FACTOR = "2fa"
 """The purposes of mailed tokens."""
 
+_ACCESS, _REFRESH, _VISIT = "access", "refresh", "visit"
+_VISIT_S = 60
+"""Longer than an algorithm store is waited for, three times over."""
 _DIALECT = "dialect"
 _RECOVERY = "recovery"
 _MISSING = "Missing Authorization Header"
@@ -145,6 +148,24 @@ def issue_container_token(container: Mapping[str, Any], version: int, dialect: i
     return token
 
 
+def issue_visit(claims: Claims) -> str:
+    """A token for a server of others, to ask here who `claims` is: soon over, and for that only."""
+    now = datetime.now(UTC)
+    visit = {
+        "sub": claims.account_id,
+        "client_type": claims.kind.value,
+        "ver": claims.version,
+        "sid": claims.session_id,
+        "type": _VISIT,
+        "jti": str(uuid4()),
+        "iat": now,
+        "nbf": now,
+        "exp": now + timedelta(seconds=_VISIT_S),
+        **_said(claims.dialect or V3),
+    }
+    return jwt.encode(visit, secrets()[0], ALGORITHM)
+
+
 def _said(dialect: int) -> dict[str, int]:
     return {} if dialect == V3 else {_DIALECT: dialect}
 
@@ -187,12 +208,12 @@ def read_purpose_token(text: str, purpose: str) -> Recovery:
     return Recovery(int(number), purpose, fingerprint)
 
 
-def read_bearer(header: str | None, refresh: bool = False) -> Claims:
+def read_bearer(header: str | None, refresh: bool = False, visits: bool = False) -> Claims:
     """The verified claims of an `Authorization` header (auth.md 2.4).
 
-    `refresh` asks for a refresh token instead of an access token. Whether the account still exists
-    and honours the token is for the caller to see. Raises Unauthenticated (also as Expired or
-    TooEarly) or BadToken (also as WrongSignature).
+    `refresh` asks for a refresh token instead of an access token; `visits`: one of `issue_visit`
+    will do. Whether the account still exists and honours the token is for the caller to see. Raises
+    Unauthenticated (also as Expired or TooEarly) or BadToken (also as WrongSignature).
     """
     if not header:
         raise Unauthenticated(_MISSING)
@@ -207,7 +228,8 @@ def read_bearer(header: str | None, refresh: bool = False) -> Claims:
         raise WrongSignature(str(error)) from error
     except jwt.PyJWTError as error:
         raise BadToken(str(error)) from error
-    if claims.get("type") != ("refresh" if refresh else "access"):
+    wanted = _REFRESH if refresh else _ACCESS
+    if claims.get("type") != wanted and not (visits and claims.get("type") == _VISIT):
         raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
     return _claims(claims)
 

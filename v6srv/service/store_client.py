@@ -37,7 +37,7 @@ class Visitor:
     """For whom a store is asked."""
 
     authorization: str
-    """The header of the request that is served."""
+    """A header that says at this server who it is, and is good for nothing else."""
     server_url: str
     """Where the store finds this server: address and base path."""
 

@@ -15,7 +15,7 @@ blp = Blueprint("validate", __name__, description="Whose token it is")
 
 @blp.route("/token/user/validate")
 class UserToken(MethodView):
-    @guard.own(Resource.USER, Operation.VIEW, closed_to=guard.NODES | guard.CONTAINERS)
+    @guard.own(Resource.USER, Operation.VIEW, closed_to=guard.NODES | guard.CONTAINERS, visits=True)
     @blp.response(200, UserTokenOut)
     def post(self, row):
         """The user who asks."""
