@@ -12,6 +12,7 @@ from tests.api.test_policy_line_rest import add, line
 from tests.api4.shared import names, refused
 from tests.api4.store import DIGEST, algorithm_store
 from tests.live import free_port
+from tests.support import Caller, open_app
 from v6srv.db import session, transaction
 from v6srv.errors import BadToken, Denied, Invalid, Upstream
 from v6srv.identity import tokens
@@ -350,6 +351,30 @@ def test_what_a_store_is_sent_says_who_asks_and_is_good_for_nothing_else(app, ca
     with app.app_context():
         claims = tokens.read_bearer(sent, visits=True)
     assert claims.expires_at < datetime.now(UTC) + timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [
+        (("*",), 201),
+        (("store.example", "127.0.0.*"), 201),
+        (("store.example", "*.example"), 404),
+        ((), 404),
+    ],
+)
+def test_stores_are_asked_where_the_settings_let_them_be(backend, databases, store, hosts, status):
+    with open_app(databases, backend, True, algorithm_store_hosts=hosts) as (app, _):
+        call4 = Caller(app, "/v4/api")
+        answer = call4("root", "POST", "/algorithmstore", json=_body(store))
+        assert answer.status_code == status
+        assert len(store.heard) == (status == 201)
+        if status == 404:
+            assert "algorithm_store_hosts" in answer.json["msg"]
+            # One that was made before can still be taken away.
+            with app.app_context(), transaction() as sess:
+                sess.add(row := AlgorithmStore(name="before", url=store.url))
+            assert call4("root", "DELETE", f"/algorithmstore/{row.id}").status_code == 200
+            assert (_rows(app), store.heard) == ([], [])
 
 
 def test_a_long_reason_is_cut(call4, store):

@@ -1,6 +1,6 @@
 """For whom this server asks an algorithm store: for who sends the current request."""
 
-from flask import request
+from flask import current_app, request
 
 from v6srv.dialect import asked
 from v6srv.identity import tokens
@@ -15,4 +15,5 @@ def visitor(server_url: str | None) -> Visitor:
     less rights than whoever asks it now.
     """
     here = request.host_url.rstrip("/") + asked.current().base
-    return Visitor(f"Bearer {tokens.issue_visit(claims())}", server_url or here)
+    hosts = current_app.config["SETTINGS"].algorithm_store_hosts
+    return Visitor(f"Bearer {tokens.issue_visit(claims())}", server_url or here, hosts)

@@ -9,10 +9,13 @@ transaction is open meanwhile: what was read and decided before has to be again.
 import json
 import logging
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -40,6 +43,17 @@ class Visitor:
     """A header that says at this server who it is, and is good for nothing else."""
     server_url: str
     """Where the store finds this server: address and base path."""
+    hosts: Sequence[str] = ("*",)
+    """Where stores may be: names, and patterns of names."""
+
+    def require_open(self, store_url: str) -> None:
+        """Raise NotFound for a store that is to be left alone."""
+        host = (urlsplit(store_url).hostname or "").rstrip(".")
+        if not any(fnmatchcase(host, pattern.lower()) for pattern in self.hosts):
+            raise NotFound(
+                f"The algorithm store at {store_url} cannot be reached: this server asks none at"
+                " that host (setting algorithm_store_hosts)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,7 @@ class _Lines(HTTPAdapter):
 
 
 def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) -> Answer:
+    visitor.require_open(store_url)
     let_go()
     found: list[Answer] = []
     lines = _Lines()

@@ -164,6 +164,10 @@ class Settings(Group):
     """The image of tasks that read the names of columns, which the web interface of 4.x asks for
     where no node shares them. Nodes of 4.x know this one and run it, unless they are set not to;
     another one they have to allow like any algorithm."""
+    algorithm_store_hosts: Words = ("*",)
+    """Hosts of algorithm stores that this server calls, such as `store.example` or `*.example`;
+    `*`: any. Who may edit a collaboration says where its store is, which may be a server that only
+    this one reaches. In a variable with commas between them."""
     container_token_expires_days: float = Field(30, gt=0, le=LONGEST_DAYS)
     """Life of the token of a running algorithm, unless its task ends before: longer than the
     longest run."""
