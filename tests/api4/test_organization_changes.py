@@ -109,6 +109,16 @@ def test_what_hangs_on_an_organization_goes_with_it(call4, world, yes):
     assert names(call4("root", "GET", "/organization", query=members)) == ["north"]
 
 
+def test_what_results_are_is_not_read_to_delete_them(call4, world, count_queries):
+    query = {"delete_dependents": "true"}
+    with count_queries() as statements:
+        answer = call4("root", "DELETE", f"/organization/{world.org.west}", query=query)
+    assert answer.status_code == 200
+    read = [one for one in statements if "FROM result" in one and "result.status" in one]
+    assert read
+    assert not [one for one in read if "result.input" in one or "result.log" in one]
+
+
 def test_an_organization_on_which_nothing_hangs_goes(call4, world):
     id = call4("root", "POST", "/organization", json={"name": "empty"}).json["id"]
     assert call4("root", "DELETE", f"/organization/{id}").status_code == 200

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, defer
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
@@ -23,6 +24,8 @@ class Dependents:
     condition: ColumnElement[bool]
     remove: Callable[[Any], None] | None = None
     """Deletes one of them, which is decided as any other deletion of it. None: they stay."""
+    large: tuple[InstrumentedAttribute[Any], ...] = ()
+    """Columns that are not read for that: there may be many rows."""
 
 
 def require_none(
@@ -58,7 +61,8 @@ def _count(each: Dependents) -> int:
 
 def _rows(each: Dependents) -> Iterator[Any]:
     model: Any = MODELS[each.resource]
-    yield from session.scalars(select(model).where(each.condition).order_by(model.id.desc())).all()
+    query = select(model).where(each.condition).order_by(model.id.desc())
+    yield from session.scalars(query.options(*map(defer, each.large))).all()
 
 
 def _told(resource: Resource, total: int, viewable: int) -> str:

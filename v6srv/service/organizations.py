@@ -14,6 +14,8 @@ from v6srv.service import dependents, nodes, roles, tasks, users
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Resource
 
+_TEXTS = (Result.input, Result.result, Result.log)
+
 
 def create(fields: Mapping[str, Any], *, strict: bool = False) -> Organization:
     """A new organization. Raises Invalid for what breaks a rule, or is no public key.
@@ -49,7 +51,7 @@ def remove(
     id = organization.id
     hanging = (
         Dependents(Resource.TASK, Task.initiator_id == id, tasks.delete),
-        Dependents(Resource.RESULT, Result.organization_id == id, session.delete),
+        Dependents(Resource.RESULT, Result.organization_id == id, session.delete, _TEXTS),
         Dependents(Resource.NODE, Node.organization_id == id, nodes.remove),
         Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
         Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),
