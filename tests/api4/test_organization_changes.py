@@ -152,3 +152,26 @@ def test_each_deletion_is_decided(call4, world):
     assert database_digest() == before
     text = refused(call4("viewer", "DELETE", path), "delete_dependents")
     assert "1 task (and others that you may not view)" in text
+
+
+@pytest.mark.parametrize("resource", ["collaboration", "study"])
+def test_who_may_not_change_where_it_takes_part_does_not_remove_it(call4, world, resource):
+    member = {"id": world.org.east}
+    path = f"/collaboration/{world.collab.registry}"
+    assert call4("root", "POST", f"{path}/organization", json=member).status_code == 200
+    study = {
+        "name": "pilot",
+        "collaboration_id": world.collab.registry,
+        "organization_ids": [world.org.east, world.org.north],
+    }
+    made = call4("root", "POST", "/study", json=study).json["id"]
+    denied = line(f"user:{world.user.second_root}", resource, "edit")
+    added = add(call4, denied)
+    call4("root", "GET", "/organization")
+    before = database_digest()
+    path, query = f"/organization/{world.org.east}", {"delete_dependents": "true"}
+    assert call4("second_root", "DELETE", path, query=query).status_code == 403
+    assert database_digest() == before
+    assert call4("root", "DELETE", f"/policy/line/{added['id']}").status_code == 200
+    assert call4("second_root", "DELETE", path, query=query).status_code == 200
+    assert names(call4("root", "GET", "/organization", query={"study_id": made})) == ["north"]

@@ -51,6 +51,7 @@ class Cover(StrEnum):
     MEMBERS = (
         "an organization leaves with its node, and its studies: who may change the members may"
     )
+    REMOVAL = "an organization is removed: it leaves collaborations and studies"
 
 
 class ServerWrite(StrEnum):

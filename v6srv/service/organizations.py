@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
+
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
+from v6srv.authz.unit_of_work import Cover, covered_by
 from v6srv.db import session
 from v6srv.errors import Invalid
-from v6srv.model import Node, Organization, Result, Role, Task, User
+from v6srv.model import Node, Organization, Result, Role, Study, Task, User
 from v6srv.model.checks import require_fit
 from v6srv.service import dependents, nodes, roles, tasks, users
 from v6srv.service.dependents import Dependents
@@ -60,4 +63,8 @@ def remove(
         dependents.remove(hanging)
     else:
         dependents.require_none(who, authz, f"Organization id={id}", hanging)
+    studies = select(Study).where(Study.organizations.any(Organization.id == id))
+    with covered_by(Cover.REMOVAL):
+        for each in (*organization.collaborations, *session.scalars(studies)):
+            each.organizations = [one for one in each.organizations if one is not organization]
     session.delete(organization)
