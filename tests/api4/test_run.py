@@ -350,3 +350,10 @@ def test_links_are_below_the_path_that_was_asked(call, world, run):
     answer = client.get(f"/api{run}", headers={"Authorization": f"Bearer {token}"})
     assert answer.json["task"]["link"] == f"/api/task/{world.task.running}"
     assert BASE not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/run?sort=log", "/run?sort=id,-input", "/result?sort=result", "/run?sort=-log"]
+)
+def test_no_list_is_sorted_by_what_may_be_large(call4, world, path):
+    refused(call4("root", "GET", path), "sort")

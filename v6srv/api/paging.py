@@ -22,6 +22,7 @@ from v6srv.db import JsonArray, session
 from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 from v6srv.identity.current import claims
+from v6srv.model.result import TEXTS
 from v6srv.vocabulary import PrincipalKind
 from v6srv.wire.base import Flag
 
@@ -189,8 +190,10 @@ def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Se
             continue
         field = schema.fields.get(name)
         column = field and columns.get(field.attribute or name)
-        # What is put together for each reader, or of several rows, is in no order.
-        if column is None or isinstance(column.columns[0].type, (JsonArray, NullType)):
+        # What is put together for each reader, or of several rows, is in no order; and what may be
+        # large is not compared, row by row.
+        known = column is not None and not any(column.class_attribute is each for each in TEXTS)
+        if not known or isinstance(column.columns[0].type, (JsonArray, NullType)):
             raise Invalid(f"Cannot sort by '{name}'", {"sort": [f"No column '{name}'."]})
         attribute = column.class_attribute
         order[name] = attribute.desc() if word.strip().startswith("-") else attribute

@@ -57,6 +57,10 @@ class Result(Queries, Base):
         return self.finished_at is not None
 
 
+TEXTS = (Result.input, Result.result, Result.log)
+"""Of any size: to be read and compared only where that is asked for."""
+
+
 class Port(Queries, Base):
     """A VPN port of a running algorithm."""
 

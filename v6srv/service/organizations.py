@@ -13,11 +13,10 @@ from v6srv.db import session
 from v6srv.errors import Invalid
 from v6srv.model import Node, Organization, Result, Role, Study, Task, User
 from v6srv.model.checks import require_fit
+from v6srv.model.result import TEXTS
 from v6srv.service import dependents, nodes, roles, tasks, users
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Resource
-
-_TEXTS = (Result.input, Result.result, Result.log)
 
 
 def create(fields: Mapping[str, Any], *, strict: bool = False) -> Organization:
@@ -54,7 +53,7 @@ def remove(
     id = organization.id
     hanging = (
         Dependents(Resource.TASK, Task.initiator_id == id, tasks.delete),
-        Dependents(Resource.RESULT, Result.organization_id == id, session.delete, _TEXTS),
+        Dependents(Resource.RESULT, Result.organization_id == id, session.delete, TEXTS),
         Dependents(Resource.NODE, Node.organization_id == id, nodes.remove),
         Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
         Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),
