@@ -189,6 +189,7 @@ def _fill(connection: Connection, password: str, size: Size) -> Filled:
         results += [
             {
                 "task_id": task,
+                "collaboration_id": where[i],
                 "organization_id": org,
                 "input": INPUT,
                 "result": INPUT if done else None,

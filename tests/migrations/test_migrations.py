@@ -257,6 +257,38 @@ def _has_rows_of_databases(engine: Engine) -> None:
         assert connection.scalar(text("SELECT generation FROM node")) is None
 
 
+def test_results_get_the_collaboration_of_their_task(database_uri: str) -> None:
+    """None without a task, or of a task without; nothing of them is lost, on the way back too."""
+    migrations.upgrade(database_uri)
+    migrations.downgrade(database_uri, "0012")
+    engine = make_engine(database_uri)
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO collaboration (id, name) VALUES (1, 'registry'), (2, 'trial')",
+            "INSERT INTO task (id, collaboration_id) VALUES (1, 1), (2, 2), (3, NULL)",
+            "INSERT INTO result (id, task_id, input, log)"
+            " VALUES (1, 1, 'in', 'said'), (2, 2, 'in', 'said'), (3, 3, 'in', 'said'),"
+            " (4, NULL, 'in', 'said'), (7, 1, 'in', 'said')",
+            "INSERT INTO algorithmport (id, result_id) VALUES (1, 1), (2, 7)",
+        ):
+            connection.execute(text(statement))
+    for _ in range(2):
+        migrations.upgrade(database_uri)
+        with engine.connect() as connection:
+            found = connection.scalars(text("SELECT collaboration_id FROM result ORDER BY id"))
+            assert [*found] == [1, 2, None, None, 1]
+        migrations.downgrade(database_uri, "0012")
+        with engine.connect() as connection:
+            rows = connection.execute(
+                text("SELECT id, task_id, input, log FROM result ORDER BY id")
+            )
+            tasks = {1: 1, 2: 2, 3: 3, 4: None, 7: 1}
+            assert [*map(tuple, rows)] == [(*pair, "in", "said") for pair in tasks.items()]
+            ports = connection.scalars(text("SELECT result_id FROM algorithmport ORDER BY id"))
+            assert [*ports] == [1, 7]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_rows_that_point_nowhere_are_found(database_uri: str) -> None:
     """SQLite's foreign keys are off while tables change, so they are checked at the end."""

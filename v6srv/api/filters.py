@@ -65,19 +65,14 @@ def _of_organization(organization_id: int) -> ColumnElement[bool]:
     )
 
 
-_node, _task = Node.__table__.c, Task.__table__.alias("queue_task").c
-
-
-def _in_collaboration(id: Any) -> ColumnElement[bool]:
-    """Results of tasks of a collaboration."""
-    return exists().where(_task.id == Result.task_id, _task.collaboration_id == id)
+_node = Node.__table__.c
 
 
 def _of_node(node_id: int) -> ColumnElement[bool]:
     """Results that this node is to compute: of its organization, in its collaboration."""
     organization = select(_node.organization_id).where(_node.id == node_id).scalar_subquery()
     collaboration = select(_node.collaboration_id).where(_node.id == node_id).scalar_subquery()
-    return (Result.organization_id == organization) & _in_collaboration(collaboration)
+    return (Result.organization_id == organization) & (Result.collaboration_id == collaboration)
 
 
 def _of_study(organization_id: ColumnElement[int]) -> Callable[[int], ColumnElement[bool]]:
@@ -148,7 +143,7 @@ TASK: Filters = {
 RESULT: Filters = {
     "task_id": lambda id: Result.task_id == id,
     "organization_id": lambda id: Result.organization_id == id,
-    "collaboration_id": _in_collaboration,
+    "collaboration_id": lambda id: Result.collaboration_id == id,
     "node_id": _of_node,
     "state": lambda state: Result.finished_at.is_(None) if state == "open" else true(),
     "port": lambda port: exists().where(Port.result_id == Result.id, Port.port == port),

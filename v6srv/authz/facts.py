@@ -187,10 +187,7 @@ def rule_text(rule: FromClause) -> ColumnElement[str]:
 def _rules(*path: ColumnElement[bool]) -> SetOf:
     """The rules that these joins reach."""
     return SetOf(
-        lambda values: exists().where(*path, rule_text(_rule).in_(values)),
-        _texts,
-        str,
-        of=str,
+        lambda values: exists().where(*path, rule_text(_rule).in_(values)), _texts, str, of=str
     )
 
 
@@ -199,9 +196,13 @@ def _whether(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return case((condition, true()), else_=false())
 
 
-def _through(fact: SetOf, *path: ColumnElement[bool]) -> SetOf:
-    """A set fact of another row, reached by these joins."""
-    return replace(fact, meets=lambda values: exists().where(*path, fact.meets(values)))
+def _through(facts: Mapping[str, SetOf], *path: ColumnElement[bool]) -> dict[str, SetOf]:
+    """Set facts of another row, reached by these joins."""
+
+    def reached(meets: Callable[[Values], ColumnElement[bool]]) -> Any:
+        return lambda values: exists().where(*path, meets(values))
+
+    return {name: replace(fact, meets=reached(fact.meets)) for name, fact in facts.items()}
 
 
 def _value(column: Any, type_: type, *path: ColumnElement[bool]) -> Scalar:
@@ -209,22 +210,24 @@ def _value(column: Any, type_: type, *path: ColumnElement[bool]) -> Scalar:
     return Scalar(select(column).where(*path).scalar_subquery(), of=type_)
 
 
+def _encrypted(collaboration_id: Any) -> Scalar:
+    return _value(_collaboration.c.encrypted, bool, _collaboration.c.id == collaboration_id)
+
+
 def _nothing() -> Scalar:
     return Scalar(type_coerce(null(), Integer()), never=True)
 
 
-def _task_sets(task: Any) -> dict[str, SetOf]:
-    return {
-        "owners": _owner("user", task.init_user_id),
-        "owner_orgs": _one(task.initiator_id),
-        "orgs": _members_of(task.collaboration_id),
-        "collabs": _one(task.collaboration_id),
-    }
+def _starters(task: Any) -> dict[str, SetOf]:
+    return {"owners": _owner("user", task.init_user_id), "owner_orgs": _one(task.initiator_id)}
+
+
+def _in_collaboration(collaboration_id: Any) -> dict[str, SetOf]:
+    return {"orgs": _members_of(collaboration_id), "collabs": _one(collaboration_id)}
 
 
 # A result belongs to its task, a port to the result that opened it.
 _result_task = (_task.c.id == Result.task_id,)
-_result_collaboration = (*_result_task, _collaboration.c.id == _task.c.collaboration_id)
 _port_result = (_result.c.id == Port.result_id,)
 _port_task = (*_port_result, _task.c.id == _result.c.task_id)
 
@@ -273,9 +276,7 @@ TABLES: dict[type[Base], TableFacts] = {
                 "id": Scalar(Node.id, always=True, account="node"),
                 "org": Scalar(Node.organization_id),
                 "status": Scalar(Node.status, of=str, words=("online", "offline")),
-                "encrypted": _value(
-                    _collaboration.c.encrypted, bool, _collaboration.c.id == Node.collaboration_id
-                ),
+                "encrypted": _encrypted(Node.collaboration_id),
             },
             sets={
                 "owners": _owner("node", Node.id, "id"),
@@ -335,10 +336,7 @@ TABLES: dict[type[Base], TableFacts] = {
                 "orgs": SetOf(
                     lambda values: or_(
                         Role.organization_id.in_(values),
-                        and_(
-                            _is_default,
-                            exists().where(_organization.c.id.in_(values)),
-                        ),
+                        and_(_is_default, exists().where(_organization.c.id.in_(values))),
                     ),
                     same="org",
                     or_all=True,
@@ -363,12 +361,11 @@ TABLES: dict[type[Base], TableFacts] = {
                 "run": Scalar(Task.run_id),
                 "parent": Scalar(Task.parent_id),
                 "keep_days": Scalar(Task.keep_days),
-                "encrypted": _value(
-                    _collaboration.c.encrypted, bool, _collaboration.c.id == Task.collaboration_id
-                ),
+                "encrypted": _encrypted(Task.collaboration_id),
             },
             sets={
-                **_task_sets(Task),
+                **_starters(Task),
+                **_in_collaboration(Task.collaboration_id),
                 "owner_orgs": _one(Task.initiator_id, "org"),
                 # A node that it is addressed to takes no tasks of them.
                 "refused": SetOf(refused_users, _owners("user"), of=str, kind="user"),
@@ -383,10 +380,11 @@ TABLES: dict[type[Base], TableFacts] = {
                 "status": Scalar(Result.status, of=str, words=tuple(ResultStatus)),
                 "image": _value(_task.c.image, str, *_result_task),
                 "run": _value(_task.c.run_id, int, *_result_task),
-                "encrypted": _value(_collaboration.c.encrypted, bool, *_result_collaboration),
+                "encrypted": _encrypted(Result.collaboration_id),
             },
             sets={
-                name: _through(fact, *_result_task) for name, fact in _task_sets(_task.c).items()
+                **_through(_starters(_task.c), *_result_task),
+                **_in_collaboration(Result.collaboration_id),
             },
         ),
         TableFacts(
@@ -397,7 +395,10 @@ TABLES: dict[type[Base], TableFacts] = {
                 "org": _value(_result.c.organization_id, int, *_port_result),
                 "run": _value(_task.c.run_id, int, *_port_task),
             },
-            sets={name: _through(fact, *_port_task) for name, fact in _task_sets(_task.c).items()},
+            sets={
+                **_through(_starters(_task.c), *_port_task),
+                **_through(_in_collaboration(_result.c.collaboration_id), *_port_result),
+            },
         ),
         TableFacts(
             Study,
@@ -405,7 +406,7 @@ TABLES: dict[type[Base], TableFacts] = {
             scalars={"id": Scalar(Study.id, always=True), "org": _nothing()},
             sets={
                 **_NOBODYS,
-                "orgs": _through(SetOf(_study_member.c.organization_id.in_), _in_study),
+                **_through({"orgs": SetOf(_study_member.c.organization_id.in_)}, _in_study),
                 "collabs": _one(Study.collaboration_id),
             },
         ),

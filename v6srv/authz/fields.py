@@ -10,7 +10,7 @@ from sqlalchemy.orm.interfaces import MANYTOONE
 
 from v6srv.authz.definition import EDGE_WORDS, POLICY_WORDS
 from v6srv.db import Base
-from v6srv.model import CasbinRule, Collaboration, Node, Role, Study, User
+from v6srv.model import CasbinRule, Collaboration, Node, Result, Role, Study, User
 
 SILENT = frozenset(
     {"username_key", "email_key", "token_version", "kept_session", "author", "created_at", "type"}
@@ -20,7 +20,7 @@ SILENT = frozenset(
 LINE_COLUMNS = ("v0", "v1", "v2", "v3", "v4", "v5")
 """Columns of a policy line whose words depend on the model (`Definition.words`)."""
 
-_SPOKEN: Mapping[tuple[type[Base], str], str] = {
+_SPOKEN: Mapping[tuple[type[Base], str], str | None] = {
     (Collaboration, "organizations"): "organization_ids",
     (Study, "organizations"): "organization_ids",
     (User, "roles"): "roles",
@@ -28,8 +28,9 @@ _SPOKEN: Mapping[tuple[type[Base], str], str] = {
     (Role, "rules"): "rules",
     (Node, "config"): "config",
     (Node, "key_digest"): "api_key",
+    (Result, "collaboration_id"): None,
 }
-"""Relations that are a field of their owner's row, and attributes with another name."""
+"""Relations that are a field of their owner's row, and attributes with another name, or none."""
 
 
 @lru_cache(1024)

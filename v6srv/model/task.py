@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, Text, UniqueConstraint, select, text
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    event,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from v6srv.db import Base, session, utcnow
@@ -41,6 +53,8 @@ class Task(Queries, Base):
             sqlite_where=text("cleanup_at IS NULL"),
             postgresql_where=text("cleanup_at IS NULL"),
         ),
+        # What results refer to with their copy of the collaboration.
+        Index("ix_task_id_collaboration_id", "id", "collaboration_id", unique=True),
         {"sqlite_autoincrement": True},
     )
 
@@ -92,6 +106,7 @@ class Task(Queries, Base):
     children: Mapped[list[Task]] = relationship(back_populates="parent", passive_deletes=True)
     results: Mapped[list[Result]] = relationship(
         back_populates="task",
+        foreign_keys=Result.task_id,
         passive_deletes=True,
         cascade="all, delete-orphan",
         order_by="Result.id",
@@ -124,6 +139,17 @@ class Task(Queries, Base):
             Result.task_id == self.id, Result.organization_id == node.organization_id
         )
         return list(session.scalars(query.order_by(Result.id)))
+
+
+@event.listens_for(Task, "after_update")
+def _take_results_along(_mapper: object, connection: Connection, task: Task) -> None:
+    """Into its first collaboration: from there on the key of the results does it."""
+    if inspect(task).attrs.collaboration_id.history.has_changes():
+        connection.execute(
+            update(Result.__table__)
+            .where(Result.task_id == task.id, Result.collaboration_id.is_(None))
+            .values(collaboration_id=task.collaboration_id)
+        )
 
 
 class TaskDatabase(Base):

@@ -220,22 +220,18 @@ _config_ids = (
     .where(NodeConfig.node_id == _node.c.id, NodeConfig.live)
     .scalar_subquery()
 )
-_executing = _task.alias("executing")
 Result.node_rows = on_wire(
     select(json_rows(_node.c.id, _node.c.name, _account.c.status, _account.c.ip, _config_ids))
-    .select_from(
-        _node.join(_account, _account.c.id == _node.c.id).join(
-            _executing, _executing.c.collaboration_id == _node.c.collaboration_id
-        )
-    )
+    .select_from(_node.join(_account, _account.c.id == _node.c.id))
     .where(
-        and_(_executing.c.id == Result.task_id, _node.c.organization_id == Result.organization_id)
+        and_(
+            _node.c.collaboration_id == Result.collaboration_id,
+            _node.c.organization_id == Result.organization_id,
+        )
     )
 )
 """`[id, name, status, ip, config ids]` of the node that runs this result; at most one."""
-Result.cleanup_at = on_wire(
-    select(_executing.c.cleanup_at).where(_executing.c.id == Result.task_id), V4
-)
+Result.cleanup_at = on_wire(select(_task.c.cleanup_at).where(_task.c.id == Result.task_id), V4)
 """When it was emptied, with all of its task."""
 link(Result, "shown_organization_id", Organization, _result.c.organization_id)
 _port = Port.__table__.c

@@ -110,6 +110,7 @@ def _add_parts(task: Task, order: Mapping[str, Any]) -> None:
     results = [
         {
             "task_id": task.id,
+            "collaboration_id": task.collaboration_id,
             "organization_id": target["id"],
             "input": target["input"],
             "status": PENDING,

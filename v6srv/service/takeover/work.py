@@ -83,7 +83,8 @@ def tasks(copy: Copy) -> None:
     _set(parent_id=parents)
     copy.write(TaskDatabase, (one for some in databases.values() for one in some))
     emptied = _Emptied()
-    copy.write(Result, _results(copy, emptied))
+    of_task = {row["id"]: row["collaboration_id"] for row in rows}
+    copy.write(Result, _results(copy, of_task, emptied))
     _set(cleanup_at=emptied.tasks(copy))
     copy.write(Port, copy.parts("algorithmport", "result_id", "result"))
 
@@ -167,11 +168,13 @@ class _Emptied:
         return {task: at for task, at in self.at.items() if task not in self.left}
 
 
-def _results(copy: Copy, emptied: _Emptied) -> Iterator[Row]:
+def _results(copy: Copy, of_task: Mapping[int, int | None], emptied: _Emptied) -> Iterator[Row]:
+    """`of_task`: the collaborations of tasks."""
     for row in copy.entities("result"):
         copy.refer("result", row, "task_id", "task")
         copy.refer("result", row, "organization_id", "organization")
         task, at = row["task_id"], row.pop("cleanup_at", None)
+        row["collaboration_id"] = of_task.get(task)
         if task is not None and at is not None:
             emptied.at[task] = max(at, emptied.at.get(task, at))
         if at is None or row["input"] or row["result"] or row["log"]:
