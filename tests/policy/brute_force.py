@@ -31,6 +31,7 @@ CHANGES = (
     ("username",),
     ("password",),
     ("password", "x"),
+    ("password", "organization_id"),
     ("organization_id",),
     ("roles",),
     ("rules", "x"),

@@ -67,7 +67,7 @@ def test_each_role_reaches_as_far_as_its_widest_rule(app: Flask, world: World) -
                 widest = max(scopes, key=tuple(Scope).index, default=None)
                 assert row[resource, operation].scope == widest, (slug, resource, operation)
                 compared += 1
-    assert compared == 6 * 40
+    assert compared == 6 * 44
     assert {cell.scope for cell in found["role:root"].values()} == {Scope.GLOBAL}
 
 

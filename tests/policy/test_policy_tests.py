@@ -565,9 +565,9 @@ def test_the_command_as_junit(folder: Path, policy_test: Callable[..., Result]) 
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (("--min-coverage", "1"), 0),
+        (("--min-coverage", "0.5"), 0),
         (("--min-coverage", "2"), 1),
-        (("--min-mutation", "1"), 0),
+        (("--min-mutation", "0.5"), 0),
         (("--min-mutation", "2"), 1),
         (("--min-mutation", "101"), 2),
         (("-k", "RESEARCHER*ours"), 0),
