@@ -22,4 +22,5 @@ if [ $# -eq 1 ]; then
 fi
 target=$2 lock=$3
 test -x "$target/bin/python" || "$python" -m venv "$target"
-"$target/bin/python" -m pip install --quiet --require-hashes -r "$lock"
+# The lock file is complete: nothing is to be resolved, and an extra that it names needs no line.
+"$target/bin/python" -m pip install --quiet --no-deps --require-hashes -r "$lock"
