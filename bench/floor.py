@@ -52,7 +52,7 @@ def _with_relations(
             "results",
             Result.organization_id,
             Result.id,
-            Result.task_id.in_(select(Task.id).where(Task.collaboration_id.in_(mine))),
+            Result.collaboration_id.in_(mine),
         ),
         ("users", _USER.organization_id, _USER.id, _USER.organization_id == own),
         ("nodes", _NODE.organization_id, _NODE.id, _NODE.organization_id == own),
@@ -99,7 +99,7 @@ def rows(kind):
     if kind == "task":
         query = query.where(Task.collaboration_id.in_(members))
     elif kind == "result":
-        query = query.join(Task).where(Task.collaboration_id.in_(members))
+        query = query.where(Result.collaboration_id.in_(members))
     elif kind == "organization":
         partners = select(Member.c.organization_id).where(Member.c.collaboration_id.in_(members))
         query = query.where(Organization.id.in_(partners)).order_by(None).order_by(Organization.id)

@@ -119,6 +119,23 @@ def test_a_node_is_announced_to_its_collaboration_before_it_joins(
     assert card not in stranger.named("node-online")
 
 
+@both_transports
+def test_who_hears_of_much_at_once_stays(
+    listen: Audience, call: Caller, world: World, transports: list[str] | None
+):
+    """A client that polls hangs up on an answer with more than 16 packets."""
+    members = [world.org.north]
+    for number in range(40):
+        body = {"name": f"one of many {number}", "organization_ids": members}
+        assert call("root", "POST", "/collaboration", body).status_code == 200
+    ear = listen("root", transports)
+    last = call("root", "GET", "/collaboration").json[-1]["id"]
+    ear.wait("message", f"User <root> joined room <collaboration_{last}>")
+    ear.quiet()
+    assert len(ear.named("message")) == 40 + len(vars(world.collab))
+    assert ear.client.connected
+
+
 def test_nodes_of_other_collaborations_hear_nothing_of_a_node(listen: Audience):
     """S4: `all_nodes` is a room that nothing is sent to."""
     other = listen("west_trial")

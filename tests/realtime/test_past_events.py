@@ -29,7 +29,7 @@ from v6srv.vocabulary import Operation, PrincipalKind
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
-PRESENCE = ("connect", "message", "node-online", "node-offline")
+PRESENCE = ("connect", "sync", "message", "node-online", "node-offline")
 """What is not in the outbox: who is there is read from `/node`."""
 
 Told = list[tuple[str, Any]]

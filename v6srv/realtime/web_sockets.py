@@ -1,13 +1,16 @@
-"""WebSockets for Engine.IO that one client cannot use against all others.
+"""What Engine.IO is given to work with: WebSockets that one client cannot use against all others,
+and queues that give out no more than a client takes.
 
 What the library makes of a WebSocket reads as fast as a client sends, without letting others run,
-keeps whatever is not handled yet, and sends only what the network takes at once.
+keeps whatever is not handled yet, and sends only what the network takes at once. And it answers a
+poll with all that waits, of which its own clients refuse more than a few packets.
 """
 
 import json
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from engineio import Server
@@ -25,6 +28,8 @@ MOST_UNHANDLED = 100
 AT_ONCE = 1024
 """Bytes that are read before others get their turn: more than a hundred pings fit in."""
 PAUSE_S = 0.01
+MOST_AT_ONCE = 16
+"""Packets in the answer to a poll: clients hang up on more."""
 NO_HANDSHAKE = "This is no handshake of a WebSocket"
 
 Sleep = Callable[[float], object]
@@ -37,7 +42,26 @@ def use(server: Server, longest: int) -> None:
     def make(handler: Callable[[Any], Any], _server: Server) -> _WebSocket:
         return _WebSocket(handler, server.sleep, longest)
 
-    server._async = {**server._async, "websocket": make}
+    queue = _in_portions(server._async["queue"])
+    server._async = {**server._async, "websocket": make, "queue": queue}
+
+
+def _in_portions(base: type[Any]) -> type[Any]:
+    """A queue that seems empty once so many have been taken since somebody waited for one."""
+
+    class Portions(base):  # type: ignore[misc]
+        """Packets for one client."""
+
+        taken = 0
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            """The next packet; the library does not wait for the rest of a portion."""
+            self.taken = 1 if block else self.taken + 1
+            if self.taken > MOST_AT_ONCE:
+                raise Empty
+            return super().get(block, timeout)
+
+    return Portions
 
 
 class _WebSocket:
