@@ -111,7 +111,7 @@ def test_an_edit_is_live_within_a_second_and_the_tests_that_fail_are_named(
         metrics = requests.get(f"{server.api}/metrics", timeout=5).text
         for problem in named:
             assert f'v6srv_problem{{problem="{problem}"}} 1.0' in metrics
-            assert f"{problem} (" in server.tail()
+            assert f"{problem} (" in server.log.read_text()
         assert "expected allow, found deny" in server.tail()
         (policies / "local.csv").unlink()
         eventually(lambda: not problems(server))
