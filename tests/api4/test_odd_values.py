@@ -8,14 +8,16 @@ import pytest
 
 from tests.api4.routes import ROUTES
 from tests.support import Caller
+from v6srv.wire.organization import OrganizationPatch
+from v6srv.wire.user import UserPatch
 from v6srv.wire.v4.algorithmstore import AlgorithmStoreQuery
 from v6srv.wire.v4.collaboration import CollaborationIn, CollaborationPatch, CollaborationQuery
 from v6srv.wire.v4.node import NodeIn, NodePatch, NodeQuery
-from v6srv.wire.v4.organization import OrganizationIn, OrganizationPatch, OrganizationQuery
+from v6srv.wire.v4.organization import OrganizationIn, OrganizationQuery
 from v6srv.wire.v4.role import RoleIn, RolePatch, RoleQuery
 from v6srv.wire.v4.rule import RuleQuery
 from v6srv.wire.v4.study import StudyIn, StudyPatch, StudyQuery
-from v6srv.wire.v4.user import UserIn, UserPatch, UserQuery
+from v6srv.wire.v4.user import UserIn, UserQuery
 
 VALUES: list[Any] = [
     None, "", "x", "\x00", "\ud800", "%", "0", 0, -1, 2**31, 2**63, 10**30, 1.5, 1e400, True,

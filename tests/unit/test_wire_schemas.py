@@ -10,10 +10,11 @@ from marshmallow import ValidationError
 from v6srv.dialect import asked
 from v6srv.wire import links
 from v6srv.wire.base import Changes, Flag, Text, Timestamp, Whole, id_field
+from v6srv.wire.organization import OrganizationPatch
 from v6srv.wire.token import UserLogin
 from v6srv.wire.v3.collaboration import CollaborationIn, CollaborationOut
 from v6srv.wire.v3.node import NodeInCollaborationOut, NodeOut, NodeWithKeyOut
-from v6srv.wire.v3.organization import OrganizationIn, OrganizationOut, OrganizationPatch
+from v6srv.wire.v3.organization import OrganizationIn, OrganizationOut
 from v6srv.wire.v3.port import PortIn, PortOut
 from v6srv.wire.v3.result import (
     ResultInTaskOut,

@@ -56,6 +56,18 @@ def id_field(**kwargs: Any) -> Whole:
     return Whole(validate=validate.Range(1, MAX_ID), **kwargs)
 
 
+class Ids(fields.List):
+    """Ids of rows; a single id is taken for a list of one (rest.md 1.5)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(id_field(), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, (int, str)):
+            value = [value]
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class NumberFilter(Whole):
     """A number that the rows of a list must have, such as the id of a related row.
 

@@ -13,12 +13,8 @@ from v6srv.model import Organization, Task
 from v6srv.service import collaborations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import NOBODY, MessageOut, Named
-from v6srv.wire.v3.collaboration import (
-    CollaborationIn,
-    CollaborationOut,
-    CollaborationPatch,
-    CollaborationQuery,
-)
+from v6srv.wire.collaboration import CollaborationQuery
+from v6srv.wire.v3.collaboration import CollaborationIn, CollaborationOut, CollaborationPatch
 from v6srv.wire.v3.node import NodeInCollaborationOut
 from v6srv.wire.v3.organization import OrganizationOut
 from v6srv.wire.v3.task import TaskOut

@@ -11,7 +11,8 @@ from v6srv.passwords import key_digest
 from v6srv.service import nodes
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
-from v6srv.wire.v3.node import NodeIn, NodeOut, NodePatch, NodeQuery, NodeWithKeyOut
+from v6srv.wire.node import NodeQuery
+from v6srv.wire.v3.node import NodeIn, NodeOut, NodePatch, NodeWithKeyOut
 
 blp = Blueprint("node", __name__, description="Nodes")
 NODE, VIEW = Resource.NODE, Operation.VIEW

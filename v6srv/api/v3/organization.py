@@ -10,14 +10,10 @@ from v6srv.model import Collaboration, Member, Node
 from v6srv.model import Organization as Row
 from v6srv.service import organizations
 from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.organization import OrganizationPatch, OrganizationQuery
 from v6srv.wire.v3.collaboration import CollaborationOut
 from v6srv.wire.v3.node import NodeOut
-from v6srv.wire.v3.organization import (
-    OrganizationIn,
-    OrganizationOut,
-    OrganizationPatch,
-    OrganizationQuery,
-)
+from v6srv.wire.v3.organization import OrganizationIn, OrganizationOut
 
 blp = Blueprint("organization", __name__, description="Organizations")
 ORGANIZATION, VIEW = Resource.ORGANIZATION, Operation.VIEW

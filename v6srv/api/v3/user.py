@@ -10,7 +10,8 @@ from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.service import users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
-from v6srv.wire.v3.user import UserIn, UserOut, UserPatch, UserQuery
+from v6srv.wire.user import UserPatch, UserQuery
+from v6srv.wire.v3.user import UserIn, UserOut
 
 blp = Blueprint("user", __name__, description="Users")
 USER, VIEW = Resource.USER, Operation.VIEW

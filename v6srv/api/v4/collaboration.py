@@ -16,11 +16,11 @@ from v6srv.wire.base import MessageOut, Named
 from v6srv.wire.v4.base import Dependents
 from v6srv.wire.v4.collaboration import (
     CollaborationIn,
-    CollaborationInclude,
     CollaborationOut,
     CollaborationPatch,
     CollaborationQuery,
     CollaborationWithOrganizationsOut,
+    OrganizationsInclude,
 )
 from v6srv.wire.v4.node import NodeInCollaborationOut
 from v6srv.wire.v4.organization import OrganizationOut
@@ -61,7 +61,7 @@ class Collaborations(MethodView):
 @blp.route("/collaboration/<int:id>")
 class Collaboration(MethodView):
     @guard.one(COLLABORATION, VIEW)
-    @blp.arguments(CollaborationInclude, location="query")
+    @blp.arguments(OrganizationsInclude, location="query")
     @blp.embedding(CollaborationOut, _VARIANTS)
     def get(self, query, who, authz, row):
         """One collaboration."""

@@ -9,11 +9,11 @@ from v6srv.api.v4 import dependents
 from v6srv.service import organizations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
+from v6srv.wire.organization import OrganizationPatch
 from v6srv.wire.v4.base import Dependents
 from v6srv.wire.v4.organization import (
     OrganizationIn,
     OrganizationOut,
-    OrganizationPatch,
     OrganizationQuery,
 )
 

@@ -13,10 +13,10 @@ from v6srv.service import lists, studies
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut, Named
 from v6srv.wire.v4.base import Dependents
+from v6srv.wire.v4.collaboration import OrganizationsInclude
 from v6srv.wire.v4.organization import OrganizationOut
 from v6srv.wire.v4.study import (
     StudyIn,
-    StudyInclude,
     StudyOut,
     StudyPatch,
     StudyQuery,
@@ -58,7 +58,7 @@ class Studies(MethodView):
 @blp.route("/study/<int:id>")
 class Study(MethodView):
     @guard.one(STUDY, VIEW)
-    @blp.arguments(StudyInclude, location="query")
+    @blp.arguments(OrganizationsInclude, location="query")
     @blp.embedding(StudyOut, _VARIANTS)
     def get(self, query, who, authz, row):
         """One study."""

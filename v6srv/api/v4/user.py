@@ -12,12 +12,12 @@ from v6srv.model import Collaboration, Organization
 from v6srv.service import users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
+from v6srv.wire.user import UserPatch
 from v6srv.wire.v4.base import Dependents
 from v6srv.wire.v4.user import (
     UserIn,
     UserInclude,
     UserOut,
-    UserPatch,
     UserQuery,
     UserWithPermissionsOut,
 )

@@ -2,11 +2,9 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, ruled
+from v6srv.wire.base import Changes, Flag, Ids, Output, Text, ruled
+from v6srv.wire.collaboration import MAX_MEMBERS
 from v6srv.wire.links import ToMany
-from v6srv.wire.v3.user import Ids
-
-MAX_MEMBERS = 10_000
 
 
 class CollaborationIn(Changes):
@@ -23,14 +21,6 @@ class CollaborationPatch(Changes):
     name = Text()
     organization_ids = Ids(validate=validate.Length(max=MAX_MEMBERS))
     encrypted = Flag()
-
-
-class CollaborationQuery(Input):
-    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
-
-    name = Text()
-    encrypted = Flag()
-    organization_id = NumberFilter()
 
 
 class CollaborationOut(Output):

@@ -7,8 +7,6 @@ from marshmallow import fields
 from v6srv.wire.base import (
     Changes,
     Flag,
-    Input,
-    NumberFilter,
     Output,
     Text,
     Timestamp,
@@ -16,6 +14,7 @@ from v6srv.wire.base import (
     ruled,
 )
 from v6srv.wire.links import ToOne
+from v6srv.wire.node import SharedConfig
 
 
 class NodeIn(Changes):
@@ -34,30 +33,6 @@ class NodePatch(Changes):
     collaboration_id = id_field()
     ip = Text()
     clear_ip = Flag()
-
-
-class NodeQuery(Input):
-    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
-
-    name = Text()
-    organization_id = NumberFilter()
-    collaboration_id = NumberFilter()
-    status = Text()
-    ip = Text()
-    last_seen_from = Timestamp()
-    last_seen_till = Timestamp()
-
-
-class SharedConfig(fields.Field[Any]):
-    """Dump rows `[id, key, value]` as `{"key", "value"}`."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        value = {"type": "string", "nullable": True}
-        entry = {"type": "object", "properties": {"key": value, "value": value}}
-        super().__init__(dump_only=True, metadata={"type": "array", "items": entry}, **kwargs)
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return [{"key": key, "value": text} for _, key, text in value]
 
 
 class SharedConfigIds(fields.Field[Any]):

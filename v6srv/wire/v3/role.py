@@ -2,9 +2,9 @@
 
 from marshmallow import fields, validate
 
-from v6srv.wire.base import MAX_ID, Changes, Flag, Input, NumberFilter, Output, Text, ruled
+from v6srv.wire.base import MAX_ID, Changes, Flag, Ids, Input, NumberFilter, Output, Text, ruled
 from v6srv.wire.links import ToMany, ToOne
-from v6srv.wire.v3.user import Ids, Rules
+from v6srv.wire.v3.user import Rules
 
 
 class RoleIn(Input):

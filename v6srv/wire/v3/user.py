@@ -5,21 +5,9 @@ from typing import Any
 from marshmallow import fields
 
 from v6srv.dialect.rule_names import KNOWN_TO_3
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field, ruled
+from v6srv.wire.base import Ids, Input, Output, Timestamp, id_field, ruled
 from v6srv.wire.credentials import Credential
 from v6srv.wire.links import Links, Numbers, ToMany, ToOne, links
-
-
-class Ids(fields.List):
-    """Ids of rows; a single id is taken for a list of one (rest.md 1.5)."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(id_field(), **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
-        if isinstance(value, (int, str)):
-            value = [value]
-        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Rules(ToMany):
@@ -41,33 +29,6 @@ class UserIn(Input):
     organization_id = id_field(allow_none=True)
     roles = Ids(allow_none=True)
     rules = Ids(allow_none=True)
-
-
-class UserPatch(Changes):
-    """The fields to change. `roles` and `rules` replace the whole set."""
-
-    username = Text()
-    firstname = Text()
-    lastname = Text()
-    email = Text()
-    password = fields.Raw()
-    """Refused: `/password/change` is for that."""
-    roles = Ids()
-    rules = Ids()
-
-
-class UserQuery(Input):
-    """Filters of the list; names are matched with the wildcards `%` and `_`."""
-
-    username = Text()
-    firstname = Text()
-    lastname = Text()
-    email = Text()
-    organization_id = NumberFilter()
-    role_id = NumberFilter()
-    rule_id = NumberFilter()
-    last_seen_from = Timestamp()
-    last_seen_till = Timestamp()
 
 
 class UserOut(Output):

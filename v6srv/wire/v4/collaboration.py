@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text
-from v6srv.wire.v3.collaboration import MAX_MEMBERS
-from v6srv.wire.v3.user import Ids
+from v6srv.wire import collaboration
+from v6srv.wire.base import Changes, Flag, Ids, Input, NumberFilter, Output, Text
+from v6srv.wire.collaboration import MAX_MEMBERS
 from v6srv.wire.v4.base import ListUrl, Name
 from v6srv.wire.v4.organization import OrganizationOut
 
@@ -39,7 +39,7 @@ class CollaborationPatch(Changes):
     encrypted = Flag()
 
 
-class CollaborationInclude(Input):
+class OrganizationsInclude(Input):
     """What to embed."""
 
     include = fields.List(
@@ -47,12 +47,9 @@ class CollaborationInclude(Input):
     )
 
 
-class CollaborationQuery(CollaborationInclude):
-    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
+class CollaborationQuery(OrganizationsInclude, collaboration.CollaborationQuery):
+    """As in 3.x, and by algorithm store."""
 
-    name = Text()
-    encrypted = Flag()
-    organization_id = NumberFilter()
     algorithm_store_id = NumberFilter()
 
 

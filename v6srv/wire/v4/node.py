@@ -5,8 +5,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, id_field
-from v6srv.wire.v3.node import SharedConfig
+from v6srv.wire import node
+from v6srv.wire.base import Changes, Flag, NumberFilter, Output, Text, id_field
+from v6srv.wire.node import SharedConfig
 from v6srv.wire.v4.base import Fixed, Name, Timestamp, ToOne
 
 _STAYS = "Cannot be changed: delete the node, and make another."
@@ -44,17 +45,10 @@ class NodePatch(Changes):
     collaboration_id = Fixed(_STAYS)
 
 
-class NodeQuery(Input):
-    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
+class NodeQuery(node.NodeQuery):
+    """As in 3.x, and by study."""
 
-    name = Text()
-    organization_id = NumberFilter()
-    collaboration_id = NumberFilter()
     study_id = NumberFilter()
-    status = Text()
-    ip = Text()
-    last_seen_from = Timestamp()
-    last_seen_till = Timestamp()
 
 
 class Status(fields.String):

@@ -2,7 +2,9 @@
 
 from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text
+from v6srv.wire import organization
+from v6srv.wire.base import Changes, NumberFilter, Text
+from v6srv.wire.organization import OrganizationRow
 from v6srv.wire.v4.base import ListUrl, Name
 
 
@@ -18,39 +20,16 @@ class OrganizationIn(Changes):
     public_key = Text(load_default="")
 
 
-class OrganizationPatch(Changes):
-    """The fields to change. An empty `public_key` removes the key."""
+class OrganizationQuery(organization.OrganizationQuery):
+    """As in 3.x, and by ids or study."""
 
-    name = Text()
-    domain = Text()
-    address1 = Text()
-    address2 = Text()
-    zipcode = Text()
-    country = Text()
-    public_key = Text()
-
-
-class OrganizationQuery(Input):
-    """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
-
-    name = Text()
-    country = Text()
-    collaboration_id = NumberFilter()
     ids = fields.List(NumberFilter())
     study_id = NumberFilter()
 
 
-class OrganizationOut(Output):
+class OrganizationOut(OrganizationRow):
     """An organization."""
 
-    id = fields.Integer(required=True)
-    name = fields.String(allow_none=True)
-    domain = fields.String(allow_none=True)
-    address1 = fields.String(allow_none=True)
-    address2 = fields.String(allow_none=True)
-    zipcode = fields.String(allow_none=True)
-    country = fields.String(allow_none=True)
-    public_key = fields.String()
     collaborations = ListUrl("collaboration", "organization_id")
     nodes = ListUrl("node", "organization_id")
     users = ListUrl("user", "organization_id")

@@ -2,8 +2,7 @@
 
 from marshmallow import fields
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, id_field
-from v6srv.wire.v3.user import Ids
+from v6srv.wire.base import Changes, Flag, Ids, Input, NumberFilter, Output, Text, id_field
 from v6srv.wire.v4.base import Fixed, ListUrl, Name, ToOne
 
 

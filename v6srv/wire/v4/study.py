@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import fields
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, id_field
+from v6srv.wire.base import Changes, NumberFilter, Output, Text, id_field
 from v6srv.wire.v4.base import ListUrl, Name, ToOne
-from v6srv.wire.v4.collaboration import Members
+from v6srv.wire.v4.collaboration import Members, OrganizationsInclude
 from v6srv.wire.v4.organization import OrganizationOut
 
 
@@ -25,15 +25,7 @@ class StudyPatch(Changes):
     organization_ids = Members(0)
 
 
-class StudyInclude(Input):
-    """What to embed."""
-
-    include = fields.List(
-        Text(), metadata={"description": "`organizations`: the members, not where they are listed"}
-    )
-
-
-class StudyQuery(StudyInclude):
+class StudyQuery(OrganizationsInclude):
     """Filters of the list; `name` is matched with the wildcards `%` and `_`."""
 
     name = Text()

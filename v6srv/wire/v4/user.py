@@ -6,9 +6,11 @@ from typing import Any
 from marshmallow import ValidationError, fields, missing
 
 from v6srv import names, passwords
+from v6srv.wire import user
 from v6srv.wire.base import (
     Changes,
     Flag,
+    Ids,
     Input,
     NumberFilter,
     Output,
@@ -18,7 +20,6 @@ from v6srv.wire.base import (
     ruled,
 )
 from v6srv.wire.credentials import Credential
-from v6srv.wire.v3.user import Ids
 from v6srv.wire.v4.base import ListUrl, Timestamp, ToOne
 
 
@@ -41,32 +42,10 @@ class UserIn(Changes):
     rules = Ids()
 
 
-class UserPatch(Changes):
-    """The fields to change. `roles` and `rules` replace the whole set."""
+class UserQuery(user.UserQuery):
+    """As in 3.x, and by collaboration."""
 
-    username = Text()
-    firstname = Text()
-    lastname = Text()
-    email = Text()
-    password = fields.Raw()
-    """Refused: `/password/change` is for that."""
-    roles = Ids()
-    rules = Ids()
-
-
-class UserQuery(Input):
-    """Filters of the list; names are matched with the wildcards `%` and `_`."""
-
-    username = Text()
-    firstname = Text()
-    lastname = Text()
-    email = Text()
-    organization_id = NumberFilter()
     collaboration_id = NumberFilter()
-    role_id = NumberFilter()
-    rule_id = NumberFilter()
-    last_seen_from = Timestamp()
-    last_seen_till = Timestamp()
 
 
 class UserInclude(Input):
