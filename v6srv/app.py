@@ -41,6 +41,7 @@ from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
+from v6srv.vocabulary import V3, V4
 from v6srv.wire import errors
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
@@ -61,7 +62,7 @@ RESOURCES = {
         policy_question,
         policy_decision,
     )
-    for dialect, own in ((3, v3.RESOURCES), (4, v4.RESOURCES))
+    for dialect, own in ((V3, v3.RESOURCES), (V4, v4.RESOURCES))
 }
 """The modules with endpoints of each dialect, in the order of the documentation."""
 
@@ -140,7 +141,7 @@ def _register_endpoints(app: Flask, mounts: Mapping[int, str], with_metrics: boo
         api = openapi.Api(app, dialect)
         for module in (*RESOURCES[dialect], *((metrics,) if with_metrics else ())):
             api.register_blueprint(module.blp, url_prefix=mount)
-        if dialect == 3:
+        if dialect == V3:
             api.register_blueprint(authzen.blp)  # its standard says where
     guarded = (*(f"{mount}/" for mount in mounts.values()), *authzen.PREFIXES)
     for rule_ in app.url_map.iter_rules():

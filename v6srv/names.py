@@ -38,6 +38,11 @@ def unstorable(text: str) -> str | None:
     return None
 
 
+def storable(text: str) -> str:
+    """The same text with what is `unstorable` replaced: for what is not refused for that."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
 def key(text: str) -> str:
     """What names and addresses of accounts are compared by: those with one key are one.
 

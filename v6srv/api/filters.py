@@ -5,9 +5,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
 
-from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.principal import Principal
-from v6srv.errors import Invalid, NotFound
 from v6srv.model import (
     AlgorithmStore,
     Collaboration,
@@ -26,7 +23,6 @@ from v6srv.model import (
     User,
     UserPermission,
 )
-from v6srv.vocabulary import Operation, Resource
 
 Filters = Mapping[str, Callable[[Any], ColumnElement[bool]]]
 
@@ -34,25 +30,6 @@ Filters = Mapping[str, Callable[[Any], ColumnElement[bool]]]
 def conditions(filters: Filters, query: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     """What the rows have to meet."""
     return [filters[name](value) for name, value in query.items()]
-
-
-def require_view(
-    who: Principal,
-    authz: Authorizer,
-    resource: Resource,
-    id: int | None,
-    on: type[Any] | None = None,
-) -> None:
-    """Refuse a filter by something that one may not view, as 4.x does.
-
-    `id`: of a row of `resource`, or of `on`; None: nothing is asked. Raises Denied, or Invalid for
-    an unknown row.
-    """
-    if id is not None:
-        try:
-            authz.fetch(who, resource, Operation.VIEW, id, on, lenient=on is not None)
-        except NotFound as unknown:
-            raise Invalid(str(unknown)) from unknown
 
 
 def _member_ids(collaboration_id: int) -> Select[int]:

@@ -2,6 +2,7 @@
 
 from flask import Flask, Response, jsonify, redirect, request
 
+from v6srv.vocabulary import V3
 from v6srv.wire.version import CONTRACT_VERSIONS, VERSION
 
 DOCUMENTATION, OPENAPI = "apidocs", "apispec_1.json"
@@ -13,7 +14,7 @@ def register(app: Flask, api_path: str) -> None:
     places = {
         "name": app.name,
         "version": VERSION,
-        "contract": CONTRACT_VERSIONS[3],
+        "contract": CONTRACT_VERSIONS[V3],
         "api": api_path,
         "health": f"{api_path}/health",
         "token": f"{api_path}/token/user",

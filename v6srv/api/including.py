@@ -7,6 +7,7 @@ from flask import request
 from marshmallow import Schema
 
 from v6srv.dialect import asked
+from v6srv.vocabulary import V4
 
 Variants = Mapping[str, type[Schema]]
 """Schemas by what they embed; `runs,results` embeds both."""
@@ -17,7 +18,7 @@ Chosen = TypeVar("Chosen")
 def included() -> frozenset[str]:
     """What the request asks to embed. 4.x programs may name several at once, with commas."""
     values = request.args.getlist("include")
-    if asked.current().dialect == 4:
+    if asked.current().dialect == V4:
         values = [name.strip() for value in values for name in value.split(",")]
     return frozenset(values)
 

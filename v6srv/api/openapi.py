@@ -11,6 +11,7 @@ from flask import Flask
 from v6srv import request_id
 from v6srv.api import front
 from v6srv.api.blueprint import Blueprint
+from v6srv.vocabulary import V3, V4
 from v6srv.wire.version import VERSION
 
 
@@ -48,7 +49,7 @@ class Api(flask_smorest.Api):
                 sleep(0)  # under gevent others get their turn
 
 
-PREFIXES = {3: "", 4: "v4_"}
+PREFIXES = {V3: "", V4: "v4_"}
 """Before the names of what both dialects have, in Flask's tables."""
 
 
@@ -66,7 +67,7 @@ def _configuration(dialect: int, api_path: str) -> dict[str, Any]:
         "API_TITLE": "v6srv",
         "API_VERSION": VERSION,
         "OPENAPI_VERSION": "3.0.3",
-        "OPENAPI_URL_PREFIX": "/" if dialect == 3 else f"/v{dialect}",
+        "OPENAPI_URL_PREFIX": "/" if dialect == V3 else f"/v{dialect}",
         "OPENAPI_JSON_PATH": front.OPENAPI,
         "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
         "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",

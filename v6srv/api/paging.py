@@ -23,7 +23,7 @@ from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 from v6srv.identity.current import claims
 from v6srv.model.result import TEXTS
-from v6srv.vocabulary import PrincipalKind
+from v6srv.vocabulary import V3, V4, PrincipalKind
 from v6srv.wire.base import Flag
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -46,7 +46,7 @@ _SIZE = {
     "description": f"Rows per page, {PER_PAGE} unless told; only with `page`",
 }
 _PARAMETERS = {
-    3: [
+    V3: [
         _PAGE,
         _SIZE,
         {
@@ -56,7 +56,7 @@ _PARAMETERS = {
             "description": f"`{METADATA}`: wrap the list as `{{data, links}}`",
         },
     ],
-    4: [
+    V4: [
         {**_PAGE, "description": "Page number, 1 unless told"},
         {
             **_SIZE,
@@ -93,7 +93,7 @@ def paged(
     schema: type[Schema],
     variants: Variants | None = None,
     show: Callable[[list[Any]], list[Any]] = list,
-    dialect: int = 3,
+    dialect: int = V3,
     bare_to: frozenset[PrincipalKind] = frozenset(),
     whole: str | None = None,
 ) -> Callable[[View], View]:
@@ -106,7 +106,7 @@ def paged(
     """
     plain = schema(many=True)
     others = {name: other(many=True) for name, other in (variants or {}).items()}
-    ask = {3: _asked_by_3, 4: _asked_by_4}[dialect]
+    ask = {V3: _asked_by_3, V4: _asked_by_4}[dialect]
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -115,11 +115,11 @@ def paged(
             number, size = ask()
             if whole and _FLAG.deserialize(request.args.get(whole, "")):
                 number = None
-            rows = _sorted(view(*args, **kwargs), plain) if dialect == 4 else view(*args, **kwargs)
+            rows = _sorted(view(*args, **kwargs), plain) if dialect == V4 else view(*args, **kwargs)
             rows, page = _run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
             data = chosen(plain, others, include).dump(show(rows))
             links = _links(page)
-            wrapped = METADATA in include or (dialect == 4 and claims().kind not in bare_to)
+            wrapped = METADATA in include or (dialect == V4 and claims().kind not in bare_to)
             answer = jsonify({"data": data, "links": links} if wrapped else data)
             answer.headers["total-count"] = str(page.total)
             answer.headers["Link"] = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
@@ -149,7 +149,7 @@ def _documented(
             "links": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     }
-    answer = {"anyOf": [*lists, wrapped]} if dialect == 3 or bare else wrapped
+    answer = {"anyOf": [*lists, wrapped]} if dialect == V3 or bare else wrapped
     return {
         "parameters": _PARAMETERS[dialect],
         "responses": {

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import error, info, readable_errors, warn
+from v6srv.cli.output import FORMATS, error, info, readable_errors, warn
 from v6srv.vocabulary import Effect, Operation, Resource
 
 _FILES = click.argument(
@@ -86,7 +86,7 @@ def verify(files: tuple[Path, ...], known: str | None, **options: Any) -> None:
 @click.option("--id", metavar="DECISION", help="The id of one decision.")
 @click.option("--request-id", metavar="ID", help="All decisions of one request or socket.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=FORMATS, default="text")
 def query(
     files: tuple[Path, ...],
     principal: str | None,

@@ -26,7 +26,7 @@ from v6srv.cli.instances import (
     selected,
 )
 from v6srv.cli.logs import log_file
-from v6srv.cli.output import error, info, readable_errors, warn
+from v6srv.cli.output import FORMATS, error, info, readable_errors, warn
 from v6srv.settings import (
     ENVIRONMENTS,
     LOG_LEVELS,
@@ -37,8 +37,6 @@ from v6srv.settings import (
     load,
     masked,
 )
-
-FORMATS = click.Choice(["text", "json"])
 
 
 @click.command("list")

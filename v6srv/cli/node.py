@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import info, readable_errors
+from v6srv.cli.output import FORMATS, info, readable_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +22,12 @@ def node() -> None:
 @selected
 @click.option(
     "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
+    "format_",
+    type=FORMATS,
     default="text",
     help="JSON is for scripts: a list with an object for each node.",
 )
-def list_(form: str, **options: Any) -> None:
+def list_(format_: str, **options: Any) -> None:
     """Show all nodes: where they belong, whether they are there, and their generation.
 
     The generation is that of the program which last asked for its work, 3 or 4. Who sends tasks to
@@ -41,7 +41,7 @@ def list_(form: str, **options: Any) -> None:
         must_exist(settings.uri)
         with connected(settings.uri):
             nodes = all_nodes()
-    if form == "json":
+    if format_ == "json":
         import orjson
 
         click.echo(orjson.dumps([one._asdict() for one in nodes]))

@@ -9,6 +9,9 @@ import click
 
 from v6srv.errors import V6srvError
 
+FORMATS = click.Choice(["text", "json"])
+"""How commands print: for people, or for scripts."""
+
 _MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 _ADVICE = (
     ". Let the user with the id {} write there, or name other folders with V6SRV_INSTANCE and"

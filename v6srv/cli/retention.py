@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import info, readable_errors
+from v6srv.cli.output import FORMATS, info, readable_errors
 
 if TYPE_CHECKING:
     from v6srv.authz.authorizer import Authorizer
@@ -37,7 +37,7 @@ def retention() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=FORMATS,
     default="text",
     help="JSON is for scripts: one object, with each task, what goes first before.",
 )

@@ -10,7 +10,7 @@ import click
 
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import info, readable_errors, warn
+from v6srv.cli.output import FORMATS, info, readable_errors, warn
 from v6srv.vocabulary import V3, V4
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _command(dialect: int, version: str) -> click.Command:
     @click.option(
         "--format",
         "format_",
-        type=click.Choice(["text", "json"]),
+        type=FORMATS,
         default="text",
         help="JSON is for scripts: one object, with nothing else on standard output.",
     )

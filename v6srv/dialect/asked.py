@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from v6srv.vocabulary import V3
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -17,13 +19,13 @@ class Asked:
 
 
 _current: ContextVar[Asked] = ContextVar("asked")
-_default = Asked(3, "/api")
+_default = Asked(V3, "/api")
 
 
 def configure(base: str) -> None:
     """Set what holds outside of requests."""
     global _default
-    _default = Asked(3, base)
+    _default = Asked(V3, base)
 
 
 def current() -> Asked:

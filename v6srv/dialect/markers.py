@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Set
 
+from v6srv.vocabulary import V3, V4
+
 NEW_RESOURCES = frozenset({"run", "study", "algorithmstore", "blobstream", "column"})
 
 SUB_PATHS: Mapping[tuple[str, str], int] = {
-    ("task", "status"): 4,
-    ("token", "validate"): 4,
-    ("task", "result"): 3,
-    ("organization", "collaboration"): 3,
-    ("organization", "node"): 3,
-    ("collaboration", "task"): 3,
+    ("task", "status"): V4,
+    ("token", "validate"): V4,
+    ("task", "result"): V3,
+    ("organization", "collaboration"): V3,
+    ("organization", "node"): V3,
+    ("collaboration", "task"): V3,
 }
 """First and last part of a path of three."""
 
@@ -36,14 +38,14 @@ PARAMETERS: Mapping[str, int] = {
             "only_siblings",
             "only_self",
         ),
-        4,
+        V4,
     ),
-    "initiator_id": 3,
-    "result_id": 3,
+    "initiator_id": V3,
+    "result_id": V3,
 }
 """Names in the query."""
 
-VALUES: Mapping[str, int] = {"include=runs": 4, "include=metadata": 3}
+VALUES: Mapping[str, int] = {"include=runs": V4, "include=metadata": V3}
 
 
 def of(method: str, path: str, query: str) -> int | None:
@@ -58,18 +60,18 @@ def of(method: str, path: str, query: str) -> int | None:
 def _of_path(method: str, parts: list[str]) -> int | None:
     first = parts[0]
     if first in NEW_RESOURCES:
-        return 4
+        return V4
     if len(parts) == 3:
         ends = first, parts[2]
-        return SUB_PATHS.get(ends) or (3 if method == "GET" and ends in SUB_LISTS else None)
+        return SUB_PATHS.get(ends) or (V3 if method == "GET" and ends in SUB_LISTS else None)
     if first == "port" and method == "GET":
-        return 3
+        return V3
     if len(parts) == 2 and (first, method) in _BY_ID:
         return _BY_ID[first, method]
     return None
 
 
-_BY_ID: Mapping[tuple[str, str], int] = {("organization", "DELETE"): 4, ("result", "PATCH"): 3}
+_BY_ID: Mapping[tuple[str, str], int] = {("organization", "DELETE"): V4, ("result", "PATCH"): V3}
 
 
 def _of_query(path: str, query: str) -> int | None:
@@ -83,4 +85,4 @@ def _of_query(path: str, query: str) -> int | None:
     for pair in pairs:
         if pair in VALUES:
             return VALUES[pair]
-    return 3 if "include=task" in pairs and path.startswith("/result") else None
+    return V3 if "include=task" in pairs and path.startswith("/result") else None

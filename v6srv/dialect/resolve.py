@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from v6srv.dialect import markers
+from v6srv.vocabulary import V3, V4
 
-DEFAULT = 3
+DEFAULT = V3
 """Of whom nothing is known."""
 
 CLAIM = "dialect"
@@ -75,11 +76,11 @@ def _of_token(header: str) -> tuple[str, int]:
         return "", DEFAULT
     session = claims.get("sid")
     known = isinstance(session, str) and len(session) <= LONGEST_SESSION
-    return session if known else "", 4 if claims.get(CLAIM) == 4 else DEFAULT
+    return session if known else "", V4 if claims.get(CLAIM) == V4 else DEFAULT
 
 
 def _of_library(agent: str | None) -> int | None:
     found = _LIBRARY.match(agent or "")
     if found is None:
         return None
-    return 4 if (int(found[1]), int(found[2])) >= _FIRST_OF_4 else 3
+    return V4 if (int(found[1]), int(found[2])) >= _FIRST_OF_4 else V3

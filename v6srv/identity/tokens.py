@@ -19,6 +19,7 @@ import jwt
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
+from v6srv.dialect import resolve
 from v6srv.errors import BadToken, Invalid, Unauthenticated
 from v6srv.identity.claims import Claims
 from v6srv.model import Account, User
@@ -36,7 +37,6 @@ SECOND_FACTOR = "2fa"
 _ACCESS, _REFRESH, _VISIT = "access", "refresh", "visit"
 _VISIT_S = 60
 """Longer than an algorithm store is waited for, three times over."""
-_DIALECT = "dialect"
 _RECOVERY = "recovery"
 _MISSING = "Missing Authorization Header"
 _EXPIRED = "Token has expired"
@@ -167,7 +167,7 @@ def issue_visit(claims: Claims) -> str:
 
 
 def _said(dialect: int) -> dict[str, int]:
-    return {} if dialect == V3 else {_DIALECT: dialect}
+    return {} if dialect == V3 else {resolve.CLAIM: dialect}
 
 
 def issue_purpose_token(user: User, purpose: str) -> str:
@@ -256,7 +256,7 @@ def _claims(claims: Mapping[str, Any]) -> Claims:
         container=container,
         expires_at=datetime.fromtimestamp(expires, UTC),
         jti=str(claims.get("jti")),
-        dialect=claims[_DIALECT] if claims.get(_DIALECT) in DIALECTS else None,
+        dialect=claims[resolve.CLAIM] if claims.get(resolve.CLAIM) in DIALECTS else None,
     )
 
 

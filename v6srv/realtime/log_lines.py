@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from v6srv import names
 from v6srv.authz.authorizer import Authorizer
 from v6srv.db import LARGEST_ID, transaction
 from v6srv.errors import Denied, Invalid, NotFound, Unauthenticated
@@ -120,7 +121,7 @@ class LogLines:
             raise Invalid(f"no run {run_id}")
         if text:
             node = self._nodes.setdefault(seat.sid, _Node(seat))
-            node.add(run_id, _storable(text))
+            node.add(run_id, names.storable(text))
 
     def write_all(self) -> None:
         """Write what waits of all nodes."""
@@ -154,8 +155,3 @@ class LogLines:
         except _NOT_KEPT as error:
             account_id = node.seat.account_id
             log.warning("lines of run %d from node %d are not kept: %s", run_id, account_id, error)
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL takes no NUL, and nothing takes half a character."""
-    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()

@@ -71,10 +71,7 @@ def delete(
         Dependents(Resource.NODE, Node.collaboration_id == id, nodes.remove),
         Dependents(Resource.STUDY, Study.collaboration_id == id, session.delete),
     )
-    if with_dependents:
-        dependents.remove(hanging)
-    else:
-        dependents.require_none(who, authz, f"Collaboration id={id}", hanging)
+    dependents.dispose(who, authz, f"Collaboration id={id}", hanging, go_along=with_dependents)
     session.delete(collaboration)
 
 

@@ -28,13 +28,25 @@ class Dependents:
     """Columns that are not read for that: there may be many rows."""
 
 
-def require_none(
-    who: Principal, authz: Authorizer, owner: str, dependents: Iterable[Dependents]
+def dispose(
+    who: Principal,
+    authz: Authorizer,
+    owner: str,
+    dependents: Iterable[Dependents],
+    *,
+    go_along: bool,
 ) -> None:
-    """Raise Conflict, which counts those that the caller may view, when there are any.
+    """Delete them, in this order, the newest of each first: subtasks before their tasks.
 
-    `owner`: what they hang on, for people.
+    Or else raise Conflict when there are any, which counts those that the caller may view. `owner`:
+    what they hang on, for people.
     """
+    if go_along:
+        for each in dependents:
+            if each.remove is not None:
+                for row in _rows(each):
+                    each.remove(row)
+        return
     # Asked again, now that the row is locked: its wire columns may be older.
     left = [
         _told(each.resource, total, lists.count(who, authz, each.resource, each.condition))
@@ -43,14 +55,6 @@ def require_none(
     ]
     if left:
         raise Conflict(f"{owner} still has {_listed(left)}")
-
-
-def remove(dependents: Iterable[Dependents]) -> None:
-    """Delete them, in this order, the newest of each first: subtasks before their tasks."""
-    for each in dependents:
-        if each.remove is not None:
-            for row in _rows(each):
-                each.remove(row)
 
 
 def _count(each: Dependents) -> int:

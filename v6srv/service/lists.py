@@ -1,4 +1,4 @@
-"""Rows that are shown inside other rows, and how many there are.
+"""What lists may be asked for, rows that are shown inside other rows, and how many there are.
 
 What is embedded is decided as well: a task is shown with those of its results that the caller may
 view, and a result with its task only if the caller may view that.
@@ -15,14 +15,33 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.facts import MODELS
 from v6srv.authz.principal import Principal
 from v6srv.db import session
-from v6srv.errors import Denied
+from v6srv.errors import Denied, Invalid, NotFound
 from v6srv.model import Organization, Result, Task
-from v6srv.vocabulary import PrincipalKind, Resource
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 _AT_ONCE = 30_000
 """Ids in one query: just below what SQLite takes as parameters."""
 _NOBODY = 0
 """The id of no account."""
+
+
+def require_view(
+    who: Principal,
+    authz: Authorizer,
+    resource: Resource,
+    id: int | None,
+    on: type[Any] | None = None,
+) -> None:
+    """Refuse a filter by something that one may not view, as 4.x does.
+
+    `id`: of a row of `resource`, or of `on`; None: nothing is asked. Raises Denied, or Invalid for
+    an unknown row.
+    """
+    if id is not None:
+        try:
+            authz.fetch(who, resource, Operation.VIEW, id, on, lenient=on is not None)
+        except NotFound as unknown:
+            raise Invalid(str(unknown)) from unknown
 
 
 def count(

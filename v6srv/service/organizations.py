@@ -58,10 +58,7 @@ def remove(
         Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
         Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),
     )
-    if with_dependents:
-        dependents.remove(hanging)
-    else:
-        dependents.require_none(who, authz, f"Organization id={id}", hanging)
+    dependents.dispose(who, authz, f"Organization id={id}", hanging, go_along=with_dependents)
     studies = select(Study).where(Study.organizations.any(Organization.id == id))
     with covered_by(Cover.REMOVAL):
         for each in (*organization.collaborations, *session.scalars(studies)):

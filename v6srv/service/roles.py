@@ -120,7 +120,7 @@ def remove(who: Principal, authz: Authorizer, role: Role, *, unless_held: bool =
     if unless_held and role.slug is None:
         held_by = User.roles.any(Role.id == role.id)
         hanging = [Dependents(Resource.USER, held_by)]
-        dependents.require_none(who, authz, f"Role id={role.id}", hanging)
+        dependents.dispose(who, authz, f"Role id={role.id}", hanging, go_along=False)
     held = [*role.rules]
     with in_words(lambda refusal: _why(who, authz, role, (), held, refusal)):
         session.delete(role)

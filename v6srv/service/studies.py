@@ -50,10 +50,7 @@ def change(study: Study, changes: Mapping[str, Any]) -> Study:
 def remove(who: Principal, authz: Authorizer, study: Study, *, with_dependents: bool) -> None:
     """Remove a study. Raises Conflict while it has tasks that are not to go with it."""
     hanging = (Dependents(Resource.TASK, Task.study_id == study.id, tasks.delete),)
-    if with_dependents:
-        dependents.remove(hanging)
-    else:
-        dependents.require_none(who, authz, f"Study id={study.id}", hanging)
+    dependents.dispose(who, authz, f"Study id={study.id}", hanging, go_along=with_dependents)
     session.delete(study)
 
 

@@ -129,10 +129,9 @@ def remove(
     The tasks stay, or go with it, or are in the way (Conflict), by `with_dependents`.
     """
     hanging = [Dependents(Resource.TASK, Task.init_user_id == user.id, tasks.delete)]
-    if with_dependents:
-        dependents.remove(hanging)
-    elif with_dependents is False:
-        dependents.require_none(who, authz, f"User id={user.id}", hanging)
+    if with_dependents is not None:
+        owner = f"User id={user.id}"
+        dependents.dispose(who, authz, owner, hanging, go_along=with_dependents)
     with in_words(lambda refusal: _more_powerful(who, authz, user, refusal)):
         session.delete(user)
         settle()

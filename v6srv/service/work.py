@@ -2,10 +2,10 @@
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
-from v6srv.errors import Invalid, NotFound
-from v6srv.model import Node, Task
+from v6srv.model import Task
+from v6srv.service import lists
 from v6srv.service.generations import note_generation
-from v6srv.vocabulary import Operation, PrincipalKind, Resource
+from v6srv.vocabulary import PrincipalKind, Resource
 
 
 def note_asked(who: Principal, state: str | None, generation: int) -> None:
@@ -24,10 +24,5 @@ def require_parents(
     """
     if who.kind is PrincipalKind.NODE:
         return
-    try:
-        if task_id is not None:
-            authz.fetch(who, Resource.RESULT, Operation.VIEW, task_id, Task, lenient=True)
-        if node_id is not None:
-            authz.fetch(who, Resource.NODE, Operation.VIEW, node_id, Node)
-    except NotFound as unknown:
-        raise Invalid(str(unknown)) from unknown
+    lists.require_view(who, authz, Resource.RESULT, task_id, Task)
+    lists.require_view(who, authz, Resource.NODE, node_id)

@@ -32,6 +32,7 @@ from v6srv.settings.groups import (
     VpnServer,
     Words,
 )
+from v6srv.vocabulary import V3, V4
 
 _SHORTEST_TOKEN_S = 1800
 _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
@@ -65,7 +66,7 @@ class SettingsError(Invalid):
         super().__init__("\n".join(self.problems))
 
 
-EXACT = {3: "/v3/api", 4: "/v4/api"}
+EXACT = {V3: "/v3/api", V4: "/v4/api"}
 """Base paths that are for one generation of programs each."""
 _PATH = r"(/\w[\w.~-]*)+"
 _NO_PATH = "may only have letters, digits and . _ ~ - between its slashes"
@@ -319,7 +320,7 @@ class Settings(Group):
     @property
     def mounts(self) -> dict[int, str]:
         """Where the endpoints of each dialect are."""
-        return {**EXACT, 3: self.api_path}
+        return {**EXACT, V3: self.api_path}
 
     @property
     def base_paths(self) -> dict[str, int | None]:

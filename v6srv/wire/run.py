@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from v6srv import names
 from v6srv.wire.base import Changes, Input, NumberFilter, Text, Timestamp
 
 
@@ -17,9 +18,7 @@ class LogText(fields.String):
     """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        text: str = super()._deserialize(value, attr, data, **kwargs)
-        text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        return text.encode("utf-8", "replace").decode()
+        return names.storable(super()._deserialize(value, attr, data, **kwargs))
 
 
 class Report(Changes):

@@ -2,7 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-CONTRACT_VERSIONS = {3: "3.11.1", 4: "4.15.2"}
+from v6srv.vocabulary import V3, V4
+
+CONTRACT_VERSIONS = {V3: "3.11.1", V4: "4.15.2"}
 """The release of each dialect. 3.x programs compare nothing but expect a 3.x version (rest.md 3.1);
 the command line of 4.x nodes pulls the image of its first two numbers."""
 

@@ -43,7 +43,7 @@ class Collaborations(MethodView):
         With `organization_id`, only if you may view the collaborations of that organization.
         """
         query.pop("include", None)
-        filters.require_view(who, authz, COLLABORATION, query.get("organization_id"), Organization)
+        lists.require_view(who, authz, COLLABORATION, query.get("organization_id"), Organization)
         if "algorithm_store_id" in query:
             collaborations.require_view_of_store(who, authz, query["algorithm_store_id"])
         if ORGANIZATIONS in included():

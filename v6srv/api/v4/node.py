@@ -11,7 +11,7 @@ from v6srv.api.paging import paged
 from v6srv.model import Collaboration, Organization
 from v6srv.model import Node as Row
 from v6srv.passwords import key_digest
-from v6srv.service import nodes
+from v6srv.service import lists, nodes
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v4.node import NEVER_SEEN, NodeIn, NodeOut, NodePatch, NodeQuery, NodeWithKeyOut
@@ -35,9 +35,9 @@ class Nodes(MethodView):
     @paged(NodeOut, dialect=4)
     def get(self, query, who, authz, rows):
         """List the nodes you may view."""
-        filters.require_view(who, authz, NODE, query.get("organization_id"), Organization)
-        filters.require_view(who, authz, NODE, query.get("collaboration_id"), Collaboration)
-        filters.require_view(who, authz, Resource.STUDY, query.get("study_id"))
+        lists.require_view(who, authz, NODE, query.get("organization_id"), Organization)
+        lists.require_view(who, authz, NODE, query.get("collaboration_id"), Collaboration)
+        lists.require_view(who, authz, Resource.STUDY, query.get("study_id"))
         return rows.where(*filters.conditions(_FILTERS, query))
 
     @guard.creates(NODE)

@@ -6,7 +6,7 @@ from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.api.v4 import dependents
-from v6srv.service import organizations
+from v6srv.service import lists, organizations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.organization import OrganizationPatch
@@ -29,8 +29,8 @@ class Organizations(MethodView):
     @paged(OrganizationOut, dialect=4, bare_to=guard.NODES)
     def get(self, query, who, authz, rows):
         """List the organizations you may view."""
-        filters.require_view(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
-        filters.require_view(who, authz, Resource.STUDY, query.get("study_id"))
+        lists.require_view(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
+        lists.require_view(who, authz, Resource.STUDY, query.get("study_id"))
         return rows.where(*filters.conditions(filters.ORGANIZATION, query))
 
     @guard.creates(ORGANIZATION)

@@ -8,7 +8,7 @@ from v6srv.api.paging import paged
 from v6srv.api.v4 import dependents
 from v6srv.dialect.rule_names import KNOWN_TO_4
 from v6srv.model import Collaboration, Organization
-from v6srv.service import roles
+from v6srv.service import lists, roles
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v4.base import Dependents
@@ -27,8 +27,8 @@ class Roles(MethodView):
     def get(self, query, who, authz, rows):
         """List the roles you may view; your own are always among them."""
         for id in query.get("organization_id", ()):
-            filters.require_view(who, authz, ROLE, id, Organization)
-        filters.require_view(who, authz, ROLE, query.get("collaboration_id"), Collaboration)
+            lists.require_view(who, authz, ROLE, id, Organization)
+        lists.require_view(who, authz, ROLE, query.get("collaboration_id"), Collaboration)
         return rows.where(*filters.of_roles(query))
 
     @guard.creates(ROLE)

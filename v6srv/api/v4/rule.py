@@ -7,7 +7,7 @@ from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.authz.rules import OWN_RULES
 from v6srv.dialect.rule_names import KNOWN_TO_4, NAMES
-from v6srv.service import roles
+from v6srv.service import lists, roles
 from v6srv.vocabulary import Resource
 from v6srv.wire.v4.rule import RuleOut, RuleQuery
 
@@ -32,7 +32,7 @@ class Rules(MethodView):
         them, by `name`, `role_id` or `user_id`.
         """
         query.pop("no_pagination")
-        filters.require_view(who, authz, Resource.USER, query.get("user_id"))
+        lists.require_view(who, authz, Resource.USER, query.get("user_id"))
         shown = KNOWN_TO_4 if {"name", "role_id", "user_id"} & query.keys() else KNOWN_TO_4 - _OWN
         words = {place: query.pop(word) for place, word in enumerate(_WORDS) if word in query}
         named = {

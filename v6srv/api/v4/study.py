@@ -41,7 +41,7 @@ class Studies(MethodView):
         With `collaboration_id`, only if you may view that collaboration.
         """
         query.pop("include", None)
-        filters.require_view(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
+        lists.require_view(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
         if ORGANIZATIONS in included():
             rows = rows.then(partial(lists.load_organizations, who, authz))
         return rows.where(*filters.conditions(filters.STUDY, query))

@@ -9,7 +9,7 @@ from v6srv.api.paging import paged
 from v6srv.api.v4 import dependents
 from v6srv.dialect.rule_names import KNOWN_TO_4
 from v6srv.model import Collaboration, Organization
-from v6srv.service import users
+from v6srv.service import lists, users
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.user import UserPatch
@@ -35,8 +35,8 @@ class Users(MethodView):
         """List the users you may view; by your own name everybody finds the own account."""
         is_own = query.get("username") == who.name
         rows = authz.allowed_rows(who, USER, min_scope=None if is_own else Scope.ORGANIZATION)
-        filters.require_view(who, authz, USER, query.get("organization_id"), Organization)
-        filters.require_view(who, authz, USER, query.get("collaboration_id"), Collaboration)
+        lists.require_view(who, authz, USER, query.get("organization_id"), Organization)
+        lists.require_view(who, authz, USER, query.get("collaboration_id"), Collaboration)
         return rows.where(*filters.conditions(filters.USER, query))
 
     @guard.creates(USER, beforehand=sealed_password)

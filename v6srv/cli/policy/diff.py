@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from v6srv.cli.database import connected
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import error, info, warn
+from v6srv.cli.output import FORMATS, error, info, warn
 from v6srv.errors import V6srvError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Moment(click.ParamType):
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json"]),
+    type=FORMATS,
     default="text",
     help="JSON is for scripts, and names everybody.",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import readable_errors
+from v6srv.cli.output import FORMATS, readable_errors
 from v6srv.cli.policy.engine import opened
 from v6srv.vocabulary import Effect
 
@@ -42,7 +42,7 @@ _MOST_ROLES = 6
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json"]),
+    type=FORMATS,
     default="text",
     help="How to print.",
 )

@@ -11,13 +11,12 @@ import click
 
 from v6srv.cli.database import connected, must_exist
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import error, info, readable_errors, warn
+from v6srv.cli.output import FORMATS, error, info, readable_errors, warn
 
 if TYPE_CHECKING:
     from v6srv.policy.publish.publication import Review
     from v6srv.settings import Settings
 
-FORMATS = click.Choice(["text", "json"])
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from v6srv.cli.instances import choose, selected
-from v6srv.cli.output import info, readable_errors, warn
+from v6srv.cli.output import FORMATS, info, readable_errors, warn
 
 
 @click.command()
@@ -18,7 +18,7 @@ from v6srv.cli.output import info, readable_errors, warn
     "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False
 )
 @click.option("--stop", is_flag=True, help="End it; what was found stays until the next begins.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "format_", type=FORMATS, default="text")
 @selected
 def shadow(folder: Path | None, stop: bool, format_: str, **options: Any) -> None:
     """Ask the policy in FOLDER whatever the live one is asked, without obeying it.
