@@ -119,6 +119,26 @@ def test_a_node_is_announced_to_its_collaboration_before_it_joins(
     assert card not in stranger.named("node-online")
 
 
+def test_a_node_does_not_hear_of_itself_while_others_are_reviewed(
+    app: Flask, listen: Audience, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    viewer = listen("viewer")
+    held_back = app.extensions["socketio"].server.manager.held_back
+    with monkeypatch.context() as review:
+        review.setattr(held_back, "release", lambda: None)
+        held_back.hold()
+        node = listen("north_registry")
+        assert viewer.named("node-online") == []
+    held_back.release()
+    card = {"id": world.node.north_registry, "name": "north_registry", "org_id": world.org.north}
+    viewer.wait("node-online", card)
+    node.wait(
+        "message", f"Node <north_registry> joined room <collaboration_{world.collab.registry}>"
+    )
+    node.quiet()
+    assert node.named("node-online") == []
+
+
 @both_transports
 def test_who_hears_of_much_at_once_stays(
     listen: Audience, call: Caller, world: World, transports: list[str] | None

@@ -54,13 +54,14 @@ def end_all_here(socketio: SocketIO) -> None:
         transport.close(wait=False, abort=True)
 
 
-def node_online(socketio: SocketIO, card: NodeCard | None) -> None:
+def node_online(socketio: SocketIO, card: NodeCard | None, comer: str | None = None) -> None:
     """Tell a node's collaboration that it came; None, a user, is not announced.
 
+    The socket that comes does not hear it, also when this waits until it is in its rooms.
     Who is told is up to `rooms.told`, here and below.
     """
     if card is not None:
-        send(socketio, "node-online", card.payload, map(told, card.rooms))
+        send(socketio, "node-online", card.payload, map(told, card.rooms), skip=comer)
 
 
 def node_offline(socketio: SocketIO, card: NodeCard | None) -> None:

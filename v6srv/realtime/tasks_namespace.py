@@ -134,7 +134,7 @@ class TasksNamespace(Namespace):
             seat.name, seat.generation = known.principal.name, known.generation
             seat.dialect = claims.spoken(known.generation)
             allowed = rooms.allowed(self._authz, known.principal)
-            broadcast.node_online(self._io, card)
+            broadcast.node_online(self._io, card, sid)
             if seat.gone:  # the server stops, and has taken everybody off the books
                 self._departures.add([sid])
             self._seats.move(seat, allowed)
