@@ -224,8 +224,12 @@ def _run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tupl
     first = (number - 1) * size
     if first >= total:
         return [], Page(number, size, total)
-    limited = query.limit(size).offset(first)
-    return rows.read(limited), Page(number, size, total)
+    if first:
+        # By their ids: else all that is shown of the rows that are passed over is looked up, too.
+        id = query.column_descriptions[0]["entity"].id
+        ids = query.with_only_columns(id, maintain_column_froms=True).limit(size).offset(first)
+        return rows.read(query.where(id.in_(ids.correlate(None)))), Page(number, size, total)
+    return rows.read(query.limit(size)), Page(number, size, total)
 
 
 def _links(page: Page) -> dict[str, str]:
