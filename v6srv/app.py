@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask
+from flask import Flask, Request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import RequestRedirect
 
 from v6srv import db, passwords, request_id
 from v6srv.api import (
@@ -43,6 +46,7 @@ from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
 from v6srv.vocabulary import V3, V4
 from v6srv.wire import errors
+from v6srv.wire.browser_headers import BrowserHeaders
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
 
@@ -67,13 +71,24 @@ RESOURCES = {
 """The modules with endpoints of each dialect, in the order of the documentation."""
 
 
+class Application(Flask):
+    """Flask, which leads nobody elsewhere."""
+
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """A slash too many leads to the path without it: here, whatever host was asked for."""
+        error = request.routing_exception
+        if isinstance(error, RequestRedirect):
+            error.new_url = urlunsplit(urlsplit(error.new_url)._replace(scheme="", netloc=""))
+        super().raise_routing_exception(request)
+
+
 def create_app(settings: Settings) -> Flask:
     """The application of these settings.
 
     The database must be migrated and seeded (`service.setup.prepare`). Raises PolicyError, with
     every problem's place, when the policies are not valid.
     """
-    app = Flask("v6srv", root_path=str(Path(__file__).parent))
+    app = Application("v6srv", root_path=str(Path(__file__).parent))
     app.json_provider_class = OrjsonProvider
     app.json = OrjsonProvider(app)
     app.url_map.converters["int"] = Digits
@@ -91,7 +106,7 @@ def create_app(settings: Settings) -> Flask:
         app.wsgi_app, settings.base_paths, settings.mounts
     )
     _behind_proxies(app, settings.trusted_proxies)
-    _open_to_pages(app, settings.cors_origins)
+    _open_to_pages(app, settings.origins)
     tokens.init_app(app, settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["seen"] = Seen()
@@ -106,7 +121,7 @@ def create_app(settings: Settings) -> Flask:
     front.register(app, settings.api_path)
     errors.register(app)
     realtime.init_app(app, settings)
-    app.wsgi_app = RequestIds(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
 
 
@@ -122,12 +137,15 @@ def _behind_proxies(app: Flask, hops: int) -> None:
 
 
 def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
-    """Web pages of these origins may call the server."""
+    """Web pages of these origins may call the server; the same holds for sockets."""
+    all_of_them = "*" in origins
     CORS(
         app,
         origins=origins,
         methods=_METHODS,
-        supports_credentials="*" not in origins,  # as for sockets (S28)
+        supports_credentials=not all_of_them,  # S28
+        send_wildcard=all_of_them,
+        always_send=all_of_them,  # which ones there are is nobody's business
         expose_headers=[request_id.HEADER, "Retry-After", "total-count", "Link"],
     )
 

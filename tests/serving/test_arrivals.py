@@ -14,6 +14,7 @@ from tests.serving.sockets import RawSocket
 from tests.serving.wires import Wire
 from v6srv.serving.arrivals import Arrivals
 from v6srv.settings.groups import Http
+from v6srv.wire.browser_headers import refusing
 
 LIMIT = 20
 PERIOD_S = 1
@@ -93,6 +94,21 @@ def test_a_head_that_cannot_be_read_is_told_so(
     assert (told, answer["status"]) == (status, status)
     assert answer["msg"].startswith("The request cannot be read")
     assert answer["request_id"] == headers["x-request-id"] != ""
+    assert {name.lower(): value for name, value in refusing()}.items() <= headers.items()
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/version", "/api/user", "/nowhere", "/socket.io/", "/apidocs"]
+)
+def test_no_answer_names_the_program_that_serves(
+    impatient: LiveServer, connect: Connect, path: str
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"
+    _, headers, body = connect(impatient).send(request.encode()).answer()
+    assert not headers.keys() & {"server", "x-powered-by", "via"}
+    assert "unicorn" not in str(headers) + body.decode()
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_head_that_trickles_is_not_waited_for(impatient: LiveServer, connect: Connect) -> None:

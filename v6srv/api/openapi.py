@@ -71,7 +71,10 @@ def _configuration(dialect: int, api_path: str) -> dict[str, Any]:
         "OPENAPI_JSON_PATH": front.OPENAPI,
         "OPENAPI_SWAGGER_UI_PATH": f"/{front.DOCUMENTATION}",
         "OPENAPI_SWAGGER_UI_URL": "/static/swagger-ui/",
-        "OPENAPI_SWAGGER_UI_CONFIG": {"showExtensions": True},  # x-required-rule is one
+        "OPENAPI_SWAGGER_UI_CONFIG": {
+            "showExtensions": True,  # x-required-rule is one
+            "validatorUrl": None,  # unset, somebody else is asked about this document
+        },
         "API_SPEC_OPTIONS": {
             "info": {
                 "description": f"Log in with `POST {api_path}/token/user` (nodes:"

@@ -151,8 +151,8 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
         app,
         async_mode="gevent" if _monkey_patched() else "threading",
         client_manager=managers.make(settings.message_queue, jwt_secret(settings)),
-        cors_allowed_origins=settings.cors_origins,
-        cors_credentials="*" not in settings.cors_origins,  # S28
+        cors_allowed_origins=settings.origins or None,  # [] would be: all, unasked
+        cors_credentials="*" not in settings.origins,  # S28
         path="socket.io",
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,

@@ -16,6 +16,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.server import StreamServer
 from gunicorn.arbiter import Arbiter
+from gunicorn.http import wsgi
 from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
@@ -29,6 +30,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
+    InternalServerError,
     NotImplemented,
     RequestHeaderFieldsTooLarge,
     RequestTimeout,
@@ -39,6 +41,7 @@ from v6srv import request_id
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State, give_way
 from v6srv.serving.siblings import Siblings
 from v6srv.settings import Settings
+from v6srv.wire import browser_headers
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,17 @@ _UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
     UnsupportedTransferCoding: NotImplemented,
 }
 """What a head that cannot be read is answered with, if not with 400."""
+
+
+class Nameless(wsgi.Response):  # type: ignore[misc]
+    """Gunicorn's answer, without its name."""
+
+    def default_headers(self) -> list[str]:
+        """The first lines."""
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
+wsgi.Response = Nameless  # nowhere else gunicorn asks which class it should take
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -211,8 +225,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 _refuse(client, RequestTimeout(TOO_SLOW))
         except OSError as error:
             log.debug("connection of %s: %s", address, error)
-        except Exception as error:  # the outermost place of a request: gunicorn answers
-            self.handle_error(request, client, address, error)
+        except Exception as error:  # the outermost place of a request
+            from v6srv.wire.errors import UNEXPECTED
+
+            log.exception("uncaught on a request of %s", address[0], exc_info=error)
+            _refuse(client, InternalServerError(UNEXPECTED), request)
         finally:
             self._arrivals.leave(arrival)
             close(client)
@@ -293,10 +310,15 @@ def _refuse(client: Any, error: HTTPException, request: Any = None) -> None:
         "request_id": id,
     }
     body = json.dumps(told)
-    head = (
-        f"HTTP/1.1 {error.code} {error.name}\r\nContent-Type: application/json\r\n"
-        f"{request_id.HEADER}: {id}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    headers = [
+        ("Content-Type", "application/json"),
+        (request_id.HEADER, id),
+        ("Connection", "close"),
+        ("Content-Length", str(len(body))),
+        *browser_headers.refusing(),
+    ]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    head = f"HTTP/1.1 {error.code} {error.name}\r\n{lines}\r\n"
     with contextlib.suppress(OSError):
         client.settimeout(LINGER_S)
         client.sendall((head + body).encode())

@@ -69,6 +69,8 @@ class SettingsError(Invalid):
 EXACT = {V3: "/v3/api", V4: "/v4/api"}
 """Base paths that are for one generation of programs each."""
 _PATH = r"(/\w[\w.~-]*)+"
+_ORIGIN = r"(https?)://([a-z0-9_.-]+)(:\d{1,5})?/?"
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _NO_PATH = "may only have letters, digits and . _ ~ - between its slashes"
 
 
@@ -195,7 +197,10 @@ class Settings(Group):
     whoever is asked."""
     cors_origins: Words = ("*",)
     """Web pages that may call this server, such as `https://ui.example`; `*`: all, but without the
-    credentials that the web interface of 4.x asks with. In a variable with commas between them."""
+    credentials that the web interface of 4.x asks with; none: pages of this server's own address.
+    It holds for REST and for sockets. In a variable with commas between them."""
+    cors_allowed_origins: Words | None = None
+    """As `cors_origins`, by the name that it has in 4.x; this one wins."""
     watchdog_s: float = Field(65, gt=0, le=DAY_S)
     """After how many silent seconds a node counts as offline. Nodes report every 60 seconds."""
     trusted_proxies: int = Field(0, ge=0)
@@ -241,6 +246,11 @@ class Settings(Group):
             if not name.startswith("/") and dialect == "auto":
                 raise ValueError(f"{name}: a host name is for one generation, 3 or 4")
         return value
+
+    @field_validator("cors_origins", "cors_allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(map(_origin, value))
 
     @field_validator("runs_data_cleanup_days", mode="before")
     @classmethod
@@ -417,6 +427,12 @@ class Settings(Group):
             )
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """Whose pages may call this server, as browsers say it; `*` is all of them."""
+        named = self.cors_allowed_origins
+        return self.cors_origins if named is None else named
+
+    @property
     def verifying_keys(self) -> tuple[str, ...]:
         """The previous keys whose tokens are still good: a short one can be guessed."""
         return tuple(key for key in self.jwt_previous_keys if not is_short(key))
@@ -431,6 +447,17 @@ class Settings(Group):
         """Life of a mailed token; the key may stand at the top level or under smtp."""
         minutes = self.smtp.email_token_validity_minutes or self.email_token_validity_minutes
         return int(minutes * 60)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it: in small letters, without a path or the usual port."""
+    if text == "*":
+        return text
+    written = re.fullmatch(_ORIGIN, text.lower(), re.ASCII)
+    if written is None:
+        raise ValueError(f"{text!r} is no origin such as https://ui.example")
+    scheme, host, port = written.groups()
+    return f"{scheme}://{host}{'' if port == _USUAL_PORTS[scheme] else port or ''}"
 
 
 def _lifetime(

@@ -41,7 +41,6 @@ _NOT_IN_FILES = frozenset({"instance", "config_file", "name", "environment", "sc
 
 _OF_4X: Mapping[tuple[str, ...], str] = {
     ("algorithm_stores",): "",
-    ("cors_allowed_origins",): "cors_origins",
     ("dev",): "",
     ("large_result_store",): "",
     ("password_policy", "between_user_emails_minutes"): "",
