@@ -10,18 +10,20 @@ CLIENT_V4_READY := $(CLIENT_V4_VENV)/.ready
 RELEASE_4_PYTHON := 3.10
 REFERENCE_VENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_VENV)/.ready
+SUPPLY_VENV := .venv-supply
+SUPPLY_READY := $(SUPPLY_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test client-v4 lint lock bench docs soak machine kills clean
+.PHONY: help install run test client-v4 lint lock supply sbom wheel bench docs soak machine kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "v6srv needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 install: $(READY) ## Make the virtual environment from the lock file
@@ -34,11 +36,12 @@ test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) client-v4 ## Check everything:
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-lint: $(READY) ## Style, types and import contracts
+lint: $(READY) ## Style, types, import contracts and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(BIN)/deptry --no-ansi v6srv
 
 $(CLIENT_READY): tests/wire/requirements.lock
 	bash tools/python_venv.sh 3.11 $(CLIENT_VENV) $<
@@ -74,11 +77,24 @@ kills: $(READY) ## Kill processes of a server that works, 20 times: nothing ackn
 	bash tools/services.sh
 	$(BIN)/python -m pytest --log-cli-level INFO tests/soak/test_kills.py
 
-lock: ## Renew requirements.lock from pyproject.toml (needs uv)
-	{ echo "# Locked versions with hashes, for Python 3.11 to 3.13. Written by: make lock"; \
-	  uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+$(SUPPLY_READY): tools/requirements.lock
+	test -x $(SUPPLY_VENV)/bin/python || $(PYTHON) -m venv $(SUPPLY_VENV)
+	$(SUPPLY_VENV)/bin/python -m pip install --quiet --require-hashes -r $<
+	touch $@
+
+lock: $(SUPPLY_READY) ## Renew the lock files from pyproject.toml
+	bash tools/lock.sh $(SUPPLY_VENV)/bin/uv
+
+supply: $(SUPPLY_READY) ## Ask the registry of what is locked: withdrawn, abandoned, known weaknesses (ARGS=--help)
+	$(SUPPLY_VENV)/bin/python tools/supply.py $(ARGS)
+
+sbom: $(SUPPLY_READY) ## Write dist/v6srv.cdx.json: what an installation is made of (CycloneDX)
+	mkdir -p dist
+	$(SUPPLY_VENV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-format JSON --output-file dist/v6srv.cdx.json requirements.lock
+
+wheel: $(READY) ## Build dist/*.whl of the last commit: the same bytes wherever and whenever
+	bash tools/wheel.sh $(BIN)/python dist
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) build *.egg-info
+	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) $(SUPPLY_VENV) build dist *.egg-info

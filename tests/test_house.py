@@ -4,8 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeGuard
@@ -96,35 +95,6 @@ def test_no_permission_is_decided_in_endpoints() -> None:
         if suspicious.search(line)
     ]
     assert lines == []
-
-
-def _imported(folder: Path) -> set[str]:
-    """The top-level modules that are imported below a folder, wherever in a file."""
-    found: set[str] = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {name.name.partition(".")[0] for name in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add((node.module or "").partition(".")[0])
-    return found
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def test_what_is_declared_is_imported_and_what_is_imported_is_declared() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {_plain(re.split(r"[\[<>=]", one)[0]) for one in project["dependencies"]}
-    providers = packages_distributions()
-    imported = {
-        _plain(provider)
-        for module in _imported(ROOT / "v6srv") - {"v6srv", *sys.stdlib_module_names}
-        for provider in providers.get(module, [])  # some are used if they are there
-    }
-    assert imported - declared == set()
-    assert declared - imported == set()
 
 
 def test_what_a_condition_raises_is_caught_in_one_place() -> None:
