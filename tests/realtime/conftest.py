@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -11,6 +12,7 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests.policy_edits import take_up
 from tests.realtime.ears import Ear
 from tests.support import Caller
 from v6srv.db import session
@@ -97,3 +99,19 @@ def stored() -> Callable[[Any, Any], Any]:
             session.remove()
 
     return read
+
+
+@pytest.fixture
+def more_lines(app: Flask, tmp_path: Path) -> Callable[[str], None]:
+    """Add lines to the policy."""
+
+    def add(text: str) -> None:
+        store = app.extensions["authz"].store
+        for path in store.folder.glob("*.c*"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        (tmp_path / "more.csv").write_text(text)
+        store.folder = tmp_path
+        with app.app_context():
+            assert take_up(store), store.problem
+
+    return add

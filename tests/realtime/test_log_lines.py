@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from tests.policy_edits import take_up
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
@@ -107,16 +105,9 @@ def test_what_is_no_line_of_an_open_run_of_the_node_is_not_kept(
 
 @SQLITE
 def test_lines_of_the_policy_decide_as_for_the_log_at_the_end(
-    app: Flask, call: Caller, node: Ear, run: int, kept: Any, tmp_path: Path
+    more_lines: Callable[[str], None], call: Caller, node: Ear, run: int, kept: Any
 ) -> None:
-    store = app.extensions["authz"].store
-    for path in store.folder.glob("*.c*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    line = "p, kind:node, result, global, edit, meets(r.sub.changes, ('log',)), deny\n"
-    (tmp_path / "more.csv").write_text(line)
-    store.folder = tmp_path
-    with app.app_context():
-        assert take_up(store), store.problem
+    more_lines("p, kind:node, result, global, edit, meets(r.sub.changes, ('log',)), deny\n")
     before = kept()
     say(node, run, "nobody may read this")
     node.client.call("ping", namespace="/tasks", timeout=5)

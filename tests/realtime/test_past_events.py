@@ -5,14 +5,12 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from tests.policy_edits import take_up
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear, Heard
 from tests.support import Caller, counting
@@ -35,10 +33,12 @@ PRESENCE = ("connect", "sync", "message", "node-online", "node-offline")
 Told = list[tuple[str, Any]]
 
 
-def put(*names: str, room: str = "collaboration_1", sent: bool = True) -> list[int]:
-    """Events that were committed, and sent."""
+def put(
+    *names: str, room: str = "collaboration_1", sent: bool = True, payload: Any = None
+) -> list[int]:
+    """Events that were committed, and sent; they tell their names, if nothing else."""
     with transaction() as sess:
-        rows = [Outbox(process="p", event=n, payload=n, rooms=[room]) for n in names]
+        rows = [Outbox(process="p", event=n, payload=payload or n, rooms=[room]) for n in names]
         sess.add_all(rows)
     ids = [row.id for row in rows]
     if sent:
@@ -178,22 +178,6 @@ def everything(call: Caller, who: str) -> Told:
 # --- by the same lines
 
 ASKERS = ("root", "collab_admin", "org_admin", "viewer", "south_viewer", "west_trial", "container")
-
-
-@pytest.fixture
-def more_lines(app: Flask, tmp_path: Path) -> Callable[[str], None]:
-    """Add lines to the policy."""
-
-    def add(text: str) -> None:
-        store = app.extensions["authz"].store
-        for path in store.folder.glob("*.c*"):
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-        (tmp_path / "more.csv").write_text(text)
-        store.folder = tmp_path
-        with app.app_context():
-            assert take_up(store), store.problem
-
-    return add
 
 
 @SQLITE
@@ -444,11 +428,14 @@ def test_what_is_older_than_the_setting_goes_and_that_is_said(
     assert not read(since=long_ago.isoformat())["complete"]
 
 
-def test_lines_of_logs_are_kept_for_a_day_at_most(read: Any) -> None:
+def test_lines_of_logs_are_kept_for_a_day_at_most(read: Any, world: World) -> None:
     """Or they would outlive the log that retention deletes."""
-    ids = put("a", "algorithm_log", "b", "algorithm_log")
+    put_line = partial(
+        put, "algorithm_log", payload={"result_id": world.result["running", "north"]}
+    )
+    ids = [*put("a"), *put_line(), *put("b"), *put_line()]
     sent_ago(25 * 3600, *ids)
-    young = put("algorithm_log")
+    young = put_line()
     kept(hours=100)
     read_in_4 = partial(read, "root in 4")
     assert names(read_in_4()) == ["a", "b", "algorithm_log"]

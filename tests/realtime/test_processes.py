@@ -177,6 +177,21 @@ def test_each_dialect_hears_of_what_happens_at_the_other_process(pair: Pair):
     assert len(old.named("new_task")) == len(new.named("new_task")) == 1
 
 
+def test_each_process_decides_who_of_its_sockets_hears_a_log(pair: Pair):
+    run_id, task_id = pair.world.result["running", "south"], pair.world.task.running
+    rules = [pair.world.rule["event", "GLOBAL", "VIEW"]]
+    pair.call(pair.first, "root", "PATCH", f"/user/{pair.world.user.nobody}", {"rules": rules})
+    node = pair.listen(pair.first, "south_registry in 4")
+    may = [pair.listen(server, "root in 4") for server in (pair.first, pair.second)]
+    others = [pair.listen(server, "nobody in 4") for server in (pair.first, pair.second)]
+    node.say("algorithm_log", {"run_id": run_id, "task_id": task_id, "log": "secret\n"})
+    node.say("algorithm_status_change", {"run_id": run_id, "status": "pending"})
+    for ear in (*may, *others):
+        ear.wait("algorithm_status_change")
+    assert [ear.named("algorithm_log")[0]["log"] for ear in may] == ["secret\n", "secret\n"]
+    assert [ear.named("algorithm_log") for ear in others] == [[], []]
+
+
 def test_what_a_node_showed_to_one_process_is_known_to_the_other_soon(pair: Pair):
     node = pair.listen(pair.second, "north_registry")
     engine = make_engine(pair.uri)

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from socketio import KombuManager, Manager, PubSubManager, RedisManager
 
 from v6srv import problems
 from v6srv.realtime.held_back import HeldBack
+from v6srv.realtime.log_readers import Only, Participants
 from v6srv.realtime.render import render
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,14 @@ class Others(Protocol):
         """This process ends: say no more about the queue."""
 
 
+class _Some(list[str]):
+    """Rooms, of which only some of the sockets are told something."""
+
+    def __init__(self, rooms: Iterable[str], only: Only) -> None:
+        super().__init__(rooms)
+        self.only = only
+
+
 class _Locked(Manager):
     """The library keeps rooms in plain dicts, made and dropped as sockets come and go.
 
@@ -98,6 +107,8 @@ class _Locked(Manager):
         """Called when a client has been sent that its namespace is open."""
         self.held_back = HeldBack(lambda tell: self.server.start_background_task(tell))
         """What rooms are told in this process goes through it."""
+        self.readers: Callable[[str, Any], Only | None] = lambda event, payload: None
+        """What leaves those of the sockets in a room who may hear an event; None: all may."""
         super().__init__(*args, **kwargs)
 
     def connect(self, sid: str, namespace: str) -> str:
@@ -106,22 +117,30 @@ class _Locked(Manager):
         self.confirmed(connected)
         return connected
 
-    def emit(self, *args: Any, room: Any = None, to: Any = None, **kwargs: Any) -> None:
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """As the library's, to sockets of this process. One socket by itself is told at once."""
         room = to or room
-        tell = partial(super().emit, *args, room=room, **kwargs)
+        tell = partial(super().emit, event, data, namespace, **kwargs)
         if isinstance(room, str):
-            tell()
-        else:
-            self.held_back.pass_on(tell)
+            tell(room=room)
+            return
+        only = self.readers(event, data)
+        self.held_back.pass_on(partial(tell, room=room if only is None else _Some(room, only)))
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
         """Others get a turn after each few; who has left the room meanwhile is left out.
 
         What is under way when it begins to be held back goes on afterwards.
         """
-        with self._lock:
-            first = now = dict(super().get_participants(namespace, room))
+        first = now = self._participants(namespace, room)
         for count, (sid, transport) in enumerate(first.items(), 1):
             if sid in now:
                 yield sid, transport
@@ -129,8 +148,12 @@ class _Locked(Manager):
                 self.server.sleep(0)
                 while self.held_back.holds:
                     self.server.sleep(HELD_POLL_S)
-                with self._lock:
-                    now = dict(super().get_participants(namespace, room))
+                now = self._participants(namespace, room)
+
+    def _participants(self, namespace: str, room: Any) -> Participants:
+        with self._lock:
+            found = dict(super().get_participants(namespace, room))
+        return room.only(found) if isinstance(room, _Some) else found
 
     def size(self, namespace: str, room: str) -> int:
         """How many sockets of this process are in a room."""

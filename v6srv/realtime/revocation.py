@@ -13,6 +13,7 @@ from v6srv.identity import principals
 from v6srv.realtime.background import Background
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.held_back import HeldBack
+from v6srv.realtime.log_readers import LogReaders
 from v6srv.realtime.seats import Seats
 from v6srv.service import rooms
 
@@ -39,12 +40,14 @@ class Revocation:
         socketio: SocketIO,
         seats: Seats,
         authz: Authorizer,
+        readers: LogReaders,
         begin_anew: Callable[[], None],
     ) -> None:
         """`begin_anew` ends all sockets of this process in a way that clients come back."""
         self._socketio = socketio
         self._seats = seats
         self._authz = authz
+        self._readers = readers
         self._begin_anew = begin_anew
         self._held_back: HeldBack = socketio.server.manager.held_back
         self._held_since = _NEVER
@@ -110,6 +113,7 @@ class Revocation:
         Sockets of accounts that are gone, or that honour the socket's token no more, are closed.
         """
         self.generation += 1
+        self._readers.forget()
         seats = [seat for seat in self._seats.all() if seat.settled]
         candidates = rooms.collaborations()
         known = principals.load_all(seat.claims for seat in seats)

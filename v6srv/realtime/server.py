@@ -17,6 +17,7 @@ from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.log_lines import LogLines
+from v6srv.realtime.log_readers import LogReaders
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
@@ -57,7 +58,9 @@ class Realtime:
         """The policy files that the default roles and the history of versions know of."""
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
-        self.revocation = Revocation(socketio, self.seats, authz, self.begin_anew)
+        readers = LogReaders(app, self.seats, authz)
+        socketio.server.manager.readers = readers.of
+        self.revocation = Revocation(socketio, self.seats, authz, readers, self.begin_anew)
         self.announcer = Announcer(socketio, self._background, self.begin_anew, settings.events)
         self.watchdog = Watchdog(socketio, self.seats, self.departures, settings.watchdog_s)
         self.lines = LogLines(authz)

@@ -17,7 +17,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.db import database_now, session
 from v6srv.model import Outbox
-from v6srv.service import rooms
+from v6srv.service import rooms, run_logs
 from v6srv.service.events import KEEP_SENT_S, READ_WITHIN_S, own_session
 from v6srv.settings import KeptEvents
 
@@ -54,7 +54,6 @@ class Page:
 
 def page(authz: Authorizer, who: Principal, since: int | datetime) -> Page:
     """What the sockets of `who` heard, or would have, after a cursor or from a time on."""
-    mine = rooms.allowed(authz, who)
     asked = since if isinstance(since, int) else _before(session(), since)
     last = session.scalar(select(func.max(Outbox.position))) or 0
     after = asked if asked <= last else 0  # a cursor of another database, as before a restore
@@ -62,7 +61,7 @@ def page(authz: Authorizer, who: Principal, since: int | datetime) -> Page:
     first = session.scalar(select(func.min(Outbox.position))) or 1
     is_full = len(settled) == LOOKED_AT
     return Page(
-        data=list(_heard(settled if is_full else [*settled, *coming[:LOOKED_AT]], mine)),
+        data=_heard(authz, who, settled if is_full else [*settled, *coming[:LOOKED_AT]]),
         next=settled[-1].position if settled else after,
         more=is_full,
         complete=first - 1 <= asked <= last and len(coming) <= LOOKED_AT,
@@ -85,10 +84,16 @@ def _after(place: int) -> tuple[list[Row[Any]], list[Row[Any]]]:
     )
 
 
-def _heard(rows: Iterable[Row[Any]], mine: frozenset[str]) -> Iterable[PastEvent]:
-    for row in rows:
-        if not mine.isdisjoint(row.rooms):
-            yield PastEvent(row.id, row.created_at, row.event, row.payload)
+def _heard(authz: Authorizer, who: Principal, rows: Iterable[Row[Any]]) -> list[PastEvent]:
+    mine = rooms.allowed(authz, who)
+    told = [row for row in rows if not mine.isdisjoint(row.rooms)]
+    runs = {row.payload["result_id"] for row in told if row.event == run_logs.EVENT}
+    readable = run_logs.readable(authz, who, runs)
+    return [
+        PastEvent(row.id, row.created_at, row.event, row.payload)
+        for row in told
+        if row.event != run_logs.EVENT or row.payload["result_id"] in readable
+    ]
 
 
 def drop(keep: KeptEvents) -> None:
@@ -117,7 +122,7 @@ def _drop_lines() -> None:
     newest = select(func.max(Outbox.position)).scalar_subquery()
     old = Outbox.sent_at < database_now(ago_s=LINES_FOR_HOURS * 3600)
     with own_session() as own:
-        lines = Outbox.event == "algorithm_log", old, Outbox.position < newest
+        lines = Outbox.event == run_logs.EVENT, old, Outbox.position < newest
         own.execute(delete(Outbox).where(*lines))
 
 

@@ -5,6 +5,7 @@ came so far, and not endless.
 """
 
 import logging
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import load_only
@@ -15,12 +16,13 @@ from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session
 from v6srv.errors import Invalid
 from v6srv.model import Result, Task
-from v6srv.service import events
+from v6srv.service import events, lists
 from v6srv.service.events import rooms_concerned
 from v6srv.vocabulary import Operation, Resource
 
 log = logging.getLogger(__name__)
 
+EVENT = "algorithm_log"
 MOST_KEPT = 256 * 1024
 """Characters of the log of a run that is not over."""
 
@@ -31,6 +33,13 @@ _FULL = "[the rest is in the log when the run has ended]\n"
 def joined(before: str, more: str) -> str:
     """One text after another, on a line of its own."""
     return f"{before}{more}" if not before or before.endswith("\n") else f"{before}\n{more}"
+
+
+def readable(authz: Authorizer, who: Principal, run_ids: Collection[int]) -> frozenset[int]:
+    """Those of these runs that `who` may view, and with them their logs."""
+    if not run_ids:
+        return frozenset()
+    return frozenset(lists.ids(who, authz, Resource.RESULT, Result.id.in_(run_ids)))
 
 
 def append(authz: Authorizer, who: Principal, result_id: int, text: str) -> None:
@@ -71,7 +80,7 @@ def append(authz: Authorizer, who: Principal, result_id: int, text: str) -> None
     told = {"result_id": result_id, "task_id": run.id, "log": text}
     if run.collaboration_id is not None:
         concerned = rooms_concerned(run.collaboration_id, run.organization_id, run.initiator_id)
-        events.emit("algorithm_log", told, concerned)
+        events.emit(EVENT, told, concerned)
 
 
 def _followed_by(text: str) -> ColumnElement[str]:
