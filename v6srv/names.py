@@ -24,6 +24,7 @@ _CONTROL = re.compile(
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0000-\U000e0fff]"
 )
+_NUMBER = "Must not be a number: it would be taken for an id."
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{2,127}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,16 +71,26 @@ def name(text: str) -> str | None:
     return line(text)
 
 
+def is_number(text: str) -> bool:
+    """Whether it would be taken for an id: digits of any script, perhaps with a sign or blanks."""
+    return "".join(key(text).split()).lstrip("+-\N{MINUS SIGN}").isdigit()
+
+
+def called(text: str) -> str | None:
+    """What somebody or something new is called by who is also known by an id."""
+    return name(text) or (_NUMBER if is_number(text) else None)
+
+
 def optional_name(text: str) -> str | None:
-    """As `name`; the contract lets it be empty."""
-    return name(text) if text else None
+    """As `called`; the contract lets it be empty."""
+    return called(text) if text else None
 
 
 def label(text: str) -> str | None:
-    """A new name, as 4.x has them: lists and filters would take a number for an id."""
+    """A new name, as 4.x has them."""
     if not 1 <= len(text) <= MAX_LABEL:
         return f"Must have 1 to {MAX_LABEL} characters."
-    return "Must not be a number." if text.isdigit() else name(text)
+    return called(text)
 
 
 def username(text: str) -> str | None:
@@ -107,9 +118,9 @@ def node_name(organization: str | None, collaboration: str | None) -> str:
 
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
-    "user": {"username": name, "email": address, "firstname": line, "lastname": line},
+    "user": {"username": called, "email": address, "firstname": line, "lastname": line},
     "organization": {"name": optional_name},
-    "collaboration": {"name": name},
+    "collaboration": {"name": called},
     "role": {"name": name},
     "node": {"name": optional_name, "ip": line},
     "study": {"name": name},

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from tests.api.test_policy_line_rest import add, line
 from tests.api4.shared import data, names, refused
-from tests.support import database_digest
+from tests.support import database_digest, store
 from v6srv import db
 from v6srv.model import AlgorithmStore, Collaboration, Node, Result, Task
 
@@ -99,9 +99,9 @@ def test_a_changed_name_is_a_new_one(call4, world, name):
     assert call4("root", "PATCH", path, json=body).json["encrypted"] is True
 
 
-def test_a_number_from_3x_may_stay(call, call4, world):
-    body = {"name": "12", "organization_ids": [world.org.north]}
-    id = call("root", "POST", "/collaboration", json=body).json["id"]
+def test_a_number_that_is_there_may_stay(call4, world):
+    id = world.collab.registry
+    store("collaboration", id, name="12")
     answer = call4("root", "PATCH", f"/collaboration/{id}", json={"name": "12", "encrypted": True})
     assert (answer.status_code, answer.json["name"]) == (200, "12")
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from tests.api4.shared import refused
-from tests.support import database_digest
+from tests.support import database_digest, store
 from v6srv import db
 from v6srv.model import Node
 
@@ -37,10 +37,10 @@ def test_a_name_is_no_number_and_no_other_node_has_it(call4, world, name):
     refused(call4("root", "PATCH", path, json={"name": name}), "name")
 
 
-def test_a_name_that_is_there_may_stay(call, call4, world):
+def test_a_name_that_is_there_may_stay(call4, world):
     path = f"/node/{world.node.south_registry}"
     for name in ("12", "west_trial"):
-        call("root", "PATCH", path, json={"name": name})
+        store("node", world.node.south_registry, name=name)
         answer = call4("root", "PATCH", path, json={"name": name, "ip": "10.1.1.1"})
         assert (answer.status_code, answer.json["name"]) == (200, name)
 

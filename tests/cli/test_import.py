@@ -267,7 +267,7 @@ def test_text_is_stored_as_it_is_written(tmp_path: Path, run: Callable[..., Resu
     path.write_text("""
 organizations:
   - {name: 1_0, domain: 12:30, address1: 10.10, address2: 2024-01-01, zipcode: 01067, country: NO,
-     users: [{username: 007, password: 0123456, firstname: yes, lastname: 1e3}]}
+     users: [{username: 0_7, password: 0123456, firstname: yes, lastname: 1e3}]}
 collaborations:
   - {name: open, encrypted: no}
   - {name: unsaid}
@@ -276,7 +276,7 @@ collaborations:
     result = run("import", str(path))
     assert result.exit_code == 0, result.output
     with live_server(instance=tmp_path / "instance") as server:
-        agent = server.login("007", "0123456")
+        agent = server.login("0_7", "0123456")
         me = requests.get(f"{server.api}/user/2", headers=agent, timeout=5).json()
         assert (me["firstname"], me["lastname"]) == ("yes", "1e3")
         [mine] = requests.get(
@@ -374,6 +374,7 @@ organizations:
         email: a@x.example
 collaborations:
   - name: "bell\a"
+  - name: 0012
 """)
     result = run("import", str(path))
     assert result.exit_code == 1
@@ -385,6 +386,7 @@ collaborations:
         "bad.yaml:10:9: organizations[0].users[1]: email: Not a valid email address.",
         "bad.yaml:16:9: organizations[0].users[3]: email a@x.example and A@x.example are the same",
         "bad.yaml:18:5: collaborations[0]: name: Empty, or with blanks around it",
+        "bad.yaml:19:5: collaborations[1]: name: Must not be a number",
     ):
         assert said in result.output
 

@@ -18,6 +18,8 @@ root.save()
 root.password = "Cl3ar-Text!"
 print("kept", check_password(root, "An0ther-Pass!"))
 User(username="new", password="Cl3ar-Text!")
+User(username="12")
+Collaboration(name="12")
 Node(api_key="0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01")
 session.remove()
 print("stored", User.get(1).firstname, check_password(User.get(1), "An0ther-Pass!"))
@@ -36,4 +38,6 @@ def test_the_helpers_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert line in result.output
     # 3.x hashed what was assigned; to store it in clear would be worse than to refuse.
     assert result.output.count("Invalid: This is stored as a hash") == 3
+    assert result.output.count("Invalid: username: Must not be a number") == 1
+    assert result.output.count("Invalid: name: Must not be a number") == 1
     assert "\n  get_by_username(username): " in result.output

@@ -73,6 +73,44 @@ def test_the_name_of_a_node_is_a_good_one(
     assert names.faults("node", {"name": name}) == {}
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "7",
+        "007",
+        "-7",
+        "+ 7",
+        "\u22127",
+        "1 2",
+        "\uff11\uff12",
+        "\u0661",
+        "1\u00b2",
+        "\u2460",
+        "1\u200b2",
+    ],
+    ids=ascii,
+)
+def test_what_would_be_taken_for_an_id_is_no_new_name(number: str) -> None:
+    for table, column in NUMBERED:
+        [fault] = names.faults(table, {column: number})[column]
+        assert "number" in fault
+    assert names.faults("role", {"name": number}) == {}
+
+
+@pytest.mark.parametrize("name", ["7b", "b7", "1.5", "1_000", "0x7", "-", "12-13", "1/2", "\u4e00"])
+def test_what_has_numbers_in_it_is_a_name(name: str) -> None:
+    for table, column in NUMBERED:
+        assert names.faults(table, {column: name}) == {}
+
+
+NUMBERED = (
+    ("collaboration", "name"),
+    ("node", "name"),
+    ("organization", "name"),
+    ("user", "username"),
+)
+"""What is called by a name that is its own, and known by an id as well."""
+
 FREE = {
     "collaboration": set[str](),
     "node": {"api_key"},

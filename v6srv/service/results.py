@@ -9,7 +9,7 @@ from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, utcnow
 from v6srv.errors import Invalid
 from v6srv.model import Port, Result, Task
-from v6srv.service import events
+from v6srv.service import events, payloads
 from v6srv.service.events import rooms_concerned
 from v6srv.service.tasks import KILLED
 from v6srv.vocabulary import V4, ResultStatus
@@ -50,6 +50,7 @@ def report(result: Result, changes: Mapping[str, Any], *, log_ends: bool = False
     status = changes.get("status")
     if status is not None and result.status in FINAL and status not in FINAL:
         raise Invalid(f"A result with status '{result.status}' cannot become '{status}'")
+    payloads.require_fit(result, changes.get("result"))
     for name, value in changes.items():
         setattr(result, name, value)
     ends = status == KILLED or (log_ends and status in FINAL and "log" in changes)

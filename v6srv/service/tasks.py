@@ -24,7 +24,7 @@ from v6srv.model import (
     TaskDatabase,
 )
 from v6srv.model.node import ALLOWED_ORGS
-from v6srv.service import algorithm_stores, events, task_inputs, task_targets
+from v6srv.service import algorithm_stores, events, payloads, task_targets
 from v6srv.service.algorithm_stores import Origin
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
@@ -136,13 +136,12 @@ def _add_parts(task: Task, order: Mapping[str, Any]) -> None:
 def _problem(
     place: Place, order: Mapping[str, Any], dialect: int, *, mixes: bool
 ) -> V6srvError | None:
-    """The first reason why there can be no such task. Inputs of 3.x may be anything."""
+    """The first reason why there can be no such task."""
     problem = task_targets.problem_of(place.collaboration_id, order, dialect, mixes=mixes)
-    if problem is not None or place.problem is not None or dialect == V3:
+    if problem is not None or place.problem is not None:
         return problem or place.problem
-    encrypted = select(Collaboration.encrypted).where(Collaboration.id == place.collaboration_id)
     inputs = [target["input"] for target in order["organizations"]]
-    return task_inputs.problem_of(inputs, encrypted=bool(session.scalar(encrypted)))
+    return payloads.problem_of_inputs(inputs, place.collaboration_id, dialect)
 
 
 def _asked(
