@@ -4,14 +4,19 @@ import sys
 from pathlib import Path
 
 import casbin_reference
+import dashboard
+import metrics_reference
 import policy_reference
 import settings_reference
 import writes_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
+EXAMPLES = DOCS.parent / "examples"
 PAGES = {
     DOCS / "policies" / "reference.md": policy_reference.text,
     DOCS / "reference" / "casbin.md": casbin_reference.text,
+    EXAMPLES / "monitoring" / "dashboard.json": dashboard.text,
+    DOCS / "reference" / "metrics.md": metrics_reference.text,
     DOCS / "reference" / "settings.md": settings_reference.text,
     DOCS / "reference" / "writes.md": writes_reference.text,
 }

@@ -29,6 +29,15 @@ if ((${#missing[@]})); then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
 fi
 
+# The alerts and the metrics are checked with promtool where it is there or can be had.
+if ! command -v promtool >/dev/null; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null ||
+    ! RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      prometheus </dev/null >&2; then
+    say "promtool is not installed: alerts and metrics will not be checked with it"
+  fi
+fi
+
 # The documented proxy is tried where nginx is there or can be had; elsewhere that test is skipped.
 if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null ||

@@ -117,6 +117,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["authz"] = Authorizer(
         store, DecisionLog.of(settings), Shadow(store, settings.log_folder)
     )
+    if settings.metrics:
+        metrics.count_requests(app)
     _register_endpoints(app, settings.mounts, settings.metrics)
     front.register(app, settings.api_path)
     errors.register(app)

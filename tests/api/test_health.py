@@ -76,6 +76,6 @@ def test_a_standing_problem_is_told_and_does_not_stop_requests(call: Caller, pro
 def test_metrics_name_standing_problems(databases: Databases, backend: str, problem: str) -> None:
     with open_app(databases, backend, False, metrics=True) as (app, _):
         call = Caller(app)
-        assert f'v6srv_problem{{problem="{problem}"}} 1.0' in call(None, "GET", "/metrics").text
+        assert f'standing_problem{{problem="{problem}"}} 1.0' in call(None, "GET", "/metrics").text
         problems.end("test")
-        assert "v6srv_problem{" not in call(None, "GET", "/metrics").text
+        assert "standing_problem{" not in call(None, "GET", "/metrics").text

@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -127,15 +126,6 @@ def _compose(block: Block, folder: Path) -> None:
             load(environ={**given, "V6SRV_INSTANCE": str(folder)})
 
 
-def _alerts(block: Block, _folder: Path) -> None:
-    metrics = (ROOT / "v6srv" / "service" / "metrics.py").read_text()
-    for group in yaml.safe_load(block.text)["groups"]:
-        for alert in group["rules"]:
-            assert {"alert", "expr"} <= set(alert)
-            for name in re.findall(r"v6srv_\w+", alert["expr"]):
-                assert f'"{name}"' in metrics, name
-
-
 def _scrape(block: Block, _folder: Path) -> None:
     for job in yaml.safe_load(block.text)["scrape_configs"]:
         assert job["metrics_path"] == "/api/metrics"
@@ -162,7 +152,6 @@ CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
     "yaml import": _import,
     "yaml node": _node,
     "yaml compose": _compose,
-    "yaml alerts": _alerts,
     "yaml scrape": _scrape,
     "ini": _unit,
 }

@@ -33,7 +33,7 @@ def problems(server: LiveServer) -> list[str]:
 
 def live_version(server: LiveServer) -> str:
     metrics = requests.get(f"{server.api}/metrics", timeout=5).text
-    return metrics.partition('v6srv_policy_live{version="')[2].partition('"')[0]
+    return metrics.partition('policy_info{version="')[2].partition('"')[0]
 
 
 def eventually(holds: Callable[[], object], within_s: float = 30) -> float:
@@ -110,7 +110,7 @@ def test_an_edit_is_live_within_a_second_and_the_tests_that_fail_are_named(
         assert all(problem.startswith("more policy tests fail: ") for problem in rest), rest
         metrics = requests.get(f"{server.api}/metrics", timeout=5).text
         for problem in named:
-            assert f'v6srv_problem{{problem="{problem}"}} 1.0' in metrics
+            assert f'standing_problem{{problem="{problem}"}} 1.0' in metrics
             assert f"{problem} (" in server.log.read_text()
         assert "expected allow, found deny" in server.tail()
         (policies / "local.csv").unlink()

@@ -122,7 +122,7 @@ def test_nobody_is_served_many_times_while_another_waits() -> None:
 def decisions(server: LiveServer) -> int:
     """How many the process has made, as it says on a new connection."""
     told = requests.get(f"{server.api}/metrics", timeout=PATIENCE_S).text
-    counts = re.findall(r"^v6srv_decisions_total\{.*\} (.*)$", told, re.MULTILINE)
+    counts = re.findall(r"^policy_decisions_total\{.*\} (.*)$", told, re.MULTILINE)
     return int(sum(map(float, counts)))
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import literal, select
 
+from v6srv import meters
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.answer import Answer, Asked, Rows
 from v6srv.authz.compiler import Plan
@@ -91,8 +92,6 @@ class Authorizer:
         """Where decisions are written; None: nowhere."""
         self.shadow = shadow
         """Who asks the candidate of the store, too; None: nobody."""
-        self.counts = dict.fromkeys(Effect, 0)
-        """How many decisions this process has made, by effect; about, between threads."""
         self._things: set[tuple[Any, ...]] = set()
         self._looked_at: set[tuple[Any, ...]] = set()
         self._looked_by: Enforcer | None = None
@@ -413,22 +412,23 @@ class Authorizer:
     def _allowed(self, pending: _Pending) -> Decision:
         if pending.asked.guessed:  # no decision yet: the same is asked again
             return self._answer(pending, "could be granted", allowed=True, id=None)
-        self._note(pending.question, allowed=True)
+        self._note(pending, Effect.ALLOW)
         written = self.decisions is not None and self.decisions.takes_allowance()
         id = self._write(pending, "granted", allowed=True) if written else None
         self._say(logging.DEBUG, "allow", pending, id, "granted")
         return self._answer(pending, "granted", allowed=True, id=id)
 
-    def _note(self, question: Question, *, allowed: bool) -> None:
-        self.counts[Effect.ALLOW if allowed else Effect.DENY] += 1
+    def _note(self, pending: _Pending, effect: Effect) -> None:
+        question = pending.question
+        meters.decision(question.resource, question.operation, effect, pending.begun_ns)
         if self.shadow is not None:
-            self.shadow.compare(question, allowed=allowed)
+            self.shadow.compare(question, allowed=effect is Effect.ALLOW)
 
     def _denied(self, pending: _Pending, reason: str) -> Denied:
         return Denied(decision=self._refused(pending, reason))
 
     def _refused(self, pending: _Pending, reason: str) -> Decision:
-        self._note(pending.question, allowed=False)
+        self._note(pending, Effect.DENY)
         id = self._write(pending, reason, allowed=False)
         self._say(logging.INFO, "deny", pending, id, reason)
         words = told(pending.question, pending.plan, pending.enforcer)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from v6srv import meters
 from v6srv.identity import tokens
 from v6srv.identity.rate_limit import Counters, RateLimit
 from v6srv.model import User
@@ -55,6 +56,8 @@ def attempts() -> Attempts:
 
 def failed(what: str, name: str, source: str, reason: str) -> None:
     """Log that somebody who called himself `name` was refused."""
+    # Not the reason: who may read metrics must not learn which accounts there are.
+    meters.LOGINS.labels("user", "failed").inc()
     log.warning("%s of %s from %s failed: %s", what, shown(name), shown(source), reason)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flask import current_app
 from sqlalchemy import select
 
-from v6srv import names, passwords
+from v6srv import meters, names, passwords
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
@@ -84,6 +84,7 @@ def log_in(
         if missing is None:
             user.failed_login_attempts = 0
             user.last_seen = database_now()
+            meters.LOGINS.labels("user", "granted").inc()
             names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
             return token_pair(user, names, dialect=dialect)
     if isinstance(missing, Code):

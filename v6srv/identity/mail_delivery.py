@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flask import current_app
 
-from v6srv import problems
+from v6srv import meters, problems
 from v6srv.db import let_go, session
 from v6srv.identity import tokens
 from v6srv.model import User
@@ -45,7 +45,9 @@ def _deliver(due: Due) -> bool:
     try:
         mailer.send(due.kind, to, values)
     except NotSent as error:
+        meters.MAILS.labels("failed").inc()
         return _not_sent(due, error)
+    meters.MAILS.labels("sent").inc()
     mail_queue.remove(due)
     problems.end(_PROBLEM)
     return True

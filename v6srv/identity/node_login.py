@@ -14,7 +14,7 @@ from threading import Lock
 
 from flask import current_app
 
-from v6srv import passwords
+from v6srv import meters, passwords
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction
 from v6srv.errors import TooManyRequests, Unauthenticated, Unavailable
@@ -79,9 +79,11 @@ def log_in_node(api_key: str, source: str, dialect: int = V3) -> Tokens:
     # What is not among the hashes any more may just have been given its digest.
     node = node or accounts.find_node(digest)
     if node is not None:
+        meters.LOGINS.labels("node", "granted").inc()
         return token_pair(node, dialect=node.generation or dialect)
     let_go()  # counting must not keep a transaction open
     attempts.attempts().of_nodes.note(source, digest)
+    meters.LOGINS.labels("node", "failed").inc()
     log.warning("login of a node from %s failed: unknown key", attempts.shown(source))
     raise Unauthenticated("Api key is not recognized!")
 
@@ -90,6 +92,7 @@ def _check_rate(digest: str, source: str) -> None:
     try:
         attempts.attempts().of_nodes.check(source, digest)
     except TooManyRequests:
+        meters.LOGINS.labels("node", "failed").inc()
         log.warning("login of a node from %s failed: too often", attempts.shown(source))
         raise
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask_socketio import SocketIO
 
+from v6srv import meters
 from v6srv.authz import clock
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.enforcer import Enforcer
@@ -121,6 +122,7 @@ class Revocation:
             still = known.get(seat.claims)
             if still is None:
                 log.info("socket of account %d is closed: its token was ended", seat.account_id)
+                meters.EVICTIONS.labels("token").inc()
                 self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
             else:
                 seat.name = still.principal.name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from flask_socketio import SocketIO
 
+from v6srv import meters
 from v6srv.identity.claims import Claims
 from v6srv.realtime import broadcast
 from v6srv.realtime.broadcast import NAMESPACE
@@ -88,6 +89,14 @@ class Seats:
         """Everybody who is here now."""
         return list(self._seats.values())
 
+    def number(self, of_nodes: bool) -> int:
+        """How many nodes are here, or users."""
+        return sum(seat.is_node == of_nodes for seat in self.all())
+
+    def rooms(self) -> int:
+        """How many rooms somebody is in."""
+        return len(frozenset().union(*(seat.rooms for seat in self.all())))
+
     def move(self, seat: Seat, rooms: frozenset[str]) -> None:
         """Leave the rooms that are not in `rooms` and enter the others, announcing both."""
         with seat.lock:
@@ -102,6 +111,7 @@ class Seats:
             except (KeyError, ValueError):  # the transport broke just now
                 return
             seat.rooms = rooms
+        meters.EVICTIONS.labels("room").inc(len(out))
         for room in out:
             broadcast.left(self._socketio, seat.name, room, seat.sid)
         kind = "Node" if seat.is_node else "User"

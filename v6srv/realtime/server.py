@@ -3,10 +3,12 @@
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from flask import Flask
 from flask_socketio import SocketIO
 
+from v6srv import meters
 from v6srv.authz import long_work
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
@@ -35,6 +37,8 @@ EMPTY_EVERY_S = 300.0
 """How often data is looked for that is not to be kept any longer."""
 BREATH_S = 0.05
 """Between two transactions that delete it: others want to write as well."""
+LAG_EVERY_S, LAG_NAP_S = 1.0, 0.01
+"""How often it is measured how late greenlets get their turn, and how long one asks to sleep."""
 LARGEST_MESSAGE = 256 * 1024
 """Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
 
@@ -53,6 +57,7 @@ class Realtime:
         self._seen: seen.Seen = app.extensions["seen"]
         self._socketio = socketio
         self._background = Background(app, socketio)
+        self._with_metrics = settings.metrics
         self._started = False
         self._noted: Mapping[str, str] | None = None
         """The policy files that the default roles and the history of versions know of."""
@@ -68,6 +73,9 @@ class Realtime:
             app, socketio, authz, self.seats, self.departures, self.revocation, self.lines
         )
         socketio.on_namespace(self.namespace)
+        for kind in ("node", "user"):
+            meters.SOCKETS.labels(kind).set_function(partial(self.seats.number, kind == "node"))
+        meters.ROOMS.set_function(self.seats.rooms)
         self.agreement = Agreement(settings, lambda: self._policies.files_digest)
 
     def start(self) -> None:
@@ -89,6 +97,8 @@ class Realtime:
         self._background.repeat(generations.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
+        if self._with_metrics:
+            self._background.repeat(self._measure_lag, every_s=LAG_EVERY_S)
 
     def _listen_at_once(self) -> None:
         """The library would wait for the first client; a queue that is away would go unnoticed."""
@@ -118,6 +128,12 @@ class Realtime:
         """Let others work for a moment; False when this process is to end."""
         time.sleep(BREATH_S)
         return not self._background.stopping
+
+    def _measure_lag(self) -> None:
+        """How late somebody gets its turn."""
+        begun = time.monotonic()
+        self._socketio.sleep(LAG_NAP_S)
+        meters.LOOP_LAG.observe(max(0.0, time.monotonic() - begun - LAG_NAP_S))
 
     def hang_up(self) -> None:
         """Everybody leaves at once: off the books in one go, and without a word to the others."""

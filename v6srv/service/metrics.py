@@ -1,24 +1,25 @@
-"""Numbers about this process for Prometheus, read when they are asked for."""
+"""Numbers for Prometheus: what this process counts, and what is as it is now."""
 
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from sqlalchemy.pool import QueuePool
 
-from v6srv import problems
+from v6srv import meters, problems
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
-from v6srv.service import retention
+from v6srv.db import session
+from v6srv.service.stored_numbers import StoredNumbers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(authz: Authorizer) -> str:
+def exposition(authz: Authorizer, stored: StoredNumbers) -> str:
     """All metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Policy(authz))
-    registry.register(_Retention())
-    registry.register(_Problems())
+    for each in (_Policy(authz), _Connections(), _Problems(), stored, meters.REGISTRY):
+        registry.register(each)
     return generate_latest(registry).decode()
 
 
@@ -30,56 +31,49 @@ class _Policy:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
-        store = store_of(self._authz)
-        live = GaugeMetricFamily(
-            "v6srv_policy_live", "The policy that decides, always 1", labels=("version",)
-        )
-        live.add_metric((store.live.version,), 1)
-        yield live
-        yield GaugeMetricFamily(
-            "v6srv_policy_lines", "Lines of the live policy", value=len(store.live.lines)
-        )
-        yield GaugeMetricFamily(
-            "v6srv_policy_problems",
-            "What keeps the newest version from going live; 0 when it is live",
-            value=len(store.problems),
-        )
-        shadow = self._authz.shadow
-        yield GaugeMetricFamily(
-            "v6srv_policy_shadow_active",
-            "Whether a candidate is asked in shadow",
-            value=store.shadow is not None,
-        )
-        yield GaugeMetricFamily(
-            "v6srv_policy_shadow_disagreements",
-            "Different questions that the candidate in shadow would answer otherwise",
-            value=shadow.disagreements.count if shadow else 0,
-        )
+        store, shadow = store_of(self._authz), self._authz.shadow
         written = self._authz.decisions
-        yield GaugeMetricFamily(
-            "v6srv_decision_log_problem",
-            "Whether decisions cannot be logged now",
-            value=written is not None and written.problem is not None,
-        )
-        decisions = CounterMetricFamily(
-            "v6srv_decisions", "Decisions of this process", labels=("effect",)
-        )
-        for effect, number in self._authz.counts.items():
-            decisions.add_metric((effect.value,), number)
-        yield decisions
+        yield InfoMetricFamily("policy", "The policy that decides", {"version": store.live.version})
+        for name, text, value in (
+            ("policy_lines", "Lines of the live policy", len(store.live.lines)),
+            (
+                "policy_problems",
+                "What keeps the newest version from going live; 0 when it is live",
+                len(store.problems),
+            ),
+            (
+                "policy_shadow_active",
+                "Whether a candidate is asked in shadow",
+                store.shadow is not None,
+            ),
+            (
+                "policy_shadow_disagreements",
+                "Different questions that the candidate in shadow would answer otherwise",
+                shadow.disagreements.count if shadow else 0,
+            ),
+            (
+                "decision_log_problem",
+                "Whether decisions cannot be logged now",
+                written is not None and written.problem is not None,
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value)
 
 
-class _Retention:
-    """What is deleted because it is not to be kept any longer."""
+class _Connections:
+    """The pool of connections to the database."""
 
     def collect(self) -> Iterator[Metric]:
-        """Two counters."""
-        for what, number in (
-            ("tasks", retention.total.tasks),
-            ("results", retention.total.results),
-        ):
-            text = f"Which {what} this process has emptied: their data was kept for long enough"
-            yield CounterMetricFamily(f"v6srv_emptied_{what}", text, value=number)
+        """None for a database in memory, which has one connection."""
+        pool = session.get_bind().engine.pool
+        if not isinstance(pool, QueuePool):
+            return
+        family = GaugeMetricFamily(
+            "database_connections", "Connections of this process to the database", labels=["state"]
+        )
+        family.add_metric(["in use"], pool.checkedout())
+        family.add_metric(["idle"], pool.checkedin())
+        yield family
 
 
 class _Problems:
@@ -88,10 +82,10 @@ class _Problems:
     def collect(self) -> Iterator[Metric]:
         """One line for each standing problem; none when there is none."""
         standing = GaugeMetricFamily(
-            "v6srv_problem",
+            "standing_problem",
             "A problem of this process, 1 for as long as it lasts",
-            labels=("problem",),
+            labels=["problem"],
         )
         for problem in problems.standing():
-            standing.add_metric((problem,), 1)
+            standing.add_metric([problem], 1)
         yield standing

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from v6srv import meters
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
@@ -40,10 +41,6 @@ class Emptied:
 
     tasks: int = 0
     results: int = 0
-
-
-total = Emptied()
-"""By this process, since its start."""
 
 
 class Due(NamedTuple):
@@ -182,9 +179,10 @@ def _empty(
                 with covered_by(Cover.RETENTION):
                     task.cleanup_at = utcnow()
             _witness(authz, task, count)
-        for sums in (done, total):
-            sums.results += count
-            sums.tasks += count < AT_ONCE
+        done.results += count
+        done.tasks += count < AT_ONCE
+        meters.EMPTIED.labels("results").inc(count)
+        meters.EMPTIED.labels("tasks").inc(count < AT_ONCE)
 
 
 def _locked(authz: Authorizer, due: _Condition, id: int) -> Task | None:

@@ -17,7 +17,7 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from v6srv import problems
+from v6srv import meters, problems
 from v6srv.authz import clock, long_work
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.definition import Definition
@@ -290,6 +290,7 @@ class PolicyStore:
 
     def _refuse(self, seen: Stamp, found: tuple[Problem, ...], reason: str) -> None:
         self.seen, self._refused, self._wrong_files = seen, 0, found
+        meters.RELOADS.labels("refused").inc()
         log.error("policy %s stays live (%s): %s", self.live.version, reason, PolicyError(found))
 
     def _swap(
@@ -297,6 +298,7 @@ class PolicyStore:
     ) -> None:
         log.info("policy %s is live (%s), was %s", enforcer.version, reason, self.live.version)
         self._files, self.live, self._wrong_rows = files, enforcer, wrong_rows
+        meters.RELOADS.labels("partial" if self.problems else "live").inc()
         if self.problems:
             log.error(
                 "policy %s is live, without what is wrong: %s", self.live.version, self.problem
@@ -331,6 +333,7 @@ class PolicyStore:
             self._refused = revision
         if wrong and made.version == self.live.version:
             self._wrong_rows = wrong
+            meters.RELOADS.labels("refused").inc()
             log.error("policy %s stays live (%s): %s", made.version, reason, self.problem)
         else:
             self._swap(reason, self._files, made, wrong)
