@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests import postgres
+from tests import memory, postgres
 from v6srv import problems
 from v6srv.engine import outages
 
@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     requests.utils.default_user_agent = lambda name="python-requests": f"{name}/2.31.0"
     if hasattr(config, "workerinput"):
         return
+    _services.enter_context(memory.temporary_files())
     try:
         os.environ[postgres.ENVIRONMENT] = _services.enter_context(postgres.server())
     except postgres.NoPostgres as error:

@@ -81,6 +81,7 @@ def private_cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             "full_page_writes": "off",
             "wal_level": "minimal",
             "max_wal_senders": 0,
+            "max_wal_size": "256MB",
             "max_connections": 300,
         }
         process = subprocess.Popen(
