@@ -50,7 +50,7 @@ class Databases:
             target = self.folder / f"{name}.sqlite"
             shutil.copyfile(source, target)
             return f"sqlite:///{target}", world
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
         return self._postgres_database(name), world
 
     def drop(self, uri: str) -> None:

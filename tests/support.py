@@ -2,22 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from flask import Flask
 from sqlalchemy import event, select
-from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from tests import once
 from tests.databases import Databases
 from tests.world import World
 from v6srv import db, problems
 from v6srv.app import create_app
-from v6srv.authz.line import Line
-from v6srv.authz.source import live
 from v6srv.db import Base
 from v6srv.engine import outages
 from v6srv.identity import mail_delivery, tokens
@@ -35,7 +32,7 @@ def open_app(
     One at a time in a process: the session is bound to one database.
     """
     uri, world = databases.copy(backend, with_world)
-    with _checked_once(), _compiled_once():
+    with once.making_applications():
         application = create_app(databases.settings(uri, **settings))
     application.testing = True
     application.config["PROPAGATE_EXCEPTIONS"] = False
@@ -44,48 +41,6 @@ def open_app(
     db.session.remove()
     engine.dispose()
     databases.drop(uri)
-
-
-_checked: dict[Any, Any] = {}
-_MOST_CHECKED = 50
-
-
-@contextmanager
-def _checked_once() -> Iterator[None]:
-    """An application with the files and rows of an earlier one starts with the version of that one:
-    versions do not change, and checking one is half of a start."""
-    examine = live.Files.examine
-
-    def once(files: live.Files, rows: Iterable[Line], revision: int) -> Any:
-        rows = tuple(rows)
-        key = (files.definition.text, files.lines, files.problems, rows, revision)
-        if key not in _checked:
-            if len(_checked) >= _MOST_CHECKED:
-                _checked.clear()
-            _checked[key] = examine(files, rows, revision)
-        enforcer, found = _checked[key]
-        return enforcer, list(found)
-
-    with patch.object(live.Files, "examine", once):
-        yield
-
-
-_builders: dict[Any, Any] = {}
-
-
-@contextmanager
-def _compiled_once() -> Iterator[None]:
-    """The other half: functions that make paths are compiled from text, the same for each path."""
-    compiled = Rule._compile_builder
-
-    def once(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (tuple(rule._trace), str(rule.defaults), append_unknown)
-        if key not in _builders:
-            _builders[key] = compiled(rule, append_unknown)
-        return _builders[key]
-
-    with patch.object(Rule, "_compile_builder", once):
-        yield
 
 
 def without_ids(answer: TestResponse) -> Any:

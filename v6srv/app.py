@@ -88,16 +88,14 @@ def create_app(settings: Settings) -> Flask:
     The database must be migrated and seeded (`service.setup.prepare`). Raises PolicyError, with
     every problem's place, when the policies are not valid.
     """
-    app = Application("v6srv", root_path=str(Path(__file__).parent))
+    app = with_endpoints(settings.mounts, settings.api_path, settings.metrics)
     app.json_provider_class = OrjsonProvider
     app.json = OrjsonProvider(app)
-    app.url_map.converters["int"] = Digits
     app.config.update(
         SETTINGS=settings,
         MAX_CONTENT_LENGTH=settings.max_body_mb * 1024 * 1024,
         MAX_PER_PAGE=settings.max_per_page,
         PROPAGATE_EXCEPTIONS=False,
-        **openapi.configuration(settings.mounts),
     )
     db.connect(settings.uri, settings.database)
     app.teardown_appcontext(_end_session)
@@ -119,9 +117,6 @@ def create_app(settings: Settings) -> Flask:
     )
     if settings.metrics:
         metrics.count_requests(app)
-    _register_endpoints(app, settings.mounts, settings.metrics)
-    front.register(app, settings.api_path)
-    errors.register(app)
     realtime.init_app(app, settings)
     app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
@@ -156,7 +151,11 @@ def _end_session(_error: BaseException | None) -> None:
     db.session.remove()
 
 
-def _register_endpoints(app: Flask, mounts: Mapping[int, str], with_metrics: bool) -> None:
+def with_endpoints(mounts: Mapping[int, str], api_path: str, with_metrics: bool) -> Flask:
+    """An application that knows what can be asked for, and nothing yet of who answers."""
+    app = Application("v6srv", root_path=str(Path(__file__).parent))
+    app.url_map.converters["int"] = Digits
+    app.config.update(openapi.configuration(mounts))
     for dialect, mount in mounts.items():
         api = openapi.Api(app, dialect)
         for module in (*RESOURCES[dialect], *((metrics,) if with_metrics else ())):
@@ -167,6 +166,9 @@ def _register_endpoints(app: Flask, mounts: Mapping[int, str], with_metrics: boo
     for rule_ in app.url_map.iter_rules():
         if rule_.rule.startswith(guarded):
             require_guard(app, rule_.endpoint, rule_.rule, rule_.methods or set())
+    front.register(app, api_path)
+    errors.register(app)
+    return app
 
 
 def require_guard(app: Flask, endpoint: str, path: str, methods: set[str]) -> None:
