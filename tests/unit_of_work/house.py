@@ -26,7 +26,7 @@ from v6srv import db
 from v6srv.identity import tokens
 from v6srv.model import CasbinRule, Node, Task, User
 
-_LOCK_OUT = {"failed_login_attempts", "last_login_attempt", "blocked_mail_at"}
+_LOCK_OUT = {"failed_login_attempts", "last_login_attempt", "blocked_mail_at", "wrong_codes"}
 
 
 class Unsound(AssertionError):

@@ -14,7 +14,6 @@ from v6srv.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MAILS_PER_ACCOUNT = "5 per 15 minutes"
 LONGEST_SHOWN = 100
 
 
@@ -28,20 +27,6 @@ class Attempts:
     of_nodes: RateLimit
     """Per source address and key. Each process for itself: anybody can make up any number of keys,
     and a wrong one costs no more than looking it up."""
-    mails: RateLimit
-    """Recovery mails, per account and kind: strangers must not flood its owner."""
-    mails_to_nobody: RateLimit
-    """Those for accounts that there are not, each process for itself: see `may_mail`."""
-
-    def may_mail(self, kind: str, user_id: int | None, name: str) -> bool:
-        """Whether one more recovery mail may be written; `user_id` is None for an unknown `name`.
-
-        For a name that somebody made up the same work is done, but shared counters do not keep it.
-        """
-        if user_id is not None:
-            return self.mails.note(kind, str(user_id))
-        self.mails.check(kind, "nobody", name)
-        return self.mails_to_nobody.note(kind, name)
 
 
 def attempts() -> Attempts:
@@ -85,6 +70,4 @@ def _of(settings: Settings) -> Attempts:
         lock_out=LockOut(policy.max_failed_attempts, policy.inactivation_minutes),
         of_users=RateLimit("user", settings.login_rate_limit, shared),
         of_nodes=RateLimit("node", settings.login_rate_limit, own),
-        mails=RateLimit("mail", MAILS_PER_ACCOUNT, shared),
-        mails_to_nobody=RateLimit("mail", MAILS_PER_ACCOUNT, own),
     )

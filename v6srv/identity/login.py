@@ -31,6 +31,7 @@ from v6srv.vocabulary import V3, PrincipalKind
 log = logging.getLogger(__name__)
 
 _FAILED = "Failed to login"
+_LOCKED = "locked out"
 _NOT_CURRENT = "Your current password is not correct!"
 
 
@@ -79,10 +80,11 @@ def log_in(
     Raises Unauthenticated with one and the same text for unknown names, wrong passwords and locked
     accounts, and TooManyRequests when this address has failed too often to get into this account.
     """
-    with check_user(username, None, password, source) as user:
+    with check_user(username, None, password, source, code) as user:
         missing = _missing_factor(user, code, source)
         if missing is None:
-            user.failed_login_attempts = 0
+            user.failed_login_attempts = user.wrong_codes = 0
+            user.recovered_at = None
             user.last_seen = database_now()
             meters.LOGINS.labels("user", "granted").inc()
             names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
@@ -96,37 +98,28 @@ def log_in(
 
 @contextmanager
 def check_user(
-    username: str | None, email: str | None, password: str, source: str
+    username: str | None, email: str | None, password: str, source: str, code: str | None = None
 ) -> Iterator[User]:
     """Inside the block: the user with this password, in a transaction that commits at its end.
 
     Wrong passwords count towards the lock-out; the first attempt while locked tells the owner by
-    mail. Raises as `log_in` does.
+    mail. An unused `code` opens the lock, and is still to be accepted. Raises as `log_in` does.
     """
     # Every spelling of an address is one: nobody gets more attempts by writing it otherwise.
-    name, lock_out = username or names.key(email or ""), attempts().lock_out
+    name = username or names.key(email or "")
     _check_rate(name, source)
-    found = accounts.find_user(username, email)
-    user_id, stored = (found.id, found.password) if found else (None, None)
+    user_id, stored = accounts.find_user(username, email)
     let_go()  # hashing must not keep a transaction open
     right = passwords.check_password(password, stored)
-    reason = "unknown account"
     with as_server(ServerWrite.LOGIN), transaction():
-        user = None if user_id is None else accounts.lock_user(user_id)
-        if user is not None:
-            now = utcnow()
-            if lock_out.holds(user, now):
-                reason = "locked out"
-                if lock_out.must_tell_owner(user, now):
-                    _tell_owner(user, source)
-            elif not right:
-                reason = "wrong password"
-                _count(user, source)
-            elif user.password == stored:
-                yield user
-                return
+        user = accounts.lock_user(user_id)
+        reason = _refusal(user, right, stored, code, source)
+        if user is not None and reason is None:
+            yield user
+            return
+        _leave_traces(user, reason, source)
     attempts().of_users.note(source, name)
-    failed("login", name, source, reason)
+    failed("login", name, source, reason or "unknown account")
     raise Unauthenticated(_FAILED)
 
 
@@ -195,11 +188,61 @@ def _check_rate(name: str, source: str) -> None:
         raise
 
 
-def _count(user: User, source: str) -> None:
+def _refusal(
+    user: User | None, right: bool, stored: str | None, code: str | None, source: str
+) -> str | None:
+    """Why this password does not let the user in, for the log; None when it does."""
+    if user is None:
+        return "unknown account"
+    if user.password != stored:  # it was compared with one that is not valid any more
+        return "the password has just changed"
+    lock_out, now = attempts().lock_out, utcnow()
+    if lock_out.holds(user, now):
+        fits = _fits(user, code)
+        if right and lock_out.yields(user, now, fits is True):
+            return None
+        if right and fits is False:
+            _count(user, source, wrong_code=True)
+        return _LOCKED
+    if right:
+        return None
+    _count(user, source)
+    return "wrong password"
+
+
+def _fits(user: User, code: str | None) -> bool | None:
+    """Whether a code is right and unused; None when none is asked for, given or set up."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not code or not settings.two_factor_auth or not user.otp_confirmed:
+        return None
+    return totp.judge(user, code)[0] is Code.RIGHT
+
+
+def _leave_traces(user: User | None, reason: str | None, source: str) -> None:
+    """Store what was counted, and tell the owner of a lock: the same statements in all cases."""
+    lock_out, now = attempts().lock_out, utcnow()
+    if user is not None and reason == _LOCKED and lock_out.must_tell_owner(user, now):
+        to, details = (
+            user.id,
+            {
+                "attempts": lock_out.max_attempts,
+                "address": source,
+                "time": f"{now:%Y-%m-%d %H:%M}",
+                "minutes": lock_out.minutes_left(user, now),
+            },
+        )
+    else:
+        to, details = None, {}
+    accounts.write_attempt(user)
+    mail_queue.put(BLOCKED, to, **details)
+
+
+def _count(user: User, source: str, wrong_code: bool = False) -> None:
     """A wrong password or code."""
     lock_out, now = attempts().lock_out, utcnow()
-    lock_out.count(user, now)
-    if lock_out.holds(user, now):
+    before = lock_out.holds(user, now)
+    lock_out.count(user, now, wrong_code)
+    if lock_out.holds(user, now) and not before:
         locked_out(user, lock_out.minutes, source)
 
 
@@ -216,22 +259,10 @@ def _missing_factor(
         judged = totp.accept_code(user, code)
         if judged is Code.RIGHT:
             return None
-        _count(user, source)
+        _count(user, source, wrong_code=True)
         return judged
     pending = None if user.otp_confirmed else totp.secret_of(user)
     return Enrolment(totp.uri(user, pending), pending) if pending else CodeNeeded()
-
-
-def _tell_owner(user: User, source: str) -> None:
-    lock_out, now = attempts().lock_out, utcnow()
-    mail_queue.put(
-        BLOCKED,
-        user.id,
-        attempts=lock_out.max_attempts,
-        address=source,
-        time=f"{now:%Y-%m-%d %H:%M}",
-        minutes=lock_out.minutes_left(user, now),
-    )
 
 
 def token_pair(

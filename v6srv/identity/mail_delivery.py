@@ -48,7 +48,7 @@ def _deliver(due: Due) -> bool:
         meters.MAILS.labels("failed").inc()
         return _not_sent(due, error)
     meters.MAILS.labels("sent").inc()
-    mail_queue.remove(due)
+    mail_queue.sent(due)
     problems.end(_PROBLEM)
     return True
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-from v6srv import names, passwords
+from v6srv import passwords
 from v6srv.authz.unit_of_work import ServerWrite, as_server
-from v6srv.db import let_go, transaction
+from v6srv.db import let_go, transaction, utcnow
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, tokens
-from v6srv.identity.attempts import attempts
+from v6srv.identity.attempts import failed
 from v6srv.identity.login import Enrolment, check_user
 from v6srv.identity.tokens import Recovery
 from v6srv.model import Node, User
@@ -20,19 +20,24 @@ from v6srv.service import accounts, mail_queue
 from v6srv.service.mail import PASSWORD_CHANGED, PASSWORD_RESET, SECOND_FACTOR_RESET
 
 _UNUSABLE = "Invalid recovery token!"
+_BOTH = "the password was recovered by mail, and nobody has logged in with it"
 
 
 def mail_password_token(username: str | None, email: str | None) -> None:
-    """Mail a token for a new password to the owner of this account, if there is one."""
-    user = accounts.find_user(username, email)
-    _mail(user.id if user else None, username or names.key(email or ""), PASSWORD_RESET)
+    """Mail a token for a new password to the owner of this account, if there is one.
+
+    The same work is done when there is none, or when a token was mailed a moment ago.
+    """
+    user_id, _ = accounts.find_user(username, email)
+    _mail(user_id, PASSWORD_RESET)
 
 
 def reset_password(token: str, password: str) -> None:
     """Set a new password with a mailed token.
 
-    The account is unlocked and every token of it ends. Raises Invalid for a token that cannot be
-    used or a password against the rules, and Expired.
+    The account is unlocked and every token of it ends; the second factor stays, and is not replaced
+    by mail before somebody has logged in with it. Raises Invalid for a token that cannot be used or
+    a password against the rules, and Expired.
     """
     recovery = tokens.read_purpose_token(token, tokens.PASSWORD)
     _owner(recovery)
@@ -40,7 +45,8 @@ def reset_password(token: str, password: str) -> None:
     sealed = passwords.seal(password)
     with _recovering(recovery) as user:
         user.password = sealed
-        user.failed_login_attempts = 0
+        user.failed_login_attempts = user.wrong_codes = 0
+        user.recovered_at = utcnow()
         mail_queue.put(PASSWORD_CHANGED, user.id)
 
 
@@ -49,14 +55,20 @@ def mail_second_factor_token(
 ) -> None:
     """Mail a token for a new second factor, if the password is right.
 
-    A wrong password counts like one at login. Raises TooManyRequests as login does.
+    A wrong password counts like one at login. A password that was itself set with a mailed token
+    will not do until somebody has logged in with it: who reads the owner's mails would replace
+    both. Raises TooManyRequests as login does.
     """
     try:
         with check_user(username, email, password, source) as user:
             user_id = user.id
+            both = user.recovered_at is not None and user.otp_confirmed
     except Unauthenticated:
         return  # the same answer as for the right password
-    _mail(user_id, "", SECOND_FACTOR_RESET)
+    if both:
+        failed("mail for a second factor", username or email or "", source, _BOTH)
+    else:
+        _mail(user_id, SECOND_FACTOR_RESET)
 
 
 def reset_second_factor(token: str) -> Enrolment:
@@ -80,15 +92,10 @@ def renew_key(node: Node) -> str:
     return key
 
 
-def _mail(user_id: int | None, name: str, kind: str) -> None:
-    """Mail a token to the owner of an account, unless that was asked for too often.
-
-    `name` is how a caller called an account that there is not: it is counted alike.
-    """
-    let_go()  # counting must not keep a transaction open
-    if attempts().may_mail(kind, user_id, name):
-        with transaction():
-            mail_queue.put(kind, user_id)
+def _mail(user_id: int, kind: str) -> None:
+    """Mail a token to the owner of an account; see `mail_queue.put_token` for when."""
+    with as_server(ServerWrite.RECOVERY), transaction():
+        mail_queue.put_token(kind, user_id)
 
 
 @contextmanager
@@ -98,6 +105,7 @@ def _recovering(recovery: Recovery) -> Iterator[User]:
         user = _owner(recovery)
         yield user
         user.end_tokens()
+        user.password_mail_at = user.second_factor_mail_at = None
 
 
 def _owner(recovery: Recovery) -> User:

@@ -61,15 +61,15 @@ def secret_of(user: User) -> str | None:
         return None
 
 
-def accept_code(user: User, code: str) -> Code:
-    """Whether `code` is right now; if so, remember it so that it is never accepted again (A7).
+def judge(user: User, code: str) -> tuple[Code, int]:
+    """What `code` is now, and the time step that it is right for.
 
-    The steps before and after the current one count as well. The first accepted code confirms a
-    pending secret. Blanks are ignored, and zeros that a client lost in front are put back.
+    The steps before and after the current one count as well. Blanks are ignored, and zeros that a
+    client lost in front are put back.
     """
     secret = secret_of(user)
     if secret is None:
-        return Code.WRONG
+        return Code.WRONG, 0
     text = code.replace(" ", "").zfill(DIGITS)
     now = int(time.time()) // STEP_S
     last = -1 if user.otp_last_step is None else user.otp_last_step
@@ -79,14 +79,24 @@ def accept_code(user: User, code: str) -> Code:
         for step in (now - 1, now, now + 1)
         if hmac.compare_digest(generator.at(step).encode(), text.encode())
     ]
-    unused = [step for step in fits if step > last]
-    if not unused:
-        return Code.USED if fits else Code.WRONG
-    user.otp_last_step = unused[0]
-    user.otp_confirmed = True
-    if user.otp_secret == secret:
-        user.otp_secret = _vault().encrypt(secret.encode()).decode()
-    return Code.RIGHT
+    for step in fits:
+        if step > last:
+            return Code.RIGHT, step
+    return (Code.USED if fits else Code.WRONG), 0
+
+
+def accept_code(user: User, code: str) -> Code:
+    """What `code` is now; one that is right is remembered, so that it is never accepted again (A7).
+
+    The first accepted code confirms a pending secret.
+    """
+    judged, step = judge(user, code)
+    if judged is Code.RIGHT:
+        user.otp_last_step = step
+        user.otp_confirmed = True
+        if user.otp_secret == (secret := secret_of(user)) and secret is not None:
+            user.otp_secret = _vault().encrypt(secret.encode()).decode()
+    return judged
 
 
 def uri(user: User, secret: str) -> str:

@@ -56,6 +56,15 @@ class User(Account):
     `model.checks` keeps them. Older accounts that are the same but for their case may have none.
     """
 
+    wrong_codes: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Wrong or used codes after the right password, of the failed attempts that count now."""
+    password_mail_at: Mapped[datetime | None]
+    second_factor_mail_at: Mapped[datetime | None]
+    """When a token for a new password or second factor was last asked for or sent by mail, by the
+    clock of the database; None also when it was used (`service.mail_queue`)."""
+    recovered_at: Mapped[datetime | None]
+    """When the password was replaced with a mailed token; None again after the next login."""
+
     if TYPE_CHECKING:  # added in wire_columns
         role_ids: Mapped[list[int]]
         rule_rows: Mapped[list[tuple[int, str, str, str]]]

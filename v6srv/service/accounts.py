@@ -5,10 +5,10 @@ Nothing here hashes or signs; `identity` does, and decides when to commit.
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import load_only, undefer
 
 from v6srv.authz.authorizer import Authorizer
@@ -19,6 +19,9 @@ from v6srv.model import Node, Permission, Result, Role, Task, User
 from v6srv.model.checks import account_of
 from v6srv.service.tasks import is_over
 from v6srv.vocabulary import Operation, Resource
+
+NOBODY = 0
+"""The id that no account has: who asks for it does the work that an account would have cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,26 @@ class LockOut:
         """Whether the account is locked at `now`. Attempts while locked do not prolong it."""
         return user.is_blocked(self.max_attempts, self.minutes, now)[0]
 
-    def count(self, user: User, now: datetime) -> None:
-        """A wrong password or code, while not locked."""
-        attempts = user.failed_login_attempts or 0
-        user.failed_login_attempts = 1 if attempts >= self.max_attempts else attempts + 1
-        user.last_login_attempt = now
+    def count(self, user: User, now: datetime, wrong_code: bool = False) -> None:
+        """A wrong password, or a wrong code after the right one. While locked only codes count."""
+        if not self.holds(user, now):
+            attempts = user.failed_login_attempts or 0
+            if attempts >= self.max_attempts:
+                attempts, user.wrong_codes = 0, 0
+            user.failed_login_attempts = attempts + 1
+            user.last_login_attempt = now
+        if wrong_code:
+            user.wrong_codes += 1
+
+    def yields(self, user: User, now: datetime, code_is_right: bool) -> bool:
+        """Whether the right password is let in all the same: with a code, or for as long as a lock
+        lasts after it was replaced with a mailed token. Strangers who lock an account have neither.
+
+        Not when codes were wrong too often: then somebody knows the password, and guesses.
+        """
+        recovered = user.recovered_at
+        lately = recovered is not None and now - recovered < timedelta(minutes=self.minutes)
+        return (lately or code_is_right) and user.wrong_codes < self.max_attempts
 
     def minutes_left(self, user: User, now: datetime) -> int:
         """Started minutes until the lock ends, at least 1."""
@@ -51,18 +69,31 @@ class LockOut:
         return True
 
 
-def find_user(username: str | None, email: str | None = None) -> User | None:
-    """By user name, compared exactly; or by email when no name is given, whatever its case."""
+def find_user(username: str | None, email: str | None = None) -> tuple[int, str | None]:
+    """Id and hash of the password: by user name, compared exactly; or by email when no name is
+    given, whatever its case. `NOBODY` when there is none, for which the same queries are asked."""
     if username:
-        return session.scalars(select(User).where(User.username == username)).one_or_none()
-    id = account_of("email", email or "")
-    return None if id is None else session.get(User, id)
+        meant = User.username == username
+    else:
+        meant = User.id == (account_of("email", email or "") or NOBODY)
+    found = session.execute(select(User.id, User.password).where(meant)).one_or_none()
+    return (found.id, found.password) if found else (NOBODY, None)
 
 
 def lock_user(user_id: int) -> User | None:
     """The user as it is now; other transactions wait until this one ends."""
     query = select(User).where(User.id == user_id).with_for_update()
     return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+
+def write_attempt(user: User | None) -> None:
+    """Store what was counted of a failed login. It takes one statement, also when nothing was, or
+    when there is no such account (Q-40)."""
+    if user is not None and session.is_modified(user):
+        session.flush()
+    else:
+        nothing = update(User).where(User.id == NOBODY).values(failed_login_attempts=0)
+        session.execute(nothing, execution_options={"synchronize_session": False})
 
 
 def role_names(user_id: int, limit: int) -> list[str]:

@@ -7,10 +7,12 @@ A mail may arrive twice, if a process dies between sending and deleting it, but 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Delete, Update, delete, exists, insert, or_, select, update
 
+from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction
-from v6srv.model import Mail
+from v6srv.model import Mail, User
+from v6srv.service.mail import PASSWORD_RESET, SECOND_FACTOR_RESET
 
 TAKEN_FOR_S = 300.0
 """How long others leave a mail alone that somebody has taken: longer than sending can take."""
@@ -18,6 +20,17 @@ FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 900.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
 """Afterwards a mail is of no use any more: the lock is over, or the token asked for again."""
+TOKENS_EVERY_S = 600.0
+"""How long nobody gets another token by mail while the last one was not used."""
+
+_TOKENS = {
+    PASSWORD_RESET: "password_mail_at",
+    SECOND_FACTOR_RESET: "second_factor_mail_at",
+}
+"""Mails with a token, and the column that says when an account was last sent, or asked for, one."""
+
+_UNSYNCHRONIZED = {"synchronize_session": False}
+"""What is written here, nobody has read in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +51,20 @@ def put(kind: str, user_id: int | None, **details: Any) -> None:
     Without a user it is written and taken back: what nobody has costs as much as what somebody has,
     and the time of an answer does not tell which account exists (Q-40).
     """
-    mail = Mail(kind=kind, user_id=user_id, details=details)
-    session.add(mail)
-    if user_id is None:
-        session.flush()
-        session.delete(mail)
+    session.execute(insert(Mail).values(kind=kind, user_id=user_id, details=details))
+    _write(delete(Mail).where(Mail.user_id.is_(None)))
+
+
+def put_token(kind: str, user_id: int) -> None:
+    """Send a mail with a token, unless one went out lately that was not used, or one still waits.
+
+    Who asks first gets it, in whichever process. `accounts.NOBODY` is never sent any.
+    """
+    asked_at = getattr(User, _TOKENS[kind])
+    long_ago = or_(asked_at.is_(None), asked_at <= database_now(ago_s=TOKENS_EVERY_S))
+    waits = exists().where(Mail.user_id == User.id, Mail.kind == kind)
+    first = update(User).where(User.id == user_id, long_ago, ~waits)
+    put(kind, user_id if _write(first.values({asked_at: database_now()})) else None)
 
 
 def take() -> Due | None:
@@ -71,21 +93,34 @@ def nothing_waits() -> bool:
 
 
 def remove(mail: Due) -> None:
-    """It is sent, or will never be."""
-    with transaction() as sess:
-        sess.execute(delete(Mail).where(Mail.id == mail.id))
+    """It will never be sent."""
+    with transaction():
+        _write(delete(Mail).where(Mail.id == mail.id))
+
+
+def sent(mail: Due) -> None:
+    """It is on its way. The next one with a token may be asked for some time after it."""
+    with as_server(ServerWrite.RECOVERY), transaction():
+        _write(delete(Mail).where(Mail.id == mail.id))
+        if mail.kind in _TOKENS:
+            asked_at = getattr(User, _TOKENS[mail.kind])
+            _write(update(User).where(User.id == mail.user_id).values({asked_at: database_now()}))
 
 
 def put_back(mail: Due) -> bool:
     """It could not be sent: try again later, and later each time; False when it is given up."""
     wait_s = min(FIRST_WAIT_S * 3 ** min(mail.attempts - 1, 10), LONGEST_WAIT_S)
-    with transaction() as sess:
-        given_up = sess.execute(
+    with transaction():
+        given_up = _write(
             delete(Mail).where(
                 Mail.id == mail.id, Mail.created_at < database_now(ago_s=GIVEN_UP_AFTER_S)
             )
         )
-        sess.execute(
-            update(Mail).where(Mail.id == mail.id).values(due_at=database_now(ago_s=-wait_s))
-        )
-    return not given_up.rowcount  # type: ignore[attr-defined]
+        _write(update(Mail).where(Mail.id == mail.id).values(due_at=database_now(ago_s=-wait_s)))
+    return not given_up
+
+
+def _write(statement: Update | Delete) -> int:
+    """How many rows it changed."""
+    done = session.execute(statement, execution_options=_UNSYNCHRONIZED)
+    return done.rowcount  # type: ignore[attr-defined,no-any-return]

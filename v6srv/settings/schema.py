@@ -188,9 +188,9 @@ class Settings(Group):
     no limit. The same holds for an address and a wrong key of a node. The lock-out of the account
     (`password_policy`) is apart from this."""
     rate_limit_uri: SecretStr | None = None
-    """redis:// URL where failed logins and recovery mails are counted when several processes share
-    them; unset: the message queue if that is Redis, else each process counts for itself. Each also
-    does so, from zero, while Redis does not answer."""
+    """redis:// URL where failed logins are counted when several processes share them; unset: the
+    message queue if that is Redis, else each process counts for itself. Each also does so, from
+    zero, while Redis does not answer."""
     clock_leeway_s: int = Field(300, ge=0, le=DAY_S)
     """How far the clocks of two processes may differ, or one clock be set back, before fresh tokens
     are refused (401). A token never lives longer for it: its end is compared with the clock of
