@@ -204,6 +204,24 @@ def test_attempts_wait_longer_each_time_and_end_after_a_day(
     assert "@" not in caplog.text
 
 
+def test_mails_that_are_taken_by_nobody_are_a_problem_before_they_are_given_up(
+    call, world, mailing, now_due
+):
+    """The server is there, and says of each mail that it should come later."""
+    late = "mails wait for more than half an hour"
+    mailing(NotSent("it is refused (451)"))
+    ask(call)
+    send_mails(call.app)
+    assert problems.standing() == []
+    now_due(ago_s=1801)
+    send_mails(call.app)
+    assert call(None, "GET", "/health").json["problems"] == [late]
+    mailing()
+    now_due(ago_s=1801)
+    send_mails(call.app)
+    assert problems.standing() == []
+
+
 def test_one_mail_that_is_refused_holds_up_no_other(call, world, app, rows, smtp, caplog):
     inbox = Inbox()
 

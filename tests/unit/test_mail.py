@@ -1,11 +1,14 @@
 """Mails as they arrive at a real SMTP server (auth.md 9)."""
 
+import contextlib
 import email
 import email.policy
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -182,6 +185,47 @@ def test_a_server_that_is_not_there_is_away(smtp):
         mailer(1).send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
     assert refused.value.away
     assert not refused.value.for_good
+
+
+def test_a_server_that_takes_nothing_of_this_sender_takes_no_mail_at_all(smtp):
+    class Refusing(Inbox):
+        async def handle_MAIL(self, server, session, envelope, address, options):
+            return "550 not from you"
+
+    sender = mailer(smtp(Refusing()))
+    with pytest.raises(NotSent, match=r"the sender is refused \(550\)") as refused:
+        sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert (refused.value.away, refused.value.for_good) == (True, False)
+
+
+def test_a_server_that_always_says_a_word_more_is_given_up(monkeypatch):
+    monkeypatch.setattr(mail, "LONGEST_S", 0.3)
+
+    def talk(listening):
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"220 hello\r\n")
+            while True:
+                connection.sendall(b"250-one more\r\n")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Thread(target=talk, args=(listening,), daemon=True).start()
+        sender = mailer(listening.getsockname()[1])
+        with pytest.raises(NotSent) as refused:
+            sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert (refused.value.away, refused.value.for_good) == (True, False)
+
+
+def test_a_server_whose_certificate_nobody_has_signed_gets_no_mail(smtp, tmp_path):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*_certificate(tmp_path))
+    inbox = Inbox()
+    sender = mailer(smtp(inbox, tls_context=context), MAIL_USE_TLS=True, server="localhost")
+    with pytest.raises(NotSent, match="certificate verify failed") as refused:
+        sender.send(mail.PASSWORD_CHANGED, "rita@alpha.example", {"firstname": "Rita"})
+    assert refused.value.away
+    assert inbox.mails == []
 
 
 def test_with_tls_and_a_password_it_logs_in_over_an_encrypted_connection(

@@ -148,3 +148,41 @@ def test_each_rule_is_named_when_it_is_broken(text, problem):
 def test_a_password_that_keeps_the_rules_is_sealed(text):
     assert passwords.password_problem(text) is None
     assert passwords.check_password(text, passwords.seal(text))
+
+
+def test_a_hash_of_less_cost_is_as_much_work_as_an_unknown_account(monkeypatch):
+    work = []
+    check = bcrypt.checkpw
+    monkeypatch.setattr(
+        bcrypt,
+        "checkpw",
+        lambda text, stored: (work.append(2 ** int(stored[4:6])), check(text, stored))[1],
+    )
+    old = {
+        rounds: bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(rounds)).decode() for rounds in (4, 6)
+    }
+    passwords.configure(rounds=6)
+    for stored in (None, *old.values()):
+        work.clear()
+        assert passwords.check_password(GOOD, stored) is (stored is not None)
+        assert sum(work) == 2**6
+
+
+@pytest.mark.parametrize("prefix", ["2a", "2b", "2y"])
+def test_a_hash_of_another_cost_is_outdated_whichever_program_made_it(prefix):
+    stored = bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(5)).decode().replace("2b", prefix, 1)
+    assert passwords.check_password(GOOD, stored)
+    assert passwords.is_outdated(stored, GOOD)
+    passwords.configure(rounds=5)
+    assert not passwords.is_outdated(stored, GOOD)
+
+
+def test_what_a_3x_server_has_cut_off_is_not_hashed_anew():
+    long = "Aa1!" * 20
+    stored = bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(5)).decode()
+    assert passwords.check_password(long[:72] + "wrong", stored)
+    assert not passwords.is_outdated(stored, long[:72] + "wrong")
+    passwords.configure(rounds=5)
+    new = passwords.hash_password(long)
+    passwords.configure(rounds=4)
+    assert passwords.is_outdated(new, long)

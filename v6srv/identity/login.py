@@ -18,7 +18,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
-from v6srv.errors import Invalid, TooManyRequests, Unauthenticated
+from v6srv.errors import Invalid, TooManyRequests, Unauthenticated, Unavailable
 from v6srv.identity import tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
 from v6srv.identity.totp import Code
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _FAILED = "Failed to login"
 _LOCKED = "locked out"
+_COMPARISONS = 3
+"""How often a password is compared, if the stored one is replaced each time meanwhile."""
 _NOT_CURRENT = "Your current password is not correct!"
 
 
@@ -88,7 +90,11 @@ def log_in(
             user.last_seen = database_now()
             meters.LOGINS.labels("user", "granted").inc()
             names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
-            return token_pair(user, names, dialect=dialect)
+            pair, stored = token_pair(user, names, dialect=dialect), user.password or ""
+    if missing is None:
+        if passwords.is_outdated(stored, password):
+            _renew_hash(pair.account_id, password, stored)
+        return pair
     if isinstance(missing, Code):
         attempts().of_users.note(source, username)
         failed("login", username, source, f"{missing.value} code")
@@ -108,18 +114,23 @@ def check_user(
     # Every spelling of an address is one: nobody gets more attempts by writing it otherwise.
     name = username or names.key(email or "")
     _check_rate(name, source)
-    user_id, stored = accounts.find_user(username, email)
-    let_go()  # hashing must not keep a transaction open
-    right = passwords.check_password(password, stored)
-    with as_server(ServerWrite.LOGIN), transaction():
-        user = accounts.lock_user(user_id)
-        reason = _refusal(user, right, stored, code, source)
-        if user is not None and reason is None:
-            yield user
-            return
-        _leave_traces(user, reason, source)
+    for _ in range(_COMPARISONS):
+        user_id, stored = accounts.find_user(username, email)
+        let_go()  # hashing must not keep a transaction open
+        right = passwords.check_password(password, stored)
+        with as_server(ServerWrite.LOGIN), transaction():
+            user = accounts.lock_user(user_id)
+            if user is not None and user.password != stored:
+                reason: str | None = "the password has just changed"
+                continue  # or only its hash, which somebody who logged in has renewed
+            reason = _refusal(user, right, code, source)
+            if user is not None and reason is None:
+                yield user
+                return
+            _leave_traces(user, reason, source)
+            break
     attempts().of_users.note(source, name)
-    failed("login", name, source, reason or "unknown account")
+    failed("login", name, source, reason or "")
     raise Unauthenticated(_FAILED)
 
 
@@ -159,25 +170,41 @@ def change_password(who: Principal, current: str, new: str) -> None:
 
     All tokens end but those of the session that asks (A12).
     """
-    stored = session.scalar(select(User.password).where(User.id == who.account_id))
+    user = session.get_one(User, who.account_id)
+    stored, names = user.password, user.called
     let_go()  # as in `check_user`
     if not passwords.check_password(current, stored):
         log.warning("change of the password of user %d failed: wrong password", who.account_id)
         raise Unauthenticated(_NOT_CURRENT)
     if current == new:
         raise Invalid("New password is the same as current password!")
-    sealed = passwords.seal(new, "new_password")
-    user = accounts.lock_user(who.account_id)
-    if user is None or user.password != stored:
+    sealed = passwords.seal(new, names, "new_password")
+    owner = accounts.lock_user(who.account_id)
+    if owner is None or owner.password != stored:
         raise Unauthenticated(_NOT_CURRENT)
-    user.password = sealed
-    user.end_tokens(keep=who.session_id)
+    owner.password = sealed
+    owner.end_tokens(keep=who.session_id)
 
 
 def enrol(user: User) -> Enrolment:
     """A new secret for the user's authenticator app, pending until its first valid code."""
     secret = totp.start_enrolment(user)
     return Enrolment(totp.uri(user, secret), secret)
+
+
+def _renew_hash(user_id: int, password: str, stored: str) -> None:
+    """Hash a password at the cost that new ones have. Who logs in does it, once, if there is time.
+
+    After the lock and the code have been looked at: nobody else learns by it what is right.
+    """
+    try:
+        renewed = passwords.hash_password(password, yielding=True)
+    except Unavailable:
+        return
+    with as_server(ServerWrite.LOGIN), transaction():
+        user = accounts.lock_user(user_id)
+        if user is not None and user.password == stored:
+            user.password = renewed
 
 
 def _check_rate(name: str, source: str) -> None:
@@ -188,14 +215,10 @@ def _check_rate(name: str, source: str) -> None:
         raise
 
 
-def _refusal(
-    user: User | None, right: bool, stored: str | None, code: str | None, source: str
-) -> str | None:
+def _refusal(user: User | None, right: bool, code: str | None, source: str) -> str | None:
     """Why this password does not let the user in, for the log; None when it does."""
     if user is None:
         return "unknown account"
-    if user.password != stored:  # it was compared with one that is not valid any more
-        return "the password has just changed"
     lock_out, now = attempts().lock_out, utcnow()
     if lock_out.holds(user, now):
         fits = _fits(user, code)

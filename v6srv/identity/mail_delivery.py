@@ -19,18 +19,22 @@ _PURPOSES = {PASSWORD_RESET: tokens.PASSWORD, SECOND_FACTOR_RESET: tokens.SECOND
 """Mails with a token. It is made when the mail is sent: a stored one could be read and used."""
 
 _PROBLEM = "mail"
+_LATE = "late mails"
 
 
 def send_due(stopping: Callable[[], bool] = lambda: False) -> None:
     """Send what is due, one mail after the other, until `stopping` or the mail server is away."""
     while not stopping():
         due = mail_queue.take()
-        if due is None:
-            if mail_queue.nothing_waits():  # perhaps another process has sent what this could not
-                problems.end(_PROBLEM)
-            return
-        if not _deliver(due):
-            return
+        if due is None or not _deliver(due):
+            break
+    late = mail_queue.is_late()
+    if late is None:  # perhaps another process has sent what this could not
+        problems.end(_PROBLEM)
+    if late:
+        problems.begin(_LATE, "mails wait for more than half an hour")
+    else:
+        problems.end(_LATE)
 
 
 def _deliver(due: Due) -> bool:

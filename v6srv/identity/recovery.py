@@ -3,6 +3,7 @@
 Whether an account exists, is locked or has an address is told by no answer here (Q-40).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -12,12 +13,13 @@ from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, transaction, utcnow
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import login, tokens
-from v6srv.identity.attempts import failed
 from v6srv.identity.login import Enrolment, check_user
 from v6srv.identity.tokens import Recovery
 from v6srv.model import Node, User
 from v6srv.service import accounts, mail_queue
 from v6srv.service.mail import PASSWORD_CHANGED, PASSWORD_RESET, SECOND_FACTOR_RESET
+
+log = logging.getLogger(__name__)
 
 _UNUSABLE = "Invalid recovery token!"
 _BOTH = "the password was recovered by mail, and nobody has logged in with it"
@@ -40,9 +42,9 @@ def reset_password(token: str, password: str) -> None:
     a password against the rules, and Expired.
     """
     recovery = tokens.read_purpose_token(token, tokens.PASSWORD)
-    _owner(recovery)
+    names = _owner(recovery).called
     let_go()  # hashing must not keep a transaction open
-    sealed = passwords.seal(password)
+    sealed = passwords.seal(password, names)
     with _recovering(recovery) as user:
         user.password = sealed
         user.failed_login_attempts = user.wrong_codes = 0
@@ -66,7 +68,7 @@ def mail_second_factor_token(
     except Unauthenticated:
         return  # the same answer as for the right password
     if both:
-        failed("mail for a second factor", username or email or "", source, _BOTH)
+        log.warning("no mail for a second factor of user %d: %s", user_id, _BOTH)
     else:
         _mail(user_id, SECOND_FACTOR_RESET)
 

@@ -23,7 +23,7 @@ def set_password(user: User, pw: str) -> str | None:
     Returns what is wrong with a password that breaks a rule (auth.md 4), and changes nothing then;
     None when it is set.
     """
-    problem = passwords.password_problem(pw)
+    problem = passwords.password_problem(pw, *user.called)
     if problem is not None:
         return problem
     user.password = passwords.hash_password(pw)

@@ -81,6 +81,12 @@ class User(Account):
     def _hashed(self, _name: str, value: str | None) -> str | None:
         return only_a_hash(value, "set_password(user, '...')")
 
+    @property
+    def called(self) -> tuple[str | None, ...]:
+        """What a password of this user is easily guessed from."""
+        organization = self.organization.name if self.organization else None
+        return self.username, self.email, self.firstname, self.lastname, organization
+
     @classmethod
     def get_by_username(cls, username: str) -> User:
         """The user of this name, compared exactly. Raises SQLAlchemy's NoResultFound."""

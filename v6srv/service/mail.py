@@ -1,10 +1,13 @@
 """Mails to users: what they say, and how they leave (auth.md 9)."""
 
 import smtplib
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from threading import Event, Thread
 
 from jinja2 import (
     Environment,
@@ -30,6 +33,8 @@ _SUBJECTS = {
 
 TIMEOUT_S = 10.0
 """For each answer of the mail server."""
+LONGEST_S = 60.0
+"""For all of them together: one that says a word now and then would hold up all other mails."""
 MAX_LINE = 990
 PERMANENT = 500
 """Replies from here on say that it makes no sense to try again."""
@@ -75,8 +80,10 @@ class Mailer:
             codes = [code for code, _ in error.recipients.values()]
             reason = f"the recipient is refused ({', '.join(map(str, codes))})"
             raise NotSent(reason, for_good=min(codes) >= PERMANENT) from error
-        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+        except smtplib.SMTPDataError as error:
             raise NotSent(f"it is refused ({error.smtp_code})") from error
+        except smtplib.SMTPSenderRefused as error:  # who sends is the same for all mails
+            raise NotSent(f"the sender is refused ({error.smtp_code})", away=True) from error
         except smtplib.SMTPNotSupportedError as error:
             reached = not to.isascii()  # the server is fine, but not with such an address
             raise NotSent(str(error), for_good=reached, away=not reached) from error
@@ -103,12 +110,36 @@ class Mailer:
     def _send(self, message: EmailMessage) -> None:
         smtp, context = self._smtp, ssl.create_default_context()
         with (
-            smtplib.SMTP_SSL(smtp.server, smtp.port, timeout=TIMEOUT_S, context=context)
-            if smtp.MAIL_USE_SSL
-            else smtplib.SMTP(smtp.server, smtp.port, timeout=TIMEOUT_S)
-        ) as server:
+            (
+                smtplib.SMTP_SSL(smtp.server, smtp.port, timeout=TIMEOUT_S, context=context)
+                if smtp.MAIL_USE_SSL
+                else smtplib.SMTP(smtp.server, smtp.port, timeout=TIMEOUT_S)
+            ) as server,
+            _at_most(LONGEST_S, server),
+        ):
             if smtp.MAIL_USE_TLS and not smtp.MAIL_USE_SSL:
                 server.starttls(context=context)
             if password := smtp.password.get_secret_value():
                 server.login(smtp.username, password)
             server.send_message(message)
+
+
+@contextmanager
+def _at_most(seconds: float, server: smtplib.SMTP) -> Iterator[None]:
+    """Hang up on a mail server after so long; who waits for it is told that it went."""
+    done = Event()
+
+    def watch() -> None:
+        wait_s = seconds
+        while not done.wait(wait_s):
+            if server.sock is not None:
+                with suppress(OSError):
+                    server.sock.shutdown(socket.SHUT_RDWR)
+            wait_s = 1.0  # it may have been about to change to TLS
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()

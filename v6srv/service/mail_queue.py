@@ -20,6 +20,8 @@ FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 900.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
 """Afterwards a mail is of no use any more: the lock is over, or the token asked for again."""
+LATE_AFTER_S = 1800.0
+"""By then a mail is out, unless something is wrong with the mail server."""
 TOKENS_EVERY_S = 600.0
 """How long nobody gets another token by mail while the last one was not used."""
 
@@ -85,11 +87,12 @@ def take() -> Due | None:
     return taken
 
 
-def nothing_waits() -> bool:
-    """Whether all mails have been sent or given up."""
-    found = session.scalar(select(Mail.id).limit(1))
+def is_late() -> bool | None:
+    """Whether the oldest mail waits for longer than it should; None when none does."""
+    late = Mail.created_at < database_now(ago_s=LATE_AFTER_S)
+    found: bool | None = session.scalar(select(late).order_by(Mail.created_at).limit(1))
     let_go()
-    return found is None
+    return found
 
 
 def remove(mail: Due) -> None:

@@ -51,12 +51,14 @@ def create(
     """
     require_free(username=fields["username"], email=fields["email"])
     organization_id = fields.get("organization_id") or who.organization_id
-    if session.get(Organization, organization_id) is None:
+    organization = session.get(Organization, organization_id)
+    if organization is None:
         raise NotFound(f"Organization id={organization_id} is not found!")
     roles = _roles(fields.get("roles") or [])
     rules = rules_of(fields.get("rules") or [], known)
+    passwords.require_good(fields["password"], [*map(fields.get, _OWN_FIELDS), organization.name])
     if sealed is None:
-        raise Invalid(passwords.password_problem(fields["password"]) or "password: cannot be read")
+        raise Invalid("password: cannot be read")
     user = User(
         username=fields["username"],
         firstname=fields["firstname"],
