@@ -14,7 +14,7 @@ SUPPLY_VENV := .venv-supply
 SUPPLY_READY := $(SUPPLY_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test client-v4 lint lock supply sbom wheel bench docs soak machine kills clean
+.PHONY: help install run test client-v4 lint lock supply sbom wheel bench docs soak machine fuzz kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ soak: $(READY) ## What takes longer than a test: many more examples, many connec
 machine: $(READY) ## Processes, sockets and a queue that fail in any order: a long search
 	bash tools/services.sh
 	V6SRV_TEST_MACHINE=2000 $(BIN)/python -m pytest tests/machine
+
+fuzz: $(READY) ## Many requests made from both OpenAPI documents, as four callers (about half an hour)
+	V6SRV_TEST_FUZZ=100 $(BIN)/python -m pytest -n 2 tests/api/test_fuzz.py
 
 kills: $(READY) ## Kill processes of a server that works, 20 times: nothing acknowledged is lost
 	bash tools/services.sh

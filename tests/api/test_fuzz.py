@@ -2,7 +2,8 @@
 
 Schemathesis makes requests from the OpenAPI document, good and bad, for callers of four kinds. No
 answer may be a 5xx (but the 501 of a server without VPN), of an undocumented status or of another
-shape than documented.
+shape than documented; a 4xx is JSON with a text `msg`. On PostgreSQL only root is played: nobody
+else gets further. `make fuzz` makes many more.
 """
 
 import os
@@ -22,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.support import Caller
 from tests.world import World
 
-PRINCIPALS = ("second_root", "org_admin", "north_registry", "container")
+PRINCIPALS = ("second_root", "researcher", "north_registry", "container")
 EXAMPLES = int(os.environ.get("V6SRV_TEST_FUZZ", "5"))
 
 
@@ -31,8 +32,11 @@ def test_the_checks_we_rely_on_exist() -> None:
     assert {"status_code_conformance", "response_schema_conformance"} <= names
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("who", PRINCIPALS)
+@pytest.mark.parametrize(
+    ("backend", "who"),
+    [*(("sqlite", who) for who in PRINCIPALS), ("postgresql", "second_root")],
+    indirect=["backend"],
+)
 @pytest.mark.parametrize("document", ["/apispec_1.json", "/v4/apispec_1.json"])
 def test_no_request_breaks_the_server(
     app: Flask, world: World, call: Caller, document: str, who: str, backend: str

@@ -3,7 +3,6 @@
 import contextlib
 import email
 import email.policy
-import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from tests.live import free_port
 from v6srv.service import mail
 from v6srv.service.mail import Mailer, NotSent
 from v6srv.settings import Settings
@@ -58,10 +58,8 @@ class Inbox:
 def smtp():
     running = []
 
-    def start(inbox, **options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    def start(inbox, port=0, **options):
+        port = port or free_port()
         server = Controller(inbox, hostname="127.0.0.1", port=port, **options)
         server.start()
         running.append(server)

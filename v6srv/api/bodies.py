@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -66,7 +66,7 @@ def taken_in() -> Iterator[None]:
         yield
         return
     turns: Turns = current_app.extensions["turns"]
-    with SpooledTemporaryFile(max_size=LARGE) as spooled:
+    with _temporary() as spooled:
         size = _spool(spooled)
         request.stream = spooled
         if size <= LARGE:
@@ -77,6 +77,16 @@ def taken_in() -> Iterator[None]:
             if caller.has_gone():
                 raise Unavailable("The caller did not wait for this")
             yield
+
+
+@contextmanager
+def _temporary() -> Iterator[IO[bytes]]:
+    spooled = SpooledTemporaryFile(max_size=LARGE)  # noqa: SIM115 - see below
+    try:
+        yield spooled
+    finally:
+        with suppress(OSError):  # what did not fit on a full disk is tried once more
+            spooled.close()
 
 
 def is_large(answer: Any) -> bool:
@@ -92,11 +102,18 @@ def only_small() -> None:
 def _spool(file: IO[bytes]) -> int:
     """Read the body into a file; its size. Raises Unavailable when the disk has no room."""
     while piece := request.stream.read(PIECE):
-        try:
+        with _room():
             file.write(piece)
-        except OSError as error:
-            log.error("a body of a request cannot be kept on disk: %s", error)
-            raise Unavailable("There is no room for a body of this size now") from error
-    size = file.tell()
-    file.seek(0)
+    with _room():
+        size = file.tell()
+        file.seek(0)
     return size
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.error("a body of a request cannot be kept on disk: %s", error)
+        raise Unavailable("There is no room for a body of this size now") from error

@@ -71,6 +71,7 @@ class ServerWrite(StrEnum):
     PORTS = "the ports of a result are closed together: who may close those of the result may"
     RETENTION = "the results of a task are emptied with it: whether it may be emptied is decided"
     KEYS = "a node that logs in with a key of a 3.x server gets the digest of it"
+    CLOCK = "the clock was set back: what was noted for later than now was now"
     SETUP = "what the program and the policy files declare: rules, default roles, versions, root"
     COMMAND = "a command on the machine of the server: import, take-over, the shell"
 

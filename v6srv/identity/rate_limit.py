@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 
 MOST_KEYS = 5_000
 """That one process counts for itself: the oldest are forgotten."""
+CLOCK_SLEWS_S = 2.0
+"""A clock that is set right by so little may go on counting."""
 REDIS_TIMEOUT_S = 0.5
 ASK_REDIS_AGAIN_S = 10.0
 
@@ -27,16 +29,32 @@ _PROBLEM = "rate limits"
 
 
 class _Memory(MemoryStorage):
-    """Of this process, and bounded: the library's own keeps every key for ever."""
+    """Of this process, and bounded: the library's own keeps every key for ever.
+
+    What was counted later than now was counted by a clock that was ahead, and counts no more.
+    """
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count, and forget the oldest of too many keys."""
+        self._forget_future(key)
         counted: bool = super().acquire_entry(key, limit, expiry, amount)
         while len(self.events) > MOST_KEYS:
             oldest = next(iter(list(self.events)))
             with self.locks[oldest]:
                 self.events.pop(oldest, None)
         return counted
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Since when how much was counted."""
+        self._forget_future(key)
+        window: tuple[float, int] = super().get_moving_window(key, limit, expiry)
+        return window
+
+    def _forget_future(self, key: str) -> None:
+        latest = time.time() + CLOCK_SLEWS_S
+        if key in self.events and any(each.atime > latest for each in self.events[key]):
+            with self.locks[key]:
+                self.events[key] = [each for each in self.events[key] if each.atime <= latest]
 
 
 class Counters:

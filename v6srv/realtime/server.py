@@ -26,6 +26,7 @@ from v6srv.realtime.tasks_namespace import TasksNamespace
 from v6srv.realtime.watchdog import Watchdog
 from v6srv.service import events, generations, retention, setup
 from v6srv.service.agreement import BEAT_S, Agreement
+from v6srv.service.clock_jumps import LOOK_EVERY_S, Clock
 from v6srv.settings import Settings, jwt_secret
 
 PING_INTERVAL_S = 25
@@ -52,6 +53,7 @@ class Realtime:
         authz: Authorizer = app.extensions["authz"]
         self._authz = authz
         self._keep_days = settings.runs_data_cleanup_days
+        self._clock = Clock()
         self._policies = store_of(authz)
         self._follower = Follower(self._policies, settings.policy_tests)
         self._seen: seen.Seen = app.extensions["seen"]
@@ -95,6 +97,7 @@ class Realtime:
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(generations.write, every_s=seen.WRITE_EVERY_S)
+        self._background.repeat(self._clock.look, every_s=LOOK_EVERY_S)
         self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
         if self._with_metrics:
@@ -122,7 +125,9 @@ class Realtime:
 
     def _empty_tasks(self) -> None:
         """Data that is not to be kept any longer is deleted."""
-        retention.empty_due(self._authz, self._keep_days, self._take_breath)
+        self._clock.look()
+        if not self._clock.is_doubtful:
+            retention.empty_due(self._authz, self._keep_days, self._take_breath)
 
     def _take_breath(self) -> bool:
         """Let others work for a moment; False when this process is to end."""

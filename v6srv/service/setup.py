@@ -6,7 +6,6 @@ Everything here can be repeated at each start, and by several processes at once.
 import fcntl
 import logging
 import secrets
-import shutil
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from sqlalchemy.orm import Session
 from v6srv import migrations, names, private_files
 from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.source.folder import digest, read_files, read_texts
+from v6srv.authz.source.folder import digest, read_files, read_texts, write_files
 from v6srv.authz.source.load import assemble, grants_of, lines_in, parse_files
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, make_engine, session, transaction, wait_for_others
@@ -91,17 +90,13 @@ def install_policies(folder: Path) -> None:
     """Copy the policies that come with the server, unless the folder has policies already.
 
     A folder with any policy file is an admin's: nothing is added to it, so a removed default line
-    does not come back.
+    does not come back. All are copied or none: a part would be an admin's policy from then on.
     """
     if any(folder.glob("*.conf")) or any(folder.glob("*.csv")):
         return
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     with as_file(_SHIPPED) as packaged:
-        for source in packaged.rglob("*"):
-            if source.is_file():
-                target = folder / source.relative_to(packaged)
-                target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-                target.chmod(0o640)
+        write_files(folder, read_files(folder) | read_files(packaged))
     log.info("the default policies were copied to %s", folder)
 
 

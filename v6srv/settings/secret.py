@@ -21,12 +21,15 @@ def jwt_secret(settings: Settings) -> str:
     settings.instance.mkdir(mode=0o750, parents=True, exist_ok=True)
     fresh = settings.instance / f".jwt_secret.{os.getpid()}.{secrets.token_hex(4)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(48))
     try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48))
         os.link(fresh, path)  # fails if another process was first: then its key is the one
     except FileExistsError:
         pass
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk says no name
+        raise
     finally:
         fresh.unlink()
     return _kept_secret(path)

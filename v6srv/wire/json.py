@@ -1,6 +1,7 @@
 """JSON as fast as it gets: lists of thousands of tasks are ordinary answers here."""
 
 import logging
+from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -47,12 +48,15 @@ class OrjsonProvider(JSONProvider):
 
 def _on_disk(body: bytes) -> bytes | FileWrapper:
     """An answer, without memory for as long as its reader takes. Itself, if there is no room."""
-    file = TemporaryFile()  # noqa: SIM115 - whoever sends the answer closes it
+    file = None
     try:
+        file = TemporaryFile()  # noqa: SIM115 - whoever sends the answer closes it
         file.write(body)  # at once: what else is in memory for it goes right after
         file.seek(0)
     except OSError as error:
         log.warning("an answer of %d bytes stays in memory: %s", len(body), error)
-        file.close()
+        with suppress(OSError):  # what did not fit is tried once more
+            if file:
+                file.close()
         return body
     return FileWrapper(file, PIECE)

@@ -180,7 +180,11 @@ def _stage(folder: Path, files: Mapping[str, str], new: Path) -> None:
         path, fresh = folder / name, new / name
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(text.encode())
+        try:
+            fresh.write_bytes(text.encode())
+        except OSError as error:
+            error.filename = error.filename or str(path)  # a full disk says no name
+            raise
         # Whoever publishes, the server goes on reading: not the umask of a shell decides, nor who
         # has the shell.
         before = path if path.is_file() else folder
