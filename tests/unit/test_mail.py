@@ -3,6 +3,7 @@
 import contextlib
 import email
 import email.policy
+import socket
 import ssl
 import subprocess
 import time
