@@ -19,7 +19,7 @@ from v6srv.db import session
 from v6srv.realtime import server as realtime
 
 
-def eventually(read: Callable[[], Any], expected: Any, patience_s: float = 5.0) -> None:
+def eventually(read: Callable[[], Any], expected: Any, patience_s: float = 20.0) -> None:
     """Fails unless `read()` becomes `expected`."""
     until = time.monotonic() + patience_s
     while (found := read()) != expected:
@@ -32,7 +32,7 @@ def serving(app: Flask) -> Iterator[str]:
     """Serve with threads, as `flask run` does, and with all background work; yields the URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     realtime.start_background(app)
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import socketio
 
 NAMESPACE = "/tasks"
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 QUIET_S = 0.4
 """How long to listen before saying that nothing came."""
 
@@ -98,7 +98,7 @@ class Ear:
             time.sleep(0.01)
         websocket = getattr(self.client.eio, "ws", None)
         if websocket is not None:  # it would wait for an answer that another thread has read
-            websocket.close = partial(websocket.close, timeout=0.1)
+            websocket.close = partial(websocket.close, timeout=0.01)
         self.client.disconnect()
 
     def _on_event(self, event: str, *args: Any) -> None:
