@@ -15,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-READY_WITHIN_S = 90.0
+READY_WITHIN_S = 180.0
 ROOT_PASSWORD = "root"
 
 FLASK_RUN = """
