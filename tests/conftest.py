@@ -119,11 +119,15 @@ def world(_opened: tuple[Flask, World | None]) -> World:
 
 
 @pytest.fixture
-def call(app: Flask) -> Caller:
-    """Send a request: `call("viewer", "GET", "/task", query={"page": 1})`."""
+def call(app: Flask, backend: str) -> Caller:
+    """Send a request: `call("viewer", "GET", "/task", query={"page": 1})`.
+
+    Below the path for all programs on SQLite, and the one for 3.x alone on PostgreSQL: what is
+    tested on both databases is tested below both.
+    """
     from tests.support import Caller
 
-    return Caller(app)
+    return Caller(app, {"postgresql": "/v3/api"}.get(backend))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.source.live import PolicyStore
 from v6srv.dialect import asked
-from v6srv.dialect.middleware import Dialects
+from v6srv.dialect.middleware import ASKED_PATH, Dialects
 from v6srv.identity import tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
@@ -75,10 +75,16 @@ class Application(Flask):
     """Flask, which leads nobody elsewhere."""
 
     def raise_routing_exception(self, request: Request) -> NoReturn:
-        """A slash too many leads to the path without it: here, whatever host was asked for."""
+        """A slash too many leads to the path without it: here, whatever host was asked for, and
+        below the same base path."""
         error = request.routing_exception
         if isinstance(error, RequestRedirect):
-            error.new_url = urlunsplit(urlsplit(error.new_url)._replace(scheme="", netloc=""))
+            path = urlsplit(error.new_url).path
+            if ASKED_PATH in request.environ:
+                here, mounts = asked.current(), self.config["SETTINGS"].mounts
+                path = here.base + path.removeprefix(mounts[here.dialect])
+            query = urlsplit(error.new_url).query
+            error.new_url = urlunsplit(("", "", path, query, ""))
         super().raise_routing_exception(request)
 
 

@@ -245,7 +245,7 @@ def test_every_node_of_a_3x_server_gets_in_if_it_only_asks_again(legacy):
             assert len(hashes) <= before + 1
             assert answer.status_code in (200, 503)
             if answer.status_code == 200:
-                assert answer.json["node_url"] == f"/api/node/{id}"
+                assert answer.json["node_url"] == f"{call.base}/node/{id}"
                 del waiting[id]
         rounds += 1
     assert rounds <= 10

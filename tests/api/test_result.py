@@ -141,7 +141,7 @@ def test_one_result(call, world, who, result, status):
     assert answer.status_code == status
     if status == 200:
         # The node reads the task of a single result as an object.
-        assert answer.json["task"]["link"] == f"/api/task/{getattr(world.task, result[0])}"
+        assert answer.json["task"]["link"] == f"{call.base}/task/{getattr(world.task, result[0])}"
 
 
 @pytest.mark.parametrize("include", [["task"], ["metadata", "task"], ["results", "task"]])

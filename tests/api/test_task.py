@@ -134,7 +134,7 @@ def test_parent_and_children_are_links(call, world):
     child = call("viewer", "GET", f"/task/{world.task.subtask}").json
     assert [link["id"] for link in parent["children"]] == [world.task.subtask]
     assert parent["parent"] is None
-    assert child["parent"]["link"] == f"/api/task/{world.task.running}"
+    assert child["parent"]["link"] == f"{call.base}/task/{world.task.running}"
     assert child["children"] is None
 
 

@@ -83,8 +83,8 @@ def test_a_user_logs_in_with_the_answer_of_the_contract(call, world):
     assert answer.status_code == 200
     body = answer.json
     assert set(body) == {"access_token", "refresh_token", "refresh_url", "user_url"}
-    assert body["refresh_url"] == "/api/token/refresh"
-    assert body["user_url"] == f"/api/user/{world.user.viewer}"
+    assert body["refresh_url"] == f"{call.base}/token/refresh"
+    assert body["user_url"] == f"{call.base}/user/{world.user.viewer}"
     assert answer.headers["jwt-token"] == body["access_token"]
     assert claims(body["access_token"])["sub"] == world.user.viewer
     assert claims(body["access_token"])["roles"] == ["Viewer"]
@@ -237,7 +237,7 @@ def test_a_node_logs_in_with_its_key(call, world):
     answer = call(None, "POST", "/token/node", json={"api_key": api_key("south_registry")})
     assert answer.status_code == 200
     assert set(answer.json) == {"access_token", "refresh_token", "refresh_url", "node_url"}
-    assert answer.json["node_url"] == f"/api/node/{world.node.south_registry}"
+    assert answer.json["node_url"] == f"{call.base}/node/{world.node.south_registry}"
     assert answer.headers["jwt-token"] == answer.json["access_token"]
     read = claims(answer.json["access_token"])
     assert (read["sub"], read["roles"]) == (world.node.south_registry, [])

@@ -67,13 +67,13 @@ def test_a_user_has_the_form_of_the_contract(call, world):
         "last_seen": None,
         "organization": {
             "id": world.org.north,
-            "link": f"/api/organization/{world.org.north}",
+            "link": f"{call.base}/organization/{world.org.north}",
             "methods": ["GET", "PATCH"],
         },
         "roles": [
             {
                 "id": world.role.researcher,
-                "link": f"/api/role/{world.role.researcher}",
+                "link": f"{call.base}/role/{world.role.researcher}",
                 "methods": ["DELETE", "GET", "PATCH"],
             }
         ],

@@ -244,7 +244,7 @@ def test_a_15_a_node_is_found_by_its_key_in_one_look_up_and_keys_are_unique(
     monkeypatch.setattr(bcrypt, "checkpw", None)  # a call would be an error
     body = {"api_key": api_key("west_trial")}
     answer = call(None, "POST", "/token/node", json=body)
-    assert answer.json["node_url"] == f"/api/node/{world.node.west_trial}"
+    assert answer.json["node_url"] == f"{call.base}/node/{world.node.west_trial}"
     with pytest.raises(Exception, match=r"(?i)unique"):
         store(Node, world.node.south_trial, key_digest=passwords.key_digest(body["api_key"]))
 
