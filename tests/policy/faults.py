@@ -425,7 +425,7 @@ WHOLE = [
 ]
 
 MODEL = [
-    Fault("unknown-fact", model=(("r.sub.org == r.obj.id)", "r.sub.org == §r.obj.nothing)"),)),
+    Fault("unknown-fact", model=(("r.sub.org == r.obj.org)", "r.sub.org == §r.obj.nothing)"),)),
     Fault(
         "unknown-fact",
         model=(('"organization" && r.sub.org in', '"organization" && §r.sub.orgs in'),),
@@ -435,7 +435,7 @@ MODEL = [
     Fault("unknown-name", model=(("eval(p.cond)", "eval(p.cond) && §q"),)),
     Fault("syntax", model=(("eval(p.cond)", "eval§(p.cond"),)),
     Fault("syntax", model=(('p.scope == "own" &&', 'p.scope §= "own" &&'),), meant="=="),
-    Fault("wrong-type", model=(("r.sub.org == r.obj.id)", "r.sub.org == §r.obj.type)"),)),
+    Fault("wrong-type", model=(("r.sub.org == r.obj.org)", "r.sub.org == §r.obj.type)"),)),
     Fault(
         "wrong-arguments",
         model=(("eval(p.cond)", 'eval(§"True")'),),
@@ -449,6 +449,13 @@ MODEL = [
     Fault(
         "unknown-operation",
         model=(('p.act == "*") && \\\n    (g(r.sub.id', 'p.act == §"**") && \\\n    (g(r.sub.id'),),
+    ),
+    Fault(
+        "",
+        model=(
+            ('     p.scope == "own_organization" && r.sub.org in r.obj.owner_orgs || \\\n', ""),
+        ),
+        elsewhere=("scope-not-in-model model.conf",),
     ),
     Fault("invisible-character", model=(('p.scope == "own"', 'p.scope ==§\u00a0"own"'),)),
     Fault(

@@ -303,6 +303,22 @@ def test_files_of_the_release_before_leave_root_its_power(
     assert lacks == {rule.text for rule in FINER_RULES if rule.scope is Scope.OWN_ORGANIZATION}
 
 
+def test_a_model_of_the_release_before_is_told_with_the_line_that_it_lacks(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make()
+    setup.install_policies(settings.policies)
+    file = settings.policies / "model.conf"
+    line = 'p.scope == "own_organization" && r.sub.org in r.obj.owner_orgs ||'
+    text = file.read_text()
+    assert text.count(f"     {line} \\\n") == 1
+    file.write_text(text.replace(f"     {line} \\\n", ""))
+    setup.prepare(settings, passwords)
+    [told] = [one for one in caplog.messages if one.startswith("model.conf")]
+    assert told.endswith(line)
+    assert "task:own_organization:view" in told
+
+
 def test_an_invalid_policy_stops_before_the_database(make: Make) -> None:
     settings = make()
     setup.install_policies(settings.policies)

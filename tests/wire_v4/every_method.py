@@ -299,6 +299,7 @@ def runs(settings: dict, root: UserClient, api_key: str, made: dict, alpha: int)
     allowed = node.check_user_allowed_to_send_task
     assert allowed(["7"], ["root"], init_org_id=1, init_user_id=1)
     assert not allowed(["7"], ["A"], init_org_id=1, init_user_id=1)
+    assert not allowed(["7"], [], init_org_id=1, init_user_id=0)  # a user who is gone
     assert node.get_vpn_config() == (False, "")
     old = Path(settings["key"]).with_suffix(".ovpn")
     old.write_text("an old configuration")

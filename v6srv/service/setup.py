@@ -9,7 +9,6 @@ import secrets
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +18,9 @@ from sqlalchemy.orm import Session
 from v6srv import migrations, names, private_files
 from v6srv.authz.line import Line
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES
-from v6srv.authz.source.folder import digest, read_files, read_texts, write_files
+from v6srv.authz.source.folder import digest, read_files, read_texts, shipped_texts, write_files
 from v6srv.authz.source.load import assemble, grants_of, lines_in, parse_files
+from v6srv.authz.source.unreachable import unknown_scopes
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import let_go, make_engine, session, transaction, wait_for_others
 from v6srv.errors import Invalid
@@ -32,7 +32,6 @@ from v6srv.vocabulary import Operation, Scope
 
 log = logging.getLogger(__name__)
 
-_SHIPPED = files("v6srv") / "_policies"
 
 ROOT = "root"
 """Name of the first organization and of the first user."""
@@ -75,7 +74,9 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
         definition, lines, problems = policy
         _warn_of_what_is_missing(lines)
         # What could not go live must not leave a database behind.
-        assemble(definition, lines, (), 0, problems)
+        version = assemble(definition, lines, (), 0, problems)
+        for problem in unknown_scopes(version):
+            log.warning("%s", problem)
         grants = grants_of(policy)
         migrations.upgrade(settings.uri)
         engine = make_engine(settings.uri)
@@ -95,8 +96,7 @@ def install_policies(folder: Path) -> None:
     if any(folder.glob("*.conf")) or any(folder.glob("*.csv")):
         return
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with as_file(_SHIPPED) as packaged:
-        write_files(folder, read_files(folder) | read_files(packaged))
+    write_files(folder, read_files(folder) | shipped_texts())
     log.info("the default policies were copied to %s", folder)
 
 
@@ -105,8 +105,7 @@ def _warn_of_what_is_missing(lines: Iterable[Line]) -> None:
 
     And which scopes it does not know: rules of such a scope grant nothing.
     """
-    with as_file(_SHIPPED) as packaged:
-        shipped, _ = lines_in(read_files(packaged))
+    shipped, _ = lines_in(shipped_texts())
     present = {(line.ptype, line.values) for line in lines}
     absent = [line for line in shipped if (line.ptype, line.values) not in present]
     missing = {

@@ -421,6 +421,12 @@ EMPTY_SCOPE = _warning(
     "The line grants or denies nothing.",
     "Choose a scope that rows of the resource can be in.",
 )
+SCOPE_NOT_IN_MODEL = _warning(
+    "scope-not-in-model",
+    "A scope of rules that the matcher does not know",
+    "Rules of this scope grant nothing, whoever has them: model.conf is that of an older release.",
+    "Add the line of the model that comes with this release.",
+)
 FACT_NEVER_SET = _warning(
     "fact-never-set",
     "A condition on a fact that these principals never have",

@@ -12,12 +12,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from v6srv.authz.source import codes
 from v6srv.authz.source.lines import LARGEST, MEGABYTE, found_in, read_text, unreadable
 from v6srv.authz.source.problems import PolicyError, Problem
 
+_SHIPPED = files("v6srv") / "_policies"
 SHADOW = "shadow"
 """Subfolder with a candidate that is asked beside the live policy and never obeyed."""
 
@@ -33,6 +35,12 @@ _NAME = re.compile(r"[^/.][^/]*\.(conf|csv)|tests/[^/.][^/]*\.yaml")
 def policy_files(folder: Path) -> list[Path]:
     """The files of a policy and its tests, by name."""
     return sorted(path for pattern in _PATTERNS for path in found_in(folder, pattern))
+
+
+def shipped_texts() -> dict[str, str]:
+    """Text of each file that comes with this release."""
+    with as_file(_SHIPPED) as packaged:
+        return read_texts(packaged)[0]
 
 
 def read_texts(folder: Path) -> tuple[dict[str, str], list[Problem]]:

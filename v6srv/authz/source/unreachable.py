@@ -16,16 +16,23 @@ from v6srv.authz.fields import field_names
 from v6srv.authz.line import DATABASE, Line
 from v6srv.authz.long_work import step
 from v6srv.authz.principal import SUBJECT_FACTS
+from v6srv.authz.rules import DECLARED, Declared
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_lines import near_role
 from v6srv.authz.source.check_policy import operations_of, resources_of
+from v6srv.authz.source.folder import shipped_texts
 from v6srv.authz.source.language import spoken
+from v6srv.authz.source.model_conf import MODEL
 from v6srv.authz.source.problems import Problem
 from v6srv.authz.source.reach import DEFAULT, Reach
 from v6srv.authz.theory.knowledge import known_of, stranger
 from v6srv.authz.theory.satisfiability import satisfiable
 from v6srv.suggestions import nearest
-from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource
+from v6srv.vocabulary import Effect, Operation, PrincipalKind, Resource, Scope
+
+_A_RULE = "rule:1"
+"""Some user has it."""
+_FEW = 3
 
 Case = tuple[PrincipalKind, Resource, Operation]
 
@@ -70,6 +77,27 @@ def without_effect(enforcer: Enforcer) -> Iterator[Problem]:
                 yield Problem(line.at(at), message, codes.DENIAL_WITHOUT_EFFECT)
 
 
+def unknown_scopes(enforcer: Enforcer) -> Iterator[Problem]:
+    """Scopes of rules in which, by the matcher, no line can be: a model of an older release."""
+    fields, finder = enforcer.definition.fields, _Finder(enforcer, clock.now())
+    if "scope" not in fields:
+        return
+    for scope in Scope:
+        rules = [rule for rule in DECLARED if rule.scope is scope]
+        if not any(finder.may_grant(rule) for rule in rules):
+            few = ", ".join(rule.text for rule in rules[:_FEW])
+            message = f"no line can be in scope {scope}: rules such as {few} grant nothing"
+            if line := _shipped_line(scope):
+                message += f"; the model of this release has: {line}"
+            yield Problem(MODEL, message, codes.SCOPE_NOT_IN_MODEL)
+
+
+def _shipped_line(scope: Scope) -> str:
+    """What the matcher of the release says of a scope."""
+    lines = shipped_texts()[MODEL].splitlines()
+    return next((line.strip(" \\") for line in lines if f'p.scope == "{scope}"' in line), "")
+
+
 class _Finder:
     def __init__(self, enforcer: Enforcer, now: datetime) -> None:
         self.enforcer, self.program, self.now = enforcer, enforcer.program, now
@@ -100,6 +128,17 @@ class _Finder:
             hint = f", did you mean {near}?" if near else ""
             message = f"nobody can have the role {subject!r}{hint}"
             yield Problem(line.at(at), message, codes.DENIES_NOTHING, near)
+
+    def may_grant(self, rule: Declared) -> bool:
+        """Whether a line that grants this rule to users could match."""
+        resource, scope, operation = rule.key
+        values = {
+            **dict.fromkeys(self.fields, ""),
+            **{"sub": _A_RULE, "res": resource, "scope": scope, "act": operation},
+            **{"cond": "True", "eft": Effect.ALLOW.value},
+        }
+        line = Line("p", tuple(values[name] for name in self.fields), DATABASE)
+        return self._any(line, self._cases(values))
 
     # --- what is asked
 

@@ -84,7 +84,7 @@ _PHRASES = {
     "r.sub.org in r.obj.owner_orgs": ("own organization", "not of the own organization"),
     "meets(r.sub.collabs, r.obj.collabs)": ("collaboration", "other collaborations"),
     "r.sub.id in r.obj.owners": ("own", "not own"),
-    "r.sub.org == r.obj.id": ("the own organization", "not the own organization"),
+    "r.sub.org == r.obj.org": ("the own organization", "not the own organization"),
 }
 
 

@@ -6,7 +6,6 @@ compiled remainder of each line says: an edited matcher changes the findings wit
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,13 +18,13 @@ from v6srv.authz.source import codes
 from v6srv.authz.source.adapter import ADDED, database_lines
 from v6srv.authz.source.check_lines import check_lines
 from v6srv.authz.source.check_policy import passing_problems
-from v6srv.authz.source.folder import SHADOW, read_texts
+from v6srv.authz.source.folder import SHADOW, read_texts, shipped_texts
 from v6srv.authz.source.lines import found_in, is_like_policy
 from v6srv.authz.source.load import examine, give_up, lines_in, model_in, with_limits
 from v6srv.authz.source.model_conf import FIELDS, MODEL, ModelText, check_model, define, unused
 from v6srv.authz.source.problems import PolicyError, Problem
 from v6srv.authz.source.strangers import needless_declarations
-from v6srv.authz.source.unreachable import never_matching, without_effect
+from v6srv.authz.source.unreachable import never_matching, unknown_scopes, without_effect
 from v6srv.db import session
 from v6srv.model import Node, Organization, Role, Rule, User
 from v6srv.policy.lint.always_true import always_true
@@ -160,13 +159,13 @@ def _warnings(enforcer: Enforcer, void: Collection[str]) -> list[Problem]:
         *passing_problems(enforcer, now),
         *needless_declarations(enforcer, alive),
         *without_effect(enforcer),
+        *unknown_scopes(enforcer),
     ]
 
 
 def _shipped(lines: Iterable[Line]) -> list[Line]:
     """Those that come with the server, in whatever file they are now."""
-    with as_file(files("v6srv") / "_policies") as packaged:
-        known = {(line.ptype, line.values) for line in lines_in(read_texts(packaged)[0])[0]}
+    known = {(line.ptype, line.values) for line in lines_in(shipped_texts())[0]}
     return [line for line in lines if (line.ptype, line.values) in known]
 
 
