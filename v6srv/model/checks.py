@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, event, exists, inspect, or_,
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session
 
 from v6srv import names
-from v6srv.db import Base, session
+from v6srv.db import Base, session, wait_for_others
 from v6srv.errors import Invalid
 from v6srv.model.algorithm_store import AlgorithmStore
 from v6srv.model.collaboration import Collaboration
@@ -26,6 +26,9 @@ from v6srv.model.user import User
 
 RULED = (AlgorithmStore, Collaboration, Node, Organization, Role, Study, User)
 """The tables of `names.RULES`."""
+
+_LOCK = 0x7636_7375
+"""Key of the PostgreSQL advisory lock of names; other things have their own."""
 
 _user = User.__table__.c
 _KEYED = {"username": "username_key", "email": "email_key"}
@@ -112,6 +115,11 @@ def complete_keys(sess: Session) -> list[Clash]:
 
 
 def _require_distinct(model: type[Base], name: str) -> None:
+    """Whoever else gives such a name waits until this one is stored.
+
+    A constraint it cannot be: programs of 3.x give one name to several, and those stay.
+    """
+    wait_for_others(session(), _LOCK)
     if session.scalar(select(exists().where(model.__table__.c.name == name))):
         problem = f"{model.__name__} name '{name}' already exists"
         raise Invalid(problem, {"name": [problem]})
