@@ -1,8 +1,7 @@
 """What can be wrong with a policy: one code for each fault, as checks report it.
 
 An error keeps a policy from going live. A warning goes live, and means hardly ever what it says. A
-note is something to know.
-The reference of the documentation is generated from `CODES`.
+note is something to know. The reference of the documentation is generated from `CODES`.
 """
 
 from dataclasses import dataclass
@@ -51,10 +50,6 @@ def _error(slug: str, title: str, why: str, mend: str) -> Code:
 
 def _warning(slug: str, title: str, why: str, mend: str) -> Code:
     return _code(slug, Severity.WARNING, title, why, mend)
-
-
-def _note(slug: str, title: str, why: str, mend: str) -> Code:
-    return _code(slug, Severity.NOTE, title, why, mend)
 
 
 # --- files and fields
@@ -496,8 +491,9 @@ NEEDLESS_DECLARATION = _warning(
 
 # --- notes
 
-OTHER_THAN_CASBIN = _note(
+OTHER_THAN_CASBIN = _code(
     "other-than-casbin",
+    Severity.NOTE,
     "A function that stock Casbin understands in another way",
     "Whoever knows it from there, or takes the policy there, may be surprised.",
     "Nothing, if it is meant as the reference says it.",
