@@ -24,6 +24,11 @@ Node(api_key="0b6f2a34-7e1c-4b0e-8d55-0d3f3a1c9e01")
 session.remove()
 print("stored", User.get(1).firstname, check_password(User.get(1), "An0ther-Pass!"))
 print("can", can(User.get(1), "node", "global", "delete"))
+root = User.get(1)
+root.otp_secret = root.recovered_at = None
+root.end_tokens()
+root.save()
+print("ended", User.get(1).token_version)
 User.help()
 """
 
@@ -34,7 +39,14 @@ def test_the_helpers_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     runner = CliRunner(env={"V6SRV_INSTANCE": str(tmp_path / "instance")})
     result = runner.invoke(cli, ["shell"], input=SESSION)
     assert result.exit_code == 0, result.output
-    for line in ("known False []", "set True None", "kept True", "stored Ada True", "can True"):
+    for line in (
+        "known False []",
+        "set True None",
+        "kept True",
+        "stored Ada True",
+        "can True",
+        "ended 2",
+    ):
         assert line in result.output
     # 3.x hashed what was assigned; to store it in clear would be worse than to refuse.
     assert result.output.count("Invalid: This is stored as a hash") == 3

@@ -27,7 +27,7 @@ def set_password(user: User, pw: str) -> str | None:
     if problem is not None:
         return problem
     user.password = passwords.hash_password(pw)
-    user.failed_login_attempts = 0
+    user.failed_login_attempts = user.wrong_codes = 0
     user.end_tokens()
     return None
 

@@ -177,7 +177,7 @@ class Settings(Group):
     otp_issuer: str = "v6srv"
     """What authenticator apps show as the name of this server."""
     password_rounds: int = Field(12, ge=4, le=16)
-    """Cost of bcrypt; below 12 only for tests."""
+    """Cost of bcrypt; below 12 only for tests. Older hashes get it when their users log in."""
     hash_threads: int = Field(0, ge=0)
     """Passwords that are hashed at the same time; 0: one fewer than the cores, at least 1."""
     hash_queue: int = Field(64, ge=1)
