@@ -7,6 +7,7 @@ change, or each has a copy of its own.
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -73,13 +74,13 @@ _applications: dict[Any, Flask] = {}
 _make = application.with_endpoints
 
 
-def _with_endpoints(mounts: Mapping[int, str], api_path: str, with_metrics: bool) -> Flask:
+def _with_endpoints(mounts: Mapping[int, str], api_path: str, *asked_for: ModuleType) -> Flask:
     """Making the tables of endpoints is most of the rest. All have one map of paths: tests that add
     to it have it for themselves."""
-    key = (tuple(mounts.items()), api_path, with_metrics)
+    key = (tuple(mounts.items()), api_path, asked_for)
     made = _applications.get(key)
     if made is None or len(made.url_map._rules) != made.extensions["tests: paths"]:
-        made = _applications[key] = _make(mounts, api_path, with_metrics)
+        made = _applications[key] = _make(mounts, api_path, *asked_for)
         made.extensions["tests: paths"] = len(made.url_map._rules)
     fresh = copy.copy(made)
     vars(fresh).update(_own_tables(vars(made)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ from v6srv.api import (
     front,
     kill,
     metrics,
+    oidc,
     openapi,
     password,
     policy_decision,
@@ -39,7 +41,7 @@ from v6srv.authz.shadow import Shadow
 from v6srv.authz.source.live import PolicyStore
 from v6srv.dialect import asked
 from v6srv.dialect.middleware import ASKED_PATH, Dialects
-from v6srv.identity import tokens
+from v6srv.identity import provider, tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
@@ -94,7 +96,9 @@ def create_app(settings: Settings) -> Flask:
     The database must be migrated and seeded (`service.setup.prepare`). Raises PolicyError, with
     every problem's place, when the policies are not valid.
     """
-    app = with_endpoints(settings.mounts, settings.api_path, settings.metrics)
+    asked_for = ((metrics, settings.metrics), (oidc, settings.oidc is not None))
+    wanted = (module for module, wanted in asked_for if wanted)
+    app = with_endpoints(settings.mounts, settings.api_path, *wanted)
     app.json_provider_class = OrjsonProvider
     app.json = OrjsonProvider(app)
     app.config.update(
@@ -123,6 +127,7 @@ def create_app(settings: Settings) -> Flask:
     )
     if settings.metrics:
         metrics.count_requests(app)
+    app.extensions["identity_provider"] = provider.of(settings)
     realtime.init_app(app, settings)
     app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
@@ -157,14 +162,17 @@ def _end_session(_error: BaseException | None) -> None:
     db.session.remove()
 
 
-def with_endpoints(mounts: Mapping[int, str], api_path: str, with_metrics: bool) -> Flask:
-    """An application that knows what can be asked for, and nothing yet of who answers."""
+def with_endpoints(mounts: Mapping[int, str], api_path: str, *asked_for: ModuleType) -> Flask:
+    """An application that knows what can be asked for, and nothing yet of who answers.
+
+    `asked_for`: modules with endpoints that not every server has.
+    """
     app = Application("v6srv", root_path=str(Path(__file__).parent))
     app.url_map.converters["int"] = Digits
     app.config.update(openapi.configuration(mounts))
     for dialect, mount in mounts.items():
         api = openapi.Api(app, dialect)
-        for module in (*RESOURCES[dialect], *((metrics,) if with_metrics else ())):
+        for module in (*RESOURCES[dialect], *asked_for):
             api.register_blueprint(module.blp, url_prefix=mount)
         if dialect == V3:
             api.register_blueprint(authzen.blp)  # its standard says where

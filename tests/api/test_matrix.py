@@ -57,7 +57,7 @@ def message(answer: TestResponse) -> str:
     return str(body["msg"])
 
 
-OWN = ("policy", "event")
+OWN = ("policy", "event", "oidc")
 """What paths begin with that are in no contract."""
 
 

@@ -6,7 +6,7 @@ from flask import Flask
 
 from tests.api4.routes import ROUTES
 
-OWN = ("/event", "/health/", "/metrics", "/policy")
+OWN = ("/event", "/health/", "/metrics", "/oidc", "/policy")
 """What this server has beyond the contract, in both dialects."""
 
 

@@ -17,7 +17,13 @@ WITHOUT_BASE = ROOT / "docs" / "reference" / "seed-map.md"
 
 @pytest.fixture(scope="module")
 def routes(databases: Databases) -> set[tuple[str, str]]:
-    with open_app(databases, "sqlite", with_world=False, metrics=True) as (app, _):
+    provider = {
+        "issuer": "https://login.example",
+        "client_id": "v6srv",
+        "callback_url": "https://v6.example/api/oidc/callback",
+    }
+    all_there_is = {"metrics": True, "oidc": provider}
+    with open_app(databases, "sqlite", with_world=False, **all_there_is) as (app, _):
         return _routes(app)
 
 

@@ -36,7 +36,15 @@ OWNED: Mapping[str, tuple[str, str, str]] = {
 }
 """Tables whose rows are a field of another row: resource, column of its id, and the field."""
 FREE = frozenset(
-    {"run", "outbox", "mail", "socket_connection", "server_process", "policy_revision"}
+    {
+        "run",
+        "outbox",
+        "mail",
+        "one_time_password",
+        "socket_connection",
+        "server_process",
+        "policy_revision",
+    }
 )
 """Numbers, events, mails, sockets and processes: nothing that a policy speaks of."""
 

@@ -66,6 +66,7 @@ FREE: Mapping[str, str] = {
     "run": "a number that a task takes; it says nothing by itself",
     "outbox": "events of changes that are decided, in the same transaction",
     "mail": "mails, likewise",
+    "one_time_password": "lets somebody in once who has just come in: a part of that log-in",
     "socket_connection": "sockets that are there, for presence",
     "server_process": "processes that are there",
     PolicyRevision.__tablename__: "a counter that tells processes to look",

@@ -58,6 +58,7 @@ class ServerWrite(StrEnum):
     """Why the server writes by itself what policies decide otherwise. Nothing else does."""
 
     LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
+    OIDC = "logging in through the identity provider: settings say who gets an account, and which"
     RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
     PRESENCE = "presence: who is online, what a connected node shares until it goes, what it is"
     PARTS = (

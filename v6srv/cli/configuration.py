@@ -104,7 +104,7 @@ def config() -> None:
 )
 @click.option("-e", "--environment", type=click.Choice(ENVIRONMENTS))
 @click.option(
-    "--connect", is_flag=True, help="Also ask the database, the queue and the mail server."
+    "--connect", is_flag=True, help="Also ask the database, queue, mail server, identity provider."
 )
 @click.option("--format", "format_", type=FORMATS, default="text", help="How to print.")
 def check(file: Path | None, environment: str | None, connect: bool, format_: str) -> None:
@@ -113,6 +113,7 @@ def check(file: Path | None, environment: str | None, connect: bool, format_: st
     Prints the settings without secrets. Exit code 1 when something is wrong, also when it would not
     stop a start: a value that is no number, a policy folder that does not exist.
     """
+    from v6srv.identity import provider
     from v6srv.service import connections
 
     with readable_errors():
@@ -123,7 +124,9 @@ def check(file: Path | None, environment: str | None, connect: bool, format_: st
         for one in wanted:
             settings = load(file, one)
             checked[settings.environment] = masked(settings)
-            found = [*_useless(settings), *(connections.failures(settings) if connect else ())]
+            found = [*_useless(settings)]
+            if connect:
+                found += [*connections.failures(settings), *provider.failures(settings)]
             faults += [f"environment {settings.environment}: {fault}" for fault in found]
             for remark in set(settings.remarks) - set(settings.replaced):
                 warn(remark)

@@ -19,7 +19,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated, Unavailable
-from v6srv.identity import tokens, totp
+from v6srv.identity import one_time, tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
 from v6srv.identity.totp import Code
 from v6srv.model import Account, Node, User
@@ -82,6 +82,8 @@ def log_in(
     Raises Unauthenticated with one and the same text for unknown names, wrong passwords and locked
     accounts, and TooManyRequests when this address has failed too often to get into this account.
     """
+    if one_time.is_one(password) and (found := _log_in_once(username, password, dialect)):
+        return found
     with check_user(username, None, password, source, code) as user:
         missing = _missing_factor(user, code, source)
         if missing is None:
@@ -100,6 +102,20 @@ def log_in(
         failed("login", username, source, f"{missing.value} code")
         raise Unauthenticated(_UNUSABLE_CODES[missing])
     return missing
+
+
+def _log_in_once(username: str, password: str, dialect: int) -> Tokens | None:
+    """Who gave it out has looked at all that is asked for here."""
+    let_go()
+    with as_server(ServerWrite.LOGIN), transaction():
+        user = one_time.redeem(username, password)
+        if user is None:
+            return None
+        user.last_seen = database_now()
+        meters.LOGINS.labels("user", "granted").inc()
+        return token_pair(
+            user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES), dialect=dialect
+        )
 
 
 @contextmanager

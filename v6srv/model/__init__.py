@@ -15,6 +15,7 @@ from v6srv.model.study import Study
 from v6srv.model.system import (
     CasbinRule,
     Mail,
+    OneTimePassword,
     Outbox,
     PolicyRevision,
     PolicyVersion,
@@ -32,6 +33,7 @@ __all__ = [
     "Member",
     "Node",
     "NodeConfig",
+    "OneTimePassword",
     "Organization",
     "Outbox",
     "Permission",

@@ -72,6 +72,18 @@ def account_of(column: str, text: str) -> int | None:
     return next(exact, found[0][0] if found else None)
 
 
+def account_said_elsewhere(column: str, text: str) -> int | None:
+    """The id of the account that another server means: of a name as it is, of an address but for
+    the case of ASCII letters. What looks alike may be somebody else there."""
+
+    def spoken(name: str) -> bytes:
+        return name.encode() if column == "username" else name.encode().lower()
+
+    owners = _owners(session.connection(), column, text)
+    found = [id for id, stored in owners if spoken(stored) == spoken(text)]
+    return found[0] if len(found) == 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Clash:
     """Two accounts that are older than the rule, whose names or addresses are one by it."""

@@ -149,3 +149,15 @@ class ServerProcess(Base):
     """A digest of the policy files that it decides by."""
     seen_at: Mapped[datetime]
     """When it last said so, by the clock of the database."""
+
+
+class OneTimePassword(Base):
+    """Lets a user in once, instead of the password (`identity.one_time`)."""
+
+    __tablename__ = "one_time_password"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    version: Mapped[int]
+    """`token_version` of the account when it was made: it ends with the tokens."""
+    ends_at: Mapped[datetime]

@@ -1,37 +1,27 @@
 """Asking an algorithm store: a server of others, over HTTP.
 
 A store knows this server by a URL, and asks there who has the token that comes with a request. It
-may be slow, gone or hostile: an answer is waited for `ANSWER_WITHIN_S` at most, then it is hung up
-on; an answer is never larger than `LARGEST_ANSWER`, and the token follows no redirection. No
-transaction is open meanwhile: what was read and decided before has to be again.
+may be slow, gone or hostile (`service.outside`); the token follows no redirection.
 """
 
-import json
 import logging
-import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from v6srv import names
-from v6srv.authz.unit_of_work import time_has_passed
-from v6srv.db import let_go
 from v6srv.errors import Denied, Invalid, NotFound, Upstream, V6srvError
+from v6srv.service.outside import Silent, as_it_is, converse
 
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 15.0
-LARGEST_ANSWER = 1_000_000
 LONGEST_REASON = 300
 """Characters of what a store says for itself that are passed on."""
-_CONNECT_S, _READ_S = 5, 10
 _PUBLIC = "public"
 
 
@@ -141,88 +131,29 @@ def _text(said: object) -> str | None:
     return said if isinstance(said, str) and not names.unstorable(said) else None
 
 
-class _Lines(HTTPAdapter):
-    """Connections that can be hung up on while somebody waits for what comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._open: list[socket.socket] = []
-        self._is_over = False
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """A pool whose connections are noted."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        note = self._note
-
-        class Noted(pool.ConnectionCls):  # type: ignore[misc]
-            def connect(self) -> None:
-                super().connect()
-                note(self.sock)
-
-        pool.ConnectionCls = Noted
-        return pool
-
-    def hang_up(self) -> None:
-        """Whoever reads finds the end."""
-        self._is_over = True
-        for line in self._open:
-            with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-    def _note(self, line: socket.socket) -> None:
-        self._open.append(line)
-        if self._is_over:
-            self.hang_up()
-
-
 def _ask(method: str, store_url: str, path: str, visitor: Visitor, **sent: Any) -> Answer:
     visitor.require_open(store_url)
-    let_go()
-    found: list[Answer] = []
-    lines = _Lines()
-
-    def work() -> None:
-        try:
-            found.append(_answer(lines, method, store_url.rstrip("/") + path, visitor, sent))
-        except (requests.RequestException, ValueError) as error:
-            log.warning("algorithm store %s does not answer: %s", store_url, error)
-
-    # A thread, for no timeout of the library bounds the whole: a store may send byte by byte.
-    thread = Thread(target=work, daemon=True, name="algorithm-store")
-    thread.start()
-    thread.join(ANSWER_WITHIN_S)
-    time_has_passed()
-    if not found:
-        lines.hang_up()
-        raise NotFound(f"The algorithm store at {store_url} cannot be reached, or does not answer")
-    return found[0]
+    url = store_url.rstrip("/") + path
+    try:
+        return converse(
+            requests.Session(),
+            lambda client: _answer(client, method, url, visitor, sent),
+            ANSWER_WITHIN_S,
+        )
+    except Silent as error:
+        log.warning("algorithm store %s does not answer: %s", store_url, error)
+        text = f"The algorithm store at {store_url} cannot be reached, or does not answer"
+        raise NotFound(text) from error
 
 
 def _answer(
-    lines: HTTPAdapter, method: str, url: str, visitor: Visitor, sent: dict[str, Any]
+    client: requests.Session, method: str, url: str, visitor: Visitor, sent: dict[str, Any]
 ) -> Answer:
     headers = {"Authorization": visitor.authorization, "server_url": visitor.server_url}
-    with requests.Session() as client:
-        for scheme in ("http://", "https://"):
-            client.mount(scheme, lines)
-        with client.request(
-            method,
-            url,
-            headers=headers,
-            auth=_as_it_is,
-            timeout=(_CONNECT_S, _READ_S),
-            allow_redirects=False,
-            stream=True,
-            **sent,
-        ) as answer:
-            text = next(answer.iter_content(LARGEST_ANSWER), b"")
-            try:
-                body = json.loads(text)
-            except (ValueError, RecursionError):
-                body = None
-            return Answer(answer.status_code, body)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The token and nothing else: a file of passwords (`.netrc`) is for who runs this server."""
-    return request
+    answer = client.request(
+        method, url, headers=headers, auth=as_it_is, allow_redirects=False, **sent
+    )
+    try:
+        return Answer(answer.status_code, answer.json())
+    except (ValueError, RecursionError):
+        return Answer(answer.status_code, None)

@@ -24,13 +24,12 @@ from v6srv.authz.principal import Principal
 from v6srv.db import let_go, session
 from v6srv.errors import Invalid, NotSupported, Unavailable, Upstream
 from v6srv.model import Port, Result, Task
-from v6srv.settings import VpnServer
+from v6srv.settings import VpnServer, is_safe
 from v6srv.vocabulary import Operation, Resource
 
 TIMEOUT_S = (5, 20)
 """To connect, to answer."""
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEY_PAIR = re.compile(r"<cert>.*</key>\r?\n?", re.DOTALL)
 _KEYS_GO_BEFORE = "<tls-crypt>"
 
@@ -42,8 +41,7 @@ def portal(config: VpnServer | None) -> VpnServer:
     """
     if config is None:
         raise NotSupported("This server does not support VPN")
-    address = urlsplit(config.url)
-    if address.scheme != "https" and address.hostname not in _LOOPBACK:
+    if not is_safe(config.url):
         raise Upstream("The VPN portal of this server must be reached through https")
     return config
 

@@ -1,6 +1,6 @@
 """All settings: one frozen object from a YAML file and the environment."""
 
-from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, KeptEvents, VpnServer
+from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, KeptEvents, Oidc, VpnServer, is_safe
 from v6srv.settings.schema import QUEUES, Settings, SettingsError
 from v6srv.settings.secret import jwt_secret
 from v6srv.settings.sources import (
@@ -18,11 +18,13 @@ __all__ = [
     "QUEUES",
     "DatabaseLimits",
     "KeptEvents",
+    "Oidc",
     "Settings",
     "SettingsError",
     "VpnServer",
     "environments_in",
     "environments_of",
+    "is_safe",
     "jwt_secret",
     "load",
     "masked",

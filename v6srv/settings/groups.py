@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -98,6 +99,94 @@ class VpnServer(Group):
     """The user of the portal whose configurations the nodes get."""
     portal_userpass: SecretStr
     """The password of that user."""
+
+
+class NewAccounts(Group):
+    """Who gets an account at the first log-in through the identity provider. Only in a file."""
+
+    value: str = Field(min_length=1)
+    """What `groups_claim` has, as one of several or alone."""
+    organization: str = Field(min_length=1)
+    """The name of the organization that the account is of."""
+    roles: Words = ()
+    """Names of the roles that it has: of default roles, or of roles of that organization."""
+
+
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"
+]
+
+
+class Oidc(Group):
+    """An identity provider (OpenID Connect) that users can log in through, beside passwords."""
+
+    issuer: str
+    """Where the provider is, exactly as it calls itself."""
+    client_id: str = Field(min_length=1)
+    """What this server is called at the provider."""
+    client_secret: SecretStr | None = None
+    """Its secret. Unset: none is needed there, and the log-in is kept safe by PKCE alone."""
+    callback_url: str
+    """Where the provider sends browsers back to, as registered there: this server as browsers know
+    it, such as `https://v6.example/api/oidc/callback`."""
+    scopes: Words = ("openid", "email", "profile")
+    """What the provider is asked to tell; `openid` among it."""
+    algorithm: Algorithm = "RS256"
+    """How the provider signs. Nothing else is accepted."""
+    claim: str = Field("email", min_length=1)
+    """What of a person tells whose account it is. It must be something that people cannot choose
+    for themselves at the provider."""
+    account: Literal["email", "username"] = "email"
+    """What of an account `claim` is compared with: names as they are, addresses whatever the case
+    of their letters from A to Z."""
+    accept_unverified_email: Flag = False
+    """Whether an address counts of which the provider does not say that it is verified: only where
+    the provider lets nobody enter one."""
+    groups_claim: str = Field("groups", min_length=1)
+    """What `new_accounts` looks at."""
+    new_accounts: tuple[NewAccounts, ...] = ()
+    """The first that fits makes the account of somebody who has none. Empty: none is made."""
+    timeout_s: float = Field(5, gt=0, le=60)
+    """How long a log-in waits for the provider, twice."""
+
+    @field_validator("issuer", "callback_url")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        if not is_safe(value):
+            raise ValueError("must begin with https://, but for addresses of this machine")
+        return value
+
+    @field_validator("callback_url")
+    @classmethod
+    def _is_ours(cls, value: str) -> str:
+        address = urlsplit(value)
+        if not address.path.endswith(CALLBACK) or address.query or address.fragment:
+            raise ValueError(f"must end with {CALLBACK}, as in https://v6.example/api{CALLBACK}")
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _asks_who(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value:
+            raise ValueError("must have openid among them")
+        return value
+
+
+CALLBACK = "/oidc/callback"
+"""What the address ends with to which an identity provider sends browsers back."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_safe(url: str) -> bool:
+    """Whether what is sent to this address can be read by nobody on its way."""
+    try:
+        address = urlsplit(url)
+        return (address.scheme == "https" and bool(address.hostname)) or (
+            address.scheme == "http" and address.hostname in _LOOPBACK
+        )
+    except ValueError:
+        return False
 
 
 class LoggerLevel(Group):

@@ -27,6 +27,7 @@ from v6srv.settings.groups import (
     Http,
     KeptEvents,
     Logging,
+    Oidc,
     PasswordPolicy,
     Smtp,
     VpnServer,
@@ -132,6 +133,7 @@ class Settings(Group):
     support_email: str = ""
     """Whom mails name for help; empty: `smtp.username`."""
     vpn_server: VpnServer | None = None
+    oidc: Oidc | None = None
     rabbitmq_uri: SecretStr | None = None
     """The message queue that several processes share: an `amqp://`, `amqps://`, `redis://` or
     `rediss://` URL. Unset: there is one process."""
