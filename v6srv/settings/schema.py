@@ -330,6 +330,11 @@ class Settings(Group):
         return self.ip
 
     @property
+    def mixes_generations(self) -> bool:
+        """Whether a task may be for nodes of both generations."""
+        return self.mixed_generation_tasks == "allow"
+
+    @property
     def mounts(self) -> dict[int, str]:
         """Where the endpoints of each dialect are."""
         return {**EXACT, V3: self.api_path}

@@ -52,7 +52,7 @@ class Tasks(MethodView):
     @blp.response(201, TaskOut)
     def post(self, order, who, authz):
         """Start a task at several organizations; an algorithm starts a subtask of its own task."""
-        mixes = current_app.config["SETTINGS"].mixed_generation_tasks == "allow"
+        mixes = current_app.config["SETTINGS"].mixes_generations
         return tasks.start(who, authz, order, dialect=V3, mixes=mixes)
 
 

@@ -64,7 +64,7 @@ class Tasks(MethodView):
     @blp.response(201, TaskOut)
     def post(self, order, who, authz):
         """Start a task at several organizations; an algorithm starts a subtask of its own task."""
-        mixes = current_app.config["SETTINGS"].mixed_generation_tasks == "allow"
+        mixes = current_app.config["SETTINGS"].mixes_generations
         asked = visitor(order.pop("server_url"))
         return tasks.start(who, authz, order, dialect=V4, mixes=mixes, visitor=asked)
 
