@@ -118,8 +118,11 @@ def test_all_members_at_once_are_for_those_who_may_edit_every_collaboration(call
     assert call4("viewer", "PATCH", path, json={"name": "other"}).status_code == 200
     trial = f"/collaboration/{world.collab.trial}"
     assert call4("viewer", "PATCH", trial, json={"name": "third"}).status_code == 403
-    # One by one it is an edit as any other.
-    answer = call4("viewer", "POST", f"{path}/organization", json={"id": world.org.east})
+    # One by one it is an edit as any other; who is not seen is not there.
+    invited = {"id": world.org.east}
+    assert call4("viewer", "POST", f"{path}/organization", json=invited).status_code == 404
+    add(call4, line(subject, "organization", "view", "True", "global", effect="allow"))
+    answer = call4("viewer", "POST", f"{path}/organization", json=invited)
     assert [row["name"] for row in answer.json] == ["north", "south", "east"]
     answer = call4("root", "PATCH", path, json={"organization_ids": both})
     assert answer.status_code == 200

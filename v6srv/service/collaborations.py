@@ -12,7 +12,7 @@ from v6srv.db import session
 from v6srv.errors import Invalid, NotFound
 from v6srv.model import AlgorithmStore, Collaboration, Member, Node, Organization, Study, Task
 from v6srv.model.checks import require_fit
-from v6srv.service import dependents, nodes, tasks
+from v6srv.service import dependents, lists, nodes, tasks
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
 
@@ -35,9 +35,14 @@ def create(fields: Mapping[str, Any]) -> Collaboration:
 
 
 def change(
-    collaboration: Collaboration, changes: Mapping[str, Any], *, strict: bool = False
+    who: Principal,
+    authz: Authorizer,
+    collaboration: Collaboration,
+    changes: Mapping[str, Any],
+    *,
+    strict: bool = False,
 ) -> Collaboration:
-    """Change the fields given; `organization_ids` replaces all members.
+    """Change the fields given; `organization_ids` replaces all members, by those one may view.
 
     `changes` is a loaded `wire.collaboration.CollaborationPatch`. Raises as `create` does.
     `strict`: as that of `checks.require_fit`.
@@ -50,6 +55,8 @@ def change(
     if "encrypted" in changes:
         collaboration.encrypted = changes["encrypted"]
     if "organization_ids" in changes:
+        stay = {one.id for one in collaboration.organizations}
+        lists.require_seen(who, authz, Resource.ORGANIZATION, {*changes["organization_ids"]} - stay)
         _set_members(collaboration, _organizations(changes["organization_ids"]))
     return collaboration
 
@@ -99,22 +106,30 @@ def members(who: Principal, authz: Authorizer, collaboration: Collaboration) -> 
     return authz.shown(who, Organization).where(Organization.id.in_(member))
 
 
-def add_member(collaboration: Collaboration, organization_id: int) -> None:
-    """Make an organization a member; nothing changes if it is one (Q-59). Raises NotFound."""
+def add_member(
+    who: Principal, authz: Authorizer, collaboration: Collaboration, organization_id: int
+) -> None:
+    """Make an organization a member; nothing changes if it is one (Q-59).
+
+    Raises NotFound, also for one that `who` may not view.
+    """
+    lists.require_seen(who, authz, Resource.ORGANIZATION, [organization_id])
     [organization] = _organizations([organization_id])
     if organization not in collaboration.organizations:
         _set_members(collaboration, [*collaboration.organizations, organization])
 
 
-def remove_member(collaboration: Collaboration, organization_id: int) -> None:
+def remove_member(
+    who: Principal, authz: Authorizer, collaboration: Collaboration, organization_id: int
+) -> None:
     """Take a member out, and its node with it (Q-18). Raises NotFound, or Invalid for no member."""
-    [organization] = _organizations([organization_id])
-    if organization not in collaboration.organizations:
+    if all(member.id != organization_id for member in collaboration.organizations):
+        lists.require_seen(who, authz, Resource.ORGANIZATION, [organization_id])
         raise Invalid(
             f"Organization id={organization_id} is not a member of "
             f"collaboration id={collaboration.id}"
         )
-    left = [member for member in collaboration.organizations if member is not organization]
+    left = [member for member in collaboration.organizations if member.id != organization_id]
     _set_members(collaboration, left)
 
 
@@ -145,7 +160,7 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
     Raises NotFound, Denied, or Invalid when it is here, when its organization is no member or has
     another node here (Q-19).
     """
-    node = _node(node_id)
+    node = _node(who, authz, node_id, collaboration)
     if node.collaboration_id == collaboration.id:
         raise Invalid(f"Node id={node_id} is already in collaboration id={collaboration.id}")
     if node.collaboration_id is not None:
@@ -155,9 +170,11 @@ def add_node(who: Principal, authz: Authorizer, collaboration: Collaboration, no
     _move(node, collaboration.id)
 
 
-def remove_node(collaboration: Collaboration, node_id: int) -> None:
+def remove_node(
+    who: Principal, authz: Authorizer, collaboration: Collaboration, node_id: int
+) -> None:
     """Take a node out; it stays without a collaboration. Raises NotFound, or Invalid."""
-    node = _node(node_id)
+    node = _node(who, authz, node_id, collaboration)
     if node.collaboration_id != collaboration.id:
         raise Invalid(f"Node id={node_id} is not in collaboration id={collaboration.id}")
     _move(node, None)
@@ -171,10 +188,12 @@ def _move(node: Node, collaboration_id: int | None) -> None:
         node.collaboration_id = collaboration_id
 
 
-def _node(id: int) -> Node:
+def _node(who: Principal, authz: Authorizer, id: int, collaboration: Collaboration) -> Node:
+    """A node, which is here or may be viewed. Raises NotFound."""
     node = session.get(Node, id, with_for_update={"of": Node.__table__})
-    if node is None:
-        raise NotFound(f"Node id={id} is not found!")
+    if node is None or node.collaboration_id != collaboration.id:
+        lists.require_seen(who, authz, Resource.NODE, [id])
+    assert node is not None
     return node
 
 

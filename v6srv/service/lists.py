@@ -7,7 +7,7 @@ view, and a result with its task only if the caller may view that.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, false, func, true
 from sqlalchemy.orm.attributes import set_committed_value
 
 from v6srv.authz.allowed_rows import AllowedRows
@@ -42,6 +42,44 @@ def require_view(
             authz.fetch(who, resource, Operation.VIEW, id, on, lenient=on is not None)
         except NotFound as unknown:
             raise Invalid(str(unknown)) from unknown
+
+
+def seen(
+    who: Principal, authz: Authorizer, resource: Resource, id: int | None
+) -> ColumnElement[bool]:
+    """A condition that nothing meets when a list is filtered by a row that one may not view.
+
+    As when it is not there: what belongs to a row tells of it. `id`: None if nothing is asked.
+    """
+    if id is None or id in ids(who, authz, resource, MODELS[resource].id == id):  # type: ignore[attr-defined]
+        return true()
+    return false()
+
+
+def require_seen(
+    who: Principal, authz: Authorizer, resource: Resource, wanted: Iterable[int]
+) -> None:
+    """Raise NotFound for a row that `who` may not view, as for one that is not there."""
+    model, named = MODELS[resource], {*wanted}
+    known = ids(who, authz, resource, model.id.in_(named)) if named else []  # type: ignore[attr-defined]
+    for id in sorted(named - {*known}):
+        raise NotFound(f"{model.__name__} id={id} is not found!")
+
+
+def unknown(
+    who: Principal, authz: Authorizer, place: Resource, id: int | None, resource: Resource
+) -> Denied | NotFound:
+    """The answer for a new row of `resource` in a place that is not there, to raise.
+
+    NotFound for those who may view all such places; others learn what they would of one.
+    """
+    try:
+        authz.fetch(who, place, Operation.VIEW, id or 0)
+    except Denied:
+        return authz.refusal(who, resource, Operation.CREATE)
+    except NotFound as missing:
+        return missing
+    raise LookupError(f"{place} {id} is there")
 
 
 def count(

@@ -21,7 +21,7 @@ from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
 from v6srv.model import Organization, Role, RoleRule, Rule, User
 from v6srv.model.checks import require_fit, require_own_name
-from v6srv.service import dependents
+from v6srv.service import dependents, lists
 from v6srv.service.dependents import Dependents
 from v6srv.service.refusals import in_words, lacking
 from v6srv.service.users import beyond, rules_of
@@ -43,7 +43,7 @@ def create(
     rules = rules_of(fields.get("rules") or [], known)
     organization_id = fields.get("organization_id") or who.organization_id
     if session.get(Organization, organization_id) is None:
-        raise NotFound(f"Organization id={organization_id} is not found!")
+        raise lists.unknown(who, authz, Resource.ORGANIZATION, organization_id, Resource.ROLE)
     role = Role(
         name=fields["name"],
         description=fields["description"],
@@ -127,9 +127,15 @@ def remove(who: Principal, authz: Authorizer, role: Role, *, unless_held: bool =
         settle()
 
 
-def rules(who: Principal, authz: Authorizer, known: Collection[str]) -> AllowedRows:
-    """The rules that there are, by id, with what the wire format shows of them to `who`."""
-    return authz.shown(who, Rule).where(rule_text(Rule.__table__).in_(known))
+def rules(
+    who: Principal, authz: Authorizer, known: Collection[str], role_id: int | None = None
+) -> AllowedRows:
+    """The rules that there are, by id, with what the wire format shows of them to `who`.
+
+    None if they are asked for by a role that `who` may not view.
+    """
+    seen = lists.seen(who, authz, Resource.ROLE, role_id)
+    return authz.shown(who, Rule).where(seen, rule_text(Rule.__table__).in_(known))
 
 
 def rules_in(

@@ -9,10 +9,10 @@ from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
 from v6srv.db import session
-from v6srv.errors import Invalid, NotFound, V6srvError
+from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Organization, Study, StudyMember, Task
 from v6srv.model.checks import require_fit
-from v6srv.service import dependents, tasks
+from v6srv.service import dependents, lists, tasks
 from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
 
@@ -26,7 +26,10 @@ def create(who: Principal, authz: Authorizer, fields: Mapping[str, Any]) -> Stud
     require_fit(Study(), fields, strict=True)
     collaboration_id, wanted = fields["collaboration_id"], fields["organization_ids"]
     if session.get(Collaboration, collaboration_id) is None:
-        authz.require_whole(who, Resource.STUDY, Operation.CREATE)
+        try:
+            authz.require_whole(who, Resource.STUDY, Operation.CREATE)
+        except Denied:
+            raise authz.refusal(who, Resource.STUDY, Operation.CREATE) from None
         raise NotFound(f"Collaboration id={collaboration_id} is not found!")
     members, problem = _members(collaboration_id, wanted)
     study = Study(name=fields["name"], collaboration_id=collaboration_id, organizations=members)
@@ -60,10 +63,12 @@ def members(who: Principal, authz: Authorizer, study: Study) -> AllowedRows:
     return authz.shown(who, Organization).where(Organization.id.in_(member))
 
 
-def add_member(study: Study, organization_id: int) -> None:
-    """Have an organization take part; nothing changes if it does. Raises NotFound or Invalid."""
-    if session.get(Organization, organization_id) is None:
-        raise NotFound(f"Organization id={organization_id} is not found!")
+def add_member(who: Principal, authz: Authorizer, study: Study, organization_id: int) -> None:
+    """Have an organization take part; nothing changes if it does.
+
+    Raises Invalid, or NotFound for one that `who` may not view.
+    """
+    lists.require_seen(who, authz, Resource.ORGANIZATION, [organization_id])
     found, problem = _members(study.collaboration_id, [organization_id])
     if problem is not None:
         raise problem

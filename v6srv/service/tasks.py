@@ -24,7 +24,7 @@ from v6srv.model import (
     TaskDatabase,
 )
 from v6srv.model.node import ALLOWED_ORGS
-from v6srv.service import algorithm_stores, events, payloads, task_targets
+from v6srv.service import algorithm_stores, events, lists, payloads, task_targets
 from v6srv.service.algorithm_stores import Origin
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
@@ -65,7 +65,7 @@ def start(
     place = place_of(who, authz, order)
     problem = _problem(place, order, dialect, mixes=mixes)
     if problem is not None and session.get(Collaboration, place.collaboration_id) is None:
-        _refuse_unknown(who, authz, place.collaboration_id)
+        raise _nowhere(who, authz, place)
     origin = Origin(order["image"], place.store_id)
     if problem is None and visitor is not None and place.store_id is not None:
         origin, problem = _asked(who, authz, place, origin, visitor)
@@ -196,13 +196,10 @@ def _warn_of_namesakes(who: Principal, task: Task) -> None:
         )
 
 
-def _refuse_unknown(who: Principal, authz: Authorizer, collaboration_id: int) -> None:
-    """NotFound for those who may view every collaboration; others learn what they would of one."""
-    try:
-        authz.fetch(who, Resource.COLLABORATION, Operation.VIEW, collaboration_id)
-    except Denied:
-        raise authz.refusal(who, Resource.TASK, Operation.CREATE) from None
-    raise NotFound(f"Collaboration id={collaboration_id} is not found!")
+def _nowhere(who: Principal, authz: Authorizer, place: Place) -> Denied | NotFound:
+    """What is said of a collaboration that there is not."""
+    where = Resource.COLLABORATION, place.collaboration_id
+    return lists.unknown(who, authz, *where, Resource.TASK)
 
 
 def _descent(who: Principal, keep_days: int | None, store_id: int | None) -> dict[str, int | None]:

@@ -53,8 +53,8 @@ def create(
     organization_id = fields.get("organization_id") or who.organization_id
     organization = session.get(Organization, organization_id)
     if organization is None:
-        raise NotFound(f"Organization id={organization_id} is not found!")
-    roles = _roles(fields.get("roles") or [])
+        raise lists.unknown(who, authz, Resource.ORGANIZATION, organization_id, Resource.USER)
+    roles = _roles(who, authz, fields.get("roles") or [], organization_id)
     rules = rules_of(fields.get("rules") or [], known)
     passwords.require_good(fields["password"], [*map(fields.get, _OWN_FIELDS), organization.name])
     if sealed is None:
@@ -94,7 +94,8 @@ def change(
     require_fit(user, changes, strict=strict)
     given = {name: changes[name] for name in _OWN_FIELDS if changes.get(name) is not None}
     given = {name: value for name, value in given.items() if value != getattr(user, name)}
-    roles = None if changes.get("roles") is None else _roles(changes["roles"])
+    ids, here = changes.get("roles"), user.organization_id
+    roles = None if ids is None else _roles(who, authz, ids, here, user.roles)
     rules = None
     if changes.get("rules") is not None:
         rules = [*rules_of(changes["rules"], known), *beyond(user.rules, known)]
@@ -182,9 +183,19 @@ def _held_by(user: User) -> Subquery:
     return union(through_roles, extra).subquery()
 
 
-def _roles(ids: Iterable[int]) -> list[Role]:
+def _roles(
+    who: Principal,
+    authz: Authorizer,
+    ids: Iterable[int],
+    organization_id: int | None,
+    held: Collection[Role] = (),
+) -> list[Role]:
+    """The roles with these ids. One of another organization that one may not view is not found."""
     wanted = set(ids)
     found = list(session.scalars(select(Role).where(Role.id.in_(wanted)).order_by(Role.id)))
+    known = (None, organization_id, who.organization_id)
+    foreign = {role.id for role in found if role.organization_id not in known and role not in held}
+    lists.require_seen(who, authz, Resource.ROLE, foreign)
     for missing in sorted(wanted - {role.id for role in found}):
         raise NotFound(f"Role id={missing} is not found!")
     return found
@@ -231,6 +242,9 @@ def _of_rights(
     roles = [*roles]
     for role in roles:
         if role.organization_id not in (None, organization_id):
+            place = Organization.id == organization_id
+            if not lists.ids(who, authz, Resource.ORGANIZATION, place):
+                return None  # that there is such an organization is said by no other words
             message = f"Role id={role.id} belongs to another organization than the user!"
             return Denied(message, refusal)
     rule = lacking(who, authz, [*_rules_in(roles), *rules])

@@ -58,9 +58,9 @@ class Collaboration(MethodView):
     @guard.edits(COLLABORATION)
     @blp.arguments(CollaborationPatch)
     @blp.response(200, CollaborationOut)
-    def patch(self, changes, row):
+    def patch(self, changes, who, authz, row):
         """Change the fields given; the rest stay."""
-        return collaborations.change(row, changes)
+        return collaborations.change(who, authz, row, changes)
 
     @guard.deletes(COLLABORATION)
     @blp.response(200, MessageOut)
@@ -83,7 +83,7 @@ class CollaborationMembers(MethodView):
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, who, authz, row):
         """Add a member. Answers with all members."""
-        collaborations.add_member(row, organization["id"])
+        collaborations.add_member(who, authz, row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
     @guard.edits(COLLABORATION, changes=_MEMBERS)
@@ -91,7 +91,7 @@ class CollaborationMembers(MethodView):
     @blp.response(200, OrganizationOut(many=True))
     def delete(self, organization, who, authz, row):
         """Take a member out, and its node with it. Answers with the members that are left."""
-        collaborations.remove_member(row, organization["id"])
+        collaborations.remove_member(who, authz, row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
 
@@ -117,9 +117,9 @@ class CollaborationNodes(MethodView):
     @guard.one(COLLABORATION, Operation.EDIT, changes=_NODES)
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
-    def delete(self, node, authz, row):
+    def delete(self, node, who, authz, row):
         """Take a node out; it stays without a collaboration."""
-        collaborations.remove_node(row, node["id"])
+        collaborations.remove_node(who, authz, row, node["id"])
         return {"msg": f"node id={node['id']} removed from collaboration id={row.id}"}
 
 

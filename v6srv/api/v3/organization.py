@@ -8,7 +8,7 @@ from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.model import Collaboration, Member, Node
 from v6srv.model import Organization as Row
-from v6srv.service import organizations
+from v6srv.service import lists, organizations
 from v6srv.vocabulary import Operation, Resource
 from v6srv.wire.organization import OrganizationPatch, OrganizationQuery
 from v6srv.wire.v3.collaboration import CollaborationOut
@@ -24,9 +24,10 @@ class Organizations(MethodView):
     @guard.rows(ORGANIZATION, VIEW)
     @blp.arguments(OrganizationQuery, location="query")
     @paged(OrganizationOut)
-    def get(self, query, rows):
+    def get(self, query, who, authz, rows):
         """List the organizations you may view."""
-        return rows.where(*filters.conditions(filters.ORGANIZATION, query))
+        seen = lists.seen(who, authz, Resource.COLLABORATION, query.get("collaboration_id"))
+        return rows.where(seen, *filters.conditions(filters.ORGANIZATION, query))
 
     @guard.creates(ORGANIZATION)
     @blp.arguments(OrganizationIn)

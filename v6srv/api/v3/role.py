@@ -6,7 +6,7 @@ from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.dialect.rule_names import KNOWN_TO_3
-from v6srv.service import roles
+from v6srv.service import lists, roles
 from v6srv.vocabulary import Operation, Resource, Scope
 from v6srv.wire.base import MessageOut
 from v6srv.wire.v3.role import RoleIn, RoleOut, RolePatch, RoleQuery
@@ -21,9 +21,10 @@ class Roles(MethodView):
     @guard.rows(ROLE, VIEW)
     @blp.arguments(RoleQuery, location="query")
     @paged(RoleOut)
-    def get(self, query, rows):
+    def get(self, query, who, authz, rows):
         """List the roles you may view; your own are always among them."""
-        return rows.where(*filters.of_roles(query))
+        seen = lists.seen(who, authz, Resource.USER, query.get("user_id"))
+        return rows.where(seen, *filters.of_roles(query))
 
     @guard.creates(ROLE)
     @blp.arguments(RoleIn)

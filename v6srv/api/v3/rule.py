@@ -46,7 +46,7 @@ class Rules(MethodView):
         """
         asked_for = {"name", "role_id"} & query.keys()
         narrowed = filters.conditions(_FILTERS, query)
-        found = roles.rules(who, authz, KNOWN_TO_3)
+        found = roles.rules(who, authz, KNOWN_TO_3, query.get("role_id"))
         return found.where(*narrowed, *(() if asked_for else (_OF_CONTRACT,)))
 
 

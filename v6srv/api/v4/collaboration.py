@@ -80,7 +80,7 @@ class Collaboration(MethodView):
         if _MEMBERS & changes.keys():
             edit = who, COLLABORATION, Operation.EDIT, row.id
             authz.fetch(*edit, min_scope=Scope.GLOBAL, changes=_MEMBERS)
-        return collaborations.change(row, changes, strict=True)
+        return collaborations.change(who, authz, row, changes, strict=True)
 
     @guard.deletes(COLLABORATION)
     @blp.arguments(Dependents, location="query")
@@ -102,7 +102,7 @@ class CollaborationMembers(MethodView):
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, who, authz, row):
         """Add a member. Answers with all members."""
-        collaborations.add_member(row, organization["id"])
+        collaborations.add_member(who, authz, row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
     @guard.edits(COLLABORATION, changes=_MEMBERS)
@@ -110,7 +110,7 @@ class CollaborationMembers(MethodView):
     @blp.response(200, OrganizationOut(many=True))
     def delete(self, organization, who, authz, row):
         """Take a member out, and its node with it. Answers with the members that are left."""
-        collaborations.remove_member(row, organization["id"])
+        collaborations.remove_member(who, authz, row, organization["id"])
         return collaborations.members(who, authz, row).read(fresh=True)
 
 
@@ -130,7 +130,7 @@ class CollaborationNodes(MethodView):
     @guard.one(COLLABORATION, Operation.EDIT, changes=_NODES)
     @blp.arguments(Named)
     @blp.response(200, MessageOut)
-    def delete(self, node, row):
+    def delete(self, node, who, authz, row):
         """Take a node out; it stays without a collaboration."""
-        collaborations.remove_node(row, node["id"])
+        collaborations.remove_node(who, authz, row, node["id"])
         return {"msg": f"node id={node['id']} removed from collaboration id={row.id}"}

@@ -29,7 +29,8 @@ class Roles(MethodView):
         for id in query.get("organization_id", ()):
             lists.require_view(who, authz, ROLE, id, Organization)
         lists.require_view(who, authz, ROLE, query.get("collaboration_id"), Collaboration)
-        return rows.where(*filters.of_roles(query))
+        seen = lists.seen(who, authz, Resource.USER, query.get("user_id"))
+        return rows.where(seen, *filters.of_roles(query))
 
     @guard.creates(ROLE)
     @blp.arguments(RoleIn)

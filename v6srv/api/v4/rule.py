@@ -1,5 +1,8 @@
 """/rule: GET list and by id. Rules are no secret: every user may read what can be granted."""
 
+from collections.abc import Collection
+from typing import Any
+
 from flask.views import MethodView
 
 from v6srv.api import filters, guard
@@ -20,6 +23,14 @@ _OWN = frozenset(rule.text for rule in OWN_RULES)
 _views_roles = guard.rows(Resource.ROLE)
 
 
+def _named(query: dict[str, Any], shown: Collection[str]) -> set[str]:
+    """Those of the rules that are `shown` which the words of a query name; takes these out."""
+    words = {place: query.pop(word) for place, word in enumerate(_WORDS) if word in query}
+    return {
+        rule for rule in shown if all(NAMES[rule][place] == word for place, word in words.items())
+    }
+
+
 @blp.route("/rule")
 class Rules(MethodView):
     @_views_roles
@@ -34,13 +45,8 @@ class Rules(MethodView):
         query.pop("no_pagination")
         lists.require_view(who, authz, Resource.USER, query.get("user_id"))
         shown = KNOWN_TO_4 if {"name", "role_id", "user_id"} & query.keys() else KNOWN_TO_4 - _OWN
-        words = {place: query.pop(word) for place, word in enumerate(_WORDS) if word in query}
-        named = {
-            rule
-            for rule in shown
-            if all(NAMES[rule][place] == word for place, word in words.items())
-        }
-        return roles.rules(who, authz, named).where(*filters.conditions(filters.RULE, query))
+        found = roles.rules(who, authz, _named(query, shown), query.get("role_id"))
+        return found.where(*filters.conditions(filters.RULE, query))
 
 
 @blp.route("/rule/<int:id>")

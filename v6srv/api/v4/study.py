@@ -90,7 +90,7 @@ class StudyMembers(MethodView):
     @blp.response(200, OrganizationOut(many=True))
     def post(self, organization, who, authz, row):
         """Have a member of the collaboration take part. Answers with all that do."""
-        studies.add_member(row, organization["id"])
+        studies.add_member(who, authz, row, organization["id"])
         return studies.members(who, authz, row).read(fresh=True)
 
     @guard.edits(STUDY, changes=_MEMBERS)
