@@ -143,7 +143,7 @@ def test_a_mailed_token_opens_no_other_endpoint(call, world, outbox):
     call(None, "POST", "/recover/lost", json={"username": "viewer"})
     headers = {"Authorization": f"Bearer {mailed(outbox, 'password_reset')}"}
     for path in (f"/user/{world.user.viewer}", "/rule", "/organization"):
-        assert call(None, "GET", path, headers=headers).status_code == 422
+        assert call(None, "GET", path, headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from flask import Flask
 from flask_jwt_extended import create_access_token, create_refresh_token
 from sqlalchemy import func, select
 
+from tests import strange_tokens
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
@@ -292,6 +293,26 @@ def test_a_bad_token_is_refused_with_a_message(
     assert isinstance(refusal["message"], str)
     assert refusal["message"]
     assert ear.heard == []
+    assert count(SocketConnection) == 0
+
+
+SOME_STRANGE = 3
+"""Values of each claim: all of them are tried over REST (tests/api/test_strange_tokens.py)."""
+
+
+def test_a_token_that_says_something_strange_is_refused_with_a_message(
+    app: Flask, listen: Audience, call: Caller
+):
+    key = app.config["JWT_SECRET_KEY"]
+    claims = jwt.decode(call.token("viewer"), options={"verify_signature": False})
+    tried = [
+        strange_tokens.changed(claims, name, value)
+        for name, values in strange_tokens.CLAIMS.items()
+        for value in values[-SOME_STRANGE - 2 : -2]
+    ]
+    texts = [strange_tokens.signed({**claims, "sub": 2**70}, key), "\ud800.\ud800.\ud800"]
+    for text in (*(strange_tokens.signed(each, key) for each in tried), *texts):
+        assert listen.stranger(text).connect(auth={"token": text}).wait_refused()["message"]
     assert count(SocketConnection) == 0
 
 

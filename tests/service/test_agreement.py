@@ -18,7 +18,7 @@ from v6srv.model import ServerProcess
 from v6srv.service import agreement
 from v6srv.service.agreement import Agreement, require_known_keys
 from v6srv.service.setup import install_policies
-from v6srv.settings import Settings, SettingsError
+from v6srv.settings import Settings, SettingsError, key_fingerprint
 
 KEY, OTHER = "the key of this test and long enough", "another key of this test and long enough"
 POLICIES = "another server process of this database has other policy files"
@@ -135,7 +135,7 @@ def test_nothing_in_the_database_is_a_key(
     beat("a", Agreement(settings(), lambda: "1"))
     [row] = db.session.scalars(select(ServerProcess)).all()
     assert KEY not in row.key_digest
-    assert row.key_digest == agreement.fingerprint(KEY) != agreement.fingerprint(OTHER)
+    assert row.key_digest == key_fingerprint(KEY) != key_fingerprint(OTHER)
 
 
 SERVE = ("-m", "v6srv", "serve")

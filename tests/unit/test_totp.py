@@ -125,6 +125,19 @@ def test_a_secret_outlives_a_change_of_the_key_only_if_the_old_key_is_kept(rita,
     assert secret not in caplog.text
 
 
+def test_a_login_seals_the_secret_with_the_key_that_signs_now(rita):
+    """So that the old key can be forgotten some day."""
+    secret = totp.start_enrolment(rita)
+    new = "another key that came later, of good length"
+    with application(jwt_secret_key=new, jwt_previous_keys=[KEY]).app_context():
+        assert totp.accept_code(rita, code(secret)) is Code.RIGHT
+        sealed = rita.otp_secret
+        assert totp.accept_code(rita, code(secret, 30)) is Code.RIGHT
+        assert rita.otp_secret == sealed  # once: a mailed token is for the secret as it is stored
+    with application(jwt_secret_key=new).app_context():
+        assert totp.secret_of(rita) == secret
+
+
 def test_the_address_for_apps_names_issuer_and_user(rita):
     secret = totp.start_enrolment(rita)
     address = urlsplit(totp.uri(rita, secret))

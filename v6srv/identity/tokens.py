@@ -8,25 +8,26 @@ another dialect than 3.x has `dialect`; those of 3.x are as they always were.
 
 import hashlib
 import hmac
-import time
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import jwt
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
+from v6srv.db import LARGEST_ID
 from v6srv.dialect import resolve
 from v6srv.errors import BadToken, Invalid, Unauthenticated
+from v6srv.identity import signing
 from v6srv.identity.claims import Claims
+from v6srv.identity.signing import StrangeClaims
 from v6srv.model import Account, User
 from v6srv.settings import Settings, jwt_secret
 from v6srv.vocabulary import DIALECTS, V3, PrincipalKind
 
-ALGORITHM = "HS256"
 MAX_ROLE_NAMES = 50
 """Role names in a token are for information only; a header has no room for a thousand of them."""
 
@@ -39,28 +40,10 @@ _VISIT_S = 60
 """Longer than an algorithm store is waited for, three times over."""
 _RECOVERY = "recovery"
 _MISSING = "Missing Authorization Header"
-_EXPIRED = "Token has expired"
 _EXPECTED = "Expected 'Authorization: Bearer <JWT>'"
 _UNUSABLE = "Invalid recovery token!"
+_SESSION = re.compile("[0-9a-f-]{36}")
 _CONTAINER_IDS = ("node_id", "organization_id", "collaboration_id", "task_id")
-
-
-class Expired(Unauthenticated):
-    """The token was good once. Apart from its base so that sockets can ask for a new one."""
-
-    def __init__(self) -> None:
-        super().__init__(_EXPIRED)
-
-
-class WrongSignature(BadToken):
-    """No key of ours signed it. Apart from its base so that sockets can ask for a new login."""
-
-
-class TooEarly(Unauthenticated):
-    """The token is good, and comes from a clock that is further ahead than `clock_leeway_s`."""
-
-    def __init__(self) -> None:
-        super().__init__("Token is not valid yet: the clocks of the servers differ too much")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +56,34 @@ class Recovery:
 
     def fits(self, user: User) -> bool:
         """Whether the token is still unused: what it may replace is as it was when it was sent."""
-        return hmac.compare_digest(self.fingerprint, _fingerprint(user, self.purpose))
+        return any(
+            hmac.compare_digest(self.fingerprint.encode(), _fingerprint(user, self.purpose, key))
+            for key in signing.keys().accepted.values()
+        )
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Sign with the server's secret; tokens live as long as the settings say.
-
-    Keys of `settings.jwt_previous_keys` still verify, but sign nothing: nodes survive a change of
-    the key (auth.md 2.6).
-    """
+    """Sign with the server's secret; tokens live as long as the settings say."""
+    signing.init_app(app, settings)
     app.config.update(
         JWT_SECRET_KEY=jwt_secret(settings),
-        JWT_ALGORITHM=ALGORITHM,
-        JWT_VERIFY_SUB=False,  # `sub` is a number or an object, as 3.x clients need it (Q-47)
+        JWT_ALGORITHM=signing.ALGORITHM,
         JWT_TOKEN_LOCATION=["headers"],
         JWT_COOKIE_CSRF_PROTECT=False,  # there are no cookies, so no `csrf` claim
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.token_expires_s),
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_expires_s),
     )
     app.extensions["v6srv_tokens"] = {
-        "previous": tuple(settings.jwt_previous_keys),
-        "verifying": settings.verifying_keys,
         "container_s": settings.container_token_expires_s,
         "mail_s": settings.email_token_expires_s,
-        "leeway_s": settings.clock_leeway_s,
     }
     JWTManager(app)
 
 
 def secrets() -> tuple[str, ...]:
-    """The key that signs, and after it those that once did."""
-    return (current_app.config["JWT_SECRET_KEY"], *_config()["previous"])
+    """The key that signs, and after it all others."""
+    keys = signing.keys()
+    return (keys.signing, *keys.previous)
 
 
 def issue_pair(
@@ -123,9 +103,10 @@ def issue_pair(
         "sid": session_id or str(uuid4()),
         **_said(dialect),
     }
+    header = signing.header()
     return (
-        create_access_token(account.id, additional_claims=claims),
-        create_refresh_token(account.id, additional_claims=claims),
+        create_access_token(account.id, additional_claims=claims, additional_headers=header),
+        create_refresh_token(account.id, additional_claims=claims, additional_headers=header),
     )
 
 
@@ -144,6 +125,7 @@ def issue_container_token(container: Mapping[str, Any], version: int, dialect: i
             "ver": version,
             **_said(dialect),
         },
+        additional_headers=signing.header(),
     )
     return token
 
@@ -163,7 +145,7 @@ def issue_visit(claims: Claims) -> str:
         "exp": now + timedelta(seconds=_VISIT_S),
         **_said(claims.dialect or V3),
     }
-    return jwt.encode(visit, secrets()[0], ALGORITHM)
+    return signing.sign(visit)
 
 
 def _said(dialect: int) -> dict[str, int]:
@@ -177,13 +159,13 @@ def issue_purpose_token(user: User, purpose: str) -> str:
         "sub": {"id": str(user.id)},
         "type": _RECOVERY,
         "purpose": purpose,
-        "for": _fingerprint(user, purpose),
+        "for": _fingerprint(user, purpose, signing.keys().signing).decode(),
         "jti": str(uuid4()),
         "iat": now,
         "nbf": now,
         "exp": now + timedelta(seconds=_config()["mail_s"]),
     }
-    return jwt.encode(claims, secrets()[0], ALGORITHM)
+    return signing.sign(claims)
 
 
 def read_purpose_token(text: str, purpose: str) -> Recovery:
@@ -192,8 +174,8 @@ def read_purpose_token(text: str, purpose: str) -> Recovery:
     Raises Expired, TooEarly, or Invalid for everything else that is wrong with it (A4).
     """
     try:
-        claims = _verified(text)
-    except jwt.PyJWTError as error:
+        claims = signing.verified(text)
+    except (BadToken, StrangeClaims) as error:
         raise Invalid(_UNUSABLE) from error
     sub, fingerprint = claims.get("sub"), claims.get("for")
     number = sub.get("id") if isinstance(sub, dict) else None
@@ -202,7 +184,8 @@ def read_purpose_token(text: str, purpose: str) -> Recovery:
         or claims.get("purpose") != purpose
         or not isinstance(fingerprint, str)
         or not isinstance(number, str)
-        or not number.isdecimal()
+        or not re.fullmatch("[0-9]{1,10}", number)
+        or int(number) > LARGEST_ID
     ):
         raise Invalid(_UNUSABLE)
     return Recovery(int(number), purpose, fingerprint)
@@ -213,7 +196,8 @@ def read_bearer(header: str | None, refresh: bool = False, visits: bool = False)
 
     `refresh` asks for a refresh token instead of an access token; `visits`: one of `issue_visit`
     will do. Whether the account still exists and honours the token is for the caller to see. Raises
-    Unauthenticated (also as Expired or TooEarly) or BadToken (also as WrongSignature).
+    Unauthenticated (also as Expired, TooEarly or StrangeClaims) or BadToken (also as
+    WrongSignature).
     """
     if not header:
         raise Unauthenticated(_MISSING)
@@ -222,75 +206,53 @@ def read_bearer(header: str | None, refresh: bool = False, visits: bool = False)
         raise Unauthenticated(f"Missing 'Bearer' type in 'Authorization' header. {_EXPECTED}")
     if len(rest) != 1:
         raise BadToken(f"Bad Authorization header. {_EXPECTED}")
-    try:
-        claims = _verified(rest[0])
-    except jwt.InvalidSignatureError as error:
-        raise WrongSignature(str(error)) from error
-    except jwt.PyJWTError as error:
-        raise BadToken(str(error)) from error
-    wanted = _REFRESH if refresh else _ACCESS
-    if claims.get("type") != wanted and not (visits and claims.get("type") == _VISIT):
+    said = signing.verified(rest[0])
+    wanted, other = (_REFRESH, _ACCESS) if refresh else (_ACCESS, _REFRESH)
+    if said.get("type") == other:
         raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
-    return _claims(claims)
+    if said.get("type") != wanted and not (visits and said.get("type") == _VISIT):
+        raise StrangeClaims("The token is for something else")
+    return _claims(said)
 
 
-def _claims(claims: Mapping[str, Any]) -> Claims:
-    sub, expires, version = claims.get("sub"), claims.get("exp"), claims.get("ver", 0)
-    if claims.get("client_type") not in list(PrincipalKind):
-        raise BadToken("Missing claim: client_type")
-    if expires is None:  # containers of a 3.x server: valid for ever
-        raise BadToken("Missing claim: exp")
-    kind = PrincipalKind(claims["client_type"])
-    container = sub if kind is PrincipalKind.CONTAINER and isinstance(sub, dict) else None
+def _claims(said: Mapping[str, Any]) -> Claims:
+    """What a bearer token says. It is signed, but nothing is taken that could not be stored."""
+    kind, sub, version = said.get("client_type"), said.get("sub"), said.get("ver", 0)
+    session_id, jti, dialect = said.get("sid"), said.get("jti", ""), said.get(resolve.CLAIM)
+    if not isinstance(kind, str) or kind not in tuple(PrincipalKind):
+        raise StrangeClaims("Missing claim: client_type")
+    if "exp" not in said:  # containers of a 3.x server: valid for ever
+        raise StrangeClaims("Missing claim: exp")
+    container = sub if kind == PrincipalKind.CONTAINER and isinstance(sub, dict) else None
     account_id: Any = container.get("node_id") if container else sub
     numbers = [account_id, version, *(container.get(k) for k in _CONTAINER_IDS if container)]
-    if (kind is PrincipalKind.CONTAINER and not container) or not all(
-        isinstance(number, int) and not isinstance(number, bool) for number in numbers
+    if (kind == PrincipalKind.CONTAINER and not container) or not all(
+        signing.is_number(number, LARGEST_ID) for number in numbers
     ):
-        raise BadToken("The token names nobody")
+        raise StrangeClaims("The token names nobody")
+    if not (session_id is None or (isinstance(session_id, str) and _SESSION.fullmatch(session_id))):
+        raise StrangeClaims("The token names no session")
+    if not isinstance(jti, str):
+        raise StrangeClaims("The token has no name of its own")
     return Claims(
-        kind=kind,
+        kind=PrincipalKind(kind),
         account_id=account_id,
         version=version,
-        session_id=claims.get("sid"),
+        session_id=session_id,
         container=container,
-        expires_at=datetime.fromtimestamp(expires, UTC),
-        jti=str(claims.get("jti")),
-        dialect=claims[resolve.CLAIM] if claims.get(resolve.CLAIM) in DIALECTS else None,
+        expires_at=datetime.fromtimestamp(said["exp"], UTC),
+        jti=jti,
+        dialect=dialect if type(dialect) is int and dialect in DIALECTS else None,
     )
 
 
-def _verified(text: str) -> dict[str, Any]:
-    """The claims of a token that one of our keys signed, and that is valid now."""
-    leeway_s, now = _config()["leeway_s"], time.time()
-    keys = (current_app.config["JWT_SECRET_KEY"], *_config()["verifying"])
-    for key in keys:
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                text, key, [ALGORITHM], leeway=leeway_s, options={"verify_sub": False}
-            )
-        except jwt.InvalidSignatureError:
-            if key == keys[-1]:
-                raise
-        except jwt.ExpiredSignatureError as error:
-            raise Expired from error
-        except jwt.ImmatureSignatureError as error:
-            raise TooEarly from error
-        else:
-            # A token that ends is not needed any longer, whoever's clock is right.
-            if "exp" in claims and int(claims["exp"]) <= now:
-                raise Expired
-            return claims
-    raise AssertionError("there is always a key")
-
-
-def _fingerprint(user: User, purpose: str) -> str:
+def _fingerprint(user: User, purpose: str, key: str) -> bytes:
     """Changes as soon as the token has done its work, or the mail could have gone elsewhere."""
     state = [str(user.id), purpose, user.password or "", user.email or ""]
     if purpose == SECOND_FACTOR:
         state.append(user.otp_secret or "")
-    key = hashlib.sha256(b"v6srv recovery\x00" + secrets()[0].encode()).digest()
-    return hmac.new(key, "\x00".join(state).encode(), "sha256").hexdigest()
+    sealing = hashlib.sha256(b"v6srv recovery\x00" + key.encode()).digest()
+    return hmac.new(sealing, "\x00".join(state).encode(), "sha256").hexdigest().encode()
 
 
 def _config() -> dict[str, Any]:

@@ -94,7 +94,8 @@ def accept_code(user: User, code: str) -> Code:
     if judged is Code.RIGHT:
         user.otp_last_step = step
         user.otp_confirmed = True
-        if user.otp_secret == (secret := secret_of(user)) and secret is not None:
+        secret = secret_of(user)
+        if secret is not None and not _is_of_the_signing_key(user.otp_secret or ""):
             user.otp_secret = _vault().encrypt(secret.encode()).decode()
     return judged
 
@@ -116,14 +117,21 @@ def qr_svg(address: str) -> str:
     return image.getvalue().decode()
 
 
+def _is_of_the_signing_key(stored: str) -> bool:
+    try:
+        return bool(_fernets()[0].decrypt(stored.encode()))
+    except InvalidToken:
+        return False
+
+
 def _vault() -> MultiFernet:
-    return MultiFernet(
-        [
-            Fernet(
-                base64.urlsafe_b64encode(
-                    hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest()
-                )
-            )
-            for secret in tokens.secrets()
-        ]
+    return MultiFernet(_fernets())
+
+
+def _fernets() -> list[Fernet]:
+    """One for each key, first that of the key that signs."""
+    digests = (
+        hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest()
+        for secret in tokens.secrets()
     )
+    return [Fernet(base64.urlsafe_b64encode(digest)) for digest in digests]

@@ -14,7 +14,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import acting
 from v6srv.db import transaction, work_on
 from v6srv.errors import BadToken, DatabaseUnavailable, Denied, Invalid, Unauthenticated
-from v6srv.identity import principals, tokens
+from v6srv.identity import principals, signing, tokens
 from v6srv.realtime import broadcast
 from v6srv.realtime.background import CAUSES, reason
 from v6srv.realtime.broadcast import NAMESPACE
@@ -102,9 +102,9 @@ class TasksNamespace(Namespace):
                 self._seat(sid, self._claims(environ, auth))
         except ConnectionRefusedError:
             raise
-        except tokens.Expired:
+        except signing.Expired:
             self._outdated[sid] = "expired_token"  # a node gets a new token and comes back
-        except tokens.WrongSignature:
+        except signing.WrongSignature:
             self._outdated[sid] = "invalid_token"  # a node of 4.x logs in again
         except (Unauthenticated, BadToken) as error:
             raise ConnectionRefusedError(str(error)) from error

@@ -5,7 +5,6 @@ process that signs with another key than one that is there does not start. Other
 standing problem of both until they agree. Who does not say so any more is forgotten.
 """
 
-import hmac
 from collections.abc import Callable, Collection
 
 from sqlalchemy import Engine, delete, insert, select, update
@@ -14,7 +13,7 @@ from v6srv import problems
 from v6srv.db import database_now, session, transaction
 from v6srv.model import ServerProcess
 from v6srv.service.events import process_id
-from v6srv.settings import Settings, SettingsError, jwt_secret
+from v6srv.settings import Settings, SettingsError, jwt_secret, key_fingerprint
 
 BEAT_S = 5.0
 """How often a process says that it is there."""
@@ -25,14 +24,9 @@ _KEYS = "signing keys"
 _POLICIES = "policy files"
 
 
-def fingerprint(key: str) -> str:
-    """What tells two signing keys apart and says nothing else about them."""
-    return hmac.new(key.encode(), b"v6srv signing key", "sha256").hexdigest()
-
-
 def known_keys(settings: Settings) -> frozenset[str]:
     """Fingerprints of the keys whose tokens are good here."""
-    return frozenset(map(fingerprint, (jwt_secret(settings), *settings.jwt_previous_keys)))
+    return frozenset(map(key_fingerprint, (jwt_secret(settings), *settings.jwt_previous_keys)))
 
 
 def require_known_keys(engine: Engine, settings: Settings) -> None:
@@ -63,7 +57,7 @@ class Agreement:
     """
 
     def __init__(self, settings: Settings, policy_digest: Callable[[], str]) -> None:
-        self._key, self._known = fingerprint(jwt_secret(settings)), known_keys(settings)
+        self._key, self._known = key_fingerprint(jwt_secret(settings)), known_keys(settings)
         self._policy_digest = policy_digest
         self._differed: Collection[str] = ()
 

@@ -147,9 +147,9 @@ class Settings(Group):
 
     # Keys of this server
     jwt_previous_keys: Words = Field((), repr=False)
-    """Keys that once signed and still verify: put the old `jwt_secret_key` here when you change it,
-    for as long as a refresh token lives (longer where second factors are encrypted with it). In a
-    variable with commas between them. What is shorter than 32 bytes verifies no token."""
+    """Keys that verify and do not sign: those that once signed, and the next one before it does
+    ([changing the signing key](../operations.md#changing-the-signing-key)). In a variable with
+    commas between them. What is shorter than 32 bytes verifies no token."""
     runs_data_cleanup_days: int | None = Field(None, ge=1, le=LONGEST_DAYS)
     """Inputs, results and logs are deleted so many days after the last result of a run, that is of
     a task and its subtasks, has ended; who computed what and when stays. Unset: they are kept for
