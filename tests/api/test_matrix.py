@@ -59,12 +59,15 @@ def message(answer: TestResponse) -> str:
 
 OWN = ("policy", "event", "oidc")
 """What paths begin with that are in no contract."""
+OWN_PATHS = ("/token/logout", "/user/{id}/session")
+"""Others that are in no contract."""
 
 
 def test_the_endpoints_are_those_of_the_contract(house: House) -> None:
     """Both ways: none is missing, and none is there that the contract does not know.
 
-    But this server's own: `/policy` and what is below it, `/event`, and what is below `/health`.
+    But this server's own: `/policy` and what is below it, `/event`, what is below `/health`, and how
+    sessions end.
     """
     served = set()
     for rule in house.call.app.url_map.iter_rules():
@@ -74,6 +77,7 @@ def test_the_endpoints_are_those_of_the_contract(house: House) -> None:
     served = {(method, path) for method, path in served if method not in ("HEAD", "OPTIONS")}
     served = {(method, path) for method, path in served if path.split("/")[1] not in OWN}
     served = {(method, path) for method, path in served if not path.startswith("/health/")}
+    served = {(method, path) for method, path in served if path not in OWN_PATHS}
     assert served == {(route.method, route.path) for route in ROUTES}
     assert len(ROUTES) == 67
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.api.test_policy_line_rest import add, line
 from tests.api.test_token import LOGIN, refresh
+from tests.support import Caller, open_app
 from tests.world import PASSWORD
 
 NEW = "N3w-Password!"
@@ -74,6 +76,43 @@ def test_what_is_refused_changes_nothing(call, world, body, status, msg):
     assert msg is None or answer.json["msg"] == msg
     assert log_in(call).status_code == 200
     assert call(None, "GET", "/role", headers=bearer(other)).status_code == 200
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_wrong_current_passwords_are_counted_as_at_a_login(call, world):
+    """Who has found a token does not find the password with it: five guesses, then no more."""
+    session = log_in(call).json
+    for _guess in range(2):
+        assert log_in(call, "Wr0ng-Pass!").status_code == 401
+    for guess in range(12):
+        body = {"current_password": f"Wr0ng-Pass!{guess}", "new_password": NEW}
+        answer = change(call, bearer(session), **body)
+        assert answer.status_code == 401
+        assert answer.json["msg"] == "Your current password is not correct!"
+    right = change(call, bearer(session), current_password=PASSWORD, new_password=NEW)
+    assert (right.status_code, right.json["msg"]) == (401, "Your current password is not correct!")
+    assert log_in(call).status_code == 401  # locked, as by wrong logins
+    assert call(None, "GET", "/role", headers=bearer(session)).status_code == 200
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_guesses_from_one_address_are_limited_as_at_a_login(databases, backend):
+    limit = "3 per hour"
+    with open_app(databases, backend, True, login_rate_limit=limit) as (app, _world):
+        call = Caller(app)
+        session = log_in(call).json
+        wrong = {"current_password": "Wr0ng-Pass!", "new_password": NEW}
+        statuses = [change(call, bearer(session), **wrong).status_code for _ in range(4)]
+        assert statuses == [401, 401, 401, 429]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_who_may_not_change_the_password_cannot_guess_it(call, world):
+    add(call, line("kind:user", "user", "edit", "meets(r.sub.changes, ('password',))"))
+    session = log_in(call).json
+    for password in ("Wr0ng-Pass!", PASSWORD):
+        body = {"current_password": password, "new_password": NEW}
+        assert change(call, bearer(session), **body).status_code == 403
 
 
 @pytest.mark.parametrize(

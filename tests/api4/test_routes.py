@@ -6,7 +6,10 @@ from flask import Flask
 
 from tests.api4.routes import ROUTES
 
-OWN = ("/event", "/health/", "/metrics", "/oidc", "/policy")
+OWN = (
+    *("/event", "/health/", "/metrics", "/oidc", "/policy"),
+    *("/token/logout", "/user/<int:id>/session"),
+)
 """What this server has beyond the contract, in both dialects."""
 
 

@@ -23,7 +23,7 @@ from v6srv.vocabulary import Operation, Scope
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
-_SECRETS = "email or otp_confirmed or otp_secret or password"
+_SECRETS = "email or otp_confirmed or otp_secret or password or sessions"
 NOBODYS = (
     "with the id {0}, if roles or rules is changed",
     "whose id is not {0}, if username is changed",

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from tests.realtime.conftest import Audience, eventually
 from tests.realtime.ears import Ear
 from tests.support import Caller
-from tests.world import World
+from tests.world import PASSWORD, World
 from v6srv.authz.revision import raise_revisions
 from v6srv.db import session, writing
 from v6srv.model import CasbinRule, Permission, PolicyRevision, SocketConnection
@@ -81,6 +81,28 @@ def test_a_role_that_loses_a_rule_silences_all_who_have_it(
     call("root", "DELETE", f"/role/{world.role.analysts}/rule/{rule}")
     time.sleep(SOON_S)
     assert not hears(user, call, world)
+
+
+@pytest.mark.parametrize("way", ["logs out", "is logged out"])
+def test_the_sockets_of_a_session_end_with_it_and_no_others(
+    listen: Audience, world: World, call: Caller, way: str
+):
+    body = {"username": "viewer", "password": PASSWORD}
+    mine, other = (call(None, "POST", "/token/user", json=body).json for _ in range(2))
+    ears = [listen.stranger().connect(pair["access_token"]) for pair in (mine, other)]
+    for ear in ears:
+        ear.wait("connect")
+    eventually(lambda: [ear.client.connected for ear in ears], [True, True])
+    if way == "logs out":
+        headers = {"Authorization": f"Bearer {mine['refresh_token']}"}
+        assert call(None, "POST", "/token/logout", headers=headers).status_code == 200
+    else:
+        path = f"/user/{world.user.viewer}/session"
+        assert call("root", "DELETE", path).status_code == 200
+    left = [False, way == "logs out"]
+    eventually(lambda: ["/tasks" in ear.client.namespaces for ear in ears], left)
+    again = listen.stranger().connect(mine["access_token"])
+    assert again.wait_refused()["message"]
 
 
 def test_an_organization_that_leaves_a_collaboration_hears_it_no_more(

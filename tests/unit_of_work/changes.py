@@ -40,6 +40,7 @@ FREE = frozenset(
         "run",
         "outbox",
         "mail",
+        "login_session",
         "one_time_password",
         "socket_connection",
         "server_process",

@@ -205,11 +205,13 @@ def own(
     changes: frozenset[str] = NOTHING_CHANGED,
     closed_to: frozenset[PrincipalKind] = NOBODY,
     visits: bool = False,
+    beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
     """Hand `row`, that of the caller's own account, to be read; `changes`: what an edit changes.
 
     `resource`: that of users or nodes; a container counts as the node that runs it. `visits`: what
     this server has given to others, to ask who it is about, will do (`tokens.issue_visit`).
+    `beforehand`: as that of `creates`.
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +221,8 @@ def own(
         return {"row": authz.fetch(who, resource, operation, id, changes=changes)}
 
     rule = Rule(resource, operation, callers=ALL - closed_to)
-    return _guard(rule, supply, reads=operation is Operation.VIEW, visits=visits)
+    reads = operation is Operation.VIEW
+    return _guard(rule, supply, reads=reads, visits=visits, beforehand=beforehand)
 
 
 def some(

@@ -9,6 +9,7 @@ from v6srv.dialect import asked
 from v6srv.identity import current, login, node_login
 from v6srv.identity.login import Tokens
 from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import MessageOut
 from v6srv.wire.token import (
     ContainerTokenOut,
     ContainerTokenRequest,
@@ -73,3 +74,16 @@ class RefreshedToken(MethodView):
         """A new pair of tokens for a refresh token."""
         authorization = request.headers.get("Authorization")
         return login.refresh(authorization, asked.current().dialect)
+
+
+@blp.route("/token/logout")
+class EndedSession(MethodView):
+    @guard.anyone("the token in the Authorization header says whose session ends")
+    @blp.response(200, MessageOut)
+    def post(self):
+        """End your session: its access and refresh tokens, and its sockets.
+
+        With an access or a refresh token of it. Your other sessions go on.
+        """
+        login.log_out(request.headers.get("Authorization"))
+        return {"msg": "You are logged out"}

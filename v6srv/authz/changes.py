@@ -67,6 +67,7 @@ FREE: Mapping[str, str] = {
     "outbox": "events of changes that are decided, in the same transaction",
     "mail": "mails, likewise",
     "one_time_password": "lets somebody in once who has just come in: a part of that log-in",
+    "login_session": "sessions: the token is the proof, or who ends them is decided",
     "socket_connection": "sockets that are there, for presence",
     "server_process": "processes that are there",
     PolicyRevision.__tablename__: "a counter that tells processes to look",

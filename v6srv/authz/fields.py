@@ -81,6 +81,8 @@ def field_names(model: type[Base]) -> frozenset[str]:
     columns = (key for key, one in inspect(model).columns.items() if not one.primary_key)
     found = {field_of(model, key) for key in columns if key not in SILENT}
     found |= {field for (owner, _), field in _SPOKEN.items() if owner is model}
+    if model is User:
+        found |= {"sessions"}
     if model is Collaboration:
         found |= {"node_ids", "algorithm_stores"}
     if model is CasbinRule:

@@ -60,6 +60,7 @@ class ServerWrite(StrEnum):
     LOGIN = "logging in: failed attempts, lock-out, second factor, when an account was last seen"
     OIDC = "logging in through the identity provider: settings say who gets an account, and which"
     RECOVERY = "recovery: a mailed token is the proof, and its owner has no other"
+    SESSIONS = "the sessions of a user end: whether somebody may end them is decided"
     PRESENCE = "presence: who is online, what a connected node shares until it goes, what it is"
     PARTS = (
         "a task is made with its databases, and a result for each organization: who may create it"

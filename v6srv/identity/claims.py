@@ -22,11 +22,20 @@ class Claims:
     """The `sub` object of auth.md 2.2; None for users and nodes."""
     expires_at: datetime
     jti: str
+    after: str | None = None
+    """Of a refresh token: the `jti` of the one for which it was issued; None: of a login."""
+    issued_at: float = 0
+    """Seconds, by the clock of the process that issued it."""
     dialect: int | None = None
     """The dialect of the login; None: 3, or it was issued before there were two."""
 
-    def honoured(self, token_version: int, kept_session: str | None) -> bool:
-        """Whether the account, as it is stored now, still accepts this token."""
+    def honoured(self, token_version: int, kept_session: str | None, ended: bool = False) -> bool:
+        """Whether the account, as it is stored now, still accepts this token.
+
+        `ended`: its session has ended.
+        """
+        if ended:
+            return False
         kept = self.session_id is not None and self.session_id == kept_session
         return kept or self.version == token_version
 

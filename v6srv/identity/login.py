@@ -19,8 +19,9 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction, utcnow
 from v6srv.errors import Invalid, TooManyRequests, Unauthenticated, Unavailable
-from v6srv.identity import one_time, tokens, totp
+from v6srv.identity import one_time, principals, sessions, tokens, totp
 from v6srv.identity.attempts import attempts, failed, locked_out
+from v6srv.identity.claims import Claims
 from v6srv.identity.totp import Code
 from v6srv.model import Account, Node, User
 from v6srv.service import accounts, mail_queue
@@ -158,19 +159,40 @@ def refresh(authorization: str | None, dialect: int = V3) -> Tokens:
     Unauthenticated when the account is gone or no longer honours the token.
     """
     claims = tokens.read_bearer(authorization, refresh=True)
-    query = select(Account).where(Account.id == claims.account_id)
-    account = session.scalars(query).one_or_none()
-    if account is None or account.type != claims.kind.value:
-        raise Unauthenticated(f"Error loading the user {claims.account_id}")
-    if not claims.honoured(account.token_version, account.kept_session):
-        raise Unauthenticated("Token has been revoked")
+    _honouring(claims)
+    after = sessions.go_on(claims)
+    account = _honouring(claims)  # what was read before that may have changed
     names = (
         accounts.role_names(account.id, tokens.MAX_ROLE_NAMES)
         if claims.kind is PrincipalKind.USER
         else []
     )
     generation = account.generation if isinstance(account, Node) else None
-    return token_pair(account, names, claims.session_id, generation or dialect)
+    return token_pair(account, names, claims.session_id, after, generation or dialect)
+
+
+def log_out(authorization: str | None) -> None:
+    """End the session of the access or refresh token in this `Authorization` header.
+
+    Raises as `refresh` does, and Invalid for a token that belongs to no session.
+    """
+    claims = tokens.read_bearer(authorization, either=True)
+    if claims.kind is PrincipalKind.CONTAINER:
+        raise Invalid("An algorithm has no session: its token ends with its task")
+    principals.load(claims)
+    sessions.end(claims)
+    log.info("%s %d has logged out", claims.kind.value, claims.account_id)
+
+
+def _honouring(claims: Claims) -> Account:
+    """The account of these claims. Raises Unauthenticated when it honours them no more."""
+    query = select(Account).where(Account.id == claims.account_id)
+    account = session.scalars(query).one_or_none()
+    if account is None or account.type != claims.kind.value:
+        raise Unauthenticated(f"Error loading the user {claims.account_id}")
+    if not claims.honoured(account.token_version, account.kept_session):
+        raise Unauthenticated("Token has been revoked")
+    return account
 
 
 def container_token(
@@ -181,25 +203,42 @@ def container_token(
     return tokens.issue_container_token(container, version, dialect)
 
 
-def change_password(who: Principal, current: str, new: str) -> None:
-    """The caller changes its own password (auth.md 7); the guard's transaction stores it.
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A change of a password that was checked; it is stored if the old one is still what it was."""
+
+    old: str | None
+    sealed: str
+
+
+def check_new_password(account_id: int, current: str, new: str, source: str) -> NewPassword:
+    """What is to be stored when this user changes the password (auth.md 7).
+
+    A wrong current password counts like one at a login: who has found a token must not guess on.
+    Raises TooManyRequests as `log_in` does, Unauthenticated, and Invalid for a new password that
+    breaks a rule.
+    """
+    username = session.scalar(select(User.username).where(User.id == account_id))
+    try:
+        with check_user(username or "", None, current, source) as user:
+            old, called = user.password, user.called
+    except Unauthenticated:
+        raise Unauthenticated(_NOT_CURRENT) from None
+    if current == new:
+        raise Invalid("New password is the same as current password!")
+    return NewPassword(old, passwords.seal(new, called, "new_password"))
+
+
+def change_password(who: Principal, change: NewPassword) -> None:
+    """The caller changes its own password; the guard's transaction stores it.
 
     All tokens end but those of the session that asks (A12).
     """
-    user = session.get_one(User, who.account_id)
-    stored, names = user.password, user.called
-    let_go()  # as in `check_user`
-    if not passwords.check_password(current, stored):
-        log.warning("change of the password of user %d failed: wrong password", who.account_id)
+    user = accounts.lock_user(who.account_id)
+    if user is None or user.password != change.old:
         raise Unauthenticated(_NOT_CURRENT)
-    if current == new:
-        raise Invalid("New password is the same as current password!")
-    sealed = passwords.seal(new, names, "new_password")
-    owner = accounts.lock_user(who.account_id)
-    if owner is None or owner.password != stored:
-        raise Unauthenticated(_NOT_CURRENT)
-    owner.password = sealed
-    owner.end_tokens(keep=who.session_id)
+    user.password = change.sealed
+    user.end_tokens(keep=who.session_id)
 
 
 def enrol(user: User) -> Enrolment:
@@ -308,8 +347,9 @@ def token_pair(
     account: Account,
     names: Iterable[str] = (),
     session_id: str | None = None,
+    after: str | None = None,
     dialect: int = V3,
 ) -> Tokens:
-    """Tokens for an account; `names` are those of its roles, `session_id` that of an old pair."""
-    access, renewal = tokens.issue_pair(account, names, session_id, dialect)
+    """Tokens for an account; `names` are those of its roles, the rest as `tokens.issue_pair`."""
+    access, renewal = tokens.issue_pair(account, names, session_id, after, dialect)
     return Tokens(PrincipalKind(account.type), account.id, access, renewal)

@@ -17,6 +17,7 @@ from v6srv.errors import Invalid, NotFound, Unauthenticated
 from v6srv.identity.claims import Claims
 from v6srv.model import (
     Account,
+    LoginSession,
     Member,
     Node,
     Permission,
@@ -43,6 +44,10 @@ class Known:
     generation: int | None = None
     """Of the program of a node, or of the node that runs a container, as far as it is known."""
 
+
+_session = LoginSession.__table__.c
+_SESSION = "session"
+_ended = exists().where(_session.id == bindparam(_SESSION), _session.ended).label("ended")
 
 # Tables, and queries made once: every request asks one of them.
 _account, _user, _node = Account.__table__.c, User.__table__.c, Node.__table__.c
@@ -88,13 +93,20 @@ _one_container = (
         *_node_columns,
         _task.run_id,
         _task.image,
-        exists().where(_result.task_id == _task.id, _result.finished_at.is_(None)).label("open"),
+        exists()
+        .where(
+            _result.task_id == _task.id,
+            _result.organization_id == _node.organization_id,
+            _result.finished_at.is_(None),
+        )
+        .label("open"),
+        _ended,
     )
     .select_from(_nodes.join(Task.__table__, _task.collaboration_id == _node.collaboration_id))
     .where(_task.id == bindparam("task"), _node.id == bindparam(_ID))
 )
-_one_user = _user_query.where(_user.id == bindparam(_ID))
-_one_node = _node_query.where(_node.id == bindparam(_ID))
+_one_user = _user_query.add_columns(_ended).where(_user.id == bindparam(_ID))
+_one_node = _node_query.add_columns(_ended).where(_node.id == bindparam(_ID))
 
 
 def _gone(claims: Claims) -> Unauthenticated:
@@ -105,16 +117,17 @@ def load(claims: Claims) -> Known:
     """The principal of verified claims, as the database knows it now.
 
     Raises Unauthenticated when the account is gone, its tokens were ended, or, for a container,
-    its task is over.
+    its task is over at the node that runs it.
     """
     if claims.kind is PrincipalKind.USER:
         return _user_of(claims)
     return _container_of(claims) if claims.kind is PrincipalKind.CONTAINER else _node_of(claims)
 
 
-def _row(claims: Claims, query: Select[Any], **values: int) -> Any:
-    row = session.execute(query, {_ID: claims.account_id, **values}).one_or_none()
-    if row is None or not claims.honoured(row.token_version, row.kept_session):
+def _row(claims: Claims, query: Select[Any], **values: Any) -> Any:
+    values |= {_ID: claims.account_id, _SESSION: claims.session_id}
+    row = session.execute(query, values).one_or_none()
+    if row is None or not claims.honoured(row.token_version, row.kept_session, row.ended):
         raise _gone(claims)
     return row
 
@@ -157,7 +170,8 @@ def _known_node(id: int, row: Any, session_id: str | None = None) -> Known:
 
 
 def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
-    """The principals of many claims of users and nodes, in one query per kind and 500 accounts.
+    """The principals of many claims of users and nodes, in one query per kind and 500 accounts,
+    and one per 500 sessions.
 
     Claims that are no longer honoured are missing from the answer.
     """
@@ -166,6 +180,7 @@ def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
         (PrincipalKind.NODE, _node_query.add_columns(_node.id), _node.id, _known_node),
     )
     wanted = list(claims)
+    ended = _ended_of({c.session_id for c in wanted if c.session_id is not None})
     found: dict[Claims, Known] = {}
     for kind, query, id_column, known in ways:
         of_kind = [c for c in wanted if c.kind is kind]
@@ -176,10 +191,22 @@ def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
             for row in session.execute(query.where(id_column.in_(ids[start : start + 500])))
         }
         for c in of_kind:
-            row = rows.get(c.account_id)
-            if row is not None and c.honoured(row.token_version, row.kept_session):
+            row, over = rows.get(c.account_id), c.session_id in ended
+            if row is not None and c.honoured(row.token_version, row.kept_session, over):
                 found[c] = known(c.account_id, row, c.session_id)
     return found
+
+
+def _ended_of(session_ids: Collection[str]) -> frozenset[str]:
+    """Those of these sessions that have ended."""
+    ids = sorted(session_ids)
+    return frozenset(
+        id
+        for start in range(0, len(ids), 500)
+        for id in session.scalars(
+            select(_session.id).where(_session.id.in_(ids[start : start + 500]), _session.ended)
+        )
+    )
 
 
 def everyone(ids: Collection[int] | None = None) -> Iterator[Known]:

@@ -2,7 +2,8 @@
 
 Claims and answers are those of auth.md 2. Beyond the contract a bearer token says `ver`, the
 account's `token_version` when it was issued, and `sid`, the session that a pair of tokens and all
-pairs refreshed from it share: together they decide whether a signed token is still honoured. One of
+pairs refreshed from it share: together they decide whether a signed token is still honoured. A
+refresh token that is not of a login says which one it is `after` (`identity.sessions`). One of
 another dialect than 3.x has `dialect`; those of 3.x are as they always were.
 """
 
@@ -43,6 +44,7 @@ _MISSING = "Missing Authorization Header"
 _EXPECTED = "Expected 'Authorization: Bearer <JWT>'"
 _UNUSABLE = "Invalid recovery token!"
 _SESSION = re.compile("[0-9a-f-]{36}")
+_NAME = re.compile("[0-9A-Za-z-]{0,36}")
 _CONTAINER_IDS = ("node_id", "organization_id", "collaboration_id", "task_id")
 
 
@@ -90,11 +92,13 @@ def issue_pair(
     account: Account,
     role_names: Iterable[str] = (),
     session_id: str | None = None,
+    after: str | None = None,
     dialect: int = V3,
 ) -> tuple[str, str]:
     """An access and a refresh token for a user or a node.
 
-    `session_id` is carried over when a pair is refreshed; None begins a session.
+    `session_id` is carried over when a pair is refreshed, `after` is the name of the refresh token
+    that is replaced by it; None begins a session.
     """
     claims = {
         "client_type": account.type,
@@ -106,7 +110,11 @@ def issue_pair(
     header = signing.header()
     return (
         create_access_token(account.id, additional_claims=claims, additional_headers=header),
-        create_refresh_token(account.id, additional_claims=claims, additional_headers=header),
+        create_refresh_token(
+            account.id,
+            additional_claims=claims if after is None else claims | {"after": after},
+            additional_headers=header,
+        ),
     )
 
 
@@ -191,13 +199,15 @@ def read_purpose_token(text: str, purpose: str) -> Recovery:
     return Recovery(int(number), purpose, fingerprint)
 
 
-def read_bearer(header: str | None, refresh: bool = False, visits: bool = False) -> Claims:
+def read_bearer(
+    header: str | None, refresh: bool = False, visits: bool = False, either: bool = False
+) -> Claims:
     """The verified claims of an `Authorization` header (auth.md 2.4).
 
     `refresh` asks for a refresh token instead of an access token; `visits`: one of `issue_visit`
-    will do. Whether the account still exists and honours the token is for the caller to see. Raises
-    Unauthenticated (also as Expired, TooEarly or StrangeClaims) or BadToken (also as
-    WrongSignature).
+    will do; `either`: an access or a refresh token. Whether the account still exists and honours
+    the token is for the caller to see. Raises Unauthenticated (also as Expired, TooEarly or
+    StrangeClaims) or BadToken (also as WrongSignature).
     """
     if not header:
         raise Unauthenticated(_MISSING)
@@ -208,9 +218,10 @@ def read_bearer(header: str | None, refresh: bool = False, visits: bool = False)
         raise BadToken(f"Bad Authorization header. {_EXPECTED}")
     said = signing.verified(rest[0])
     wanted, other = (_REFRESH, _ACCESS) if refresh else (_ACCESS, _REFRESH)
-    if said.get("type") == other:
+    good = {wanted, *([other] if either else []), *([_VISIT] if visits else [])}
+    if said.get("type") == other and not either:
         raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
-    if said.get("type") != wanted and not (visits and said.get("type") == _VISIT):
+    if not isinstance(said.get("type"), str) or said["type"] not in good:
         raise StrangeClaims("The token is for something else")
     return _claims(said)
 
@@ -218,7 +229,8 @@ def read_bearer(header: str | None, refresh: bool = False, visits: bool = False)
 def _claims(said: Mapping[str, Any]) -> Claims:
     """What a bearer token says. It is signed, but nothing is taken that could not be stored."""
     kind, sub, version = said.get("client_type"), said.get("sub"), said.get("ver", 0)
-    session_id, jti, dialect = said.get("sid"), said.get("jti", ""), said.get(resolve.CLAIM)
+    session_id, dialect = said.get("sid"), said.get(resolve.CLAIM)
+    jti, after = said.get("jti", ""), said.get("after")
     if not isinstance(kind, str) or kind not in tuple(PrincipalKind):
         raise StrangeClaims("Missing claim: client_type")
     if "exp" not in said:  # containers of a 3.x server: valid for ever
@@ -232,7 +244,7 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         raise StrangeClaims("The token names nobody")
     if not (session_id is None or (isinstance(session_id, str) and _SESSION.fullmatch(session_id))):
         raise StrangeClaims("The token names no session")
-    if not isinstance(jti, str):
+    if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in (jti, after or "")):
         raise StrangeClaims("The token has no name of its own")
     return Claims(
         kind=PrincipalKind(kind),
@@ -242,6 +254,8 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         container=container,
         expires_at=datetime.fromtimestamp(said["exp"], UTC),
         jti=jti,
+        after=after,
+        issued_at=said.get("iat", 0),
         dialect=dialect if type(dialect) is int and dialect in DIALECTS else None,
     )
 

@@ -2,7 +2,7 @@
 
 from v6srv.model import checks as _checks  # noqa: F401 - it listens to what is assigned
 from v6srv.model import wire_columns as _wire_columns  # noqa: F401 - it adds to the classes
-from v6srv.model.account import Account, SocketConnection
+from v6srv.model.account import Account, LoginSession, SocketConnection
 from v6srv.model.algorithm_store import AlgorithmStore
 from v6srv.model.association import Member, Permission, RoleRule, StudyMember, UserPermission
 from v6srv.model.collaboration import Collaboration
@@ -29,6 +29,7 @@ __all__ = [
     "AlgorithmStore",
     "CasbinRule",
     "Collaboration",
+    "LoginSession",
     "Mail",
     "Member",
     "Node",

@@ -49,6 +49,29 @@ def only_a_hash(value: str | None, instead: str) -> str | None:
 _HASH = re.compile(r"(sha256:)?\$2[abxy]\$\d\d\$[./0-9A-Za-z]{53}")
 
 
+class LoginSession(Base):
+    """A session that was refreshed, or has ended before its tokens.
+
+    Others need no row: a session begins with a login and is over with its last token.
+    """
+
+    __tablename__ = "login_session"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    """Claim `sid` of its tokens."""
+    account_id: Mapped[int] = mapped_column(
+        ForeignKey("authenticatable.id", ondelete="CASCADE"), index=True
+    )
+    current: Mapped[str | None] = mapped_column(String(36))
+    """Claim `jti` of the refresh token that its program was last seen to have taken over."""
+    previous: Mapped[str | None] = mapped_column(String(36))
+    """The one that it had before."""
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+    """When that was, or the session ended, by the clock of the database."""
+    ended: Mapped[bool] = mapped_column(default=False)
+    """None of its tokens is good any more."""
+
+
 class SocketConnection(Base):
     """One live socket of an account. An account is online while it has one."""
 

@@ -12,7 +12,7 @@ from v6srv import meters
 from v6srv.authz import long_work
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
-from v6srv.identity import mail_delivery, seen
+from v6srv.identity import mail_delivery, seen, sessions
 from v6srv.policy.publish.follower import Follower
 from v6srv.realtime import broadcast, managers, web_sockets
 from v6srv.realtime.announcer import Announcer
@@ -36,6 +36,7 @@ FILES_POLL_S = 0.25
 MAILS_POLL_S = 1.0
 EMPTY_EVERY_S = 300.0
 """How often data is looked for that is not to be kept any longer."""
+FORGET_EVERY_S = 3600.0
 BREATH_S = 0.05
 """Between two transactions that delete it: others want to write as well."""
 LAG_EVERY_S, LAG_NAP_S = 1.0, 0.01
@@ -52,6 +53,7 @@ class Realtime:
     def __init__(self, app: Flask, socketio: SocketIO, settings: Settings) -> None:
         authz: Authorizer = app.extensions["authz"]
         self._authz = authz
+        self._settings = settings
         self._keep_days = settings.runs_data_cleanup_days
         self._clock = Clock()
         self._policies = store_of(authz)
@@ -99,6 +101,7 @@ class Realtime:
         self._background.repeat(generations.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(self._clock.look, every_s=LOOK_EVERY_S)
         self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
+        self._background.repeat(self._forget_sessions, every_s=FORGET_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
         if self._with_metrics:
             self._background.repeat(self._measure_lag, every_s=LAG_EVERY_S)
@@ -128,6 +131,10 @@ class Realtime:
         self._clock.look()
         if not self._clock.is_doubtful:
             retention.empty_due(self._authz, self._keep_days, self._take_breath)
+
+    def _forget_sessions(self) -> None:
+        """Sessions that are over with their last token."""
+        sessions.forget(self._settings)
 
     def _take_breath(self) -> bool:
         """Let others work for a moment; False when this process is to end."""

@@ -193,6 +193,10 @@ class Settings(Group):
     """redis:// URL where failed logins are counted when several processes share them; unset: the
     message queue if that is Redis, else each process counts for itself. Each also does so, from
     zero, while Redis does not answer."""
+    refresh_grace_s: int = Field(60, ge=0, le=LONGEST_DAYS * DAY_S)
+    """How long a refresh token that was replaced is still good, for what a program does at the same
+    time. Used later, it ends its session: somebody has a copy. Programs that share one login, each
+    in a process of its own, need as long as a refresh token lives."""
     clock_leeway_s: int = Field(300, ge=0, le=DAY_S)
     """How far the clocks of two processes may differ, or one clock be set back, before fresh tokens
     are refused (401). A token never lives longer for it: its end is compared with the clock of

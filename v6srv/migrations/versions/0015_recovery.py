@@ -7,7 +7,7 @@ from alembic import op
 from alembic.operations import BatchOperations
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 _TIMES = ("password_mail_at", "second_factor_mail_at", "recovered_at")
 
