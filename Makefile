@@ -12,6 +12,8 @@ REFERENCE_VENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_VENV)/.ready
 SUPPLY_VENV := .venv-supply
 SUPPLY_READY := $(SUPPLY_VENV)/.ready
+FUZZ_VENV := .venv-fuzz
+FUZZ_READY := $(FUZZ_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test client-v4 lint lock supply sbom wheel bench docs soak machine fuzz kills clean
@@ -66,14 +68,23 @@ docs: $(READY) ## Write the documentation that is generated
 	$(BIN)/python tools/generate_docs.py
 
 soak: $(READY) ## What takes longer than a test: many more examples, many connections
-	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz
+	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz tests/rights
 	$(BIN)/python -m pytest --ignore tests/soak/test_kills.py tests/soak
 
 machine: $(READY) ## Processes, sockets and a queue that fail in any order: a long search
 	bash tools/services.sh
 	V6SRV_TEST_MACHINE=2000 $(BIN)/python -m pytest tests/machine
 
-fuzz: $(READY) ## Many requests made from both OpenAPI documents, as four callers (about half an hour)
+$(FUZZ_READY): requirements-dev.lock tests/fuzz/requirements.lock
+	test -x $(FUZZ_VENV)/bin/python || $(PYTHON) -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --require-hashes -r tests/fuzz/requirements.lock
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+fuzz: $(READY) $(FUZZ_READY) ## Fuzz policy and model files, tokens, bodies and packets (SECONDS=300 each), then both OpenAPI documents
+	for target in policy_file model_file token body packet; do \
+	  PYTHONPATH=. $(FUZZ_VENV)/bin/python -m tests.fuzz.explore $$target $(or $(SECONDS),300) || exit 1; done
 	V6SRV_TEST_FUZZ=100 $(BIN)/python -m pytest -n 2 tests/api/test_fuzz.py
 
 kills: $(READY) ## Kill processes of a server that works, 20 times: nothing acknowledged is lost
@@ -100,4 +111,4 @@ wheel: $(READY) ## Build dist/*.whl of the last commit: the same bytes wherever 
 	bash tools/wheel.sh $(BIN)/python dist
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) $(SUPPLY_VENV) build dist *.egg-info
+	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) $(SUPPLY_VENV) $(FUZZ_VENV) build dist *.egg-info

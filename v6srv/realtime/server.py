@@ -14,7 +14,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
 from v6srv.identity import mail_delivery, seen, sessions
 from v6srv.policy.publish.follower import Follower
-from v6srv.realtime import broadcast, managers, web_sockets
+from v6srv.realtime import broadcast, managers, packets, web_sockets
 from v6srv.realtime.announcer import Announcer
 from v6srv.realtime.background import Background
 from v6srv.realtime.departures import Departures
@@ -195,6 +195,7 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
         engineio_logger=settings.debug.socketio,
     )
     web_sockets.use(socketio.server.eio, LARGEST_MESSAGE)
+    packets.use(socketio.server)
     app.extensions[_KEY] = Realtime(app, socketio, settings)
     return socketio
 
