@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import jwt
 from flask import Flask
 from flask_socketio import SocketIOTestClient
 
@@ -26,7 +25,7 @@ from v6srv.authz.source.folder import read_files
 from v6srv.authz.source.load import assemble, parse_files
 from v6srv.authz.source.problems import PolicyError
 from v6srv.errors import V6srvError
-from v6srv.identity import principals, tokens
+from v6srv.identity import principals, signing, tokens
 from v6srv.wire.errors import STATUSES
 
 Target = Callable[[bytes], None]
@@ -87,8 +86,8 @@ def token(data: bytes) -> None:
             if not isinstance(claims, dict):
                 return
             try:
-                signed = jwt.encode(claims, tokens.secrets()[0], tokens.ALGORITHM)
-            except (TypeError, ValueError):
+                signed = signing.sign(claims)
+            except (TypeError, ValueError, OverflowError):
                 return  # nobody can sign this
             headers = [f"Bearer {signed}"]
         for header in headers:

@@ -71,7 +71,7 @@ class Ledger:
             return not session.ended and session.account in self.people
         node = self.nodes.get(session.account)
         if session.kind == "node":
-            return node is not None
+            return node is not None and not session.ended
         there = node is not None and node.collaboration == session.collaboration
         return there and session.task not in self.killed
 

@@ -13,7 +13,16 @@ from tests.world import PASSWORD, World
 from v6srv import db, problems
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import Base, UtcDateTime, session, utcnow
-from v6srv.model import Account, Mail, Outbox, ServerProcess, SocketConnection, User
+from v6srv.identity import one_time
+from v6srv.model import (
+    Account,
+    Mail,
+    OneTimePassword,
+    Outbox,
+    ServerProcess,
+    SocketConnection,
+    User,
+)
 from v6srv.realtime.server import _KEY
 from v6srv.service import clock_jumps, mail_queue, presence, retention
 from v6srv.service.clock_jumps import OF_THE_PAST, Clock
@@ -39,6 +48,7 @@ def test_of_every_time_it_is_known_whether_it_can_be_in_the_future() -> None:
     known = {f"{stored.class_.__table__.name}.{stored.key}" for stored in OF_THE_PAST}
     assert times == known | MAY_BE_LATER
     assert not known & MAY_BE_LATER
+    assert OF_THE_PAST[OneTimePassword.ends_at] == one_time.LIFE_S
 
 
 @pytest.fixture

@@ -134,7 +134,9 @@ class Realtime:
 
     def _forget_sessions(self) -> None:
         """Sessions that are over with their last token."""
-        sessions.forget(self._settings)
+        self._clock.look()
+        if not self._clock.is_doubtful:  # what has ended would be good again
+            sessions.forget(self._settings)
 
     def _take_breath(self) -> bool:
         """Let others work for a moment; False when this process is to end."""

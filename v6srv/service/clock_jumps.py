@@ -15,7 +15,16 @@ from sqlalchemy.orm import InstrumentedAttribute
 from v6srv import problems
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, session, transaction
-from v6srv.model import Account, Mail, Outbox, ServerProcess, SocketConnection, User
+from v6srv.model import (
+    Account,
+    LoginSession,
+    Mail,
+    OneTimePassword,
+    Outbox,
+    ServerProcess,
+    SocketConnection,
+    User,
+)
 from v6srv.service.events import by_the_database
 from v6srv.service.mail_queue import LONGEST_WAIT_S
 
@@ -25,6 +34,9 @@ APART_S = 60.0
 JUMP_S = 3600.0
 BELIEVED_AFTER_S = 24 * 3600.0
 """How long data is not deleted for its age after a jump, if the clock is not set again."""
+
+ONE_TIME_S = 300.0
+"""How long a password for once is good, at most."""
 
 OF_THE_PAST: Mapping[InstrumentedAttribute[Any], float] = {
     Account.last_seen: 0.0,
@@ -39,6 +51,8 @@ OF_THE_PAST: Mapping[InstrumentedAttribute[Any], float] = {
     Outbox.sent_at: 0.0,
     Mail.created_at: 0.0,
     Mail.due_at: LONGEST_WAIT_S,
+    LoginSession.changed_at: 0.0,
+    OneTimePassword.ends_at: ONE_TIME_S,
 }
 """What is never further in the future than so many seconds, if the clock is right."""
 
