@@ -83,7 +83,7 @@ def _refused(call, who, path):
     answer = call(who, "DELETE", path)
     assert answer.status_code == 409, answer.json
     said = answer.json["msg"]
-    return said[said.index("still has") :]
+    return said[said.index("still has") :].partition(": delete them first")[0]
 
 
 def _rule(call, name, scope, operation):

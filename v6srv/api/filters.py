@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from v6srv.model import (
     AlgorithmStore,
@@ -24,12 +25,19 @@ from v6srv.model import (
     UserPermission,
 )
 
+_ESCAPE = "\\"
+
 Filters = Mapping[str, Callable[[Any], ColumnElement[bool]]]
 
 
 def conditions(filters: Filters, query: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     """What the rows have to meet."""
     return [filters[name](value) for name, value in query.items()]
+
+
+def like(column: InstrumentedAttribute[Any]) -> Callable[[str], ColumnElement[bool]]:
+    """The wildcards `%` and `_`, and nothing else: PostgreSQL would take a backslash for more."""
+    return lambda pattern: column.like(pattern.replace(_ESCAPE, _ESCAPE * 2), escape=_ESCAPE)
 
 
 def _member_ids(collaboration_id: int) -> Select[int]:
@@ -69,7 +77,7 @@ def _node_of_study(study_id: int) -> ColumnElement[bool]:
 
 
 ORGANIZATION: Filters = {
-    "name": Organization.name.like,
+    "name": like(Organization.name),
     "country": lambda country: Organization.country == country,
     "collaboration_id": lambda id: Organization.id.in_(_member_ids(id)),
     "ids": Organization.id.in_,
@@ -77,7 +85,7 @@ ORGANIZATION: Filters = {
 }
 
 STUDY: Filters = {
-    "name": Study.name.like,
+    "name": like(Study.name),
     "organization_id": lambda id: Study.organizations.any(Organization.id == id),
     "collaboration_id": lambda id: Study.collaboration_id == id,
 }
@@ -91,7 +99,7 @@ def _may_use(store_id: int) -> ColumnElement[bool]:
 
 
 COLLABORATION: Filters = {
-    "name": Collaboration.name.like,
+    "name": like(Collaboration.name),
     "encrypted": lambda encrypted: Collaboration.encrypted.is_(encrypted),
     "organization_id": _of_organization,
     "algorithm_store_id": _may_use,
@@ -99,7 +107,7 @@ COLLABORATION: Filters = {
 
 NODE: Filters = {
     "study_id": _node_of_study,
-    "name": Node.name.like,
+    "name": like(Node.name),
     "organization_id": lambda id: Node.organization_id == id,
     "collaboration_id": lambda id: Node.collaboration_id == id,
     "status": lambda status: Node.status == status,
@@ -112,9 +120,9 @@ TASK: Filters = {
     "init_user_id": lambda id: Task.init_user_id == id,
     "collaboration_id": lambda id: Task.collaboration_id == id,
     "parent_id": lambda id: Task.parent_id == id,
-    "name": Task.name.like,
-    "image": Task.image.like,
-    "description": Task.description.like,
+    "name": like(Task.name),
+    "image": like(Task.image),
+    "description": like(Task.description),
 }
 
 RESULT: Filters = {
@@ -133,10 +141,10 @@ RESULT: Filters = {
 }
 
 USER: Filters = {
-    "username": User.username.like,
-    "firstname": User.firstname.like,
-    "lastname": User.lastname.like,
-    "email": User.email.like,
+    "username": like(User.username),
+    "firstname": like(User.firstname),
+    "lastname": like(User.lastname),
+    "email": like(User.email),
     "organization_id": lambda id: User.organization_id == id,
     "collaboration_id": lambda id: User.organization_id.in_(_member_ids(id)),
     "role_id": lambda id: User.roles.any(Permission.c.role_id == id),
@@ -150,7 +158,7 @@ def of_roles(query: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
     """What roles have to meet; repeated values of one filter are alternatives."""
     for column, patterns in ((Role.name, "name"), (Role.description, "description")):
         if query.get(patterns):
-            yield or_(*(column.like(pattern) for pattern in query[patterns]))
+            yield or_(*map(like(column), query[patterns]))
     root = Role.organization_id.is_(None) if query["include_root"] else false()
     if query.get("organization_id"):
         yield or_(Role.organization_id.in_(query["organization_id"]), root)

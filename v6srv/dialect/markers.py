@@ -1,6 +1,6 @@
 """What only one generation of programs sends (mixed.md 2, D6): exact where it is there."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 from v6srv.vocabulary import V3, V4
 
@@ -45,6 +45,9 @@ PARAMETERS: Mapping[str, int] = {
 }
 """Names in the query."""
 
+OF_BOTH = frozenset({"delete_dependents"})
+"""Of these, what collaborations are deleted with in both."""
+
 VALUES: Mapping[str, int] = {"include=runs": V4, "include=metadata": V3}
 
 
@@ -76,9 +79,11 @@ _BY_ID: Mapping[tuple[str, str], int] = {("organization", "DELETE"): V4, ("resul
 
 def _of_query(path: str, query: str) -> int | None:
     pairs = query.split("&")
-    names: Set[str] = {pair.partition("=")[0] for pair in pairs}
+    names: set[str] = {pair.partition("=")[0] for pair in pairs}
     if names.isdisjoint(PARAMETERS) and "include" not in names:
         return None
+    if path.startswith("/collaboration"):
+        names -= OF_BOTH
     for name in names:
         if name in PARAMETERS:
             return PARAMETERS[name]

@@ -12,6 +12,11 @@ from v6srv import names
 MAX_ID = 2**31 - 1
 """Ids beyond this cannot exist; the databases would refuse to compare with them."""
 
+MAX_TEXT = 10_000
+"""Characters of a text, if nothing else is said."""
+MAX_IMAGE = 500
+"""Of the name of an image, which the databases look up: their indexes hold some 2,700 bytes."""
+
 NOBODY = 0
 """The id of no row."""
 
@@ -84,12 +89,23 @@ class NumberFilter(Whole):
 class Text(fields.String):
     """Text without the character that databases cannot store; numbers become text (rest.md 1.5)."""
 
+    longest: int | None = MAX_TEXT
+    """How many characters it may have; None: as many as the body."""
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             value = str(value)
         text = super()._deserialize(value, attr, data, **kwargs)
+        if self.longest is not None and len(text) > self.longest:
+            raise ValidationError(f"Longer than maximum length {self.longest}.")
         require(names.unstorable, text)
         return text
+
+
+class Opaque(Text):
+    """Text that the server keeps and hands on, of any size."""
+
+    longest = None
 
 
 def require(rule: names.Rule, text: str) -> None:
@@ -155,3 +171,12 @@ class Named(Input):
     """A body that names one row."""
 
     id = id_field(required=True)
+
+
+class Dependents(Input):
+    """The query of a deletion."""
+
+    delete_dependents = Flag(
+        load_default=False,
+        metadata={"description": "Delete what hangs on it, too, instead of refusing"},
+    )

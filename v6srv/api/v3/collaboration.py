@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.errors import NotFound
@@ -12,7 +12,7 @@ from v6srv.model import Collaboration as Row
 from v6srv.model import Organization, Task
 from v6srv.service import collaborations
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.base import NOBODY, MessageOut, Named
+from v6srv.wire.base import NOBODY, Dependents, MessageOut, Named
 from v6srv.wire.collaboration import CollaborationQuery
 from v6srv.wire.v3.collaboration import CollaborationIn, CollaborationOut, CollaborationPatch
 from v6srv.wire.v3.node import NodeInCollaborationOut
@@ -63,10 +63,15 @@ class Collaboration(MethodView):
         return collaborations.change(who, authz, row, changes)
 
     @guard.deletes(COLLABORATION)
+    @blp.arguments(Dependents, location="query")
     @blp.response(200, MessageOut)
-    def delete(self, who, authz, row):
-        """Remove a collaboration that has no tasks and no nodes any more, nor studies of 4.x."""
-        collaborations.delete(who, authz, row)
+    def delete(self, query, who, authz, row):
+        """Remove a collaboration.
+
+        One that has tasks, nodes or studies of 4.x only with `delete_dependents`.
+        """
+        with dependents.told_to_3():
+            collaborations.delete(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"collaboration id={row.id} successfully deleted"}
 
 

@@ -2,7 +2,7 @@
 
 from flask.views import MethodView
 
-from v6srv.api import guard
+from v6srv.api import filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
 from v6srv.api.visitor import visitor
@@ -21,8 +21,8 @@ from v6srv.wire.v4.algorithmstore import (
 blp = Blueprint("algorithmstore", __name__, description="Algorithm stores")
 COLLABORATION, VIEW, EDIT = Resource.COLLABORATION, Operation.VIEW, Operation.EDIT
 _FILTERS = {
-    "name": Row.name.like,
-    "url": Row.url.like,
+    "name": filters.like(Row.name),
+    "url": filters.like(Row.url),
     "collaboration_id": algorithm_stores.of_collaboration,
 }
 
@@ -36,8 +36,7 @@ class AlgorithmStores(MethodView):
         """List the stores of the collaborations that you may view, and those for all."""
         if "collaboration_id" in query:
             authz.fetch(who, COLLABORATION, VIEW, query["collaboration_id"])
-        filters = (_FILTERS[name](value) for name, value in query.items())
-        return algorithm_stores.viewable(rows).where(*filters)
+        return algorithm_stores.viewable(rows).where(*filters.conditions(_FILTERS, query))
 
     @guard.some(COLLABORATION, EDIT)
     @blp.arguments(AlgorithmStoreIn)

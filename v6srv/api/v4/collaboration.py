@@ -4,16 +4,14 @@ from functools import partial
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.including import included
 from v6srv.api.paging import paged
-from v6srv.api.v4 import dependents
 from v6srv.model import Organization
 from v6srv.service import collaborations, lists
 from v6srv.vocabulary import Operation, Resource, Scope
-from v6srv.wire.base import MessageOut, Named
-from v6srv.wire.v4.base import Dependents
+from v6srv.wire.base import Dependents, MessageOut, Named
 from v6srv.wire.v4.collaboration import (
     CollaborationIn,
     CollaborationOut,
@@ -90,7 +88,7 @@ class Collaboration(MethodView):
 
         One that has tasks, nodes or studies only with `delete_dependents`.
         """
-        with dependents.or_refused():
+        with dependents.told_to_4():
             collaborations.delete(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"collaboration id={row.id} successfully deleted"}
 

@@ -2,15 +2,13 @@
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
-from v6srv.api.v4 import dependents
 from v6srv.service import lists, organizations
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.base import MessageOut
+from v6srv.wire.base import Dependents, MessageOut
 from v6srv.wire.organization import OrganizationPatch
-from v6srv.wire.v4.base import Dependents
 from v6srv.wire.v4.organization import (
     OrganizationIn,
     OrganizationOut,
@@ -64,6 +62,6 @@ class Organization(MethodView):
 
         One that has tasks, results, nodes, users or roles only with `delete_dependents`.
         """
-        with dependents.or_refused():
+        with dependents.told_to_4():
             organizations.remove(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"organization id={row.id} successfully deleted"}

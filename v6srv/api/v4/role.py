@@ -2,16 +2,14 @@
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.paging import paged
-from v6srv.api.v4 import dependents
 from v6srv.dialect.rule_names import KNOWN_TO_4
 from v6srv.model import Collaboration, Organization
 from v6srv.service import lists, roles
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.base import MessageOut
-from v6srv.wire.v4.base import Dependents
+from v6srv.wire.base import Dependents, MessageOut
 from v6srv.wire.v4.role import RoleIn, RoleOut, RolePatch, RoleQuery
 from v6srv.wire.v4.rule import RuleOut
 
@@ -63,7 +61,7 @@ class Role(MethodView):
 
         Default roles cannot be removed.
         """
-        with dependents.or_refused("they lose it"):
+        with dependents.told_to_4("they lose it"):
             roles.remove(who, authz, row, unless_held=not query["delete_dependents"])
         return {"msg": f"role id={row.id} successfully deleted"}
 

@@ -4,15 +4,13 @@ from functools import partial
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.including import included
 from v6srv.api.paging import paged
-from v6srv.api.v4 import dependents
 from v6srv.service import lists, studies
 from v6srv.vocabulary import Operation, Resource
-from v6srv.wire.base import MessageOut, Named
-from v6srv.wire.v4.base import Dependents
+from v6srv.wire.base import Dependents, MessageOut, Named
 from v6srv.wire.v4.collaboration import OrganizationsInclude
 from v6srv.wire.v4.organization import OrganizationOut
 from v6srv.wire.v4.study import (
@@ -78,7 +76,7 @@ class Study(MethodView):
     @blp.response(200, MessageOut)
     def delete(self, query, who, authz, row):
         """Remove a study. One that has tasks only with `delete_dependents`."""
-        with dependents.or_refused():
+        with dependents.told_to_4():
             studies.remove(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"study id={row.id} successfully deleted"}
 

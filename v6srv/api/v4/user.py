@@ -2,18 +2,16 @@
 
 from flask.views import MethodView
 
-from v6srv.api import filters, guard
+from v6srv.api import dependents, filters, guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.api.new_password import sealed_password
 from v6srv.api.paging import paged
-from v6srv.api.v4 import dependents
 from v6srv.dialect.rule_names import KNOWN_TO_4
 from v6srv.model import Collaboration, Organization
 from v6srv.service import lists, users
 from v6srv.vocabulary import Operation, Resource, Scope
-from v6srv.wire.base import MessageOut
+from v6srv.wire.base import Dependents, MessageOut
 from v6srv.wire.user import UserPatch
-from v6srv.wire.v4.base import Dependents
 from v6srv.wire.v4.user import (
     UserIn,
     UserInclude,
@@ -70,6 +68,6 @@ class User(MethodView):
     @blp.response(200, MessageOut)
     def delete(self, query, who, authz, row):
         """Remove a user. One that has started tasks only with `delete_dependents`."""
-        with dependents.or_refused():
+        with dependents.told_to_4():
             users.remove(who, authz, row, with_dependents=query["delete_dependents"])
         return {"msg": f"user id={row.id} successfully deleted"}

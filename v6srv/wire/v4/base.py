@@ -85,12 +85,3 @@ class Fixed(fields.Field[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         raise ValidationError(self.problem)
-
-
-class Dependents(base.Input):
-    """The query of a deletion."""
-
-    delete_dependents = base.Flag(
-        load_default=False,
-        metadata={"description": "Delete what hangs on it, too, instead of refusing"},
-    )
