@@ -20,6 +20,7 @@ from v6srv.realtime.background import Background
 from v6srv.realtime.departures import Departures
 from v6srv.realtime.log_lines import LogLines
 from v6srv.realtime.log_readers import LogReaders
+from v6srv.realtime.newcomers import Newcomers
 from v6srv.realtime.revocation import Revocation
 from v6srv.realtime.seats import Seats
 from v6srv.realtime.tasks_namespace import TasksNamespace
@@ -67,6 +68,9 @@ class Realtime:
         """The policy files that the default roles and the history of versions know of."""
         self.seats = Seats(socketio)
         self.departures = Departures(socketio)
+        self.newcomers = Newcomers(
+            socketio, settings.http.unknown_sockets_per_address, settings.trusted_proxies
+        )
         readers = LogReaders(app, self.seats, authz)
         socketio.server.manager.readers = readers.of
         self.revocation = Revocation(socketio, self.seats, authz, readers, self.begin_anew)
@@ -92,6 +96,7 @@ class Realtime:
         self.announcer.start()
         self._listen_at_once()
         self.departures.start(self._background)
+        self.newcomers.start(self._background)
         self.revocation.start(self._background)
         self.lines.start(self._background)
         self.watchdog.start(self._background)

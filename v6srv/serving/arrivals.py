@@ -6,7 +6,6 @@ each address. Only waiting for the client counts, not what the server does meanw
 """
 
 import contextlib
-import ipaddress
 import logging
 import socket
 import termios
@@ -18,7 +17,7 @@ from typing import Any
 from gevent import get_hub, sleep
 from gevent.event import Event
 from gunicorn.http.body import Body, LengthReader
-from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.errors import LimitRequestHeaders, NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from werkzeug.exceptions import (
     BadRequest,
@@ -27,6 +26,7 @@ from werkzeug.exceptions import (
     RequestTimeout,
 )
 
+from v6srv import addresses
 from v6srv.settings.groups import Http
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ AT_ONCE, PAUSE_S = 20, 0.01
 COMPLAIN_EVERY_S = 60.0
 SHARE = 256 * 1024
 """Bytes of a body after which others get their turn, however fast more of it arrives."""
+LARGEST_HEAD = 64 * 1024
+"""Bytes of a request before its body: each session of a socket keeps them."""
 TOO_SLOW = "The request did not arrive in time"
 
 EVERYBODY = ""
@@ -68,7 +70,8 @@ class Arrival(SocketUnreader):
 
     def __init__(self, client: Any, address: Any, arrivals: "Arrivals") -> None:
         super().__init__(client)
-        self.groups = (EVERYBODY, _who(address)) if arrivals.by_address else (EVERYBODY,)
+        whose = (addresses.owner(address[0]),) if arrivals.by_address else ()
+        self.groups = (EVERYBODY, *whose)
         self.state = State.HEAD
         self.received = 0
         """Bytes of the head or body that is on its way."""
@@ -104,6 +107,8 @@ class Arrival(SocketUnreader):
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """What arrived, at least one byte; none at all when the client has hung up."""
+        if self.state is State.HEAD and self.received > LARGEST_HEAD:
+            raise LimitRequestHeaders("the head is too large")
         if self.state is not State.IDLE:
             self._arrivals.wait_for(self)
         began = time.monotonic()
@@ -309,13 +314,3 @@ def give_way() -> None:
     """
     hub = get_hub()
     hub.wait(hub.loop.timer(0))
-
-
-def _who(address: Any) -> str:
-    """Whom an address belongs to: of IPv6 everybody has 2 to the power of 64."""
-    found = ipaddress.ip_address(address[0].partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)

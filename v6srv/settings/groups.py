@@ -302,6 +302,10 @@ class Http(Group):
     unfinished_per_address: int = Field(256, ge=1)
     """Requests of one address that may be on their way in at once; the oldest gives way to a new
     one. Behind proxies (`trusted_proxies`) the proxy has to see to that."""
+    unknown_sockets_per_address: int = Field(2_000, ge=1)
+    """Sockets of one address that have not said who they are, for at most a minute; the oldest
+    gives way to a new one. More than the nodes behind one address, which come at once after a
+    restart."""
     shutdown_s: float = Field(4, gt=0, le=DAY_S)
     """For requests to end when the server is told to stop."""
 
