@@ -6,8 +6,9 @@ from types import ModuleType
 from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask_cors import CORS
+from werkzeug.exceptions import RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RequestRedirect
 
@@ -130,11 +131,13 @@ def create_app(settings: Settings) -> Flask:
     if settings.metrics:
         metrics.count_requests(app)
     app.extensions["identity_provider"] = provider.of(settings)
+    app.before_request(_refuse_long_query)
     realtime.init_app(app, settings)
     app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
 
 
+_LONGEST_QUERY = 8_000
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
 
@@ -158,6 +161,12 @@ def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
         always_send=all_of_them,  # which ones there are is nobody's business
         expose_headers=[request_id.HEADER, "Retry-After", "total-count", "Link"],
     )
+
+
+def _refuse_long_query() -> None:
+    """No program needs more, and the answer repeats it in its links."""
+    if len(request.query_string) > _LONGEST_QUERY:
+        raise RequestURITooLarge(f"The query has more than {_LONGEST_QUERY} bytes")
 
 
 def _end_session(_error: BaseException | None) -> None:

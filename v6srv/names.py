@@ -14,6 +14,7 @@ from unicodedata import category, normalize
 Rule = Callable[[str], str | None]
 
 MAX_LENGTH = 255
+MAX_PROSE = 4_096
 MAX_LABEL = 128
 
 _CONTROL = re.compile(
@@ -61,14 +62,24 @@ def line(text: str) -> str | None:
     """One line of text, which may be empty."""
     if _CONTROL.search(text):
         return "Control characters are not allowed."
-    return None if len(text) <= MAX_LENGTH else f"Longer than maximum length {MAX_LENGTH}."
+    return _too_long(text, MAX_LENGTH)
+
+
+def prose(text: str) -> str | None:
+    """Text of any form, which may be empty."""
+    return _too_long(text, MAX_PROSE)
+
+
+def _too_long(text: str, most: int) -> str | None:
+    return f"Longer than maximum length {most}." if len(text) > most else None
 
 
 def name(text: str) -> str | None:
     """What somebody or something is called by."""
-    if not key(text) or text != text.strip() or _CONTROL.search(text):
+    own_key = key(text) if len(text) <= MAX_LENGTH else text
+    if not own_key or text != text.strip() or _CONTROL.search(text):
         return "Empty, or with blanks around it or control characters in it."
-    return line(text)
+    return line(text) or _too_long(own_key, MAX_LENGTH)  # one character may stand for eighteen
 
 
 def is_number(text: str) -> bool:
@@ -104,7 +115,7 @@ def address(text: str) -> str | None:
     """An email address, as far as one can tell without sending to it."""
     if not _ADDRESS.fullmatch(text) or _CONTROL.search(text):
         return "Not a valid email address."
-    return line(text)
+    return line(text) or _too_long(key(text), MAX_LENGTH)
 
 
 def node_name(organization: str | None, collaboration: str | None) -> str:
@@ -119,9 +130,16 @@ def node_name(organization: str | None, collaboration: str | None) -> str:
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
     "user": {"username": called, "email": address, "firstname": line, "lastname": line},
-    "organization": {"name": optional_name},
+    "organization": {
+        "name": optional_name,
+        "domain": line,
+        "address1": prose,
+        "address2": prose,
+        "zipcode": line,
+        "country": line,
+    },
     "collaboration": {"name": called},
-    "role": {"name": name},
+    "role": {"name": name, "description": prose},
     "node": {"name": optional_name, "ip": line},
     "study": {"name": name},
     "algorithmstore": {"name": name, "url": line},

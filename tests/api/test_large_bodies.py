@@ -86,7 +86,7 @@ def test_only_so_many_are_worked_on_at_once(
 ) -> None:
     """Small ones do not wait for them."""
     app.extensions["turns"] = turns = Turns(5 * LARGE)
-    token = Caller(app).token("root")
+    token = Caller(app).token("north_registry")
     at_work, most, statuses = [0], [0], []
 
     def count() -> bool:
@@ -97,10 +97,10 @@ def test_only_so_many_are_worked_on_at_once(
         return False
 
     def send(text: str) -> None:
-        path = f"/api/organization/{world.org.north}"
+        path = f"/api/result/{world.result['running', 'north']}"
         headers = {"Authorization": f"Bearer {token}"}
         with app.test_client() as client:
-            body = {"address1": "a street", "unknown": text}
+            body = {"log": "a line", "unknown": text}
             statuses.append(client.patch(path, json=body, headers=headers).status_code)
 
     monkeypatch.setattr(caller, "has_gone", count)

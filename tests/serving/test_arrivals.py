@@ -82,8 +82,9 @@ def test_a_head_that_does_not_come_is_told_so(
         (b"POST /api/token/user HTTP/1.1\r\nTransfer-Encoding: zip\r\n\r\n", 501),
         (b"GET /api/version?" + 9000 * b"a" + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET /api/version HTTP/1.1\r\nX-A: " + 90000 * b"a" + b"\r\n\r\n", 431),
+        (b"GET /api/version HTTP/1.1\r\n" + 99 * (b"X-A: " + 800 * b"a" + b"\r\n"), 431),
     ],
-    ids=["version", "method", "length", "coding", "long line", "long header"],
+    ids=["version", "method", "length", "coding", "long line", "long header", "large head"],
 )
 def test_a_head_that_cannot_be_read_is_told_so(
     impatient: LiveServer, connect: Connect, head: bytes, status: int
@@ -96,6 +97,18 @@ def test_a_head_that_cannot_be_read_is_told_so(
     assert answer["request_id"] == headers["x-request-id"] != ""
     assert {name.lower(): value for name, value in refusing()}.items() <= headers.items()
     assert "server" not in headers
+
+
+def test_a_line_and_a_head_may_be_long(impatient: LiveServer, connect: Connect) -> None:
+    line = b"GET /api/version?" + 7_900 * b"a" + b" HTTP/1.1\r\nHost: x\r\n"
+    wire = connect(impatient).send(line + 50 * (b"X-A: " + 800 * b"a" + b"\r\n") + b"\r\n")
+    assert wire.answer()[0] == 200
+
+
+def test_a_query_that_no_page_links_to_is_told_so(impatient: LiveServer, connect: Connect) -> None:
+    wire = connect(impatient).send(b"GET /api/version?" + 8_100 * b"a" + b" HTTP/1.1\r\n\r\n")
+    status, _, body = wire.answer()
+    assert (status, json.loads(body)["status"]) == (414, 414)
 
 
 @pytest.mark.parametrize(

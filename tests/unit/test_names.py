@@ -114,8 +114,8 @@ NUMBERED = (
 FREE = {
     "collaboration": set[str](),
     "node": {"api_key"},
-    "organization": {"address1", "address2", "country", "domain", "zipcode"},
-    "role": {"description"},
+    "organization": set[str](),
+    "role": set[str](),
     "study": set[str](),
     "algorithmstore": set[str](),
     "user": {"email_key", "otp_secret", "password", "username_key"},

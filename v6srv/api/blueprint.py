@@ -1,6 +1,6 @@
 """Blueprints whose bodies and queries are parsed as the contract wants, refusals documented."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -15,6 +15,9 @@ from v6srv.api.including import Variants, chosen, included
 from v6srv.authz.unit_of_work import settle
 from v6srv.errors import Invalid
 from v6srv.wire.errors import ErrorOut, invalid
+
+DEEPEST = 100
+"""Objects and lists of a body within each other: what is stored of one is written again."""
 
 
 class Parser(FlaskParser):
@@ -32,6 +35,8 @@ class Parser(FlaskParser):
             raise Invalid("The body is not valid JSON") from error
         if not isinstance(body, dict):
             raise Invalid("The body must be a JSON object")
+        for name, value in body.items():
+            _refuse_deep(name, value)
         _refuse_misplaced(req, schema)
         return body
 
@@ -102,6 +107,21 @@ class Blueprint(flask_smorest.Blueprint):
             return shown
 
         return decorate
+
+
+def _refuse_deep(name: str, value: Any) -> None:
+    """Raise Invalid for what is nested too deeply; without recursion, whatever is sent."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [one for each in level if isinstance(each, (dict, list)) for one in _inner(each)]
+        if not level:
+            return
+    problem = f"Nested more than {DEEPEST} levels deep."
+    raise Invalid(f"{name}: {problem}", {name: [problem]})
+
+
+def _inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _refuse_misplaced(req: Request, schema: Schema) -> None:

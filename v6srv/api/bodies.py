@@ -95,7 +95,7 @@ def is_large(answer: Any) -> bool:
 
 
 def only_small() -> None:
-    """From here on the body of this request is refused if it is large: nobody is known yet."""
+    """From here on the body of this request is refused if it is large."""
     request.max_content_length = min(LARGE, current_app.config["MAX_CONTENT_LENGTH"])
 
 

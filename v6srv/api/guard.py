@@ -282,6 +282,9 @@ def anyone(reason: str) -> Callable[[View], View]:
 
 # --- parts
 
+_WITH_DATA = frozenset({Resource.TASK, Resource.RESULT})
+"""What bodies are about that can be large: they hold inputs and results."""
+
 
 def _guard(
     rule: Rule,
@@ -306,7 +309,7 @@ def _guard(
         def guarded(self: object, *args: Any, **url: Any) -> Any:
             if visits:
                 take_visits()
-            with _body():
+            with _body(rule):
                 early = {}
                 if beforehand is not None:
                     with acting(authorizer()) as unit, _transaction(reads=True):
@@ -343,7 +346,7 @@ def _state(guarded: Any, rule: Rule) -> Any:
     return guarded
 
 
-def _body() -> AbstractContextManager[None]:
+def _body(rule: Rule) -> AbstractContextManager[None]:
     """Read what the caller sends, from callers with a token only, before a transaction begins.
 
     A transaction that writes locks rows, on SQLite the whole database: the network must not be
@@ -352,6 +355,8 @@ def _body() -> AbstractContextManager[None]:
     if request.method in _READS:
         return nullcontext()
     claims()
+    if rule.resource not in _WITH_DATA:
+        bodies.only_small()
     return bodies.taken_in()
 
 

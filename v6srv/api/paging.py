@@ -32,6 +32,8 @@ PER_PAGE = 10
 METADATA = "metadata"
 _FLAG = Flag()
 _LARGEST = 2**31 - 1
+_LONGEST_LINK = 4096
+"""Bytes of the header: proxies and clients refuse answers with longer ones."""
 
 _PAGE = {
     "in": "query",
@@ -102,7 +104,7 @@ def paged(
     `variants` names other schemas for values of `include`; `show` makes of rows what the schema
     dumps, where that is not the rows themselves. In 4.x: `bare_to` names kinds of callers that read
     a bare list all the same, `whole` a flag in the query that asks for all rows at once. Headers
-    `total-count` and `Link` are always set.
+    `total-count` and, unless it is too long, `Link` are set.
     """
     plain = schema(many=True)
     others = {name: other(many=True) for name, other in (variants or {}).items()}
@@ -122,7 +124,9 @@ def paged(
             wrapped = METADATA in include or (dialect == V4 and claims().kind not in bare_to)
             answer = jsonify({"data": data, "links": links} if wrapped else data)
             answer.headers["total-count"] = str(page.total)
-            answer.headers["Link"] = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
+            link = ",".join(f"<{url}>; rel={rel}" for rel, url in links.items())
+            if len(link) <= _LONGEST_LINK:  # they are in the envelope as well
+                answer.headers["Link"] = link
             return answer
 
         documented = {**getattr(listed, "_apidoc", {})}

@@ -22,6 +22,8 @@ from v6srv.settings import Settings, load
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+LONGEST_LINE = 8190
+"""Bytes of the first line of a request; gunicorn knows no higher number."""
 LAST_WORDS_S = 1
 """After `http.shutdown_s`: for what was committed to be sent. Then the worker is killed."""
 
@@ -65,6 +67,7 @@ class Application(BaseApplication):
             "bind": f"fd://{self._listener}",
             "backlog": BACKLOG,
             "worker_class": Worker,
+            "limit_request_line": LONGEST_LINE,
             "workers": self.siblings.count,
             "graceful_timeout": math.ceil(self.settings.http.shutdown_s) + LAST_WORDS_S,
             "reload": self._debug,

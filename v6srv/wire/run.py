@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import fields
 
 from v6srv import names
-from v6srv.wire.base import Changes, Input, NumberFilter, Text, Timestamp
+from v6srv.wire.base import Changes, Input, NumberFilter, Opaque, Text, Timestamp
 
 
 class LogText(fields.String):
@@ -26,7 +26,7 @@ class Report(Changes):
 
     started_at = Timestamp()
     finished_at = Timestamp()
-    result = Text()
+    result = Opaque()
     log = LogText()
 
 

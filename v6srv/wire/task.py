@@ -6,12 +6,12 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from v6srv.settings.groups import LONGEST_DAYS
-from v6srv.wire.base import Input, NumberFilter, Text, id_field
+from v6srv.wire.base import Input, NumberFilter, Opaque, Text, id_field
 
 MAX_ORGANIZATIONS = 10_000
 
 
-class AlgorithmInput(Text):
+class AlgorithmInput(Opaque):
     """Opaque text of any size; an object, as very old clients send it, becomes its JSON text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:

@@ -4,14 +4,14 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from v6srv.wire.base import Flag, Input, Output, Text
+from v6srv.wire.base import Flag, Input, Opaque, Output, Text
 from v6srv.wire.credentials import need
 
 
 class VpnUpdate(Input):
     """The configuration whose key pair has expired."""
 
-    vpn_config = Text(load_default=None, allow_none=True)
+    vpn_config = Opaque(load_default=None, allow_none=True)
 
     @post_load
     def _complete(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:

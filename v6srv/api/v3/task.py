@@ -31,7 +31,7 @@ _FILTERS = {
     "initiator_id": lambda id: Row.initiator_id == id,
     "run_id": lambda id: Row.run_id == id,
     "result_id": _owner_of,
-    "database": Row.database.like,
+    "database": filters.like(Row.database),
     "status": lambda status: Row.status == status,
 }
 

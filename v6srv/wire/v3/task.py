@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from marshmallow import fields, post_load
+from marshmallow import fields, post_load, validate
 
-from v6srv.wire.base import Changes, Input, NumberFilter, Output, Text, Timestamp, id_field
+from v6srv.wire.base import (
+    MAX_IMAGE,
+    Changes,
+    Input,
+    NumberFilter,
+    Output,
+    Text,
+    Timestamp,
+    id_field,
+)
 from v6srv.wire.links import ToMany, ToOne
 from v6srv.wire.task import KeepDays, Targets, TaskFilters
 
@@ -16,7 +25,7 @@ class TaskIn(Changes):
     organizations = Targets()
     name = Text(load_default="")
     description = Text(load_default="")
-    image = Text(load_default="")
+    image = Text(load_default="", validate=validate.Length(max=MAX_IMAGE))
     database = Text(load_default="")
     keep_days = KeepDays()
 

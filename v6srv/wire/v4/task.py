@@ -4,14 +4,23 @@ from typing import Any
 
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
-from v6srv.wire.base import Changes, Flag, Input, NumberFilter, Output, Text, id_field
+from v6srv.wire.base import (
+    MAX_IMAGE,
+    Changes,
+    Flag,
+    Input,
+    NumberFilter,
+    Opaque,
+    Output,
+    Text,
+    id_field,
+)
 from v6srv.wire.task import KeepDays, Targets, TaskFilters
 from v6srv.wire.v4.algorithmstore import Url
 from v6srv.wire.v4.base import ListUrl, Name, Timestamp, ToOne
 
 MAX_DATABASES = 1000
 MAX_DESCRIPTION = 1024
-_DEEPEST = 50
 
 COMPLETED = "completed"
 
@@ -21,15 +30,6 @@ class _TaskName(Name):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         return value if value == "" else super()._deserialize(value, attr, data, **kwargs)
-
-
-def _shallow(value: Any, left: int = _DEEPEST) -> None:
-    """Raise ValidationError for what could not be written as JSON again."""
-    if not left:
-        raise ValidationError("Nested too deeply.")
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for one in inner:
-        _shallow(one, left - 1)
 
 
 def _names_functions(steps: list[dict[str, Any]]) -> None:
@@ -46,10 +46,10 @@ class DatabaseIn(Changes):
         unknown = RAISE
 
     label = Text(required=True, validate=validate.Length(1))
-    arguments = fields.Dict(keys=fields.String(), validate=_shallow)
-    query = Text()
+    arguments = fields.Dict(keys=fields.String())
+    query = Opaque()
     sheet_name = Text()
-    preprocessing = fields.List(fields.Dict(), validate=[_names_functions, _shallow])
+    preprocessing = fields.List(fields.Dict(), validate=_names_functions)
 
     @post_load
     def _apart(self, database: dict[str, Any], **_: Any) -> tuple[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ class TaskIn(Changes):
     organizations = Targets()
     name = _TaskName(load_default="")
     description = Text(load_default="", validate=validate.Length(max=MAX_DESCRIPTION))
-    image = Text(required=True, validate=validate.Length(1))
+    image = Text(required=True, validate=validate.Length(1, MAX_IMAGE))
     databases = fields.List(
         fields.Nested(DatabaseIn), load_default=list, validate=validate.Length(max=MAX_DATABASES)
     )
