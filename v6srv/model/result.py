@@ -50,6 +50,8 @@ class Result(Queries, Base):
         Index("ix_result_organization_id_task_id", "organization_id", "task_id"),
         # Pages and totals of what one's collaborations may view, without a look at each task.
         Index("ix_result_collaboration_id_id", "collaboration_id", "id"),
+        # What goes with a task: by one of the columns SQLite would take the index above.
+        Index("ix_result_task_id_collaboration_id", "task_id", "collaboration_id"),
         # Beside the key of `task_id` alone: this one says nothing where the task has none.
         ForeignKeyConstraint(
             ["task_id", "collaboration_id"],
@@ -62,9 +64,7 @@ class Result(Queries, Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    task_id: Mapped[int | None] = mapped_column(
-        ForeignKey("task.id", ondelete="CASCADE"), index=True
-    )
+    task_id: Mapped[int | None] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"))
     organization_id: Mapped[int | None] = mapped_column(ForeignKey("organization.id"))
     input: Mapped[str | None] = mapped_column(Text)
     result: Mapped[str | None] = mapped_column(Text)

@@ -74,7 +74,7 @@ def delete(
     """
     id = collaboration.id
     hanging = (
-        Dependents(Resource.TASK, Task.collaboration_id == id, tasks.delete),
+        tasks.hanging_on(Task.collaboration_id == id),
         Dependents(Resource.NODE, Node.collaboration_id == id, nodes.remove),
         Dependents(Resource.STUDY, Study.collaboration_id == id, session.delete),
     )

@@ -1,6 +1,6 @@
 """What hangs on a row that is to be deleted: it goes with it, or is in the way."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from v6srv.errors import Conflict
 from v6srv.service import lists
 from v6srv.vocabulary import Resource
 
+AT_ONCE = 200
+"""Rows that are made ready together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependents:
@@ -24,8 +27,10 @@ class Dependents:
     condition: ColumnElement[bool]
     remove: Callable[[Any], None] | None = None
     """Deletes one of them, which is decided as any other deletion of it. None: they stay."""
+    before: Callable[[Sequence[Any]], object] | None = None
+    """What is done first, with several of them at once: there may be many rows."""
     large: tuple[InstrumentedAttribute[Any], ...] = ()
-    """Columns that are not read for that: there may be many rows."""
+    """Columns that are not read for that."""
 
 
 def dispose(
@@ -44,8 +49,7 @@ def dispose(
     if go_along:
         for each in dependents:
             if each.remove is not None:
-                for row in _rows(each):
-                    each.remove(row)
+                _remove(each, each.remove)
         return
     # Asked again, now that the row is locked: its wire columns may be older.
     left = [
@@ -63,10 +67,16 @@ def _count(each: Dependents) -> int:
     return session.scalar(counted) or 0
 
 
-def _rows(each: Dependents) -> Iterator[Any]:
+def _remove(each: Dependents, remove: Callable[[Any], None]) -> None:
     model: Any = MODELS[each.resource]
     query = select(model).where(each.condition).order_by(model.id.desc())
-    yield from session.scalars(query.options(*map(defer, each.large))).all()
+    rows = session.scalars(query.options(*map(defer, each.large))).all()
+    for first in range(0, len(rows), AT_ONCE):
+        some = rows[first : first + AT_ONCE]
+        if each.before is not None:
+            each.before(some)
+        for row in some:
+            remove(row)
 
 
 def _told(resource: Resource, total: int, viewable: int) -> str:

@@ -52,8 +52,8 @@ def remove(
         raise Invalid("You cannot delete your own organization!")
     id = organization.id
     hanging = (
-        Dependents(Resource.TASK, Task.initiator_id == id, tasks.delete),
-        Dependents(Resource.RESULT, Result.organization_id == id, session.delete, TEXTS),
+        tasks.hanging_on(Task.initiator_id == id),
+        Dependents(Resource.RESULT, Result.organization_id == id, session.delete, large=TEXTS),
         Dependents(Resource.NODE, Node.organization_id == id, nodes.remove),
         Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
         Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),

@@ -13,7 +13,6 @@ from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Organization, Study, StudyMember, Task
 from v6srv.model.checks import require_fit
 from v6srv.service import dependents, lists, tasks
-from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -52,7 +51,7 @@ def change(study: Study, changes: Mapping[str, Any]) -> Study:
 
 def remove(who: Principal, authz: Authorizer, study: Study, *, with_dependents: bool) -> None:
     """Remove a study. Raises Conflict while it has tasks that are not to go with it."""
-    hanging = (Dependents(Resource.TASK, Task.study_id == study.id, tasks.delete),)
+    hanging = (tasks.hanging_on(Task.study_id == study.id),)
     dependents.dispose(who, authz, f"Study id={study.id}", hanging, go_along=with_dependents)
     session.delete(study)
 

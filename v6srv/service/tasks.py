@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, insert, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import aliased
 
@@ -26,6 +28,7 @@ from v6srv.model import (
 from v6srv.model.node import ALLOWED_ORGS
 from v6srv.service import algorithm_stores, events, lists, payloads, task_targets
 from v6srv.service.algorithm_stores import Origin
+from v6srv.service.dependents import Dependents
 from v6srv.service.events import collaboration_room, rooms_concerned
 from v6srv.service.refusals import in_words
 from v6srv.service.store_client import Visitor
@@ -255,34 +258,36 @@ def kill(task: Task) -> None:
 
     Raises Invalid when nothing does.
     """
-    if not kill_tree(task):
+    if not kill_trees([task]):
         raise Invalid(
             f"Task {task.id} already finished with status '{task.status}', so cannot kill it!"
         )
 
 
-def kill_tree(task: Task) -> int:
-    """Close every unfinished result of a task and all its descendants, and tell the nodes.
+def kill_trees(tasks: Sequence[Task]) -> int:
+    """Close every unfinished result of tasks and all their descendants, and tell the nodes.
 
     Returns how many were closed. Finished results stay as they are (Q-28). Nothing is sent when
     there are none: nodes take an empty list as "kill everything" (S13).
     """
-    _lock_tree(task.id)
+    ids = [task.id for task in tasks]
+    _lock_trees(ids)
     with as_server(ServerWrite.KILL):
         closed = session.execute(
             update(Result)
-            .where(Result.task_id.in_(_tree(task.id)), Result.finished_at.is_(None))
+            .where(Result.task_id.in_(_trees(ids)), Result.finished_at.is_(None))
             .values(status=KILLED, finished_at=utcnow())
-            .returning(Result.id, Result.task_id, Result.organization_id),
+            .returning(Result.collaboration_id, Result.id, Result.task_id, Result.organization_id),
             execution_options={"synchronize_session": False},
         ).all()
-    if closed and task.collaboration_id is not None:
-        kill_list = [
-            {"task_id": task_id, "result_id": id, "organization_id": organization_id}
-            for id, task_id, organization_id in sorted(closed)
-        ]
-        payload = {"kill_list": kill_list, "collaboration_id": task.collaboration_id}
-        events.emit("kill_containers", payload, [collaboration_room(task.collaboration_id)])
+    killed = defaultdict(list)
+    for run in sorted(closed, key=attrgetter("id")):
+        one = {"task_id": run.task_id, "result_id": run.id, "organization_id": run.organization_id}
+        killed[run.collaboration_id].append(one)
+    killed.pop(None, None)
+    for collaboration_id, kill_list in killed.items():
+        payload = {"kill_list": kill_list, "collaboration_id": collaboration_id}
+        events.emit("kill_containers", payload, [collaboration_room(collaboration_id)])
     return len(closed)
 
 
@@ -296,16 +301,16 @@ def kill_everything_on(node: Node) -> None:
     events.emit("kill_containers", payload, [collaboration_room(node.collaboration_id)])
 
 
-def _tree(task_id: int) -> Select[int]:
-    """The ids of a task and all its descendants."""
-    tree = select(Task.id).where(Task.id == task_id).cte("tree", recursive=True)
+def _trees(ids: Sequence[int]) -> Select[int]:
+    """The ids of tasks and all their descendants."""
+    tree = select(Task.id).where(Task.id.in_(ids)).cte("tree", recursive=True)
     tree = tree.union(select(Task.id).join(tree, Task.parent_id == tree.c.id))
     return select(tree.c.id)
 
 
-def _lock_tree(task_id: int) -> None:
+def _lock_trees(ids: Sequence[int]) -> None:
     """Until the transaction ends nobody adds a subtask: containers lock the parent (`_descent`)."""
-    tree = select(Task.id).where(Task.id.in_(_tree(task_id))).with_for_update()
+    tree = select(Task.id).where(Task.id.in_(_trees(ids))).with_for_update()
     locked = 0
     while locked < (found := len(session.scalars(tree).all())):
         locked = found  # another look: one may have been added before the lock was taken
@@ -316,5 +321,10 @@ def _lock_tree(task_id: int) -> None:
 
 def delete(task: Task) -> None:
     """Remove a task with its results and subtasks (Q-48); what still runs is killed first."""
-    kill_tree(task)
+    kill_trees([task])
     session.delete(task)
+
+
+def hanging_on(condition: ColumnElement[bool]) -> Dependents:
+    """Tasks that may go with a row that is removed, as `delete` removes one."""
+    return Dependents(Resource.TASK, condition, session.delete, before=kill_trees)

@@ -29,7 +29,6 @@ from v6srv.model import (
 )
 from v6srv.model.checks import require_fit, require_free
 from v6srv.service import dependents, lists, tasks
-from v6srv.service.dependents import Dependents
 from v6srv.service.refusals import in_words, lacking
 from v6srv.vocabulary import Operation, Resource
 
@@ -131,7 +130,7 @@ def remove(
 
     The tasks stay, or go with it, or are in the way (Conflict), by `with_dependents`.
     """
-    hanging = [Dependents(Resource.TASK, Task.init_user_id == user.id, tasks.delete)]
+    hanging = [tasks.hanging_on(Task.init_user_id == user.id)]
     if with_dependents is not None:
         owner = f"User id={user.id}"
         dependents.dispose(who, authz, owner, hanging, go_along=with_dependents)
