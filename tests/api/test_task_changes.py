@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from tests.api.test_task import order
 from tests.support import database_digest
@@ -220,10 +220,12 @@ def test_who_is_called_like_the_id_of_another_is_not_that_one(call, world, kind)
         "organization": ("allowed_orgs", world.org.east),
     }[kind]
     with call.app.app_context():
-        if kind == "user":
-            db.session.get(User, world.user.researcher).username = str(other)
-        else:
-            db.session.get(Organization, world.org.north).name = str(other)
+        table, column, id = {  # by hand: they may have been taken over, and no new one is
+            "user": (User.__table__, "username", world.user.researcher),
+            "organization": (Organization.__table__, "name", world.org.north),
+        }[kind]
+        named = update(table).where(table.c.id == id).values({column: str(other)})
+        db.session.connection().execute(named)
         node = world.node.south_registry
         db.session.add(NodeConfig(node_id=node, key=key, value=str(other)))
         db.session.commit()
