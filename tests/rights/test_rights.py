@@ -30,6 +30,9 @@ from v6srv.identity.claims import Claims
 
 EXAMPLES = max(6, int(os.environ.get("V6SRV_TEST_EXAMPLES", "0")))
 
+CLOSED = {"collaboration": {"container"}, "node": {"container"}}
+"""Lists that the contract opens to other kinds only (tests/contract/routes.csv)."""
+
 some = st.integers(0, 1000)
 rules = st.lists(st.sampled_from(RULES), max_size=4, unique=True)
 
@@ -256,10 +259,11 @@ class Rights(RuleBasedStateMachine):
         if listed.status_code == 200:
             found = {row["id"] for row in listed.json}
             assert found == seen, f"{told}: gained {found - seen}, lost {seen - found}"
-        else:  # lists are for who has a rule, whatever is one's own; some are not for algorithms
+        else:  # lists are for who has a rule, whatever is one's own; some are not for all kinds
             assert listed.status_code == 403, told
-            is_closed = (session.kind, resource) == ("container", "collaboration")
-            assert is_closed or not self.ledger.by_rule(session, resource), f"{told}: lost {seen}"
+            assert session.kind in CLOSED.get(resource, ()) or not self.ledger.by_rule(
+                session, resource
+            ), f"{told}: lost {seen}"
         assert (one.status_code == 200) == (id in seen), told
 
     # --- helpers
