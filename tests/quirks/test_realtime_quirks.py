@@ -407,10 +407,10 @@ def test_s_25_rooms_follow_what_is_deleted_and_withdrawn(listen, world, call):
     assert call("root", "DELETE", f"/user/{world.user.nobody}").status_code == 200
     body = {"roles": [world.role.viewer]}
     assert call("root", "PATCH", f"/user/{world.user.collab_admin}", json=body).status_code == 200
-    node.wait("disconnect", patience_s=SOON_S)
-    doomed.wait("disconnect", patience_s=SOON_S)
+    node.wait("disconnect")
+    doomed.wait("disconnect")
     text = f"User <collab_admin> joined room <{room(world, world.org.north)}>"
-    user.wait("message", text, patience_s=SOON_S)
+    user.wait("message", text)
     before = len(user.heard)
     path = f"/result/{world.result['failed', 'south']}"
     call("root", "POST", "/kill/task", json={"id": world.task.failed})  # to the whole collaboration

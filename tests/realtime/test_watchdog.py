@@ -59,7 +59,7 @@ def test_a_silent_node_goes_offline_once_and_a_ping_brings_it_back(
     id = world.node.south_trial
     assert stored(Account, id).status == "online"
     card = {"id": id, "name": "south_trial", "org_id": world.org.south}
-    root.wait("node-offline", card, patience_s=4 * PERIOD_S)
+    root.wait("node-offline", card)
     assert stored(Account, id).status == "offline"
     time.sleep(2 * PERIOD_S)
     assert root.named("node-offline").count(card) == 1
@@ -75,7 +75,7 @@ def test_a_node_of_which_nothing_is_known_counts_as_silent(
     root = listen("root")
     silence(world.node.west_trial, None)
     card = {"id": world.node.west_trial, "name": "west_trial", "org_id": world.org.west}
-    root.wait("node-offline", card, patience_s=4 * PERIOD_S)
+    root.wait("node-offline", card)
     assert stored(Account, world.node.west_trial).status == "offline"
 
 
