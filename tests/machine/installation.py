@@ -101,6 +101,7 @@ class Wires:
         self.create_event = partial(Flag, turns)
         self.sleep = turns.sleep
         self.ids = count()
+        self.handlers = {"connect": lambda sid, environ: None}
 
     def generate_id(self) -> str:
         return f"{self._process.life.name} socket {next(self.ids)}"
