@@ -49,7 +49,10 @@ GOOD = [
 
 MODELS: dict[str, tuple[tuple[str, str], ...]] = {
     "shipped": (),
-    "organization means the owning one": (("r.sub.org in r.obj.orgs", "r.sub.org == r.obj.org"),),
+    "organization means the owning one": (
+        ("r.sub.org == r.obj.org", "r.sub.org == r.obj.id"),
+        ("r.sub.org in r.obj.orgs", "r.sub.org == r.obj.org"),
+    ),
     "no index on resources": (
         (
             '(r.obj.type == p.res || p.res == "*") && (r.act',
