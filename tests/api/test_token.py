@@ -427,7 +427,7 @@ def test_a_container_speaks_as_its_node_does(call, world):
         ("north_registry", "none", IMAGE, 400, "Master task does not exist!"),
         ("north_registry", "running", f"{IMAGE}x", 401, "Image and task do no match"),
         ("north_registry", "running", IMAGE.upper(), 401, "Image and task do no match"),
-        ("south_trial", "running", IMAGE, 400, "Master task does not exist!"),
+        ("south_trial", "running", IMAGE, 401, "You are not within the collaboration"),
         ("north_registry", "finished", IMAGE, 400, "Task is already finished!"),
         ("north_registry", "failed", IMAGE, 400, "Task is already finished!"),  # its own result
         ("south_registry", "failed", IMAGE, 200, None),  # whose result is still open

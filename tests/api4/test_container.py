@@ -38,7 +38,7 @@ def test_what_is_wrong_is_said(call4, world):
     refused(call4("north_registry", "POST", "/token/container", json={}), "task_id", "image")
     assert ask(call4, 999999).status_code == 400
     assert ask(call4, world.task.running, image="other").status_code == 401
-    assert ask(call4, world.task.waiting).status_code == 400
+    assert ask(call4, world.task.waiting).status_code == 401
     assert ask(call4, world.task.finished).status_code == 400
 
 

@@ -142,13 +142,17 @@ def test_a_subtask_has_the_store_of_its_parent(start: Start, world: World) -> No
     assert (task.parent_id, task.algorithm_store_id) == (world.task.running, parents)
 
 
-def test_who_leaves_a_collaboration_leaves_its_studies(world: World, south: int) -> None:
+def test_who_leaves_a_collaboration_leaves_its_studies(
+    app: Flask, world: World, south: int
+) -> None:
     """And no other: those of another collaboration are as they were."""
     both = _study("both", world.collab.registry, world.org.north, world.org.south)
     trial = _study("trial", world.collab.trial, world.org.south)
-    with transaction() as sess:
+    who, authz = principals.named(f"user:{world.user.root}").principal, app.extensions["authz"]
+    session.rollback()
+    with acting(authz, who), transaction() as sess:
         registry = sess.get_one(collaborations.Collaboration, world.collab.registry)
-        collaborations.remove_member(registry, world.org.south)
+        collaborations.remove_member(who, authz, registry, world.org.south)
     pairs = session.execute(select(StudyMember).order_by(StudyMember.c.study_id))
     assert [tuple(pair) for pair in pairs] == [(both, world.org.north), (trial, world.org.south)]
     assert session.get(Study, south) is not None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 from sqlalchemy import select
+from sqlalchemy.orm import with_polymorphic
 
 from v6srv import meters, names, passwords
 from v6srv.authz.authorizer import Authorizer
@@ -159,9 +160,10 @@ def refresh(authorization: str | None, dialect: int = V3) -> Tokens:
     Unauthenticated when the account is gone or no longer honours the token.
     """
     claims = tokens.read_bearer(authorization, refresh=True)
-    _honouring(claims)
+    account = _honouring(claims)
     after = sessions.go_on(claims)
-    account = _honouring(claims)  # what was read before that may have changed
+    if not session().in_transaction():  # it was noted, and what was read before may have changed
+        account = _honouring(claims)
     names = (
         accounts.role_names(account.id, tokens.MAX_ROLE_NAMES)
         if claims.kind is PrincipalKind.USER
@@ -184,9 +186,13 @@ def log_out(authorization: str | None) -> None:
     log.info("%s %d has logged out", claims.kind.value, claims.account_id)
 
 
+_with_nodes = with_polymorphic(Account, [Node])
+"""Accounts, with what is told of nodes at once."""
+
+
 def _honouring(claims: Claims) -> Account:
     """The account of these claims. Raises Unauthenticated when it honours them no more."""
-    query = select(Account).where(Account.id == claims.account_id)
+    query = select(_with_nodes).where(_with_nodes.id == claims.account_id)
     account = session.scalars(query).one_or_none()
     if account is None or account.type != claims.kind.value:
         raise Unauthenticated(f"Error loading the user {claims.account_id}")

@@ -140,8 +140,8 @@ def container_of(
 
     Algorithms of 3.x read `database`, those of 4.x `databases`, and hand them on as they are.
     `who` is the node that is to run it: it may, where it may write the result that its organization
-    computes. Raises Invalid for an unknown or finished task, Unauthenticated for another image, as
-    the contract has it (auth.md 3.3), and Denied. A task elsewhere is an unknown one.
+    computes. Raises Invalid for an unknown or finished task, Unauthenticated for another image or
+    collaboration, as the contract has it (auth.md 3.3), and Denied.
     """
     own = and_(Result.task_id == Task.id, Result.organization_id == who.organization_id)
     found = session.execute(
@@ -152,11 +152,13 @@ def container_of(
         .where(Task.id == task_id)
         .order_by(Result.finished_at.is_not(None))
     ).first()
-    if found is None or found.Task.collaboration_id not in who.collaboration_ids:
+    if found is None:
         raise Invalid("Master task does not exist!")
     task: Task = found.Task
     if task.image != image:
         raise Unauthenticated("Image and task do no match")
+    if task.collaboration_id not in who.collaboration_ids:
+        raise Unauthenticated("You are not within the collaboration")
     result: Result | None = found.Result
     if is_over(task) or (result is not None and result.finished_at is not None):
         raise Invalid("Task is already finished!")

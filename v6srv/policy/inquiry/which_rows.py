@@ -96,7 +96,7 @@ class _Speaker:
             here, there = (one.left, one.right)
             if isinstance(here, Constant):
                 here, there = there, here
-            if here == f"{self.program.object}.id" and one.so:
+            if one.so and self._is_id(here):
                 return f"with the id {self._value(there)}"
             return f"{self._whose(here)} {are} {self._value(there)}"
         if one.kind == "one_of":
@@ -115,6 +115,10 @@ class _Speaker:
             return lacking
         text = f"meets({one.left}, {one.right})" if one.kind == "meets" else str(one.left)
         return f"where {'' if one.so else 'not '}{spoken(text)}"
+
+    def _is_id(self, here: Any) -> bool:
+        name = str(here).removeprefix(f"{self.program.object}.")
+        return name == "id" or (name == "org" and self.resource is Resource.ORGANIZATION)
 
     def _member(self, fact: str, members: Collection[Any], *, so: bool) -> str:
         name = fact.rpartition(".")[2]
