@@ -24,6 +24,7 @@ from v6srv import problems
 from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.log_readers import Only, Participants
 from v6srv.realtime.render import render
+from v6srv.realtime.sealed import Sealed
 
 log = logging.getLogger(__name__)
 
@@ -288,7 +289,8 @@ class _Patient(PubSubManager, _Locked):
         """As the library's, but never waiting longer than others expect (`GRACE_S`)."""
         while True:
             try:
-                yield from self._hear()
+                # What a broker has decoded itself was never sealed.
+                yield from (one for one in self._hear() if isinstance(one, (str, bytes)))
             except Exception as error:  # as above
                 self._lost("listen", error)
                 time.sleep(RETRY_S)
@@ -330,14 +332,14 @@ class _Patient(PubSubManager, _Locked):
 class _Redis(_Patient, RedisManager):
     """Several processes over Redis."""
 
-    def __init__(self, url: str, channel: str) -> None:
+    def __init__(self, url: str, channel: str, sealed: Sealed) -> None:
         options = {
             "socket_connect_timeout": TIMEOUT_S,
             "socket_timeout": TIMEOUT_S,
             # A connection that was idle may have been closed meanwhile.
             "retry": Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
         }
-        super().__init__(url, channel=channel, redis_options=options)
+        super().__init__(url, channel=channel, json=sealed, redis_options=options)
 
     def _client(self) -> Any:
         if not self.connected:
@@ -375,10 +377,9 @@ class _Redis(_Patient, RedisManager):
 class _Kombu(_Patient, KombuManager):
     """Several processes over RabbitMQ."""
 
-    def __init__(self, url: str, channel: str) -> None:
-        super().__init__(
-            url, channel=channel, connection_options=_IMPATIENT, queue_options=_IN_ORDER
-        )
+    def __init__(self, url: str, channel: str, sealed: Sealed) -> None:
+        options = {"connection_options": _IMPATIENT, "queue_options": _IN_ORDER}
+        super().__init__(url, channel=channel, json=sealed, **options)
         self._inbox = self._queue()  # one for all connections: it keeps what comes in between
 
     def _send(self, messages: list[str]) -> None:
@@ -447,7 +448,8 @@ def make(message_queue: str | None, secret: str) -> Manager:
     """
     if not message_queue:
         return _Alone()
+    sealed = Sealed(secret)
     channel = f"v6srv-{hmac.new(secret.encode(), b'channel', 'sha256').hexdigest()[:20]}"
     if message_queue.startswith(("redis://", "rediss://", "redis+sentinel://")):
-        return _Redis(message_queue, channel=channel)
-    return _Kombu(message_queue, channel=channel)
+        return _Redis(message_queue, channel, sealed)
+    return _Kombu(message_queue, channel, sealed)
