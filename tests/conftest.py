@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from tests.world import World
 
 BACKENDS = ("sqlite", "postgresql")
-WAITING = ("outages", "realtime", "scenario", "serve", "serving", "wire", "wire_v4")
-"""Folders of tests that mostly wait for sockets, processes and clocks."""
+WAITING = ("wire_v4", "wire", "serving", "realtime", "outages", "serve", "scenario")
+"""Folders of tests that mostly wait for sockets, processes and clocks; the longest files first, so
+that no worker is left alone with one at the end."""
 
 _services = ExitStack()
 
@@ -63,8 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         files.setdefault(item.path, []).append(item)
     top = config.rootpath / "tests"
-    waiting = [path for path in files if path.relative_to(top).parts[0] in WAITING]
-    computing = [path for path in files if path not in waiting]
+    folder = {path: path.relative_to(top).parts[0] for path in files}
+    waiting = [path for name in WAITING for path in files if folder[path] == name]
+    computing = [path for path in files if folder[path] not in WAITING]
     each = len(computing) // (len(waiting) + 1) + 1
     order: list[Path] = []
     for number, path in enumerate(computing):
