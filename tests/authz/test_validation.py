@@ -115,7 +115,7 @@ def test_a_bad_line_is_refused_with_its_place(
 
 
 MODEL = [
-    ("&& r.sub.org == r.obj.id", "&& r.sub.org == r.obj.nothing", "unknown fact r.obj.nothing"),
+    ("&& r.sub.org == r.obj.org", "&& r.sub.org == r.obj.nothing", "unknown fact r.obj.nothing"),
     ("r.sub.org in r.obj.orgs", "r.sub.orgs in r.obj.orgs", "unknown fact r.sub.orgs"),
     ("meets(r.sub", "touches(r.sub", "unknown function 'touches'"),
     ("eval(p.cond)", "eval(p.cond", "cannot read"),

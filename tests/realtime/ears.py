@@ -10,6 +10,7 @@ import socketio
 
 NAMESPACE = "/tasks"
 PATIENCE_S = 20.0
+GOODBYE_S = 5.0
 QUIET_S = 0.4
 """How long to listen before saying that nothing came."""
 
@@ -92,14 +93,17 @@ class Ear:
     def close(self) -> None:
         """Hang up, when all that was said has been sent: the library leaves its goodbye unsent if
         it is asked to go while an earlier message is on its way."""
-        until = time.monotonic() + PATIENCE_S
-        queue = self.client.eio.queue
-        while queue and queue.unfinished_tasks and time.monotonic() < until:
+        until = time.monotonic() + GOODBYE_S
+        while self._has_something_to_say() and time.monotonic() < until:
             time.sleep(0.01)
         websocket = getattr(self.client.eio, "ws", None)
         if websocket is not None:  # it would wait for an answer that another thread has read
             websocket.close = partial(websocket.close, timeout=0.01)
         self.client.disconnect()
+
+    def _has_something_to_say(self) -> bool:
+        transport = self.client.eio
+        return transport.state == "connected" and bool(transport.queue.unfinished_tasks)
 
     def _on_event(self, event: str, *args: Any) -> None:
         self._note(event, *args)
