@@ -149,6 +149,7 @@ def test_the_measurements_of_a_node_change_nothing(
     listen: Audience, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = listen("north_registry in 4")
+    node.quiet()  # who joined
     said = len(node.heard)
     node.say("node_metrics_update", {"cpu_percent": 3.5, "os": "Linux", "gpu_load": [1, 2]})
     node.client.call("ping", namespace="/tasks", timeout=5)  # behind it
