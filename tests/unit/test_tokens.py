@@ -430,3 +430,20 @@ def test_other_tokens_do_not_recover_anything():
     for text in (access, refresh, tokens.issue_container_token(CONTAINER, 0), "nonsense", ""):
         with pytest.raises(Invalid, match="Invalid recovery token!"):
             tokens.read_purpose_token(text, tokens.PASSWORD)
+
+
+def test_a_token_that_was_good_a_moment_ago_expires_all_the_same(monkeypatch):
+    """What it says is remembered, not that it is good."""
+    text = signing.sign({"iat": 1000, "exp": 2000})
+    monkeypatch.setattr(signing.time, "time", lambda: 1999.0)
+    assert signing.verified(text) == signing.verified(text) == {"iat": 1000, "exp": 2000}
+    monkeypatch.setattr(signing.time, "time", lambda: 2000.0)
+    with pytest.raises(Expired):
+        signing.verified(text)
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(signing, "_MOST_KNOWN", 3)
+    for number in range(10):
+        assert signing.verified(signing.sign({"jti": number, "exp": 2**33}))["jti"] == number
+        assert len(signing.keys().known) <= 3

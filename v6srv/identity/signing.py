@@ -7,7 +7,7 @@ the keys may have signed it.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -21,6 +21,7 @@ ALGORITHM = "HS256"
 
 _EXTENSION = "v6srv_signing"
 _KID_LENGTH = 16
+_MOST_KNOWN = 2000
 _EXPIRED = "Token has expired"
 _TIMES = ("iat", "nbf", "exp")
 _LATEST = 253_402_300_799  # the end of the year 9999
@@ -60,6 +61,9 @@ class Keys:
     accepted: Mapping[str, str]
     """By their `kid` those that verify, first the one that signs."""
     leeway_s: float
+    known: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What tokens say whose signatures were looked at: a token comes with every request, and what
+    it says never changes. Whether it is still good is looked at each time."""
 
 
 def kid_of(key: str) -> str:
@@ -118,6 +122,17 @@ def is_number(value: object, largest: int) -> bool:
 
 
 def _signed(text: str) -> dict[str, Any]:
+    known = keys().known
+    claims = known.get(text)
+    if claims is None:
+        claims = _read(text)
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[text] = claims
+    return dict(claims)
+
+
+def _read(text: str) -> dict[str, Any]:
     try:
         kid = jwt.get_unverified_header(text).get("kid")
         for key in _named(kid):
