@@ -27,6 +27,7 @@ from v6srv.model import (
 from v6srv.realtime import managers
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.held_back import HeldBack, Tell
+from v6srv.realtime.sealed import Sealed
 from v6srv.realtime.server import Realtime
 from v6srv.service import events
 from v6srv.service.events import rooms_concerned
@@ -149,7 +150,7 @@ class Process:
         """It has been told to end, and does so soon."""
         self.listeners: tuple[list[Any], list[Any]] = ([], [])
         installation.by_life[self.life] = self
-        manager = managers._Redis("redis://127.0.0.1:1", "channel")
+        manager = managers._Redis("redis://127.0.0.1:1", "channel", Sealed("of tests"))
         manager.redis, manager.connected = Client(installation.broker, self.life), True
         manager.held_back = _HeldBack(self)
         self.host_id = manager.host_id

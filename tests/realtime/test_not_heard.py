@@ -22,6 +22,7 @@ from v6srv.realtime import announcer as module
 from v6srv.realtime import managers
 from v6srv.realtime.announcer import LOOK_AGAIN_S, Announcer
 from v6srv.realtime.broadcast import NAMESPACE
+from v6srv.realtime.sealed import Sealed
 from v6srv.realtime.server import _KEY
 from v6srv.service import events
 from v6srv.settings import KeptEvents
@@ -46,7 +47,7 @@ class Here:
         self.heard: list[Any] = []
         self.before: Callable[[Any], None] = lambda payload: None
         self.anew = 0
-        self.queue = managers._Redis("redis://127.0.0.1:1", "channel")
+        self.queue = managers._Redis("redis://127.0.0.1:1", "channel", Sealed("of tests"))
         background = SimpleNamespace(
             event=lambda: SimpleNamespace(set=lambda: None), repeat=lambda *_, **__: None
         )

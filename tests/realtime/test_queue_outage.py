@@ -23,6 +23,7 @@ from tests.realtime.test_processes import GEVENT, THREADS, Pair, rabbitmq_server
 from tests.support import Caller, open_app
 from v6srv.realtime import managers
 from v6srv.realtime.managers import GRACE_S, RETRY_S
+from v6srv.realtime.sealed import Sealed
 
 AWAY = "message queue: cannot be reached; other processes hear of events later"
 LONG_S = 10 * (RETRY_S + GRACE_S)
@@ -262,7 +263,7 @@ def test_a_queue_that_answers_after_a_hang_is_back_since_its_answer(
     """Others notice at the same time, at the earliest: what is published at once nobody hears."""
     now = 100.0
     monkeypatch.setattr(managers, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
-    queue = managers._Redis("redis://127.0.0.1:1", "channel")
+    queue = managers._Redis("redis://127.0.0.1:1", "channel", Sealed("of tests"))
     queue._lost("publish", TimeoutError("no answer"))
 
     def hang() -> None:
