@@ -393,6 +393,7 @@ def settled(follower: Follower) -> bool:
         assert time.monotonic() < end
         time.sleep(0.05)
         live |= follower.look()
+    follower.look()  # on a slow machine files were late: that they are not any more is seen now
     return live
 
 
