@@ -48,7 +48,7 @@ def test_of_every_time_it_is_known_whether_it_can_be_in_the_future() -> None:
     known = {f"{stored.class_.__table__.name}.{stored.key}" for stored in OF_THE_PAST}
     assert times == known | MAY_BE_LATER
     assert not known & MAY_BE_LATER
-    assert OF_THE_PAST[OneTimePassword.ends_at] == one_time.LIFE_S
+    assert OF_THE_PAST[OneTimePassword.ends_at] == one_time.ONE_TIME_S
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from sqlalchemy import CursorResult, delete, or_, select
 from v6srv.db import session, utcnow
 from v6srv.model import OneTimePassword, User
 from v6srv.service import accounts
+from v6srv.service.clock_jumps import ONE_TIME_S
 
-LIFE_S = 300
 _PREFIX = "once-"
 
 
@@ -30,7 +30,7 @@ def issue(user: User) -> str:
             digest=_digest(password),
             user_id=user.id,
             version=user.token_version,
-            ends_at=now + timedelta(seconds=LIFE_S),
+            ends_at=now + timedelta(seconds=ONE_TIME_S),
         )
     )
     return password

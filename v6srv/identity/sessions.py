@@ -10,7 +10,6 @@ else had: the session ends.
 
 import logging
 import time
-from typing import Any
 
 from flask import current_app
 from sqlalchemy import delete, select
@@ -96,7 +95,7 @@ def _take_over(claims: Claims) -> str:
         session.add(row)
     if current != row.current:
         row.previous, row.current = row.current or claims.after, current
-        row.changed_at = _now()
+        row.changed_at = database_now()
     return current
 
 
@@ -120,7 +119,7 @@ def _end(claims: Claims, row: LoginSession | None) -> None:
     if row is None:
         row = LoginSession(id=claims.session_id, account_id=claims.account_id)
         session.add(row)
-    row.ended, row.changed_at = True, _now()
+    row.ended, row.changed_at = True, database_now()
     session.flush()
     raise_revisions(session(), {"members"})  # sockets are looked at again
 
@@ -140,10 +139,6 @@ def _locked(claims: Claims) -> tuple[LoginSession | None, bool]:
     if session.scalar(query) is None:
         raise Unauthenticated(f"Error loading the user {claims.account_id}")
     return _stored(claims)
-
-
-def _now() -> Any:
-    return database_now()
 
 
 def _grace_s() -> float:

@@ -55,14 +55,12 @@ class Realtime:
         authz: Authorizer = app.extensions["authz"]
         self._authz = authz
         self._settings = settings
-        self._keep_days = settings.runs_data_cleanup_days
         self._clock = Clock()
         self._policies = store_of(authz)
         self._follower = Follower(self._policies, settings.policy_tests)
         self._seen: seen.Seen = app.extensions["seen"]
         self._socketio = socketio
         self._background = Background(app, socketio)
-        self._with_metrics = settings.metrics
         self._started = False
         self._noted: Mapping[str, str] | None = None
         """The policy files that the default roles and the history of versions know of."""
@@ -108,7 +106,7 @@ class Realtime:
         self._background.repeat(self._empty_tasks, every_s=EMPTY_EVERY_S, wait_first=True)
         self._background.repeat(self._forget_sessions, every_s=FORGET_EVERY_S, wait_first=True)
         self._background.repeat(self.agreement.beat, every_s=BEAT_S)
-        if self._with_metrics:
+        if self._settings.metrics:
             self._background.repeat(self._measure_lag, every_s=LAG_EVERY_S)
 
     def _listen_at_once(self) -> None:
@@ -135,7 +133,8 @@ class Realtime:
         """Data that is not to be kept any longer is deleted."""
         self._clock.look()
         if not self._clock.is_doubtful:
-            retention.empty_due(self._authz, self._keep_days, self._take_breath)
+            keep_days = self._settings.runs_data_cleanup_days
+            retention.empty_due(self._authz, keep_days, self._take_breath)
 
     def _forget_sessions(self) -> None:
         """Sessions that are over with their last token."""

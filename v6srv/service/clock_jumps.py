@@ -36,7 +36,7 @@ BELIEVED_AFTER_S = 24 * 3600.0
 """How long data is not deleted for its age after a jump, if the clock is not set again."""
 
 ONE_TIME_S = 300.0
-"""How long a password for once is good, at most."""
+"""How long a password for once is good."""
 
 OF_THE_PAST: Mapping[InstrumentedAttribute[Any], float] = {
     Account.last_seen: 0.0,
