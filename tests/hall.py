@@ -115,7 +115,7 @@ def log_in(server: LiveServer, names: Sequence[str]) -> dict[str, str]:
         if not hasattr(local, "http"):
             local.http = requests.Session()
         body = {"api_key": node_key(name)}
-        answer = local.http.post(f"{server.api}/token/node", json=body, timeout=60)
+        answer = local.http.post(f"{server.url}/v3/api/token/node", json=body, timeout=60)
         return answer.json()["access_token"]
 
     with ThreadPoolExecutor(8) as pool:

@@ -47,6 +47,15 @@ if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null; then
   fi
 fi
 
+# The console is tried in a browser where Chromium is there or can be had; elsewhere those tests are skipped.
+if ! command -v chromium >/dev/null; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null ||
+    ! RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      chromium </dev/null >&2; then
+    say "Chromium is not installed: the console will not be tried in a browser"
+  fi
+fi
+
 # start NAME PORT COMMAND...: run the command, then wait until the port answers.
 start() {
   local name=$1 port=$2

@@ -1,6 +1,6 @@
 """The composition root: the only place where the parts meet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -41,6 +41,7 @@ from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import DecisionLog
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.source.live import PolicyStore
+from v6srv.console import pages
 from v6srv.dialect import asked
 from v6srv.dialect.middleware import ASKED_PATH, Dialects
 from v6srv.identity import provider, tokens
@@ -99,9 +100,7 @@ def create_app(settings: Settings) -> Flask:
     The database must be migrated and seeded (`service.setup.prepare`). Raises PolicyError, with
     every problem's place, when the policies are not valid.
     """
-    asked_for = ((metrics, settings.metrics), (oidc, settings.oidc is not None))
-    wanted = (module for module, wanted in asked_for if wanted)
-    app = with_endpoints(settings.mounts, settings.api_path, *wanted)
+    app = with_endpoints(settings.mounts, settings.api_path, *_asked_for(settings))
     app.json_provider_class = OrjsonProvider
     app.json = OrjsonProvider(app)
     app.config.update(
@@ -135,6 +134,16 @@ def create_app(settings: Settings) -> Flask:
     realtime.init_app(app, settings)
     app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
+
+
+def _asked_for(settings: Settings) -> Iterator[ModuleType]:
+    """The modules with endpoints that not every server has."""
+    if settings.metrics:
+        yield metrics
+    if settings.oidc is not None:
+        yield oidc
+    if settings.console:
+        yield pages
 
 
 _LONGEST_QUERY = 8_000
@@ -183,15 +192,18 @@ def with_endpoints(mounts: Mapping[int, str], api_path: str, *asked_for: ModuleT
     app.config.update(openapi.configuration(mounts))
     for dialect, mount in mounts.items():
         api = openapi.Api(app, dialect)
-        for module in (*RESOURCES[dialect], *asked_for):
+        for module in (*RESOURCES[dialect], *(one for one in asked_for if one is not pages)):
             api.register_blueprint(module.blp, url_prefix=mount)
         if dialect == V3:
             api.register_blueprint(authzen.blp)  # its standard says where
-    guarded = (*(f"{mount}/" for mount in mounts.values()), *authzen.PREFIXES)
+    if pages in asked_for:
+        app.register_blueprint(pages.blp)
+    prefixes = (pages.blp.url_prefix, *mounts.values())
+    guarded = (*(f"{prefix}/" for prefix in prefixes), *authzen.PREFIXES)
     for rule_ in app.url_map.iter_rules():
         if rule_.rule.startswith(guarded):
             require_guard(app, rule_.endpoint, rule_.rule, rule_.methods or set())
-    front.register(app, api_path)
+    front.register(app, api_path, pages.blp.url_prefix if pages in asked_for else None)
     errors.register(app)
     return app
 

@@ -55,6 +55,7 @@ __all__ = [
     "json_rows",
     "let_go",
     "make_engine",
+    "nothing_more",
     "reading",
     "session",
     "something_large",
@@ -192,6 +193,7 @@ FLUSHING = "v6srv_flushing"
 
 session = scoped_session(sessionmaker(class_=UnitSession, expire_on_commit=False))
 
+_NOTHING_MORE = "v6srv_nothing_more"
 _WRITTEN = "v6srv_written"
 """Key of `Session.info`: something has been written that is not stored yet."""
 
@@ -240,6 +242,21 @@ def wait_for_others(sess: Session, key: int) -> None:
         sess.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
+@contextmanager
+def nothing_more() -> Iterator[None]:
+    """Inside nothing is asked of the database: what is shown there was asked for before, and so
+    decided. A related row that a template names would be read past the policies.
+
+    Raises AssertionError, to whoever asks.
+    """
+    info = session().info
+    info[_NOTHING_MORE] = True
+    try:
+        yield
+    finally:
+        del info[_NOTHING_MORE]
+
+
 def something_large() -> None:
     """Something large passes through the connection of this transaction: it is used no more."""
     session.connection().info[SPENT] = True
@@ -280,6 +297,7 @@ def _flushed(sess: Session, _context: object) -> None:
 
 @event.listens_for(session, "do_orm_execute")
 def _executed(state: ORMExecuteState) -> None:
+    assert _NOTHING_MORE not in state.session.info, f"asked while it is shown: {state.statement}"
     if state.is_insert or state.is_update or state.is_delete:
         state.session.info[_WRITTEN] = True
 

@@ -146,7 +146,7 @@ def test_the_address_alone_leads_somewhere(call):
         assert places["api"] == "/api"
     accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     answer = client.get("/", headers={"Accept": accept})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "apidocs")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "console/")
     assert client.post("/").status_code == 405
     robots = client.get("/robots.txt")
     assert robots.text.splitlines() == ["User-agent: *", "Disallow: /"]

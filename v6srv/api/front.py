@@ -9,8 +9,11 @@ DOCUMENTATION, OPENAPI = "apidocs", "apispec_1.json"
 """Paths, relative to the address of the server."""
 
 
-def register(app: Flask, api_path: str) -> None:
-    """Serve both; they need no token and tell nothing that `/version` and OpenAPI do not."""
+def register(app: Flask, api_path: str, pages: str | None = None) -> None:
+    """Serve both; they need no token and tell nothing that `/version` and OpenAPI do not.
+
+    `pages`: the path of the console, where there is one.
+    """
     places = {
         "name": app.name,
         "version": VERSION,
@@ -18,13 +21,14 @@ def register(app: Flask, api_path: str) -> None:
         "api": api_path,
         "health": f"{api_path}/health",
         "token": f"{api_path}/token/user",
+        **({"console": f"{pages}/"} if pages else {}),
         "documentation": f"/{DOCUMENTATION}",
         "openapi": f"/{OPENAPI}",
     }
 
     def front() -> Response | object:
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-            return redirect(DOCUMENTATION)  # a browser
+            return redirect(f"{pages[1:]}/" if pages else DOCUMENTATION)  # a browser
         return jsonify(places)
 
     def robots() -> Response:

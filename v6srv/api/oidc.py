@@ -2,14 +2,14 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import current_app, redirect, request
 from flask.views import MethodView
 from werkzeug.http import dump_cookie
 
 from v6srv.api import guard
 from v6srv.api.blueprint import Blueprint
 from v6srv.dialect import asked
-from v6srv.identity import oidc
+from v6srv.identity import oidc, page_session
 from v6srv.wire.oidc import ArrivalOut, ProviderAnswer
 
 blp = Blueprint("oidc", __name__, description="Logging in through an identity provider")
@@ -24,7 +24,7 @@ class OidcLogin(MethodView):
     def get(self):
         """Go to the identity provider. A browser that comes back from it is logged in."""
         departure = oidc.begin(asked.current().dialect)
-        cookie = _ticket(departure.ticket, oidc.TICKET_S)
+        cookie = ticket(departure.ticket, oidc.TICKET_S)
         return None, {"Location": departure.url, "Set-Cookie": cookie}
 
 
@@ -34,12 +34,16 @@ class OidcCallback(MethodView):
     @blp.arguments(ProviderAnswer, location="query")
     @blp.response(200, ArrivalOut)
     def get(self, answer):
-        """The tokens of who comes back from the identity provider."""
+        """The tokens of who comes back from the identity provider; the console gets a page."""
         found = oidc.finish(request.cookies.get(TICKET), answer, request.remote_addr or "")
-        return found, {"jwt-token": found.access_token, "Set-Cookie": _ticket("", 0)}
+        if found.pages is None:
+            return found, {"jwt-token": found.access_token, "Set-Cookie": ticket("", 0)}
+        begun = page_session.begin(redirect(found.pages, 303), found)
+        begun.headers.add("Set-Cookie", ticket("", 0))
+        return begun
 
 
-def _ticket(value: str, life_s: int) -> str:
+def ticket(value: str, life_s: int) -> str:
     """The cookie: no script reads it, and no page of others has it sent but by a link."""
     address = urlsplit(current_app.config["SETTINGS"].oidc.callback_url)
     return dump_cookie(

@@ -118,7 +118,7 @@ def paged(
             if whole and _FLAG.deserialize(request.args.get(whole, "")):
                 number = None
             rows = _sorted(view(*args, **kwargs), plain) if dialect == V4 else view(*args, **kwargs)
-            rows, page = _run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
+            rows, page = run(rows, number, min(size, current_app.config["MAX_PER_PAGE"]))
             data = chosen(plain, others, include).dump(show(rows))
             links = _links(page)
             wrapped = METADATA in include or (dialect == V4 and claims().kind not in bare_to)
@@ -167,16 +167,16 @@ def _documented(
 
 def _asked_by_3() -> tuple[int | None, int]:
     """Number and size of the page; no number: all rows."""
-    return _positive("page"), _positive("per_page") or PER_PAGE
+    return asked_for("page"), asked_for("per_page") or PER_PAGE
 
 
 def _asked_by_4() -> tuple[int | None, int]:
     """As `_asked_by_3`. Programs that page through runs while these end would miss some, so nodes
     and algorithms, which never say how many, get all there are at once."""
-    size = _positive("per_page")
+    size = asked_for("per_page")
     if size is None and claims().kind is not PrincipalKind.USER:
         size = _LARGEST
-    return _positive("page") or 1, size or PER_PAGE
+    return asked_for("page") or 1, size or PER_PAGE
 
 
 def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Select[Any]:
@@ -204,7 +204,7 @@ def _sorted(rows: AllowedRows | Select[Any], schema: Schema) -> AllowedRows | Se
     return rows.order_by(None).order_by(*order.values(), entity.id)
 
 
-def _positive(name: str) -> int | None:
+def asked_for(name: str) -> int | None:
     """A query parameter that is a number from 1; None when it is missing or empty."""
     text = request.args.get(name, "")
     if not text:
@@ -216,7 +216,8 @@ def _positive(name: str) -> int | None:
     return int(text)
 
 
-def _run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple[list[Any], Page]:
+def run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple[list[Any], Page]:
+    """The rows of this page, and which page it is; no number: all rows."""
     if not isinstance(rows, AllowedRows):
         rows = AllowedRows(rows, {})
     query, parameters = rows.select, rows.parameters

@@ -19,6 +19,17 @@ def claims() -> Claims:
     return found
 
 
+def known_by(claims: Claims) -> None:
+    """This request brings what it is known by elsewhere than in its `Authorization` header."""
+    g.claims = claims
+
+
+def principal() -> Principal | None:
+    """Who this request has turned out to come from; None as long as that was not asked."""
+    found: Principal | None = g.get("principal")
+    return found
+
+
 def take_visits() -> None:
     """This request only asks who it comes from."""
     g.takes_visits = True
@@ -43,6 +54,7 @@ def authenticate(store: PolicyStore) -> Principal:
     """
     known = load(claims())
     g.dialect = claims().spoken(known.generation)
+    g.principal = known.principal
     store.follow(known.policy_revision)
     seen().note(known)
     return known.principal

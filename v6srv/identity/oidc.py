@@ -13,7 +13,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
@@ -32,6 +32,7 @@ from v6srv.model import Organization, Role, User
 from v6srv.model.checks import account_said_elsewhere
 from v6srv.service import accounts
 from v6srv.settings.groups import NewAccounts, Oidc
+from v6srv.vocabulary import V3
 
 TICKET_S = 600
 """How long somebody may take at the provider."""
@@ -56,6 +57,8 @@ class Arrival(Tokens):
 
     username: str
     one_time_password: str
+    pages: str | None = None
+    """The page that the browser wanted to see; None where a program asks."""
 
 
 def provider() -> Provider:
@@ -64,14 +67,18 @@ def provider() -> Provider:
     return found
 
 
-def begin(dialect: int) -> Departure:
-    """A new log-in, whose tokens will be of this dialect. Raises Unavailable."""
+def begin(dialect: int = V3, pages: str | None = None) -> Departure:
+    """A new log-in, whose tokens will be of this dialect; `pages`: as in `Arrival`.
+
+    Raises Unavailable.
+    """
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     ticket = {
         "state": state,
         "nonce": nonce,
         "verifier": verifier,
         "dialect": dialect,
+        "pages": pages,
         "exp": int(time.time()) + TICKET_S,
     }
     url = provider().login_url(state, nonce, verifier)
@@ -91,7 +98,7 @@ def finish(ticket: str | None, answer: Mapping[str, Any], source: str) -> Arriva
         if not answer.get("code"):
             raise Invalid("code: Missing data for required field.")
         claims = provider().who(answer["code"], began["verifier"], began["nonce"])
-        return _let_in(claims, began["dialect"])
+        return replace(_let_in(claims, began["dialect"]), pages=began.get("pages"))
     except Unauthenticated as error:
         failed("login", "somebody", source, f"through the identity provider: {error}")
         raise

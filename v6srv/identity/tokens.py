@@ -36,7 +36,7 @@ PASSWORD = "password"  # noqa: S105 - the name of a purpose
 SECOND_FACTOR = "2fa"
 """The purposes of mailed tokens."""
 
-_ACCESS, _REFRESH, _VISIT = "access", "refresh", "visit"
+_ACCESS, _REFRESH, _VISIT, _PAGES = "access", "refresh", "visit", "pages"
 _VISIT_S = 60
 """Longer than an algorithm store is waited for, three times over."""
 _RECOVERY = "recovery"
@@ -140,20 +140,30 @@ def issue_container_token(container: Mapping[str, Any], version: int, dialect: i
 
 def issue_visit(claims: Claims) -> str:
     """A token for a server of others, to ask here who `claims` is: soon over, and for that only."""
+    return _same_session(claims, _VISIT, datetime.now(UTC) + timedelta(seconds=_VISIT_S))
+
+
+def issue_for_pages(claims: Claims) -> str:
+    """A token for the browser of whoever has logged in with `claims`, over when they are: good
+    for the console's pages, and no bearer token."""
+    return _same_session(claims, _PAGES, claims.expires_at)
+
+
+def _same_session(claims: Claims, type: str, ends: datetime) -> str:
     now = datetime.now(UTC)
-    visit = {
+    said = {
         "sub": claims.account_id,
         "client_type": claims.kind.value,
         "ver": claims.version,
         "sid": claims.session_id,
-        "type": _VISIT,
+        "type": type,
         "jti": str(uuid4()),
         "iat": now,
         "nbf": now,
-        "exp": now + timedelta(seconds=_VISIT_S),
+        "exp": ends,
         **_said(claims.dialect or V3),
     }
-    return signing.sign(visit)
+    return signing.sign(said)
 
 
 def _said(dialect: int) -> dict[str, int]:
@@ -222,6 +232,14 @@ def read_bearer(
     if said.get("type") == other and not either:
         raise BadToken(f"Only {'refresh' if refresh else 'non-refresh'} tokens are allowed")
     if not isinstance(said.get("type"), str) or said["type"] not in good:
+        raise StrangeClaims("The token is for something else")
+    return _claims(said)
+
+
+def read_for_pages(text: str) -> Claims:
+    """The verified claims of a token of `issue_for_pages`. Raises Unauthenticated or BadToken."""
+    said = signing.verified(text)
+    if said.get("type") != _PAGES:
         raise StrangeClaims("The token is for something else")
     return _claims(said)
 

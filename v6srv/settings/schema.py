@@ -126,6 +126,8 @@ class Settings(Group):
     events: KeptEvents = KeptEvents()
     metrics: Flag = False
     """Whether `/api/metrics` is served, to anybody who can reach the server: numbers, no names."""
+    console: Flag = True
+    """Whether there are pages for browsers at `/console`."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0, le=LONGEST_MINUTES)

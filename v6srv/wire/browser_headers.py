@@ -23,9 +23,9 @@ DATA = (_POLICY, "default-src 'none'; frame-ancestors 'none'")
 PAGE = (
     _POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 )
-"""Of the documentation, the only page there is: nothing from elsewhere, and nothing inline."""
+"""Of pages, the console's and the documentation: nothing from elsewhere, and nothing inline."""
 
 
 def refusing() -> Headers:

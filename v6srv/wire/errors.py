@@ -71,10 +71,17 @@ def register(app: Flask) -> None:
 
     To be called after flask-smorest's `Api`, whose own handler this one replaces.
     """
-    app.register_error_handler(domain.V6srvError, _domain_error)
-    app.register_error_handler(ValidationError, _validation_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
+    for kind in (HTTPException, Exception):  # the first has a handler of flask-smorest
+        app.register_error_handler(kind, answer)
+
+
+def answer(error: Exception) -> Response | HTTPException:
+    """The answer to a request that ended with this error, or itself if it is an answer."""
+    if isinstance(error, ValidationError):
+        error = invalid(error.messages)
+    if isinstance(error, domain.V6srvError):
+        return _domain_error(error)
+    return _http_error(error) if isinstance(error, HTTPException) else _unexpected(error)
 
 
 def invalid(messages: Any) -> domain.Invalid:
@@ -99,10 +106,6 @@ def _domain_error(error: domain.V6srvError) -> Response:
     if status is HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
-
-
-def _validation_error(error: ValidationError) -> Response:
-    return _domain_error(invalid(error.messages))
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:

@@ -1,0 +1,65 @@
+"""What is around every page: the menu of what this person may look at, and who that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import request, url_for
+
+from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.offers import Offers
+from v6srv.authz.principal import Principal
+from v6srv.vocabulary import Resource
+from v6srv.wire.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the menu, there for who may view any row of `resource`."""
+
+    title: str
+    endpoint: str
+    resource: Resource | None = None
+    """None: for everybody."""
+    whole: bool = False
+    """Only for who may view the resource as a whole."""
+
+
+MENU = (
+    Entry("Overview", "overview"),
+    Entry("Organizations", "organizations", Resource.ORGANIZATION),
+)
+
+
+def of(who: Principal, authz: Authorizer) -> Mapping[str, Any]:
+    """For a page of `who`."""
+    may = Offers(authz.store, who)
+    return {
+        "may": may,
+        "me": who,
+        "menu": [
+            (entry.title, url_for(f"console.{entry.endpoint}"), _is_here(entry.endpoint))
+            for entry in MENU
+            if _is_offered(entry, may)
+        ],
+        "policy_version": authz.policy.version,
+        "version": VERSION,
+    }
+
+
+def of_nobody() -> Mapping[str, Any]:
+    """For a page of who has not logged in."""
+    return {"may": None, "me": None, "menu": [], "policy_version": None, "version": VERSION}
+
+
+def _is_offered(entry: Entry, may: Offers) -> bool:
+    if entry.resource is None:
+        return True
+    return may.whole(entry.resource) if entry.whole else may.any(entry.resource)
+
+
+def _is_here(endpoint: str) -> bool:
+    """Whether this page is that one, or below it."""
+    return request.path.rstrip("/") == url_for(f"console.{endpoint}").rstrip("/") or (
+        endpoint != "overview" and request.path.startswith(url_for(f"console.{endpoint}") + "/")
+    )
