@@ -27,6 +27,7 @@ class Entry:
 
 MENU = (
     Entry("Overview", "overview"),
+    Entry("Tasks", "tasks", Resource.TASK),
     Entry("Organizations", "organizations", Resource.ORGANIZATION),
 )
 

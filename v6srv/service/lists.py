@@ -86,7 +86,7 @@ def count(
     who: Principal, authz: Authorizer, resource: Resource, condition: ColumnElement[bool]
 ) -> int:
     """How many rows of `resource` there are with this condition that the caller may view."""
-    rows = _rows(who, authz, resource)
+    rows = allowed(who, authz, resource)
     if rows is None:
         return 0
     counted = rows.where(condition).select.with_only_columns(
@@ -99,7 +99,7 @@ def ids(
     who: Principal, authz: Authorizer, resource: Resource, condition: ColumnElement[bool]
 ) -> list[int]:
     """The ids of those rows, in order."""
-    rows = _rows(who, authz, resource)
+    rows = allowed(who, authz, resource)
     if rows is None:
         return []
     found = rows.where(condition).select.with_only_columns(MODELS[resource].id)  # type: ignore[attr-defined]
@@ -154,14 +154,15 @@ def _related(
     who: Principal, authz: Authorizer, resource: Resource, column: Any, ids: Collection[int]
 ) -> Iterator[Any]:
     """The rows of `resource` with one of these ids in the column that `who` may view, by id."""
-    rows = _rows(who, authz, resource) if ids else None
+    rows = allowed(who, authz, resource) if ids else None
     if rows is not None:
         those = list(ids)
         for first in range(0, len(those), _AT_ONCE):
             yield from rows.where(column.in_(those[first : first + _AT_ONCE])).read()
 
 
-def _rows(who: Principal, authz: Authorizer, resource: Resource) -> AllowedRows | None:
+def allowed(who: Principal, authz: Authorizer, resource: Resource) -> AllowedRows | None:
+    """The rows that the caller may view; None when nothing is granted."""
     try:
         return authz.allowed_rows(who, resource)
     except Denied:

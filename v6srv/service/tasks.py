@@ -275,7 +275,7 @@ def kill_trees(tasks: Sequence[Task]) -> int:
     with as_server(ServerWrite.KILL):
         closed = session.execute(
             update(Result)
-            .where(Result.task_id.in_(_trees(ids)), Result.finished_at.is_(None))
+            .where(Result.task_id.in_(trees(ids)), Result.finished_at.is_(None))
             .values(status=KILLED, finished_at=utcnow())
             .returning(Result.collaboration_id, Result.id, Result.task_id, Result.organization_id),
             execution_options={"synchronize_session": False},
@@ -301,7 +301,7 @@ def kill_everything_on(node: Node) -> None:
     events.emit("kill_containers", payload, [collaboration_room(node.collaboration_id)])
 
 
-def _trees(ids: Sequence[int]) -> Select[int]:
+def trees(ids: Sequence[int]) -> Select[int]:
     """The ids of tasks and all their descendants."""
     tree = select(Task.id).where(Task.id.in_(ids)).cte("tree", recursive=True)
     tree = tree.union(select(Task.id).join(tree, Task.parent_id == tree.c.id))
@@ -310,7 +310,7 @@ def _trees(ids: Sequence[int]) -> Select[int]:
 
 def _lock_trees(ids: Sequence[int]) -> None:
     """Until the transaction ends nobody adds a subtask: containers lock the parent (`_descent`)."""
-    tree = select(Task.id).where(Task.id.in_(_trees(ids))).with_for_update()
+    tree = select(Task.id).where(Task.id.in_(trees(ids))).with_for_update()
     locked = 0
     while locked < (found := len(session.scalars(tree).all())):
         locked = found  # another look: one may have been added before the lock was taken
