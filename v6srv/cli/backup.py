@@ -30,9 +30,7 @@ def backup(file: Path, force: bool, **options: Any) -> None:
     it tokens and second factors are lost), the configuration, and the decision log if you have to
     keep it.
 
-    To restore: stop all servers of the instance, put FILE in the place of the database, remove the
-    files with the same name and -wal or -shm at the end, put the other files back, and start. A
-    database of an older release is upgraded at the start.
+    v6srv restore brings FILE back.
     """
     from v6srv.cli.database import must_exist
     from v6srv.db import sqlite_file
@@ -47,10 +45,10 @@ def backup(file: Path, force: bool, **options: Any) -> None:
         must_exist(settings.uri)
         size = service.copy(settings.uri, file, replace=force)
     info(f"The database was copied to {file} ({-(-size // 1024)} kB) and the copy checked")
-    warn(f"Not in it, save it as well: {', '.join(_beside(settings))}")
+    warn(f"Not in it, save it as well: {', '.join(beside(settings))}")
 
 
-def _beside(settings: "Settings") -> list[str]:
+def beside(settings: "Settings") -> list[str]:
     """What an instance consists of besides its database."""
     from v6srv.authz.decision_log import Series
 

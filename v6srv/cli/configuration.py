@@ -124,7 +124,7 @@ def check(file: Path | None, environment: str | None, connect: bool, format_: st
         for one in wanted:
             settings = load(file, one)
             checked[settings.environment] = masked(settings)
-            found = [*_useless(settings)]
+            found = [*useless(settings)]
             if connect:
                 found += [*connections.failures(settings), *provider.failures(settings)]
             faults += [f"environment {settings.environment}: {fault}" for fault in found]
@@ -140,7 +140,7 @@ def check(file: Path | None, environment: str | None, connect: bool, format_: st
         click.echo(yaml.safe_dump(values, sort_keys=False).rstrip())
 
 
-def _useless(settings: Settings) -> Iterator[str]:
+def useless(settings: Settings) -> Iterator[str]:
     """What has no effect, or another one than somebody meant."""
     yield from settings.replaced
     if settings.policies != settings.instance / "policies" and not settings.policies.is_dir():

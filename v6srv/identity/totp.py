@@ -11,6 +11,7 @@ import hmac
 import io
 import logging
 import time
+from collections.abc import Iterable
 from enum import Enum
 
 import pyotp
@@ -119,19 +120,30 @@ def qr_svg(address: str) -> str:
 
 def _is_of_the_signing_key(stored: str) -> bool:
     try:
-        return bool(_fernets()[0].decrypt(stored.encode()))
+        return bool(_fernets(tokens.secrets())[0].decrypt(stored.encode()))
     except InvalidToken:
         return False
 
 
+def count_unreadable(keys: Iterable[str], stored: Iterable[str]) -> int:
+    """How many of these secrets none of the keys decrypts."""
+    vault = MultiFernet(_fernets(keys))
+    lost = 0
+    for secret in stored:
+        try:
+            len(secret) == SECRET_LENGTH or vault.decrypt(secret.encode())
+        except InvalidToken:
+            lost += 1
+    return lost
+
+
 def _vault() -> MultiFernet:
-    return MultiFernet(_fernets())
+    return MultiFernet(_fernets(tokens.secrets()))
 
 
-def _fernets() -> list[Fernet]:
+def _fernets(keys: Iterable[str]) -> list[Fernet]:
     """One for each key, first that of the key that signs."""
     digests = (
-        hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest()
-        for secret in tokens.secrets()
+        hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest() for secret in keys
     )
     return [Fernet(base64.urlsafe_b64encode(digest)) for digest in digests]

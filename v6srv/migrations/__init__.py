@@ -167,8 +167,15 @@ def _at(connection: Connection) -> str | None:
     at = None
     if inspect(connection).has_table(_VERSION_TABLE):
         at = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
-    if at is None or at in revisions():
-        return at
+    if at is not None:
+        require_known(at)
+    return at
+
+
+def require_known(at: str) -> None:
+    """Raise Invalid, which says what to do, for a revision that this release does not know."""
+    if at in revisions():
+        return
     if at.isdecimal() and int(at) > int(head()):
         raise Invalid(
             f"The database is of a newer release: its schema is at revision {at}, and this release"

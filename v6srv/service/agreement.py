@@ -5,9 +5,10 @@ process that signs with another key than one that is there does not start. Other
 standing problem of both until they agree. Who does not say so any more is forgotten.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, inspect, select, update
 
 from v6srv import problems
 from v6srv.db import database_now, session, transaction
@@ -26,7 +27,20 @@ _POLICIES = "policy files"
 
 def known_keys(settings: Settings) -> frozenset[str]:
     """Fingerprints of the keys whose tokens are good here."""
-    return frozenset(map(key_fingerprint, (jwt_secret(settings), *settings.jwt_previous_keys)))
+    return fingerprints((jwt_secret(settings), *settings.jwt_previous_keys))
+
+
+def fingerprints(keys: Iterable[str]) -> frozenset[str]:
+    """What tells these keys from others."""
+    return frozenset(map(key_fingerprint, keys))
+
+
+def present(connection: Connection) -> Sequence[Row[Any]]:
+    """The entries of processes that are there, in whatever state the database is."""
+    if not inspect(connection).has_table(ServerProcess.__tablename__):
+        return ()
+    table = ServerProcess.__table__
+    return connection.execute(select(table).where(table.c.seen_at > database_now(GONE_S))).all()
 
 
 def require_known_keys(engine: Engine, settings: Settings) -> None:

@@ -4,7 +4,8 @@ import os
 import secrets
 import shlex
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -38,38 +39,75 @@ def copy(uri: str, target: Path, *, replace: bool = False) -> int:
             raise Conflict(f"{target} is the database itself")
         if not replace:
             raise Conflict(f"{target} exists already: nothing was copied (--force replaces it)")
+    try:
+        with fresh_beside(target) as fresh:
+            copy_to(source, fresh)
+            size = fresh.stat().st_size
+            put_in_place(fresh, target)
+    except sqlite3.Error as error:
+        raise Unavailable(f"{source} cannot be copied to {target}: {error}") from error
+    return size
+
+
+@contextmanager
+def fresh_beside(target: Path) -> Iterator[Path]:
+    """An empty file for the owner alone, beside another. What is left of it goes at the end."""
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        _copy(source, fresh)
-        size = fresh.stat().st_size
-        fresh.replace(target)
-        _flush(target.parent)
-    except sqlite3.Error as error:
-        raise Unavailable(f"{source} cannot be copied to {target}: {error}") from error
+        yield fresh
     finally:
-        for part in ("", "-journal", "-wal", "-shm"):
-            fresh.with_name(f"{fresh.name}{part}").unlink(missing_ok=True)
-    return size
+        fresh.unlink(missing_ok=True)
+        remove_parts(fresh)
+
+
+def remove_parts(database: Path) -> None:
+    """What SQLite keeps beside a database: it belongs to no other one."""
+    for part in ("-journal", "-wal", "-shm"):
+        database.with_name(f"{database.name}{part}").unlink(missing_ok=True)
+
+
+def put_in_place(fresh: Path, target: Path) -> None:
+    """Give a complete file the name of another. One of them is there, also after a power cut."""
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh.replace(target)
+    _flush(target.parent)
 
 
 def dump_command(uri: str, target: Path) -> str:
     """The command that copies a PostgreSQL database; it asks for the password itself."""
+    words = ["pg_dump", "--format=custom", f"--file={target}", f"--dbname={without_password(uri)}"]
+    return shlex.join(words)
+
+
+def without_password(uri: str) -> str:
+    """The URL of a PostgreSQL database for its own programs, as others may see it."""
     url = make_url(uri)
     shown = url.set(
         drivername="postgresql",
         query={name: value for name, value in url.query.items() if name not in _SECRETS},
     )
     # `set` cannot take a password away, and rendering shows stars for it.
-    plain = shown._replace(password=None).render_as_string()
-    words = ["pg_dump", "--format=custom", f"--file={target}", f"--dbname={plain}"]
-    return shlex.join(words)
+    return shown._replace(password=None).render_as_string()
 
 
-def _copy(source: Path, fresh: Path) -> None:
+def password_of(uri: str) -> dict[str, str]:
+    """The variables that give the password of a URL to PostgreSQL's own programs."""
+    url = make_url(uri)
+    password = url.password or url.query.get("password")
+    given = {"PGPASSWORD": password, "PGPASSFILE": url.query.get("passfile")}
+    return {name: str(value) for name, value in given.items() if value}
+
+
+def copy_to(source: Path, fresh: Path, mode: str = "rw") -> None:
+    """Copy a SQLite database to an empty file, and check it. Raises sqlite3.Error.
+
+    `mode`: `ro` for one that nobody writes to, perhaps where nobody can.
+    """
     # In one step: SQLite begins anew at each write of others between two steps, so under writes
     # several would never come to an end. A reader of a database in WAL mode holds up no writer.
-    location = f"{source.absolute().as_uri()}?mode=rw"
+    location = f"{source.absolute().as_uri()}?mode={mode}"
     with (
         closing(sqlite3.connect(location, uri=True, timeout=_PATIENCE_S)) as here,
         closing(sqlite3.connect(fresh)) as there,
@@ -77,11 +115,14 @@ def _copy(source: Path, fresh: Path) -> None:
         here.backup(there)
         there.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal beside it
         _forget_processes(there)
-        [[found]] = there.execute("PRAGMA integrity_check(1)").fetchall()
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"the copy is not whole: {found}")
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
+        require_whole(there)
+
+
+def require_whole(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError for a database that is damaged."""
+    [[found]] = database.execute("PRAGMA integrity_check(1)").fetchall()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"it is not whole: {found}")
 
 
 def _forget_processes(copied: sqlite3.Connection) -> None:

@@ -19,7 +19,7 @@ def failures(settings: Settings) -> Iterator[str]:
 
     Nothing is made or changed: a SQLite file that is not there yet is made at the first start.
     """
-    yield from _database(settings.uri)
+    yield from database(settings.uri)
     if settings.rabbitmq_uri:
         yield from _queue("rabbitmq_uri", settings.rabbitmq_uri.get_secret_value())
     if settings.rate_limit_uri:
@@ -28,7 +28,8 @@ def failures(settings: Settings) -> Iterator[str]:
         yield from _mail_server(settings)
 
 
-def _database(uri: str) -> Iterator[str]:
+def database(uri: str) -> Iterator[str]:
+    """A line with the reason when the database does not answer; nothing is made."""
     url = make_url(uri)
     question, options = "SELECT 1", {}
     if url.get_backend_name() == "sqlite":

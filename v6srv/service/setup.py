@@ -65,8 +65,7 @@ def prepare(settings: Settings, passwords: Passwords) -> str | None:
     """
     for remark in settings.remarks:
         log.warning("%s", remark)
-    settings.instance.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with _alone(settings.instance / ".setup.lock"):
+    with alone(settings.instance):
         install_policies(settings.policies)
         private_files.warn_of_writable([settings.policies, *settings.policies.rglob("*")])
         files = read_files(settings.policies)
@@ -105,14 +104,7 @@ def _warn_of_what_is_missing(lines: Iterable[Line]) -> None:
 
     And which scopes it does not know: rules of such a scope grant nothing.
     """
-    shipped, _ = lines_in(shipped_texts())
-    present = {(line.ptype, line.values) for line in lines}
-    absent = [line for line in shipped if (line.ptype, line.values) not in present]
-    missing = {
-        "denials": [str(line) for line in absent if "deny" in line.values],
-        "lines on scopes": [str(line) for line in absent if line.ptype == "g2"],
-    }
-    for what, texts in missing.items():
+    for what, texts in missing_of_release(lines).items():
         if texts:
             log.warning(
                 "the policy folder does not have %d of the %s that come with this release; unless"
@@ -121,6 +113,17 @@ def _warn_of_what_is_missing(lines: Iterable[Line]) -> None:
                 what,
                 "\n".join(texts),
             )
+
+
+def missing_of_release(lines: Iterable[Line]) -> dict[str, list[str]]:
+    """What lets a folder with these lines allow more than this release does, by what it is."""
+    shipped, _ = lines_in(shipped_texts())
+    present = {(line.ptype, line.values) for line in lines}
+    absent = [line for line in shipped if (line.ptype, line.values) not in present]
+    return {
+        "denials": [str(line) for line in absent if "deny" in line.values],
+        "lines on scopes": [str(line) for line in absent if line.ptype == "g2"],
+    }
 
 
 def _seed(
@@ -269,8 +272,10 @@ def _first_password(settings: Settings, passwords: Passwords) -> tuple[str, bool
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process of this machine is between these two lines for this file."""
+def alone(instance: Path) -> Iterator[None]:
+    """Wait until no other process of this machine prepares this instance, or restores it."""
+    instance.mkdir(mode=0o750, parents=True, exist_ok=True)
+    path = instance / ".setup.lock"
     with path.open("a") as file:
         private_files.close([path])
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 
 from v6srv.settings.groups import LOG_LEVELS, DatabaseLimits, KeptEvents, Oidc, VpnServer, is_safe
 from v6srv.settings.schema import QUEUES, Settings, SettingsError
-from v6srv.settings.secret import jwt_secret, key_fingerprint
+from v6srv.settings.secret import jwt_secret, kept_key, key_fingerprint
 from v6srv.settings.sources import (
     environments_in,
     environments_of,
@@ -26,6 +26,7 @@ __all__ = [
     "environments_of",
     "is_safe",
     "jwt_secret",
+    "kept_key",
     "key_fingerprint",
     "load",
     "masked",

@@ -36,6 +36,14 @@ def jwt_secret(settings: Settings) -> str:
     return _kept_secret(path)
 
 
+def kept_key(settings: Settings) -> str | None:
+    """As `jwt_secret`, but nothing is made or changed: None where there is no key yet."""
+    if settings.jwt_secret_key:
+        return settings.jwt_secret_key.get_secret_value()
+    path = settings.instance / "jwt_secret"
+    return _read(path) if path.exists() else None
+
+
 def key_fingerprint(key: str) -> str:
     """What tells two signing keys apart and says nothing else about them."""
     return hmac.new(key.encode(), b"v6srv signing key", "sha256").hexdigest()
@@ -43,6 +51,10 @@ def key_fingerprint(key: str) -> str:
 
 def _kept_secret(path: Path) -> str:
     private_files.close([path])
+    return _read(path)
+
+
+def _read(path: Path) -> str:
     try:
         kept = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:  # which shows bytes of the key

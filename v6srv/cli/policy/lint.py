@@ -82,7 +82,7 @@ def _say(folder: Path, uri: str | None, format_: str, errors_only: bool, shown: 
     from v6srv.wire.version import VERSION
 
     try:
-        problems = _find(folder, uri)
+        problems = find(folder, uri)
     except (V6srvError, OSError, SQLAlchemyError) as problem:
         return _told(problem)
     if errors_only:
@@ -100,17 +100,17 @@ def _told(problem: Exception) -> int:
     return 2
 
 
-def _find(folder: Path, uri: str | None) -> "list[Problem]":
+def find(folder: Path, uri: str | None) -> "list[Problem]":
     """What is wrong, with the database if there is one. Raises SQLAlchemyError."""
     from v6srv.db import sqlite_file
-    from v6srv.policy.lint.folder import lint as find
+    from v6srv.policy.lint.folder import lint as alone
     from v6srv.policy.lint.folder import lint_stored
 
     if not folder.is_dir():
         raise V6srvError(f"There is no folder {folder}")
     file = sqlite_file(uri) if uri else None
     if uri is None or (file and not file.exists()):
-        return find(folder)
+        return alone(folder)
     from v6srv.cli.database import connected
 
     with connected(uri):
