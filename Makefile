@@ -16,7 +16,7 @@ FUZZ_VENV := .venv-fuzz
 FUZZ_READY := $(FUZZ_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test client-v4 lint lock supply sbom wheel bench docs soak machine fuzz kills clean
+.PHONY: help install run test client-v4 lint lock supply sbom wheel sdist bench docs soak machine fuzz kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ sbom: $(SUPPLY_READY) ## Write dist/v6srv.cdx.json: what an installation is made
 
 wheel: $(READY) ## Build dist/*.whl of the last commit: the same bytes wherever and whenever
 	bash tools/wheel.sh $(BIN)/python dist
+
+sdist: $(READY) ## Build dist/*.tar.gz of the last commit: what pip builds the same wheel from
+	bash tools/wheel.sh $(BIN)/python dist sdist
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) $(CLIENT_VENV) $(CLIENT_V4_VENV) $(REFERENCE_VENV) $(SUPPLY_VENV) $(FUZZ_VENV) build dist *.egg-info

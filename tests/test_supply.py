@@ -88,6 +88,23 @@ def test_two_wheels_of_a_commit_are_the_same_bytes(wheel: Path, tmp_path: Path) 
     assert other.read_bytes() == wheel.read_bytes()
 
 
+def test_the_source_package_gives_the_same_files(wheel: Path, tmp_path: Path) -> None:
+    """Policies, templates, static files and migrations among them: none is in a package's sources."""
+    build = ["bash", "tools/wheel.sh", sys.executable, tmp_path / "dist", "sdist"]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = (tmp_path / "dist").iterdir()
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", tmp_path, archive], check=True)
+    (other,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as here, ZipFile(other) as there:
+        names = {name for name in here.namelist() if not name.endswith("/RECORD")}
+        assert names == {name for name in there.namelist() if not name.endswith("/RECORD")}
+        for name in names:
+            assert here.read(name) == there.read(name), name
+    for pattern in ("_policies/*.csv", "templates/*", "static/*/*", "migrations/versions/*.py"):
+        assert any(Path(name).match(f"v6srv/{pattern}") for name in names), pattern
+
+
 def test_who_installs_us_gets_nothing_that_only_tests_need(metadata: Message) -> None:
     wanted = {Requirement(line).name for line in metadata.get_all("Requires-Dist", [])}
     assert wanted == {one.name for one in RUNTIME}

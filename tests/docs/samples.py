@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pytest
 import yaml
 from sqlalchemy import create_engine
 
@@ -46,13 +44,6 @@ def run(command: list[str], folder: Path, **more: Any) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
-
-
-def _needs(program: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-    if not found:
-        pytest.skip(f"{program} is not installed: this sample is not checked")
-    return found
 
 
 def _shell(block: Block, folder: Path) -> None:
@@ -116,31 +107,11 @@ def _node(block: Block, folder: Path) -> None:
     run([str(CLIENT_PYTHON), "-c", _NODE_CONFIGURATION], folder, input=block.text)
 
 
-def _compose(block: Block, folder: Path) -> None:
-    content = yaml.safe_load(block.text)
-    assert {"services"} <= set(content) <= {"services", "volumes", "networks"}, content
-    for service in content["services"].values():
-        given = service.get("environment", {})
-        assert all(isinstance(value, str) for value in given.values()), given
-        if "build" in service:  # ours
-            load(environ={**given, "V6SRV_INSTANCE": str(folder)})
-
-
 def _scrape(block: Block, _folder: Path) -> None:
     for job in yaml.safe_load(block.text)["scrape_configs"]:
         assert job["metrics_path"] == "/api/metrics"
         labels = {label for config in job["static_configs"] for label in config["labels"]}
         assert labels == {"__param_process"}
-
-
-def _unit(block: Block, folder: Path) -> None:
-    """As systemd reads it; programs and accounts of the sample exist on no machine of ours."""
-    analyze = _needs("systemd-analyze")
-    text = block.text.replace("/opt/v6srv/bin/v6srv", "/bin/true")
-    (folder / "v6srv.service").write_text(text)
-    printed = run([analyze, "verify", "--man=no", str(folder / "v6srv.service")], folder)
-    ours = [line for line in printed.splitlines() if "v6srv.service" in line]
-    assert ours == []
 
 
 CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
@@ -151,8 +122,6 @@ CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
     "yaml configuration": _configuration,
     "yaml import": _import,
     "yaml node": _node,
-    "yaml compose": _compose,
     "yaml scrape": _scrape,
-    "ini": _unit,
 }
 """Lines and tests of policies are checked together, in test_policies.py."""
