@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import casbin_reference
+import cli_reference
 import dashboard
 import metrics_reference
 import policy_reference
@@ -15,6 +16,7 @@ EXAMPLES = DOCS.parent / "examples"
 PAGES = {
     DOCS / "policies" / "reference.md": policy_reference.text,
     DOCS / "reference" / "casbin.md": casbin_reference.text,
+    DOCS / "reference" / "cli.md": cli_reference.text,
     EXAMPLES / "monitoring" / "dashboard.json": dashboard.text,
     DOCS / "reference" / "metrics.md": metrics_reference.text,
     DOCS / "reference" / "settings.md": settings_reference.text,

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+import secrets
+import string
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -114,6 +116,15 @@ def password_problem(text: str, *names: str | None) -> str | None:
     """
     broken = next((problem for holds, problem in _RULES if not holds(text)), None)
     return broken or (_COMMON if is_common(text, names) else None)
+
+
+def generate() -> str:
+    """A password that nobody has chosen, and that breaks no rule."""
+    letters = string.ascii_letters + string.digits + "-_.+"
+    while True:
+        password = "".join(secrets.choice(letters) for _ in range(20))
+        if password_problem(password) is None:
+            return password
 
 
 def seal(text: str, names: Iterable[str | None] = (), field: str = "password") -> str:

@@ -1,10 +1,12 @@
 """The commands. Installed as `v6srv` and, for those who know the 3.x server, `vserver-local`."""
 
+import os
 import re
 
 import click
 
 from v6srv.cli.lazily import Commands
+from v6srv.cli.records.resources import RESOURCES
 
 _COMMANDS = {
     "new": "configuration:new",
@@ -17,7 +19,7 @@ _COMMANDS = {
     "backup": "backup:backup",
     "restore": "restore:restore",
     "retention": "retention:retention",
-    "node": "node:node",
+    **{kind: f"records.commands:{kind}" for kind in RESOURCES},
     "import": "importing:import_",
     "import-v3": "takeover:import_v3",
     "import-v4": "takeover:import_v4",
@@ -51,8 +53,11 @@ def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool
     callback=_tell_version,
     help="Show the version and exit.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Run and manage a v6srv server."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 @click.command()

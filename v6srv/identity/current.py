@@ -5,7 +5,7 @@ from flask import current_app, g, request
 from v6srv.authz.principal import Principal
 from v6srv.authz.source.live import PolicyStore
 from v6srv.identity.claims import Claims
-from v6srv.identity.principals import load
+from v6srv.identity.principals import Known, load
 from v6srv.identity.seen import Seen
 from v6srv.identity.tokens import read_bearer
 
@@ -30,6 +30,14 @@ def principal() -> Principal | None:
     return found
 
 
+def speak(claims: Claims, known: Known | None = None) -> None:
+    """This request has no token: a command on the machine of the server says who asks.
+
+    `known`: somebody who is in no database.
+    """
+    g.claims, g.known = claims, known
+
+
 def take_visits() -> None:
     """This request only asks who it comes from."""
     g.takes_visits = True
@@ -52,7 +60,7 @@ def authenticate(store: PolicyStore) -> Principal:
 
     Raises Unauthenticated or BadToken.
     """
-    known = load(claims())
+    known: Known = g.get("known") or load(claims())
     g.dialect = claims().spoken(known.generation)
     g.principal = known.principal
     store.follow(known.policy_revision)

@@ -1,4 +1,4 @@
-"""What `v6srv shell` and scripts ask of accounts that takes a hash or a decision (seed-map.md).
+"""What commands and scripts ask of accounts that takes a hash or a decision (seed-map.md).
 
 The tables cannot do this themselves: they lie below the policies and below everything secret.
 Nothing here commits; `save` the account afterwards.
@@ -8,13 +8,19 @@ import hmac
 
 from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
 from v6srv.db import utcnow
 from v6srv.errors import Unauthenticated
 from v6srv.identity import principals
 from v6srv.identity.claims import Claims
 from v6srv.model import Node, User
-from v6srv.vocabulary import Operation, PrincipalKind, Resource, Scope
+from v6srv.vocabulary import V4, Operation, PrincipalKind, Resource, Scope
+
+SYSTEM = principals.Known(
+    Principal(PrincipalKind.USER, 0, None, roles=("role:root",), name="the system"), 0, None
+)
+"""Who has the database: no user, with the role of root."""
 
 
 def set_password(user: User, pw: str) -> str | None:
@@ -54,21 +60,30 @@ def can(authz: Authorizer, user: User, resource: str, scope: str, operation: str
     asked = Resource(resource.lower()), Operation(operation.lower())
     min_scope = Scope(scope.lower())
     try:
-        known = principals.load(_claims(user))
+        known = principals.load(claims_of(user))
     except Unauthenticated:
         return False
     question = Question(Form.ANY, known.principal, *asked, min_scope=min_scope)
     return not authz.store.follow(known.policy_revision).put(question).plan.never
 
 
-def _claims(user: User) -> Claims:
-    """What a token of the user would say, if it was issued now."""
+def claims_of(user: User) -> Claims:
+    """What a token of the user would say, if it was issued now for a program of 4.x."""
+    return _claims(user.id, user.token_version)
+
+
+def _claims(account_id: int, version: int) -> Claims:
     return Claims(
         kind=PrincipalKind.USER,
-        account_id=user.id,
-        version=user.token_version,
+        account_id=account_id,
+        version=version,
         session_id=None,
         container=None,
         expires_at=utcnow(),
         jti="",
+        dialect=V4,
     )
+
+
+NO_TOKEN = _claims(SYSTEM.principal.account_id, 0)
+"""The claims of the system."""

@@ -38,6 +38,12 @@ def note_generation(node_id: int, generation: int) -> None:
         listener(node_id, generation)
 
 
+def known() -> dict[int, int]:
+    """The generation of each node whose program has shown it, by id."""
+    seen = select(_table.c.id, _table.c.generation).where(_table.c.generation.is_not(None))
+    return {row.id: row.generation for row in session.execute(seen)}
+
+
 def write() -> None:
     """Write what was noted, in one transaction, which is tried again the next time if it fails."""
     noted = dict(_noted)

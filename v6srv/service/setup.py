@@ -5,8 +5,6 @@ Everything here can be repeated at each start, and by several processes at once.
 
 import fcntl
 import logging
-import secrets
-import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +53,9 @@ class Passwords(Protocol):
 
     def password_problem(self, text: str, /) -> str | None:
         """The first password rule that `text` breaks."""
+
+    def generate(self) -> str:
+        """A password that breaks none."""
 
 
 def prepare(settings: Settings, passwords: Passwords) -> str | None:
@@ -264,11 +265,7 @@ def _first_password(settings: Settings, passwords: Passwords) -> tuple[str, bool
         if problem is not None:
             log.warning("the first password of %s is weak: %s", ROOT, problem)
         return chosen, False
-    letters = string.ascii_letters + string.digits + "-_.+"
-    while True:
-        password = "".join(secrets.choice(letters) for _ in range(20))
-        if passwords.password_problem(password) is None:
-            return password, True
+    return passwords.generate(), True
 
 
 @contextmanager
