@@ -16,6 +16,7 @@ from v6srv.db import session, utcnow
 from v6srv.errors import Conflict
 from v6srv.model import Node, Result, Task
 from v6srv.service import lists
+from v6srv.service.presence import ONLINE
 from v6srv.service.tasks import trees
 from v6srv.vocabulary import Resource
 
@@ -76,7 +77,7 @@ def nodes_away(who: Principal, authz: Authorizer, task: Task, waiting: Sequence[
         return []
     here = Node.collaboration_id == task.collaboration_id
     found = rows.where(here, Node.organization_id.in_(wanted)).read()
-    return [node for node in found if node.status != "online"]
+    return [node for node in found if node.status != ONLINE]
 
 
 def what_goes(task: Task) -> tuple[int, int]:
@@ -148,5 +149,6 @@ def nodes(who: Principal, authz: Authorizer) -> tuple[int, int]:
     if rows is None:
         return 0, 0
     counted = rows.select.with_only_columns(Node.status, func.count()).order_by(None)
-    states = dict(session.execute(counted.group_by(Node.status), rows.parameters).tuples())
-    return states.get("online", 0), sum(states.values())
+    found = session.execute(counted.group_by(Node.status), rows.parameters).all()
+    states: dict[str | None, int] = dict(found)
+    return states.get(ONLINE, 0), sum(states.values())
