@@ -13,10 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import casbin
 from casbin.core_enforcer import EnforceContext
 
-from v6srv.authz.expression import FUNCTIONS
+from tests.stock_casbin import stock_enforcer
 from v6srv.authz.line import Line
 from v6srv.authz.principal import Principal, SubjectFacts
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
@@ -78,14 +77,8 @@ class Stock:
     """What was decided before: by the lines that could match."""
 
     def __init__(self, lines: list[Line]) -> None:
-        model = casbin.Model()
-        model.load_model_from_text(MODEL.read_text())
-        self.enforcer = casbin.Enforcer(model)
-        for name, function in FUNCTIONS.items():
-            self.enforcer.add_function(name, function)
-        for line in lines:
-            if line.ptype != "p":
-                self.enforcer.add_named_grouping_policy(line.ptype, *line.values)
+        groups = [line for line in lines if line.ptype != "p"]
+        self.enforcer = stock_enforcer(MODEL.read_text(), groups)
         for who in PRINCIPALS:
             for role in who.roles:
                 self.enforcer.add_grouping_policy(who.id, role)

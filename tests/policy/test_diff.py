@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import cache
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -143,10 +145,12 @@ def _check_rows(who, resource, operation, reported, before, after, said) -> None
 
 def _holds(change: Change, subject: object, row: object) -> bool:
     known = {"sub": subject, "obj": row, **FUNCTIONS}
-    return all(
-        eval(text.replace("r.sub.", "sub.").replace("r.obj.", "obj."), known) is wanted
-        for text, wanted in change.case.conditions
-    )
+    return all(eval(_code(text), known) is wanted for text, wanted in change.case.conditions)
+
+
+@cache
+def _code(text: str) -> CodeType:
+    return compile(text.replace("r.sub.", "sub.").replace("r.obj.", "obj."), text, "eval")
 
 
 def _check_hand_outs(  # type: ignore[no-untyped-def]
