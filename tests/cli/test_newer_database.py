@@ -1,6 +1,9 @@
 """Every command that opens a database says what to do with one of a newer release, or an older."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,10 @@ from v6srv.cli.main import cli
 
 USERS_FILE = "organizations: []\ncollaborations: []\n"
 
+SERVING = {"start": ["start", "--port", "1"], "serve": ["serve", "--port", "1"]}
+"""Those that turn into another program."""
+
 PREPARING = {
-    "start": ["start", "--port", "1"],
-    "serve": ["serve", "--port", "1"],
     "shell": ["shell"],
     "import": ["import", "FILE"],
     "db upgrade": ["db", "upgrade"],
@@ -42,10 +46,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _environment(folder: Path) -> dict[str, str]:
+    return {"V6SRV_INSTANCE": str(folder), "V6SRV_PASSWORD_ROUNDS": "4"}
+
+
 def _run(folder: Path, *arguments: str) -> Result:
-    environment = {"V6SRV_INSTANCE": str(folder), "V6SRV_PASSWORD_ROUNDS": "4"}
     given = [str(folder / "file.yaml") if word == "FILE" else word for word in arguments]
-    return CliRunner(env=environment).invoke(cli, given)
+    return CliRunner(env=_environment(folder)).invoke(cli, given)
 
 
 def _set_revision(folder: Path, revision: str) -> None:
@@ -59,10 +66,30 @@ def test_a_newer_database(folder: Path, command: list[str]) -> None:
     _set_revision(folder, "9999")
     result = _run(folder, *command)
     assert result.exit_code in (1, 2), result.output
-    assert "The database is of a newer release: its schema is at revision 9999" in result.output
-    assert "Use the newer release" in result.output
-    assert "Traceback" not in result.output
-    assert "locate revision" not in result.output
+    _check_what_is_said(result.output)
+
+
+@pytest.mark.parametrize("command", SERVING.values(), ids=" ".join)
+def test_a_newer_database_is_not_served(folder: Path, command: list[str]) -> None:
+    _set_revision(folder, "9999")
+    result = subprocess.run(
+        [sys.executable, "-m", "v6srv", *command],
+        env={**os.environ, **_environment(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1, result.stderr
+    _check_what_is_said(result.stderr)
+
+
+def _check_what_is_said(output: str) -> None:
+    assert "The database is of a newer release: its schema is at revision 9999" in output
+    assert "Use the newer release" in output
+    assert "Traceback" not in output
+    assert "locate revision" not in output
 
 
 @pytest.mark.parametrize("command", ASKING.values(), ids=" ".join)

@@ -1,4 +1,4 @@
-"""`start`: prepare everything, then turn into the server. `serve` is another name of it."""
+"""`start`: turn into the server, which prepares everything. `serve` is another name of it."""
 
 import errno
 import os
@@ -48,17 +48,22 @@ def start(
     debug: bool,
 ) -> None:
     """Serve: gunicorn with gevent workers."""
-    for stop in HELD_BACK:  # a background job of a shell starts with SIGINT ignored
-        signal.signal(stop, _stop)
+    stop_when_told()
     with readable_errors():
         settings = choose(name, config, environment, system)
         settings = _as_told(settings, ip, port, processes)
         logs.configure(settings)
         info("Starting server.")
         listener = _bind(settings)
-        prepare(settings, to_serve=True)
-    _say_where(settings)
+        if debug:  # what the master has imported is not imported anew when it changes
+            prepare(settings, to_serve=True)
     _become_the_server(settings, listener, debug)
+
+
+def stop_when_told() -> None:
+    """While it starts, the program ends at once and without an error."""
+    for stop in HELD_BACK:  # a background job of a shell starts with SIGINT ignored
+        signal.signal(stop, _stop)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -131,7 +136,8 @@ def show_root_password(generated: str) -> None:
     warn("It is shown only now. Log in and change it.")
 
 
-def _say_where(settings: Settings) -> None:
+def say_where(settings: Settings) -> None:
+    """Tell where it will answer."""
     from v6srv.wire.version import VERSION
 
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -46,14 +46,16 @@ def upgrade(uri: str, revision: str = "head", say: Callable[[str], None] = log.i
     step once it is made. Raises Invalid when the database is of a newer release, alembic's
     CommandError for a revision that there is not.
     """
-    from alembic import command  # slow to import: not for those who only ask for the revision
-
     file = sqlite_file(uri)
     if file is not None:
         private_files.make(file)
         private_files.close([file, *(file.with_name(f"{file.name}-{part}") for part in _PARTS)])
     with _locked(uri) as connection:
         before = _at(connection)
+        if before == head() == {"head": before}.get(revision, revision):
+            return
+        from alembic import command  # slow to import: not for those who have nothing to do
+
         command.upgrade(_config(connection, say), revision)
         if before not in (None, _at(connection)):
             say("The way back is a backup that was made before this (v6srv backup)")

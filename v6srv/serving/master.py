@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger
 
 from v6srv.cli import logs
 from v6srv.cli.output import readable_errors
-from v6srv.cli.serving import HELD_BACK, port_errors
+from v6srv.cli.serving import HELD_BACK, port_errors, prepare, say_where, stop_when_told
 from v6srv.serving.siblings import Siblings
 from v6srv.serving.worker import Worker
 from v6srv.settings import Settings, load
@@ -32,14 +32,28 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Serve until told to stop; the arguments are those of `python -m v6srv.serving`."""
+    debug = "--debug" in sys.argv
+    stop_when_told()
     with readable_errors():
         settings = load()
         logs.configure(settings)
+        if not debug:
+            _prepare(settings)
         listener = int(sys.argv[1])
         with port_errors(settings), socket.socket(fileno=os.dup(listener)) as bound:
             bound.listen(BACKLOG)  # another server may have been faster since it was bound
+    say_where(settings)
     _allow_all_files()
-    Application(settings, listener, debug="--debug" in sys.argv).run()
+    Application(settings, listener, debug=debug).run()
+
+
+def _prepare(settings: Settings) -> None:
+    """Here and not before: what it imports, the workers have with it. It can be stopped."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    try:
+        prepare(settings, to_serve=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
 def _allow_all_files() -> None:
