@@ -109,11 +109,13 @@ def one(
     on: type[Base] | None = None,
     min_scope: Scope | None = None,
     closed_to: frozenset[PrincipalKind] = NOBODY,
-    changes: frozenset[str] = NOTHING_CHANGED,
+    changes: frozenset[str] | None = NOTHING_CHANGED,
+    reads: bool = False,
 ) -> Callable[[View], View]:
     """Hand `row`, the one that the URL's `id` names; `on` is its table, if another.
 
-    `changes`: what an edit changes of it, which is written elsewhere.
+    `changes`: what an edit changes of it, which is written elsewhere; None: not known yet.
+    `reads`: as that of `whole`.
     """
 
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def one(
         return {"row": row}
 
     rule = Rule(resource, operation, min_scope, on and on.__name__, callers=ALL - closed_to)
-    return _guard(rule, supply)
+    return _guard(rule, supply, reads=reads)
 
 
 def rows_of(
@@ -229,18 +231,19 @@ def some(
     resource: Resource,
     operation: Operation,
     *,
+    reads: bool = False,
     beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
     """Hand only `who` and `authz`, to those who may `operation` some row; which, is asked later.
 
-    `beforehand`: as that of `creates`.
+    `reads`: as that of `whole`; `beforehand`: as that of `creates`.
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_any(who, resource, operation)
         return {}
 
-    return _guard(Rule(resource, operation), supply, beforehand=beforehand)
+    return _guard(Rule(resource, operation), supply, reads=reads, beforehand=beforehand)
 
 
 def whole(

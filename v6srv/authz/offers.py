@@ -13,6 +13,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
 from v6srv.authz.versions import Versions
 from v6srv.db import Base, session
+from v6srv.model import Organization
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -30,18 +31,34 @@ class Offers:
         """Whether `operation` of the resource as a whole is allowed. Asks no database."""
         return self._answer(Form.WHOLE, resource, operation)
 
-    def among(self, operation: Operation, rows: Iterable[Base]) -> frozenset[int]:
+    def among(
+        self, operation: Operation, rows: Iterable[Base], changes: frozenset[str] | None = None
+    ) -> frozenset[int]:
         """The ids of those of `rows`, all of one table, that `operation` is allowed of.
 
-        Of an edit: of which some change could be allowed. One query for all of them.
+        Of an edit: of which these `changes` could be, or some change if none are named. One query
+        for all of them.
         """
         ids, models = [row.id for row in rows], {type(row) for row in rows}  # type: ignore[attr-defined]
         if not ids:
             return frozenset()
         [model] = models
-        where, key = self._rows(RESOURCES[model], operation), TABLES[model].key
+        where, key = self._rows(RESOURCES[model], operation, changes), TABLES[model].key
         query = select(key).where(key.in_(ids), where.condition)
         return frozenset(session.scalars(query, where.parameters))
+
+    def fields(self, row: Base, *names: str) -> frozenset[str]:
+        """Those of its fields that could be changed. One query for each."""
+        edit = Operation.EDIT
+        return frozenset(name for name in names if self.among(edit, [row], frozenset({name})))
+
+    def places(self, resource: Resource) -> dict[int, str]:
+        """The organizations in which some row could be created, of those that may be viewed."""
+        table = TABLES[Organization]
+        asked = self._policy.asked(self._who.facts, resource, Operation.CREATE, table, lenient=True)
+        where = asked.rows()
+        ids = session.scalars(select(table.key).where(where.condition), where.parameters)
+        return self.names(Resource.ORGANIZATION, list(ids))
 
     def names(self, resource: Resource, ids: Collection[int | None]) -> dict[int, str]:
         """What the rows with these ids are called, of those that may be viewed."""
@@ -60,7 +77,9 @@ class Offers:
         changes = None if about[1] is Operation.EDIT and form is Form.ANY else frozenset[str]()
         return self._policy.answer(Question(form, self._who, *about, changes=changes)).allowed
 
-    def _rows(self, resource: Resource, operation: Operation) -> Rows:
-        changes = None if operation is Operation.EDIT else frozenset[str]()
+    def _rows(
+        self, resource: Resource, operation: Operation, changes: frozenset[str] | None = None
+    ) -> Rows:
+        changes = changes if operation is Operation.EDIT else frozenset[str]()
         question = Question(Form.ROWS, self._who, resource, operation, changes=changes)
         return self._policy.put(question).rows()

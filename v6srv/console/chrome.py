@@ -29,6 +29,8 @@ MENU = (
     Entry("Overview", "overview"),
     Entry("Tasks", "tasks", Resource.TASK),
     Entry("Organizations", "organizations", Resource.ORGANIZATION),
+    Entry("Users", "users", Resource.USER),
+    Entry("Roles", "roles", Resource.ROLE),
 )
 
 

@@ -39,6 +39,12 @@ def attempts() -> Attempts:
     return found
 
 
+def minutes_locked(user: User) -> int:
+    """Begun minutes for which wrong passwords still lock the account; 0 when they do not."""
+    lock_out = attempts().lock_out
+    return user.minutes_blocked(lock_out.max_attempts, lock_out.minutes)
+
+
 def failed(what: str, name: str, source: str, reason: str) -> None:
     """Log that somebody who called himself `name` was refused."""
     # Not the reason: who may read metrics must not learn which accounts there are.

@@ -11,7 +11,7 @@ the contract says of it is said here.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from v6srv.authz.authorizer import AllowedRows, Authorizer
 from v6srv.authz.facts import rule_text
@@ -19,7 +19,7 @@ from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import settle
 from v6srv.db import LARGEST_ID, session
 from v6srv.errors import Denied, Invalid, NotFound, Refusal, V6srvError
-from v6srv.model import Organization, Role, RoleRule, Rule, User
+from v6srv.model import Organization, Permission, Role, RoleRule, Rule, User
 from v6srv.model.checks import require_fit, require_own_name
 from v6srv.service import dependents, lists
 from v6srv.service.dependents import Dependents
@@ -125,6 +125,20 @@ def remove(who: Principal, authz: Authorizer, role: Role, *, unless_held: bool =
     with in_words(lambda refusal: _why(who, authz, role, (), held, refusal)):
         session.delete(role)
         settle()
+
+
+def to_hand_out(who: Principal, authz: Authorizer, organization_id: int | None) -> list[Role]:
+    """The roles that `who` could give a user of this organization, of those that it may view."""
+    lacks = authz.policy.lacks(who.facts)
+    fitting = or_(Role.organization_id.is_(None), Role.organization_id == organization_id)
+    found = authz.allowed_rows(who, Resource.ROLE).where(fitting)
+    return found.where(~Role.rules.any(rule_text(Rule.__table__).in_(lacks))).read()
+
+
+def has_others(role: Role) -> bool:
+    """Whether somebody has it whom `Role.user_ids`, what was read of them, does not name."""
+    held_by = select(func.count()).where(Permission.c.role_id == role.id)
+    return (session.scalar(held_by) or 0) > len(role.user_ids or ())
 
 
 def rules(

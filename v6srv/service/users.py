@@ -8,7 +8,7 @@ they refuse is said here. Everything else is checked before anything is changed.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Subquery, select, union
+from sqlalchemy import Subquery, func, select, union
 
 from v6srv import passwords
 from v6srv.authz.authorizer import Authorizer
@@ -154,6 +154,18 @@ def permissions(
         "rules": [rule.id for rule in session.scalars(held) if rule.text in known],
         "orgs_in_collabs": lists.ids(who, authz, Resource.ORGANIZATION, partners),
     }
+
+
+def rights(user: User) -> tuple[list[str], list[int]]:
+    """What policies call its roles and extra rules, and the ids of the latter."""
+    rules = [rule.id for rule in user.rules]
+    return [*(role.subject for role in user.roles), *(f"rule:{id}" for id in rules)], rules
+
+
+def has_other_roles(user: User) -> bool:
+    """Whether it has roles that `User.role_ids`, what was read of them, does not name."""
+    has = select(func.count()).where(Permission.c.user_id == user.id)
+    return (session.scalar(has) or 0) > len(user.role_ids or ())
 
 
 def rules_of(ids: Iterable[int], known: Collection[str]) -> list[Rule]:

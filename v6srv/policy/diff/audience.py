@@ -48,6 +48,11 @@ def imagined(policies: Collection[Enforcer], real: Iterable[Principal] = ()) -> 
     return found
 
 
+def member_of(role: str) -> Principal:
+    """Somebody who has this role and nothing else; its `subject` is the role."""
+    return _make(PrincipalKind.USER, UNKNOWN, role, roles=(role,))
+
+
 def _subjects(policy: Enforcer) -> Iterator[str]:
     """Everything that lines call a subject or a role."""
     fields = list(policy.definition.policy)
