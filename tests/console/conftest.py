@@ -30,7 +30,7 @@ class Visitor:
 
     def get(self, path: str, status: int = 200, **query: Any) -> str:
         """The page at this path, below the console's own."""
-        answer = self.client.get(f"/console{path}", query_string=query)
+        answer = self.client.get(f"/console{path}", query_string=query or None)
         assert answer.status_code == status, answer.text
         return answer.text
 

@@ -31,6 +31,7 @@ MENU = (
     Entry("Organizations", "organizations", Resource.ORGANIZATION),
     Entry("Users", "users", Resource.USER),
     Entry("Roles", "roles", Resource.ROLE),
+    Entry("Policy", "policy", Resource.POLICY, whole=True),
 )
 
 

@@ -4,7 +4,10 @@ Whoever is not logged in is asked to. A form that was refused stays as it is, wi
 it: the page's script asks for that part alone.
 """
 
-from flask import redirect, request, url_for
+from http.client import FORBIDDEN
+from typing import Any
+
+from flask import current_app, redirect, request, url_for
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
@@ -13,6 +16,7 @@ from v6srv.console import chrome
 from v6srv.console.blueprint import PARTS, blp, render
 from v6srv.errors import BadToken, NotFound, Unauthenticated
 from v6srv.identity import current, page_session
+from v6srv.policy.who import administrators
 from v6srv.wire import errors
 
 
@@ -38,12 +42,20 @@ def tell(error: Exception) -> Response | HTTPException:
         return answer
     who, alone = current.principal(), PARTS in request.headers
     around = chrome.of_nobody() if who is None else chrome.of(who, guard.authorizer())
-    shown = render("refused.html", around, refused=answer.get_json(), alone=alone)
+    helpers = _whom_to_ask() if answer.status_code == FORBIDDEN else {}
+    shown = render("refused.html", around, refused=answer.get_json(), alone=alone, **helpers)
     answer.set_data(shown)
     answer.content_type = "text/html; charset=utf-8"
     if alone:
         answer.headers["HX-Push-Url"] = "false"
     return answer
+
+
+def _whom_to_ask() -> dict[str, Any]:
+    """Who could give the right: what was to be done is over, and nothing of it stays."""
+    settings, who = current_app.config["SETTINGS"], current.principal()
+    asked = [] if who is None else administrators.whom_to_ask(guard.authorizer(), who)
+    return {"administrators": asked, "support": settings.support_email or settings.smtp.username}
 
 
 def _to_log_in() -> Response:

@@ -206,6 +206,12 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
     return socketio
 
 
+def seats_of(app: Flask) -> Seats:
+    """The sockets of this process."""
+    found: Realtime = app.extensions[_KEY]
+    return found.seats
+
+
 def name_sessions(app: Flask, prefix: str) -> None:
     """Let the ids of this process's sessions begin with `prefix`: they say where they live."""
     engine = app.extensions["socketio"].server.eio

@@ -1,6 +1,6 @@
 """Which rooms a principal may be in. Joining a room is viewing an object of resource `event`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import select
 
@@ -39,6 +39,10 @@ def revision() -> tuple[int, int]:
         session.remove()
 
 
+MayHear = Callable[[int, int | None], bool]
+"""Whether the room of a collaboration is allowed, or of one organization in it."""
+
+
 def allowed(
     authz: Authorizer, who: Principal, candidates: Iterable[int] | None = None
 ) -> frozenset[str]:
@@ -47,36 +51,38 @@ def allowed(
     A user gets the widest allowed room of each collaboration, so that nothing arrives twice; a
     node gets both rooms of its own, as far as policies let it, and `all_nodes`.
     """
+
+    def may_hear(collaboration_id: int, organization_id: int | None) -> bool:
+        facts = room_facts(collaboration_id, organization_id)
+        return authz.decide_facts(who, Resource.EVENT, Operation.VIEW, facts)
+
+    return allowed_by(may_hear, who, candidates)
+
+
+def allowed_by(
+    may_hear: MayHear, who: Principal, candidates: Iterable[int] | None = None
+) -> frozenset[str]:
+    """As `allowed`, for whoever only asks, and decides nothing."""
     if who.kind is PrincipalKind.NODE:
-        return _rooms_of_node(authz, who)
+        return _rooms_of_node(may_hear, who)
     rooms = set()
     for collaboration_id in collaborations() if candidates is None else candidates:
-        if _may_hear(authz, who, collaboration_id):
+        if may_hear(collaboration_id, None):
             rooms.add(collaboration_room(collaboration_id))
         elif (
             who.organization_id is not None
             and collaboration_id in who.collaboration_ids
-            and _may_hear(authz, who, collaboration_id, who.organization_id)
+            and may_hear(collaboration_id, who.organization_id)
         ):
             rooms.add(organization_room(collaboration_id, who.organization_id))
     return frozenset(rooms)
 
 
-def _rooms_of_node(authz: Authorizer, who: Principal) -> frozenset[str]:
+def _rooms_of_node(may_hear: MayHear, who: Principal) -> frozenset[str]:
     rooms = {ALL_NODES}
     for collaboration_id in who.collaboration_ids:
-        if _may_hear(authz, who, collaboration_id):
+        if may_hear(collaboration_id, None):
             rooms.add(collaboration_room(collaboration_id))
-        if who.organization_id is not None and _may_hear(
-            authz, who, collaboration_id, who.organization_id
-        ):
+        if who.organization_id is not None and may_hear(collaboration_id, who.organization_id):
             rooms.add(organization_room(collaboration_id, who.organization_id))
     return frozenset(rooms)
-
-
-def _may_hear(
-    authz: Authorizer, who: Principal, collaboration_id: int, organization_id: int | None = None
-) -> bool:
-    """Whether policies allow the room of the collaboration, or of one organization in it."""
-    facts = room_facts(collaboration_id, organization_id)
-    return authz.decide_facts(who, Resource.EVENT, Operation.VIEW, facts)

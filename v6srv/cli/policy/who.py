@@ -3,11 +3,9 @@
 Exit codes: 0, 1 when nobody may or nothing is granted, 2 when the question cannot be answered.
 """
 
-import csv
-import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +55,7 @@ def who_can(
     Exits with 1 when nobody may.
     """
     from v6srv.policy import ask
-    from v6srv.policy.who import abilities
+    from v6srv.policy.who import abilities, spreadsheet
     from v6srv.wire.policy_question import WhoCanOut
 
     with _asking(at, options) as authz:
@@ -66,7 +64,7 @@ def who_can(
     if format_ == "json":
         click.echo(json.dumps(WhoCanOut().dump(found), indent=2))
     elif format_ == "csv":
-        _print_csv(("subject", "name", "held", "role", "lines"), _who_rows(found))
+        click.echo(spreadsheet.of_who_can(found), nl=False)
     else:
         click.echo("\n".join(_who_text(found)))
     raise SystemExit(0 if found.ways else 1)
@@ -105,7 +103,7 @@ def can(
     granted under conditions (?), and what is forbidden (!). Exits with 1 when nothing is granted.
     """
     from v6srv.policy import ask
-    from v6srv.policy.who import abilities
+    from v6srv.policy.who import abilities, spreadsheet
     from v6srv.wire.policy_question import WhatCanOut
 
     with _asking(at, options) as authz:
@@ -115,8 +113,7 @@ def can(
     if format_ == "json":
         click.echo(json.dumps(WhatCanOut().dump(found), indent=2))
     elif format_ == "csv":
-        titles = ("resource", "operation", "scope", "conditional", "denials", "rows", "ids")
-        _print_csv(titles, _can_rows(found))
+        click.echo(spreadsheet.of_what_can(found), nl=False)
     else:
         click.echo("\n".join(_can_text(found)))
     raise SystemExit(0 if found.may_something else 1)
@@ -141,6 +138,7 @@ def matrix(
     A role is shown by itself: what every user, node or container is comes on top (kind:user).
     """
     from v6srv.policy import ask
+    from v6srv.policy.who import spreadsheet
     from v6srv.policy.who.matrix import matrix as find
     from v6srv.wire.policy_question import MatrixOut
 
@@ -150,8 +148,7 @@ def matrix(
     if format_ == "json":
         click.echo(json.dumps(MatrixOut().dump({"policy": version, "roles": found}), indent=2))
     elif format_ == "csv":
-        titles = [f"{cell.resource}:{cell.operation}" for cell in found[0].cells]
-        _print_csv(("subject", "name", "organization", *titles), _matrix_rows(found))
+        click.echo(spreadsheet.of_matrix(found), nl=False)
     else:
         click.echo("\n".join(_matrix_text(found, version)))
 
@@ -210,20 +207,7 @@ def _asking(at: str | None, options: dict[str, Any]) -> "Iterator[Authorizer]":
         raise SystemExit(2) from stop
 
 
-def _print_csv(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([titles, *rows])
-    click.echo(text.getvalue(), nl=False)
-
-
 # --- who-can
-
-
-def _who_rows(found: "WhoCan") -> Iterator[tuple[str, ...]]:
-    for way in found.ways:
-        origins = " ".join(line.origin for line in way.lines)
-        for one in way.principals:
-            yield one.subject, one.name, way.held, way.name, origins
 
 
 def _who_text(found: "WhoCan") -> Iterator[str]:
@@ -245,20 +229,6 @@ def _who_text(found: "WhoCan") -> Iterator[str]:
 
 
 # --- can
-
-
-def _can_rows(found: "WhatCan") -> Iterator[tuple[Any, ...]]:
-    for one in found.abilities:
-        reach, rows = one.reach, one.rows
-        yield (
-            reach.resource.value,
-            reach.operation.value,
-            reach.scope or "",
-            " ".join(limited.origin for limited in reach.conditional),
-            " ".join(limited.origin for limited in reach.denials),
-            rows.total if rows else "",
-            " ".join(map(str, rows.ids)) if rows else "",
-        )
 
 
 def _can_text(found: "WhatCan") -> Iterator[str]:
@@ -295,19 +265,6 @@ def _row_text(one: "Ability") -> str:
 
 
 # --- matrix
-
-
-def _matrix_rows(found: "list[Row]") -> Iterator[tuple[Any, ...]]:
-    from v6srv.policy.who.matrix import cell_text
-
-    for row in found:
-        holder = row.holder
-        yield (
-            holder.subject,
-            holder.name,
-            holder.organization_id or "",
-            *map(cell_text, row.cells),
-        )
 
 
 def _matrix_text(found: "list[Row]", version: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from v6srv.authz import long_work
 from v6srv.authz.decision_log import (
     NOTHING_BEFORE,
     DecisionLog,
@@ -19,7 +21,7 @@ from v6srv.authz.decision_log import (
     opened,
     stamp,
 )
-from v6srv.errors import NotFound
+from v6srv.errors import Invalid, NotFound
 
 Record = dict[str, Any]
 
@@ -292,6 +294,90 @@ def forwards(files: Iterable[Path], since: datetime | None = None) -> Iterator[R
                     yield record
 
 
+LOOKED_AT = 4 * 2**20
+"""Bytes of a log that are read at a time for somebody who waits."""
+_CURSOR = re.compile(r"([0-9]{1,9})-([0-9]{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A part of the log, looked at from its end."""
+
+    records: list[Record]
+    """The decisions that are wanted, newest first."""
+    older: str | None
+    """Where to go on; None at the beginning of the log, or of the time that is wanted."""
+    reached: str | None
+    """The time of the oldest record that was looked at; None when there was none."""
+
+
+def look_back(
+    series: Series, wanted: Wanted, start: str | None = None, most: int = 50, size: int = LOOKED_AT
+) -> Past:
+    """Up to `most` decisions that are wanted, from the end of the log, or from where `start` says.
+
+    Looks at `size` bytes and no more, however few it finds. Raises Invalid and OSError.
+    """
+    tests = wanted.tests()
+    since = stamp(wanted.since - _DISORDER) if wanted.since else ""
+    found: list[Record] = []
+    reached = None
+    with long_work.in_turns():
+        for place, length, record in _looked_at(series, wanted, start):
+            reached = record["time"]
+            if reached < since:
+                break
+            size -= length
+            if record.get("kind") == "decision" and all(test(record) for test in tests):
+                found.append(record)
+            if len(found) >= most or size <= 0:
+                return Past(found, place, reached)
+            long_work.step()
+    return Past(found, None, reached)
+
+
+def _looked_at(
+    series: Series, wanted: Wanted, start: str | None
+) -> Iterator[tuple[str, int, Record]]:
+    """The records before a place: where each begins, its bytes, and itself."""
+    first, offset = _place(start)
+    until = stamp(wanted.until + _DISORDER) if wanted.until else None
+    for number in reversed(series.numbers()):
+        if first is not None and number > first:
+            continue
+        with _mapped(series.file(number)) as content:
+            end = min(len(content), offset) if number == first else len(content)
+            if until is not None:
+                end = _end_by(content, end, until)
+            for at, record in _records_before(content, end):
+                yield f"{number}-{at}", end - at, record
+                end = at
+
+
+def _place(start: str | None) -> tuple[int | None, int]:
+    if start is None:
+        return None, 0
+    place = _CURSOR.fullmatch(start)
+    if place is None:
+        raise Invalid("That is no place in the log", {"start": ["No place in the log."]})
+    return int(place[1]), int(place[2])
+
+
+def _end_by(content: mmap.mmap | bytes, end: int, until: str) -> int:
+    """An end of the part of a file that has all records before this time: times mostly grow."""
+    low = 0
+    while end - low > mmap.PAGESIZE:
+        middle = content.rfind(b"\n", low, (low + end) // 2) + 1
+        if middle <= low:
+            break  # one record is longer than half of what is left
+        record = _loaded(content[middle : content.find(b"\n", middle) + 1 or end])
+        if record is None or record["time"] < until:
+            low = middle
+        else:
+            end = middle
+    return end
+
+
 def find(series: Series, id: str) -> Record:
     """The decision with this id. Raises NotFound, and OSError."""
     if len(id) == ID_LENGTH and set(id) <= set("0123456789abcdef"):
@@ -338,13 +424,18 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
 def _backwards(files: Iterable[Path]) -> Iterator[Record]:
     for path in reversed(list(files)):
         with _mapped(path) as content:
-            end = len(content)
-            while end > 0:
-                start = content.rfind(b"\n", 0, end - 1) + 1
-                record = _loaded(content[start:end])
-                if record is not None:
-                    yield record
-                end = start
+            for _, record in _records_before(content, len(content)):
+                yield record
+
+
+def _records_before(content: mmap.mmap | bytes, end: int) -> Iterator[tuple[int, Record]]:
+    """The records that stand before a place, the last one first, and where each begins."""
+    while end > 0:
+        start = content.rfind(b"\n", 0, end - 1) + 1
+        record = _loaded(content[start:end])
+        if record is not None:
+            yield start, record
+        end = start
 
 
 def _line_with(path: Path, mark: bytes) -> bytes | None:

@@ -51,7 +51,7 @@ class Reach:
         """The widest that is granted under a condition, if that is more than without."""
         scopes = [one.scope for one in self.conditional]
         widest = max(scopes, key=_WIDENING.index, default=None)
-        return widest if _width(widest) > _width(self.scope) else None
+        return widest if width(widest) > width(self.scope) else None
 
     @property
     def forbidden(self) -> bool:
@@ -64,7 +64,8 @@ class Reach:
         return self.forbidden or (self.scope is None and not self.conditional)
 
 
-def _width(scope: Scope | None) -> int:
+def width(scope: Scope | None) -> int:
+    """How far a scope reaches, from 0; -1 for none."""
     return -1 if scope is None else _WIDENING.index(scope)
 
 
@@ -83,7 +84,7 @@ def reach(
             denials.append(limited)
         elif limited.condition != _ANYTHING:
             conditional.append(limited)
-        elif _width(limited.scope) > _width(scope):
+        elif width(limited.scope) > width(scope):
             scope = limited.scope
     return Reach(resource, operation, scope, tuple(conditional), tuple(denials))
 
@@ -132,7 +133,7 @@ def matrix(
     it, and is the row `kind:user`. `roles` (`role:viewer`, `role:12`, `kind:user`, or without
     `role:`) and `resources` pick some. Raises Invalid for a role that does not exist.
     """
-    holders = _picked(_holders(enforcer), roles)
+    picked = _picked(holders(enforcer), roles)
     wanted = [resource for resource in Resource if not resources or resource in resources]
     return [
         Row(
@@ -141,11 +142,33 @@ def matrix(
                 _cell(enforcer, holder, resource, act) for resource in wanted for act in Operation
             ),
         )
-        for holder in holders
+        for holder in picked
     ]
 
 
-def _holders(enforcer: Enforcer) -> list[Holder]:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """One role and one operation on one resource, with all that lines say of it."""
+
+    holder: Holder
+    cell: Reach
+    lines: tuple[tuple[Effect, Limited], ...]
+    """In the order of the policy; those that never match are left out."""
+
+
+def behind(enforcer: Enforcer, role: str, resource: Resource, operation: Operation) -> Behind:
+    """What is behind a cell of the matrix. Raises Invalid for a role that does not exist."""
+    [holder] = _picked(holders(enforcer), [role])
+    lines = tuple(
+        (rest.effect, _limited(enforcer, rest.line))
+        for rest in _remainders(enforcer, holder, resource, operation)
+        if rest.text != "False"
+    )
+    return Behind(holder, _cell(enforcer, holder, resource, operation), lines)
+
+
+def holders(enforcer: Enforcer) -> list[Holder]:
+    """All that the matrix has rows for."""
     kinds = {f"kind:{kind}": (f"every {kind}", None) for kind in PrincipalKind}
     stored = list(session.scalars(select(Role).order_by(Role.slug.is_(None), Role.id)))
     known = {role.subject: (role.name or "", role.organization_id) for role in stored}
@@ -181,22 +204,27 @@ def field_of(enforcer: Enforcer, name: str) -> int | None:
     return policy.index(f"p_{name}") if f"p_{name}" in policy else None
 
 
-def _picked(holders: list[Holder], roles: Collection[str]) -> list[Holder]:
+def _picked(all_of_them: list[Holder], roles: Collection[str]) -> list[Holder]:
     if not roles:
-        return holders
-    known = {holder.subject for holder in holders}
+        return all_of_them
+    known = {holder.subject for holder in all_of_them}
     wanted = {role if role in known else f"role:{role}": role for role in roles}
     for subject, said in wanted.items():
         if subject not in known:
             raise Invalid(f"there is no role {said!r}{suggestion(subject, known)}")
-    return [holder for holder in holders if holder.subject in wanted]
+    return [holder for holder in all_of_them if holder.subject in wanted]
 
 
 def _cell(enforcer: Enforcer, holder: Holder, resource: Resource, operation: Operation) -> Reach:
+    return reach(enforcer, resource, operation, _remainders(enforcer, holder, resource, operation))
+
+
+def _remainders(
+    enforcer: Enforcer, holder: Holder, resource: Resource, operation: Operation
+) -> list[Remainder]:
     program = enforcer.program
     key = program.key_of(_only(holder.subject), _Kind(resource.value), operation.value)
-    lines = [program.remainder(line, key) for line in program.candidates(key, ())]
-    return reach(enforcer, resource, operation, lines)
+    return [program.remainder(line, key) for line in program.candidates(key, ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +239,23 @@ def _only(subject: str) -> SubjectFacts:
     facts = SubjectFacts(Principal(PrincipalKind.USER, 0, None))
     facts.id, facts.kind, facts.group = subject, "", ""
     return facts
+
+
+def cell_words(cell: Reach) -> str:
+    """What a cell says, in a few words."""
+    if cell.forbidden:
+        return "forbidden"
+    wider = cell.conditional_scope
+    words = [
+        *([_spoken(cell.scope)] if cell.scope else []),
+        *([f"under a condition {_spoken(wider)}"] if wider else []),
+        *(["some of it forbidden"] if cell.denials else []),
+    ]
+    return ", ".join(words) or "nothing"
+
+
+def _spoken(scope: Scope) -> str:
+    return scope.replace("_", " ")
 
 
 _SHORT: Mapping[Scope, str] = {
