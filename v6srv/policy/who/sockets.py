@@ -48,7 +48,7 @@ class Reason:
     lines: tuple[GrantingLine, ...]
 
 
-def accounts() -> Select[tuple[Account]]:
+def accounts() -> Select[Account]:
     """Those that have a socket at any process, by id."""
     connected = select(SocketConnection.account_id)
     return select(Account).where(Account.id.in_(connected)).order_by(Account.id)
