@@ -1,0 +1,81 @@
+"""Every page in a real browser: axe-core, four ways to look at it, and nothing from elsewhere."""
+
+import json
+from importlib.resources import files
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser import chromium, log_in, picture, tab
+from tests.console.network import network
+from tests.console.places import places
+from tests.console.test_every_page import MISSING
+from tests.live import ROOT_PASSWORD, live_server
+from v6srv.app import with_endpoints
+from v6srv.console import pages
+from v6srv.settings import Settings
+
+SERIOUS = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def net():
+    with live_server(V6SRV_TWO_FACTOR_AUTH="") as server:
+        yield network(server)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+def every(net):
+    app = with_endpoints(Settings.model_construct().mounts, "/api", pages)
+    found = [place for place in places(app, net.ids) if place.endpoint not in MISSING]
+    return [place for place in found if not place.path.endswith((".csv", ".svg", "/input"))]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
+def test_anybody_can_use_it(net, browser, dark, narrow):
+    wrong = []
+    with tab(browser, net.server, dark=dark, narrow=narrow) as page:
+        log_in(page, "root", ROOT_PASSWORD)
+        for place in every(net):
+            answer = page.goto(f"/console{place.path}")
+            assert answer.ok, place
+            found = Axe().run(page).response["violations"]
+            wrong += [
+                (str(place), one["id"], one["nodes"][0]["html"][:200])
+                for one in found
+                if one["impact"] in SERIOUS
+            ]
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wrong.append((str(place), "scrolls sideways", ""))
+            if not dark and not narrow:
+                picture(page, place.endpoint.removeprefix("console."))
+    assert not wrong, json.dumps(wrong, indent=1)
+
+
+def test_the_keyboard_is_enough(net, browser):
+    with tab(browser, net.server) as page:
+        page.goto("/console/login")
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Skip to the content"
+        page.get_by_label("User name").focus()
+        page.keyboard.type("root")
+        page.keyboard.press("Tab")
+        page.keyboard.type(ROOT_PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/console/")
+
+
+def test_the_checker_finds_what_is_wrong(net, browser):
+    """Nobody would notice if it had stopped to look."""
+    assert files("axe_playwright_python").joinpath("axe.min.js").is_file()
+    with tab(browser, net.server) as page:
+        page.goto("/console/login")
+        page.evaluate("document.querySelector('label').remove()")
+        found = Axe().run(page).response["violations"]
+        assert any(one["impact"] in SERIOUS for one in found)
