@@ -19,7 +19,7 @@ class Network:
     headers: dict[str, str]
     organizations: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    ids: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
     """As `places.ids`."""
 
     def ask(self, method: str, path: str, body: Any = None, base: str = "/api") -> Any:
@@ -73,7 +73,14 @@ def network(server: LiveServer) -> Network:
         "user": net.ask("POST", "/user", person)["id"],
         "result": net.ask("GET", f"/task/{task}/result")[0]["id"],
     }
+    line = ("role:viewer", "port", "own", "view", "allow")
+    names = ("subject", "resource", "scope", "operation", "effect")
+    net.ids["policy"] = net.ask("POST", "/policy/line", dict(zip(names, line, strict=True)))["id"]
+    study = {"name": "subgroup", "collaboration_id": collaboration, "organization_ids": [1]}
+    net.ids["study"] = net.ask("POST", "/study", study, "/v4/api")["id"]
     _start_subtask(net, order)
+    denied = requests.get(f"{server.api}/task", headers=server.login("ada", PASSWORD), timeout=20)
+    net.ids["decision"] = denied.json()["decision_id"]
     return net
 
 

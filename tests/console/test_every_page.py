@@ -4,21 +4,32 @@ import pytest
 from sqlalchemy import inspect, update
 
 from tests.console.conftest import OWN
-from tests.console.places import ids, places
+from tests.console.places import of_world, places
 from v6srv.db import session
 from v6srv.model import Collaboration, Node, Organization, Role, Task, User
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
-FOR_ALL = {"console.overview", "console.log_in", "console.log_in_elsewhere"}
+FOR_ALL = {
+    "console.overview",
+    "console.log_in",
+    "console.log_in_elsewhere",
+    "console.roles",  # one's own are always among them
+    "console.users",
+}
 """Pages for everybody who has logged in, whatever the policy says, or for those who have not."""
 MISSING = {"console.log_in_elsewhere"}
 """Of what this server is not set up for."""
 HOSTILE = """"><img src=x onerror=alert(1)>{{7*7}}<!--"""
 
 
-def test_a_stranger_is_led_to_log_in(app, world):
-    tried = [*places(app, ids(world)), *places(app, ids(world), "POST")]
+@pytest.fixture
+def ids(world, call):
+    return of_world(world, call)
+
+
+def test_a_stranger_is_led_to_log_in(app, ids):
+    tried = [*places(app, ids), *places(app, ids, "POST")]
     assert len(tried) > 15
     for place in tried:
         if place.callers:
@@ -29,22 +40,22 @@ def test_a_stranger_is_led_to_log_in(app, world):
             assert answer.location.startswith("/console/login"), place
 
 
-def test_who_has_no_rights_sees_nothing_and_changes_nothing(app, world, visit):
+def test_who_has_no_rights_sees_nothing_and_changes_nothing(app, ids, visit):
     nobody = visit("nobody")
-    for place in places(app, ids(world)):
+    for place in places(app, ids):
         answer = nobody.client.get(f"/console{place.path}")
         good = (200, 303) if place.endpoint in FOR_ALL else (403,)
         assert answer.status_code in good or place.endpoint in MISSING, (place, answer.text)
-    for place in places(app, ids(world), "POST"):
+    for place in places(app, ids, "POST"):
         if place.callers:
             answer = nobody.post(place.path)
             assert answer.status_code in (400, 403), (place, answer.text)
 
 
-def test_root_sees_every_page_and_names_are_text(app, world, visit):
+def test_root_sees_every_page_and_names_are_text(app, ids, visit):
     _rename_everything(app)
     root, hostile = visit("root"), 0
-    for place in places(app, ids(world)):
+    for place in places(app, ids):
         if place.endpoint not in MISSING:
             answer = root.client.get(f"/console{place.path}")
             assert answer.status_code == 200, (place, answer.text)
@@ -57,14 +68,14 @@ def test_root_sees_every_page_and_names_are_text(app, world, visit):
     assert hostile > 5  # or nothing was renamed
 
 
-def test_what_makes_no_sense_is_a_page_that_says_so(app, world, visit):
+def test_what_makes_no_sense_is_a_page_that_says_so(app, ids, visit):
     root = visit("root")
-    for place in places(app, dict.fromkeys(ids(world), 2**40)):
+    for place in places(app, dict.fromkeys(ids, 2**40)):
         for query in ("", "?page=x", "?page=999999999", "?name=%00", "?status=%ff", "?since=x"):
             answer = root.client.get(f"/console{place.path}{query}")
             known = answer.status_code < 500 or place.endpoint in MISSING
             assert known, (place, query, answer.text)
-    for place in places(app, dict.fromkeys(ids(world), 2**31 - 1), "POST"):
+    for place in places(app, dict.fromkeys(ids, 2**31 - 1), "POST"):
         if place.callers:
             for form in ({}, {"name": "\0"}, {"id": "x", "rules": "x", "organization_id": "x"}):
                 answer = root.post(place.path, form)

@@ -11,7 +11,7 @@ from v6srv.api import guard
 from v6srv.api.oidc import ticket
 from v6srv.console import chrome, refused
 from v6srv.console.blueprint import PARTS, PATH, arguments, blp, render
-from v6srv.errors import Unauthenticated
+from v6srv.errors import NotFound, Unauthenticated
 from v6srv.identity import login, oidc, page_session, totp
 from v6srv.identity.login import CodeNeeded, Enrolment, Tokens
 from v6srv.wire.base import Input, Text
@@ -63,6 +63,8 @@ class LogInElsewhere(MethodView):
     @arguments(Arrival, location="query")
     def get(self, query):
         """Go to the identity provider."""
+        if current_app.config["SETTINGS"].oidc is None:
+            raise NotFound("There is no such page")
         departure = oidc.begin(pages=_inside(query["next"]))
         answer = redirect(departure.url, 303)
         answer.headers["Set-Cookie"] = ticket(departure.ticket, oidc.TICKET_S)
