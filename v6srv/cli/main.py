@@ -14,6 +14,7 @@ _COMMANDS = {
     "files": "configuration:files",
     "start": "serving:start",
     "serve": "serving:start",
+    "demo": "demo.command:demo",
     "shell": "database:shell",
     "health": "health:health",
     "backup": "backup:backup",
