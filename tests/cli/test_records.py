@@ -313,6 +313,12 @@ def test_names_cannot_steer_a_terminal(run, world):
         assert "\x9b" not in shown
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_no_spreadsheet_computes_a_name(run, world):
+    store("node", world.node.north_registry, name="=1+1")
+    assert "\n'=1+1\n" in run("node", "list", "--columns", "name", "--format", "csv").stdout
+
+
 # --- changes
 
 

@@ -1,6 +1,5 @@
 """Rows as people and as scripts read them."""
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,9 +43,10 @@ def print_list(kind: str, rows: Sequence[Row], columns: Sequence[str], form: str
     if form == "json":
         print_json(rows)
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_text(row, column) for column in columns] for row in rows)
+        from v6srv.spreadsheets import as_csv
+
+        lines = ([_text(row, column) for column in columns] for row in rows)
+        click.echo(as_csv(columns, lines), nl=False)
     elif rows:
         _print_table(rows, columns)
     else:
