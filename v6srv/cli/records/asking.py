@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import select
 
 from v6srv import db, passwords
-from v6srv.api import bodies, kill, recover, v4
+from v6srv.api import bodies, v4
 from v6srv.api.converters import Digits
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.decision_log import DecisionLog
@@ -155,6 +156,9 @@ def opened(settings: Settings, username: str | None, *, writes: bool) -> Iterato
         db.session.remove()
         app = _application(settings, authz)
         if writes:
+            from v6srv.api import kill, recover  # logging in is most of it, and takes its time
+
+            _register(app, kill, recover)
             quiet = settings.logging.model_copy(update={"use_console": False})
             logs.configure(settings.model_copy(update={"logging": quiet}))
             passwords.configure(settings.password_rounds)
@@ -214,6 +218,10 @@ def _application(settings: Settings, authz: Authorizer) -> Flask:
     app.extensions.update(authz=authz, seen=Seen(), turns=turns)
     app.teardown_appcontext(lambda _error: db.session.remove())
     errors.register(app)
-    for module in (*v4.RESOURCES, kill, recover):
-        app.register_blueprint(module.blp, url_prefix=_BASE)
+    _register(app, *v4.RESOURCES)
     return app
+
+
+def _register(app: Flask, *modules: ModuleType) -> None:
+    for module in modules:
+        app.register_blueprint(module.blp, url_prefix=_BASE)
