@@ -6,6 +6,7 @@ from pathlib import Path
 import casbin_reference
 import cli_reference
 import dashboard
+import doctor_reference
 import metrics_reference
 import policy_reference
 import settings_reference
@@ -17,6 +18,7 @@ PAGES = {
     DOCS / "policies" / "reference.md": policy_reference.text,
     DOCS / "reference" / "casbin.md": casbin_reference.text,
     DOCS / "reference" / "cli.md": cli_reference.text,
+    DOCS / "reference" / "doctor.md": doctor_reference.text,
     EXAMPLES / "monitoring" / "dashboard.json": dashboard.text,
     DOCS / "reference" / "metrics.md": metrics_reference.text,
     DOCS / "reference" / "settings.md": settings_reference.text,

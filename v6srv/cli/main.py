@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "demo.command:demo",
     "shell": "database:shell",
     "health": "health:health",
+    "doctor": "doctor:doctor",
     "backup": "backup:backup",
     "restore": "restore:restore",
     "retention": "retention:retention",

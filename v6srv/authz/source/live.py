@@ -49,6 +49,21 @@ class Files:
     lines: tuple[Line, ...]
     problems: tuple[Problem, ...] = ()
 
+    @classmethod
+    def read(cls, folder: Path) -> "Files":
+        """The files as they are now. Raises PolicyError when nothing can be said of their lines."""
+        texts, unread = read_texts(folder)
+        definition, lines, wrong = parse_files(texts, unread)
+        return cls(texts, definition, tuple(lines), tuple(wrong))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model and the lines, without those of the database: the same in all
+        processes that decide by the same files."""
+        limits = ((line, line.valid_from, line.valid_until) for line in self.lines)
+        texts = (self.definition.text, *(" ".join(map(str, one)) for one in limits))
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
     def examine(self, rows: Iterable[Line], revision: int) -> tuple[Enforcer | None, list[Problem]]:
         """With these lines of the database, as `load.examine`."""
         return examine(self.definition, self.lines, rows, revision, self.problems)
@@ -136,7 +151,7 @@ class PolicyStore:
         """The last version with which nothing was wrong."""
         self._files: Files
         self.live: Enforcer
-        self._files = self._read()
+        self._files = Files.read(self.folder)
         self.live, self._wrong_rows = self._with_database(self._files)
         self.follow_shadow()
 
@@ -157,17 +172,8 @@ class PolicyStore:
 
     @property
     def files_digest(self) -> str:
-        """SHA-256 of the model and the lines of the files that are live, without those of the
-        database: the same in all processes that decide by the same files."""
-        limits = ((line, line.valid_from, line.valid_until) for line in self._files.lines)
-        texts = (self._files.definition.text, *(" ".join(map(str, one)) for one in limits))
-        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-    def _read(self) -> Files:
-        """The files as they are now. Raises PolicyError when nothing can be said of their lines."""
-        texts, unread = read_texts(self.folder)
-        definition, lines, wrong = parse_files(texts, unread)
-        return Files(texts, definition, tuple(lines), tuple(wrong))
+        """That of the files that are live."""
+        return self._files.digest
 
     def _with_database(
         self, files: Files, *, in_background: bool = False
@@ -269,7 +275,7 @@ class PolicyStore:
 
         try:
             with long_work.in_turns(at_turn, in_background=True):
-                files = self._read()
+                files = Files.read(self.folder)
                 if stamp(self.folder) != seen:
                     return None
                 return Edit(seen, files, *self._with_database(files, in_background=True))
