@@ -4,8 +4,10 @@ No decision: nothing is logged or counted, and whoever takes an offer up is aske
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from v6srv.authz.answer import Rows
 from v6srv.authz.facts import MODELS, RESOURCES, TABLES
@@ -17,6 +19,15 @@ from v6srv.model import Organization
 from v6srv.vocabulary import Operation, Resource
 
 
+@dataclass(frozen=True, slots=True)
+class Some:
+    """The first of several rows."""
+
+    rows: list[Any]
+    total: int
+    """How many there are."""
+
+
 class Offers:
     """The offers of the live policy to one principal."""
 
@@ -25,25 +36,39 @@ class Offers:
 
     def any(self, resource: Resource | str, operation: Operation | str = Operation.VIEW) -> bool:
         """Whether there could be a row that `operation` is allowed of. Asks no database."""
-        return self._answer(Form.ANY, resource, operation)
+        about = Resource(resource), Operation(operation)
+        changes = None if about[1] is Operation.EDIT else frozenset[str]()
+        return self._policy.answer(Question(Form.ANY, self._who, *about, changes=changes)).allowed
 
-    def whole(self, resource: Resource | str, operation: Operation | str = Operation.VIEW) -> bool:
+    def whole(
+        self,
+        resource: Resource | str,
+        operation: Operation | str = Operation.VIEW,
+        changes: frozenset[str] = frozenset(),
+    ) -> bool:
         """Whether `operation` of the resource as a whole is allowed. Asks no database."""
-        return self._answer(Form.WHOLE, resource, operation)
+        about = Resource(resource), Operation(operation)
+        question = Question(Form.WHOLE, self._who, *about, changes=changes)
+        return self._policy.answer(question).allowed
 
     def among(
-        self, operation: Operation, rows: Iterable[Base], changes: frozenset[str] | None = None
+        self,
+        operation: Operation,
+        rows: Iterable[Base],
+        changes: frozenset[str] | None = None,
+        resource: Resource | None = None,
     ) -> frozenset[int]:
         """The ids of those of `rows`, all of one table, that `operation` is allowed of.
 
-        Of an edit: of which these `changes` could be, or some change if none are named. One query
-        for all of them.
+        `changes`: which fields an edit changes; None: some. `resource`: what it is done to there,
+        if not to the rows, such as nodes of these organizations. One query for all of them.
         """
         ids, models = [row.id for row in rows], {type(row) for row in rows}  # type: ignore[attr-defined]
         if not ids:
             return frozenset()
         [model] = models
-        where, key = self._rows(RESOURCES[model], operation, changes), TABLES[model].key
+        where = self._rows(resource or RESOURCES[model], operation, changes, model)
+        key = TABLES[model].key
         query = select(key).where(key.in_(ids), where.condition)
         return frozenset(session.scalars(query, where.parameters))
 
@@ -54,11 +79,28 @@ class Offers:
 
     def places(self, resource: Resource) -> dict[int, str]:
         """The organizations in which some row could be created, of those that may be viewed."""
-        table = TABLES[Organization]
-        asked = self._policy.asked(self._who.facts, resource, Operation.CREATE, table, lenient=True)
-        where = asked.rows()
-        ids = session.scalars(select(table.key).where(where.condition), where.parameters)
+        where, key = self._rows(resource, Operation.CREATE, model=Organization), Organization.id
+        ids = session.scalars(select(key).where(where.condition), where.parameters)
         return self.names(Resource.ORGANIZATION, list(ids))
+
+    def some(self, resource: Resource, *conditions: ColumnElement[bool], most: int = 100) -> Some:
+        """The first of the rows that may be viewed, of those that meet these conditions.
+
+        What the wire format shows of related rows is not read with them. One query.
+        """
+        model = MODELS[resource]
+        where, key = self._rows(resource, Operation.VIEW), TABLES[model].key
+        query = select(model, func.count().over()).where(where.condition, *conditions)
+        found = session.execute(query.order_by(key).limit(most), where.parameters).all()
+        return Some([row for row, _ in found], found[0][1] if found else 0)
+
+    def count(
+        self, resource: Resource, operation: Operation, condition: ColumnElement[bool]
+    ) -> int:
+        """How many rows meet the condition that `operation` is allowed of."""
+        where = self._rows(resource, operation)
+        query = select(func.count()).select_from(MODELS[resource])
+        return session.scalar(query.where(where.condition, condition), where.parameters) or 0
 
     def names(self, resource: Resource, ids: Collection[int | None]) -> dict[int, str]:
         """What the rows with these ids are called, of those that may be viewed."""
@@ -72,14 +114,16 @@ class Offers:
         found = session.execute(query, where.parameters)
         return {id: name or f"{resource} {id}" for id, name in found}
 
-    def _answer(self, form: Form, resource: Resource | str, operation: Operation | str) -> bool:
-        about = Resource(resource), Operation(operation)
-        changes = None if about[1] is Operation.EDIT and form is Form.ANY else frozenset[str]()
-        return self._policy.answer(Question(form, self._who, *about, changes=changes)).allowed
-
     def _rows(
-        self, resource: Resource, operation: Operation, changes: frozenset[str] | None = None
+        self,
+        resource: Resource,
+        operation: Operation,
+        changes: frozenset[str] | None = None,
+        model: type[Base] | None = None,
     ) -> Rows:
-        changes = changes if operation is Operation.EDIT else frozenset[str]()
-        question = Question(Form.ROWS, self._who, resource, operation, changes=changes)
+        """Which rows of the resource, or of another table."""
+        if operation is not Operation.EDIT:
+            changes = frozenset()
+        about, model = (resource, operation), model or MODELS[resource]
+        question = Question(Form.ROW, self._who, *about, model, 0, lenient=True, changes=changes)
         return self._policy.put(question).rows()

@@ -160,14 +160,10 @@ class _Parser(FlaskParser):
 _parser = _Parser(unknown=None)
 
 
-def arguments(
-    schema: type[Schema], location: str = "form", *, partial: bool = False
-) -> Callable[[View], View]:
-    """Hand the parsed form (or query, by `location`) to the view as its first argument.
-
-    `partial`: also what lacks something, for a page that asks for it.
-    """
-    parsing: Callable[[View], View] = _parser.use_args(schema(partial=partial), location=location)
+def arguments(schema: type[Schema] | Schema, location: str = "form") -> Callable[[View], View]:
+    """Hand the parsed form (or query, by `location`) to the view as its first argument."""
+    made = schema if isinstance(schema, Schema) else schema()
+    parsing: Callable[[View], View] = _parser.use_args(made, location=location)
     return parsing
 
 

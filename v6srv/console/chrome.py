@@ -29,8 +29,12 @@ MENU = (
     Entry("Overview", "overview"),
     Entry("Tasks", "tasks", Resource.TASK),
     Entry("Organizations", "organizations", Resource.ORGANIZATION),
+    Entry("Collaborations", "collaborations", Resource.COLLABORATION),
+    Entry("Studies", "studies", Resource.STUDY),
+    Entry("Nodes", "nodes", Resource.NODE),
     Entry("Users", "users", Resource.USER),
     Entry("Roles", "roles", Resource.ROLE),
+    Entry("Algorithm stores", "algorithm_stores", Resource.COLLABORATION),
     Entry("Policy", "policy", Resource.POLICY, whole=True),
 )
 

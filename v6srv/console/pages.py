@@ -1,7 +1,10 @@
 """All pages: whoever imports this has them at `blp`, each module for what it is called after."""
 
 from v6srv.console import (
+    algorithmstore,
+    collaboration,
     log_in,
+    node,
     organization,
     overview,
     policy,
@@ -12,14 +15,18 @@ from v6srv.console import (
     policy_socket,
     refused,
     role,
+    study,
     task,
     user,
 )
 from v6srv.console.blueprint import blp
 
 __all__ = [
+    "algorithmstore",
     "blp",
+    "collaboration",
     "log_in",
+    "node",
     "organization",
     "overview",
     "policy",
@@ -30,6 +37,7 @@ __all__ = [
     "policy_socket",
     "refused",
     "role",
+    "study",
     "task",
     "user",
 ]

@@ -15,7 +15,7 @@ ASKED = {"operation", "resource"}
 @blp.route("/policy/explain")
 class PolicyExplain(MethodView):
     @guard.whole(Resource.POLICY)
-    @arguments(ExplainQuery, location="query", partial=True)
+    @arguments(ExplainQuery(partial=True), location="query")
     @page("policy_explain.html")
     def get(self, query, authz):
         """The question as a form, and below it the answer."""

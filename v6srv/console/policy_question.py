@@ -24,7 +24,7 @@ ROLES = 25
 @blp.route("/policy/who-can")
 class PolicyWhoCan(MethodView):
     @guard.whole(POLICY)
-    @arguments(WhoCanQuery, location="query", partial=True)
+    @arguments(WhoCanQuery(partial=True), location="query")
     @page("policy_who_can.html")
     def get(self, query, authz):
         """All who may do something, by why they may."""

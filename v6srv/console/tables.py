@@ -1,5 +1,6 @@
 """Rows on a page, some at a time."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -51,3 +52,14 @@ def table(rows: AllowedRows, name: str = "page", size: int = SIZE) -> Table[Any]
     """The part of the rows that the query asks for by `name`; a page may have several tables."""
     found, page = run(rows, asked_for(name) or 1, size)
     return Table(found, page, name)
+
+
+def containing(query: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The filters of a query. What is typed for one of these names is a part of what is found."""
+    given = {name: value for name, value in query.items() if value != ""}
+    return given | {name: f"%{given[name]}%" for name in names if name in given}
+
+
+def options(rows: Iterable[Any]) -> list[tuple[int, str]]:
+    """What forms let choose from."""
+    return [(row.id, row.name or str(row.id)) for row in rows]

@@ -50,6 +50,12 @@ def of_collaboration(id: int) -> ColumnElement[bool]:
     return _is_of(AlgorithmStore.collaboration_id == id)
 
 
+def serving(collaboration_id: int) -> list[AlgorithmStore]:
+    """The stores for this collaboration, those for all among them."""
+    wanted = of_collaboration(collaboration_id)
+    return list(session.scalars(select(AlgorithmStore).where(wanted).order_by(AlgorithmStore.id)))
+
+
 def fetch(who: Principal, authz: Authorizer, id: int) -> AlgorithmStore:
     """The store with this id, for somebody who may view some collaboration.
 

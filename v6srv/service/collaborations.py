@@ -1,6 +1,6 @@
 """Collaborations: their members and their nodes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -72,14 +72,19 @@ def delete(
 
     Unless these are to go with it.
     """
+    owner, going = f"Collaboration id={collaboration.id}", hanging(collaboration)
+    dependents.dispose(who, authz, owner, going, go_along=with_dependents)
+    session.delete(collaboration)
+
+
+def hanging(collaboration: Collaboration) -> Sequence[Dependents]:
+    """What goes with a collaboration."""
     id = collaboration.id
-    hanging = (
+    return (
         tasks.hanging_on(Task.collaboration_id == id),
         Dependents(Resource.NODE, Node.collaboration_id == id, nodes.remove),
         Dependents(Resource.STUDY, Study.collaboration_id == id, session.delete),
     )
-    dependents.dispose(who, authz, f"Collaboration id={id}", hanging, go_along=with_dependents)
-    session.delete(collaboration)
 
 
 def require_view_of_store(who: Principal, authz: Authorizer, store_id: int) -> None:

@@ -53,15 +53,16 @@ def dispose(
         return
     # Asked again, now that the row is locked: its wire columns may be older.
     left = [
-        _told(each.resource, total, lists.count(who, authz, each.resource, each.condition))
+        told(each.resource, total, lists.count(who, authz, each.resource, each.condition))
         for each in dependents
-        if (total := _count(each))
+        if (total := count(each))
     ]
     if left:
         raise Conflict(f"{owner} still has {_listed(left)}")
 
 
-def _count(each: Dependents) -> int:
+def count(each: Dependents) -> int:
+    """How many there are, whoever asks."""
     model = MODELS[each.resource]
     counted = select(func.count()).select_from(model).where(each.condition)
     return session.scalar(counted) or 0
@@ -79,7 +80,7 @@ def _remove(each: Dependents, remove: Callable[[Any], None]) -> None:
             remove(row)
 
 
-def _told(resource: Resource, total: int, viewable: int) -> str:
+def told(resource: Resource, total: int, viewable: int) -> str:
     """How many there are, for somebody who may view so many of them."""
     several = f"{resource}s" if resource is not Resource.STUDY else "studies"
     if not viewable:

@@ -1,6 +1,6 @@
 """Organizations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,16 +51,22 @@ def remove(
     if organization.id == who.organization_id:
         raise Invalid("You cannot delete your own organization!")
     id = organization.id
-    hanging = (
+    going = hanging(who, authz, organization)
+    dependents.dispose(who, authz, f"Organization id={id}", going, go_along=with_dependents)
+    studies = select(Study).where(Study.organizations.any(Organization.id == id))
+    with covered_by(Cover.REMOVAL):
+        for each in (*organization.collaborations, *session.scalars(studies)):
+            each.organizations = [one for one in each.organizations if one is not organization]
+    session.delete(organization)
+
+
+def hanging(who: Principal, authz: Authorizer, organization: Organization) -> Sequence[Dependents]:
+    """What goes with an organization."""
+    id = organization.id
+    return (
         tasks.hanging_on(Task.initiator_id == id),
         Dependents(Resource.RESULT, Result.organization_id == id, session.delete, large=TEXTS),
         Dependents(Resource.NODE, Node.organization_id == id, nodes.remove),
         Dependents(Resource.USER, User.organization_id == id, partial(users.remove, who, authz)),
         Dependents(Resource.ROLE, Role.organization_id == id, partial(roles.remove, who, authz)),
     )
-    dependents.dispose(who, authz, f"Organization id={id}", hanging, go_along=with_dependents)
-    studies = select(Study).where(Study.organizations.any(Organization.id == id))
-    with covered_by(Cover.REMOVAL):
-        for each in (*organization.collaborations, *session.scalars(studies)):
-            each.organizations = [one for one in each.organizations if one is not organization]
-    session.delete(organization)

@@ -1,6 +1,6 @@
 """Studies: some of the organizations of a collaboration."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from v6srv.errors import Denied, Invalid, NotFound, V6srvError
 from v6srv.model import Collaboration, Member, Organization, Study, StudyMember, Task
 from v6srv.model.checks import require_fit
 from v6srv.service import dependents, lists, tasks
+from v6srv.service.dependents import Dependents
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -51,9 +52,14 @@ def change(study: Study, changes: Mapping[str, Any]) -> Study:
 
 def remove(who: Principal, authz: Authorizer, study: Study, *, with_dependents: bool) -> None:
     """Remove a study. Raises Conflict while it has tasks that are not to go with it."""
-    hanging = (tasks.hanging_on(Task.study_id == study.id),)
-    dependents.dispose(who, authz, f"Study id={study.id}", hanging, go_along=with_dependents)
+    owner, going = f"Study id={study.id}", hanging(study)
+    dependents.dispose(who, authz, owner, going, go_along=with_dependents)
     session.delete(study)
+
+
+def hanging(study: Study) -> Sequence[Dependents]:
+    """What goes with a study."""
+    return (tasks.hanging_on(Task.study_id == study.id),)
 
 
 def members(who: Principal, authz: Authorizer, study: Study) -> AllowedRows:

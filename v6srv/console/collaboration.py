@@ -1,0 +1,143 @@
+"""/console/collaboration: who works together, and which of their nodes are there."""
+
+from flask.views import MethodView
+from sqlalchemy import ColumnElement
+
+from v6srv.api import filters, guard
+from v6srv.authz.offers import Offers
+from v6srv.console.blueprint import arguments, blp, done, page
+from v6srv.console.deletions import going
+from v6srv.console.tables import containing, options, table
+from v6srv.model import Collaboration as Row
+from v6srv.model import Organization, Study
+from v6srv.service import algorithm_stores, collaborations
+from v6srv.vocabulary import Operation, Resource
+from v6srv.wire.base import Dependents, Named
+from v6srv.wire.collaboration import CollaborationQuery
+from v6srv.wire.v4.collaboration import CollaborationIn, CollaborationPatch
+
+COLLABORATION, ORGANIZATION, NODE = Resource.COLLABORATION, Resource.ORGANIZATION, Resource.NODE
+MOST = 500
+"""Of what a page shows in full."""
+_MEMBERS = frozenset({"organization_ids"})
+
+
+@blp.route("/collaboration")
+class Collaborations(MethodView):
+    @guard.rows(COLLABORATION)
+    @arguments(CollaborationQuery, location="query")
+    @page("collaborations.html")
+    def get(self, query, rows):
+        """The collaborations you may view."""
+        wanted = containing(query, "name")
+        found = rows.where(*filters.conditions(filters.COLLABORATION, wanted))
+        return {"table": table(found), "query": query}
+
+
+@blp.route("/collaboration/new")
+class NewCollaboration(MethodView):
+    @guard.some(COLLABORATION, Operation.CREATE)
+    @page("collaboration_form.html")
+    def get(self, who, authz):
+        """The form for one more."""
+        found = Offers(authz.store, who).some(ORGANIZATION, most=MOST)
+        return {"row": None, "organizations": options(found.rows)}
+
+    @guard.creates(COLLABORATION)
+    @arguments(CollaborationIn)
+    @page()
+    def post(self, fields):
+        """Add it."""
+        row = collaborations.create(fields)
+        return done(f"{row.name} has been added.", "collaboration", row)
+
+
+@blp.route("/collaboration/<int:id>")
+class Collaboration(MethodView):
+    @guard.one(COLLABORATION)
+    @page("collaboration.html")
+    def get(self, row, who, authz):
+        """One collaboration: members, nodes, studies and stores."""
+        may = Offers(authz.store, who)
+        members = may.some(ORGANIZATION, _member(row), most=MOST)
+        nodes = collaborations.nodes_in(who, authz, row).read()
+        node_of = {node.organization_id: node for node in nodes}
+        without = [one for one in members.rows if one.id not in node_of]
+        changes = may.among(Operation.EDIT, [row], _MEMBERS)
+        others = may.some(ORGANIZATION, ~_member(row), most=MOST).rows if changes else []
+        return {
+            "row": row,
+            "members": members,
+            "nodes": nodes,
+            "node_of": node_of,
+            "seen": may.among(Operation.VIEW, nodes),
+            "without": without,
+            "registers": may.among(Operation.CREATE, without, resource=NODE),
+            "others": options(others) if changes else None,
+            "edits": may.among(Operation.EDIT, [row], frozenset({"name", "encrypted"})),
+            "deletes": may.among(Operation.DELETE, [row]),
+            "studies": may.some(Resource.STUDY, Study.collaboration_id == row.id, most=MOST),
+            "stores": algorithm_stores.serving(row.id),
+        }
+
+
+@blp.route("/collaboration/<int:id>/edit")
+class CollaborationEdit(MethodView):
+    @guard.one(COLLABORATION, Operation.EDIT, changes=None)
+    @page("collaboration_form.html")
+    def get(self, row):
+        """The form with what it has."""
+        return {"row": row}
+
+    @guard.edits(COLLABORATION)
+    @arguments(CollaborationPatch(only=("name", "encrypted")))
+    @page()
+    def post(self, changes, who, authz, row):
+        """Change it."""
+        collaborations.change(who, authz, row, changes, strict=True)
+        return done(f"{row.name} has been changed.", "collaboration", row)
+
+
+@blp.route("/collaboration/<int:id>/member")
+class CollaborationMember(MethodView):
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
+    @arguments(Named)
+    @page()
+    def post(self, organization, who, authz, row):
+        """Make an organization a member."""
+        collaborations.add_member(who, authz, row, organization["id"])
+        return done("There is a new member.", "collaboration", row)
+
+
+@blp.route("/collaboration/<int:id>/member/remove")
+class CollaborationMemberRemoval(MethodView):
+    @guard.edits(COLLABORATION, changes=_MEMBERS)
+    @arguments(Named)
+    @page()
+    def post(self, organization, who, authz, row):
+        """Take a member out, and its node with it."""
+        collaborations.remove_member(who, authz, row, organization["id"])
+        return done("The member has been taken out, and its node.", "collaboration", row)
+
+
+@blp.route("/collaboration/<int:id>/delete")
+class CollaborationDeletion(MethodView):
+    @guard.one(COLLABORATION, Operation.DELETE)
+    @page("deletion.html")
+    def get(self, row, who, authz):
+        """What goes with it, and the button."""
+        goes = going(Offers(authz.store, who), collaborations.hanging(row))
+        return {"row": row, "going": goes, "endpoint": "collaboration"}
+
+    @guard.deletes(COLLABORATION)
+    @arguments(Dependents)
+    @page()
+    def post(self, form, who, authz, row):
+        """Remove it."""
+        name = row.name
+        collaborations.delete(who, authz, row, with_dependents=form["delete_dependents"])
+        return done(f"{name} has been removed.", "collaborations")
+
+
+def _member(row: Row) -> ColumnElement[bool]:
+    return Organization.collaborations.any(Row.id == row.id)
