@@ -2,10 +2,12 @@
 
 import html
 import re
+import subprocess
 
 import pytest
 import yaml
 
+from tests.wire.station import V3, V4
 from tests.world import api_key
 from v6srv.model import Node
 from v6srv.passwords import key_digest
@@ -133,6 +135,31 @@ def test_the_file_is_what_the_node_of_each_generation_reads(visit, world):
     assert answer.status_code == 400
     assert root.post(path, {"api_key": key, "generation": 5}).status_code == 400
     assert root.client.get(f"/console{path}").status_code == 405
+
+
+_READ = """
+import sys, docker
+docker.from_env = lambda *_args, **_kwargs: None  # the node's packages look for an engine
+from vantage6.cli.configuration_manager import NodeConfigurationManager
+found = NodeConfigurationManager.from_file(sys.argv[1])
+keys = found.config if hasattr(found, "config") else found.application
+print(keys["api_key"], keys["api_path"], keys["encryption"]["enabled"])
+"""
+
+
+@SQLITE
+@pytest.mark.parametrize("release", [V3, V4], ids=["3.x", "4.x"])
+def test_the_released_program_reads_it(visit, world, tmp_path, release):
+    page = visit("root").sent(f"/node/{world.node.north_registry}/key")
+    release.require()
+    generation = 3 if release is V3 else 4
+    file = tmp_path / "node.yaml"
+    file.write_text(_files(page)[generation])
+    command = [str(release.python), "-c", _READ, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    base = {3: "/api", 4: "/v4/api"}[generation]
+    assert done.stdout.split() == [_key(page), base, "False"]
 
 
 @SQLITE
