@@ -5,6 +5,7 @@ from typing import Any
 
 import requests
 
+from tests.api4.store import algorithm_store
 from tests.live import LiveServer
 
 PASSWORD = "Wind-mill-42-tulip"
@@ -78,6 +79,9 @@ def network(server: LiveServer) -> Network:
     net.ids["policy"] = net.ask("POST", "/policy/line", dict(zip(names, line, strict=True)))["id"]
     study = {"name": "subgroup", "collaboration_id": collaboration, "organization_ids": [1]}
     net.ids["study"] = net.ask("POST", "/study", study, "/v4/api")["id"]
+    with algorithm_store() as store:
+        images = {"name": "images", "algorithm_store_url": store.url, "force": True}
+        net.ids["algorithmstore"] = net.ask("POST", "/algorithmstore", images, "/v4/api")["id"]
     _start_subtask(net, order)
     denied = requests.get(f"{server.api}/task", headers=server.login("ada", PASSWORD), timeout=20)
     net.ids["decision"] = denied.json()["decision_id"]

@@ -5,8 +5,17 @@ from sqlalchemy import inspect, update
 
 from tests.console.conftest import OWN
 from tests.console.places import of_world, places
-from v6srv.db import session
-from v6srv.model import Collaboration, Node, Organization, Role, Task, User
+from v6srv.db import session, transaction
+from v6srv.model import (
+    AlgorithmStore,
+    Collaboration,
+    Node,
+    Organization,
+    Role,
+    Study,
+    Task,
+    User,
+)
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -83,6 +92,10 @@ def test_what_makes_no_sense_is_a_page_that_says_so(app, ids, visit):
 
 
 def _rename_everything(app):
+    """And what the world has none of is added, with such a name."""
+    with app.app_context(), transaction() as sess:
+        sess.add(Study(name=HOSTILE, collaboration_id=1))
+        sess.add(AlgorithmStore(name=HOSTILE, url="https://store.example"))
     with app.app_context():
         for model in (Organization, Collaboration, Node, Role, Task, User):
             table = inspect(model).local_table
