@@ -35,7 +35,8 @@ from v6srv.model import (
     UserPermission,
 )
 
-FEW, MANY = 10, 1000
+FEW, MANY = 10, 600
+"""Many are more than SQLAlchemy loads at once of what belongs to rows: 500."""
 
 Query = dict[str, Any]
 PAGE: Query = {"page": 1, "per_page": 5}

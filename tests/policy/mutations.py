@@ -140,6 +140,8 @@ def _edge(chance: random.Random, lines: list[Line]) -> list[Line]:
 
 
 _CHANGES = (_drop, _flip, _scope, _resource, _operation, _subject, _condition, _add, _edge)
+KINDS = {change.__name__ for change in _CHANGES}
+"""What can be done to a policy."""
 
 
 def _any_condition(chance: random.Random, resource: str) -> str:
