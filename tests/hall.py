@@ -43,8 +43,7 @@ class Hall:
     @contextmanager
     def server(self, port: int | None = None) -> Iterator[LiveServer]:
         """A process that serves it."""
-        command = ("-m", "v6srv", "serve")
-        with live_server(*command, instance=self.folder, port=port, **self.environment) as server:
+        with live_server(instance=self.folder, port=port, **self.environment) as server:
             yield server
 
     def post_task(self, server: LiveServer, headers: dict[str, str], organizations: int) -> int:

@@ -87,7 +87,7 @@ def test_a_second_server_starts_from_the_copy_of_one_that_is_written_to(tmp_path
     copied = tmp_path / "second" / "v6srv.sqlite"
     copied.parent.mkdir()
     key = {"V6SRV_JWT_SECRET": "the key that is saved beside the database"}
-    with live_server("-m", "v6srv", "serve", **key) as server:
+    with live_server(**key) as server:
         writers = Writers(server)
         try:
             writers.wait_for(ENOUGH)

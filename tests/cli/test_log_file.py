@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line_and_a_problem_until_it_is_over(tmp_path: Path) 
 def test_the_lines_of_requests_that_run_beside_each_other_are_not_mixed_up(tmp_path: Path) -> None:
     """Each waits for its password to be hashed, and then says whose login failed."""
     logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
-    with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
+    with live_server(instance=tmp_path, **logging_) as server:
 
         def fail(number: int) -> str:
             answer = requests.post(
@@ -191,7 +191,7 @@ def test_the_lines_of_requests_that_run_beside_each_other_are_not_mixed_up(tmp_p
 
 def test_a_request_that_cannot_be_read_is_told_in_a_line_like_all_others(tmp_path: Path) -> None:
     logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
-    with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
+    with live_server(instance=tmp_path, **logging_) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
             raw.sendall(b"NO SUCH\x1b[31m REQUEST\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
@@ -204,7 +204,7 @@ def test_a_request_that_cannot_be_read_is_told_in_a_line_like_all_others(tmp_pat
 
 def test_so_is_what_the_process_says_that_keeps_the_one_that_serves(tmp_path: Path) -> None:
     logging_ = {"V6SRV_LOGGING__FILE": "x", "V6SRV_LOGGING__OUTPUT": "json"}
-    with live_server("-m", "v6srv", "serve", instance=tmp_path, **logging_) as server:
+    with live_server(instance=tmp_path, **logging_) as server:
         keeper = server.process.pid
         [worker] = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
         os.kill(int(worker), signal.SIGKILL)

@@ -33,7 +33,7 @@ class From(HTTPAdapter):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     settings = {"V6SRV_TRUSTED_PROXIES": "1", "V6SRV_METRICS": "true"}
-    with live_server("-m", "v6srv", "serve", **settings) as running:
+    with live_server(**settings) as running:
         yield running
 
 

@@ -60,7 +60,6 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 def test_a_full_disk_is_read_from_and_said_once(small_disk: Path) -> None:
     with live_server(
-        *("-m", "v6srv", "serve"),
         instance=small_disk,
         V6SRV_LOGGING__FILE="x",
         V6SRV_DIRECTORIES__LOG=str(small_disk / "log"),
@@ -118,7 +117,7 @@ def test_a_first_start_without_room_leaves_nothing_half_made(small_disk: Path) -
     assert "Traceback" not in failed.stderr
     assert [path for path in instance.rglob("*") if path.is_file() and path.stat().st_size] == []
     filler.unlink()
-    with live_server("-m", "v6srv", "serve", instance=instance, V6SRV_JWT_SECRET="") as server:
+    with live_server(instance=instance, V6SRV_JWT_SECRET="") as server:
         server.login()
         names = {path.name for path in (instance / "policies").iterdir()}
         assert names == {"model.conf", "default_roles.csv", "tests"}

@@ -83,7 +83,7 @@ def survives(server: LiveServer, away: Callable[[], None], back: Callable[[], No
 def test_a_frozen_server_is_503_and_comes_back() -> None:
     with (
         postgres.private_cluster() as (url, process),
-        live_server("-m", "v6srv", "serve", V6SRV_URI=url, **SHORT) as server,
+        live_server(V6SRV_URI=url, **SHORT) as server,
     ):
 
         def signal_all(sign: signal.Signals) -> None:
@@ -105,7 +105,6 @@ def test_a_network_that_loses_everything_is_503_and_comes_back(database_uri: str
     with proxy_to(direct.port or 5432) as network:
         uri = direct.set(host="127.0.0.1", port=network.port)
         with live_server(
-            *("-m", "v6srv", "serve"),
             V6SRV_URI=uri.render_as_string(hide_password=False),
             **SHORT,
         ) as server:
@@ -116,7 +115,6 @@ def test_a_network_that_loses_everything_is_503_and_comes_back(database_uri: str
 def test_one_locked_table_does_not_stop_what_does_not_need_it(database_uri: str) -> None:
     """Many more requests wait for it than there are connections."""
     with live_server(
-        *("-m", "v6srv", "serve"),
         V6SRV_URI=database_uri,
         **{**SHORT, **LONGER},
     ) as server:
@@ -143,9 +141,7 @@ def test_one_locked_table_does_not_stop_what_does_not_need_it(database_uri: str)
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_a_lock_on_what_every_request_reads_first_is_called_a_lock(database_uri: str) -> None:
     """It is waited for as long as for any lock, which is longer than a server needs to answer."""
-    with live_server(
-        *("-m", "v6srv", "serve"), V6SRV_URI=database_uri, **{**SHORT, **LONGER}
-    ) as server:
+    with live_server(V6SRV_URI=database_uri, **{**SHORT, **LONGER}) as server:
         who = server.login()
         engine = make_engine(database_uri)
         with engine.connect() as other:

@@ -48,7 +48,7 @@ def answers_while_pending(server: LiveServer, who: dict[str, str], pending: list
 
 
 def test_writers_wait_for_a_foreign_lock_and_others_do_not() -> None:
-    with live_server("-m", "v6srv", "serve") as server, ThreadPoolExecutor(WRITERS) as threads:
+    with live_server() as server, ThreadPoolExecutor(WRITERS) as threads:
         who = server.login()
         with write_lock(server.instance):
             pending = [threads.submit(rename, server, who, f"name {n}") for n in range(WRITERS)]
@@ -59,7 +59,7 @@ def test_writers_wait_for_a_foreign_lock_and_others_do_not() -> None:
 
 
 def test_what_its_caller_did_not_wait_for_is_not_stored() -> None:
-    with live_server("-m", "v6srv", "serve") as server, ThreadPoolExecutor(1) as threads:
+    with live_server() as server, ThreadPoolExecutor(1) as threads:
         who = server.login()
         url = f"{server.api}/organization/1"
         assert rename(server, who, "before").status_code == 200
@@ -76,7 +76,7 @@ def test_what_its_caller_did_not_wait_for_is_not_stored() -> None:
 
 def test_a_lock_that_stays_is_503_with_a_reason_and_one_line_of_log() -> None:
     with (
-        live_server("-m", "v6srv", "serve", V6SRV_DATABASE__LOCK_TIMEOUT_S="0.5") as server,
+        live_server(V6SRV_DATABASE__LOCK_TIMEOUT_S="0.5") as server,
         ThreadPoolExecutor(WRITERS) as threads,
     ):
         who = server.login()

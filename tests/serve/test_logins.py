@@ -13,7 +13,6 @@ import requests
 
 from tests.live import ROOT_PASSWORD, LiveServer, live_server
 
-SERVE = ("-m", "v6srv", "serve")
 LIMITS = {"V6SRV_PASSWORD_ROUNDS": "12", "V6SRV_HASH_THREADS": "1"}
 """The cost of production: a quarter of a second of computing for each hash."""
 
@@ -71,7 +70,7 @@ def cheap_between(done: Done, *statuses: int) -> list[int]:
 
 
 def test_many_wrong_logins_do_not_keep_others_from_being_answered() -> None:
-    with live_server(*SERVE, **LIMITS, V6SRV_HASH_QUEUE="5") as server, looking(server) as done:
+    with live_server(**LIMITS, V6SRV_HASH_QUEUE="5") as server, looking(server) as done:
 
         def log_in(number: int) -> requests.Response:
             body = {"username": f"stranger {number}", "password": "Wr0ng-Pass!"}
@@ -89,7 +88,7 @@ def test_many_wrong_logins_do_not_keep_others_from_being_answered() -> None:
 
 
 def test_wrong_node_keys_and_ten_nodes_of_a_3x_server_keep_nobody_from_logging_in() -> None:
-    with live_server(*SERVE, **LIMITS) as server:
+    with live_server(**LIMITS) as server:
         with sqlite3.connect(server.instance / "v6srv.sqlite") as database:
             for number in range(10):
                 row = database.execute("INSERT INTO authenticatable (type) VALUES ('node')")
@@ -121,7 +120,7 @@ def test_wrong_node_keys_and_ten_nodes_of_a_3x_server_keep_nobody_from_logging_i
 
 def test_six_writers_and_eight_wrong_logins_for_one_name() -> None:
     """The last of them locks the account, and one more sends a mail about it, in a transaction."""
-    with live_server(*SERVE, **LIMITS) as server:
+    with live_server(**LIMITS) as server:
         headers, before = server.login(), workers(server)
         over = threading.Event()
         written: list[int] = []

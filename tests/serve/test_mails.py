@@ -13,8 +13,6 @@ from tests.unit.test_mail import Inbox, smtp
 
 __all__ = ["smtp"]
 
-SERVE = ("-m", "v6srv", "serve")
-
 
 def waiting(instance: Path) -> list[tuple[str, int]]:
     """Kind and attempts of the mails in the database."""
@@ -24,7 +22,7 @@ def waiting(instance: Path) -> list[tuple[str, int]]:
 
 def test_a_stopped_server_keeps_its_mails_and_the_next_one_sends_them(smtp, tmp_path: Path) -> None:
     nobody = {"V6SRV_SMTP__SERVER": "127.0.0.1", "V6SRV_SMTP__MAIL_USE_TLS": "false"}
-    with live_server(*SERVE, instance=tmp_path, **nobody, V6SRV_SMTP__PORT="1") as server:
+    with live_server(instance=tmp_path, **nobody, V6SRV_SMTP__PORT="1") as server:
         for _ in range(6):
             body = {"username": "root", "password": "Wr0ng-Pass!"}
             requests.post(f"{server.api}/token/user", json=body, timeout=20)
@@ -36,7 +34,7 @@ def test_a_stopped_server_keeps_its_mails_and_the_next_one_sends_them(smtp, tmp_
     assert b"eyJ" not in stored  # the beginning of every token
     inbox = Inbox()
     port = str(smtp(inbox))
-    with live_server(*SERVE, instance=tmp_path, **nobody, V6SRV_SMTP__PORT=port) as server:
+    with live_server(instance=tmp_path, **nobody, V6SRV_SMTP__PORT=port) as server:
         end = time.monotonic() + 60
         while len(inbox.mails) < 2 and time.monotonic() < end:
             time.sleep(0.1)
@@ -52,7 +50,7 @@ def test_a_mail_server_that_never_says_a_word_holds_up_nobody(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", free_port())) as silent:
         port = str(silent.getsockname()[1])
         smtp_settings = {"V6SRV_SMTP__SERVER": "127.0.0.1", "V6SRV_SMTP__PORT": port}
-        with live_server(*SERVE, instance=tmp_path, **smtp_settings) as server:
+        with live_server(instance=tmp_path, **smtp_settings) as server:
             ask = {"json": {"username": "root"}, "timeout": 20}
             assert requests.post(f"{server.api}/recover/lost", **ask).status_code == 200
             silent.settimeout(30)

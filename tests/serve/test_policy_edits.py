@@ -13,7 +13,6 @@ import requests
 from tests.live import LiveServer, live_server
 from v6srv.service.setup import install_policies
 
-SERVE = ("-m", "v6srv", "serve")
 DENIAL = "p, role:viewer, task, global, view, True, deny\n"
 LONG = 50_000
 """Tests that take a while."""
@@ -97,7 +96,7 @@ WARN = {"V6SRV_POLICY_TESTS": "warn", "V6SRV_METRICS": "true"}  # the default
 def test_an_edit_is_live_within_a_second_and_the_tests_that_fail_are_named(
     policies: Path,
 ) -> None:
-    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
+    with live_server(instance=policies.parent, **WARN) as server:
         eventually(lambda: "the tests of the policy pass" in server.tail())
         before = live_version(server)
         (policies / "local.csv").write_text(DENIAL)
@@ -122,7 +121,7 @@ def test_an_edit_is_live_within_a_second_and_the_tests_that_fail_are_named(
 
 def test_an_edit_is_refused_when_its_tests_fail(policies: Path) -> None:
     refuse = {"V6SRV_POLICY_TESTS": "refuse", "V6SRV_METRICS": "true"}
-    with live_server(*SERVE, instance=policies.parent, **refuse) as server:
+    with live_server(instance=policies.parent, **refuse) as server:
         before = live_version(server)
         (policies / "local.csv").write_text(DENIAL)
         eventually(lambda: "policy: tests: tests-fail" in problems(server))
@@ -136,7 +135,7 @@ def test_an_edit_is_refused_when_its_tests_fail(policies: Path) -> None:
 def test_requests_are_answered_while_tests_run_and_the_end_does_not_wait_for_them(
     policies: Path,
 ) -> None:
-    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
+    with live_server(instance=policies.parent, **WARN) as server:
         eventually(lambda: "the tests of the policy pass" in server.tail())
         alone = usual_time(server)
         slow(policies)
@@ -157,7 +156,7 @@ def test_requests_are_answered_while_tests_run_and_the_end_does_not_wait_for_the
 
 
 def test_a_check_that_takes_long_is_told_holds_up_nobody_and_gives_way(policies: Path) -> None:
-    with live_server(*SERVE, instance=policies.parent, **WARN) as server:
+    with live_server(instance=policies.parent, **WARN) as server:
         before, local, alone = live_version(server), policies / "local.csv", usual_time(server)
         fresh = policies / "local.new"
         conditions = (

@@ -1,0 +1,100 @@
+"""The process that tests/warm.py copies: each line of its input is a server to start.
+
+gevent first, as in v6srv/serving/__main__.py. Nothing here waits by it.
+"""
+
+from gevent import config, monkey, reinit
+
+config.track_greenlet_tree = False
+monkey.patch_all(os=False, signal=False)
+
+import gc  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
+
+import alembic.command  # noqa: E402, F401
+
+import v6srv.app  # noqa: E402, F401
+from v6srv.cli import serving  # noqa: E402
+from v6srv.serving import master  # noqa: E402
+
+LARGEST = 1024 * 1024
+_execve = os.execve
+
+
+def main() -> None:
+    """Start what is asked for until there is nothing left to ask."""
+    gc.collect()
+    gc.freeze()  # copies share it
+    while line := _line():
+        asked = json.loads(line)
+        if not os.fork():
+            _keep(asked)
+            return
+        _bury()
+    _bury()
+
+
+def _line() -> bytes:
+    read = b""
+    while not read.endswith(b"\n") and (more := os.read(0, LARGEST)):
+        read += more
+    return read
+
+
+def _bury() -> None:
+    """Those that have ended are children no longer."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _keep(asked: dict[str, Any]) -> None:
+    """Start a server, say its number, and write down how it ends."""
+    server = os.fork()
+    if not server:
+        _serve(asked)
+        return
+    os.write(1, f"{server}\n".encode())
+    _, status = os.waitpid(server, 0)
+    fresh = Path(f"{asked['ended']}.fresh")
+    try:
+        fresh.write_text(str(os.waitstatus_to_exitcode(status)))
+        fresh.rename(asked["ended"])
+    except FileNotFoundError:
+        pass  # the folder has gone: nobody asks
+    os._exit(0)
+
+
+def _serve(asked: dict[str, Any]) -> None:
+    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for file, of in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(file, of)
+    os.close(log)
+    os.close(nothing)
+    reinit()  # an event loop that came with an import is the original's
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.execve = _go_on  # type: ignore[assignment]
+    serving.start([], prog_name="v6srv")
+
+
+def _go_on(_program: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
+    """What comes after `_become_the_server`: the imports of the new program are there."""
+    os.execve = _execve
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments[arguments.index("v6srv.serving") + 1 :]
+    master.main()
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()
