@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,10 +54,10 @@ class Demo(NamedTuple):
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[Demo]:
+def started(folder: Path, *arguments: str, port: int | None = None) -> Iterator[Demo]:
     temporary = folder / "tmp"
     temporary.mkdir()
-    port = free_port()
+    port = port or free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")}
     with (folder / "printed.txt").open("wb") as output:
         process = subprocess.Popen(
@@ -197,3 +198,14 @@ def test_ctrl_c_leaves_nothing_at_any_moment(tmp_path, moment):
         assert demo.process.wait(60) == 130
         assert "Traceback" not in demo.text
         _is_gone(demo)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with started(tmp_path, port=taken.getsockname()[1]) as demo:
+            assert demo.process.wait(_WITHIN_S) == 1
+    [said] = [line for line in demo.text.splitlines() if "in use" in line]
+    assert str(demo.port) in said
+    assert list(demo.folder.iterdir()) == []

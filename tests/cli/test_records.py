@@ -351,6 +351,22 @@ def test_what_hangs_on_a_row_goes_with_it_only_if_told(run, told, world):
     assert "west" not in {one["name"] for one in told("organization", "list")}
 
 
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("node create", "--collaboration"),
+        ("collaboration create x --organization 1", "--encrypted"),
+        ("collaboration create x --encrypted", "--organization"),
+        ("user create --email e@x.example", "NAME"),
+        ("task create t --organization 1 --collaboration 1", "--image"),
+    ],
+)
+def test_what_is_needed_is_asked_for_before_anything_else(command, missing):
+    done = CliRunner().invoke(cli, command.split())
+    assert done.exit_code == 2
+    assert f"'{missing}" in done.stderr
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_nothing_to_change_is_a_mistake(run, world):
     done = run("node", "edit", "north_registry")

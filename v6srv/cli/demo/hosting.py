@@ -17,8 +17,9 @@ from v6srv.errors import Unavailable
 _ASK_EVERY_S = 0.1
 _END_WITHIN_S = 20.0
 _LOG = "server.log"
-_SHOWN = 2000
-"""Characters of the log that tell what went wrong."""
+_WRONG = "[error] - "
+_SHOWN = 20
+"""Lines of the log where none says what is wrong."""
 
 
 @contextmanager
@@ -93,5 +94,8 @@ def _wait(stop: threading.Event) -> None:
 
 def _require(goes_on: bool, folder: Path) -> None:
     if not goes_on:
-        told = (folder / _LOG).read_text(errors="replace")[-_SHOWN:]
-        raise Unavailable(f"The server could not be started:\n{told}")
+        lines = (folder / _LOG).read_text(errors="replace").splitlines()
+        wrong = [line.removeprefix(_WRONG) for line in lines if line.startswith(_WRONG)]
+        raise Unavailable(
+            "\n".join(["The server could not be started", *(wrong or lines[-_SHOWN:])])
+        )

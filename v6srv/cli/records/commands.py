@@ -136,8 +136,8 @@ def _option(field: Field, option: str) -> Option:
         metavar=None if field.kind in _TYPES else field.kind.upper(),
         multiple=field.many,
         required=field.needed,
-        default=None,
         help=_help(field),
+        **({} if field.needed else {"default": None}),
     )
 
 
