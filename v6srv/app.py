@@ -44,7 +44,7 @@ from v6srv.authz.source.live import PolicyStore
 from v6srv.console import pages
 from v6srv.dialect import asked
 from v6srv.dialect.middleware import ASKED_PATH, Dialects
-from v6srv.identity import provider, tokens
+from v6srv.identity import principals, provider, tokens
 from v6srv.identity.seen import Seen
 from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
@@ -118,6 +118,7 @@ def create_app(settings: Settings) -> Flask:
     _behind_proxies(app, settings.trusted_proxies)
     _open_to_pages(app, settings.origins)
     tokens.init_app(app, settings)
+    principals.configure(settings)
     passwords.configure(settings.password_rounds, settings.hash_threads, settings.hash_queue)
     app.extensions["seen"] = Seen()
     app.extensions["turns"] = bodies.Turns(settings.http.bodies_at_once_mb * 1024 * 1024)

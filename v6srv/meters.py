@@ -52,6 +52,12 @@ EVICTIONS = Counter(
     registry=REGISTRY,
 )
 LOGINS = Counter("login_attempts", "Attempts to log in", ("kind", "result"), registry=REGISTRY)
+REUSED_TOKENS = Counter(
+    "refresh_tokens_reused",
+    "Sessions that ended because a refresh token that was replaced was used again",
+    ("kind",),
+    registry=REGISTRY,
+)
 MAILS = Counter("mail_sent", "Mails handed to the mail server", ("result",), registry=REGISTRY)
 LOOP_LAG = Histogram(
     "event_loop_lag_seconds",
@@ -70,6 +76,7 @@ for _counter, _labels in (
     (RELOADS, (("live",), ("partial",), ("refused",))),
     (EVICTIONS, (("room",), ("token",))),
     (LOGINS, (("user", "granted"), ("user", "failed"), ("node", "granted"), ("node", "failed"))),
+    (REUSED_TOKENS, (("user",), ("node",))),
     (MAILS, (("sent",), ("failed",))),
     (EMPTIED, (("tasks",), ("results",))),
 ):

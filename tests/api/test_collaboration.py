@@ -17,7 +17,7 @@ _opened = opened_once
         ("south_viewer", ["registry", "trial"]),
         ("east_viewer", []),
         ("north_registry", ["registry"]),
-        ("south_trial", ["registry", "trial"]),  # of its organization, as one by one
+        ("south_trial", ["trial"]),  # not the other one of its organization
     ],
 )
 def test_a_list_shows_what_the_caller_may_view(call, world, who, seen):

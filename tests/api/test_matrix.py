@@ -59,7 +59,7 @@ def message(answer: TestResponse) -> str:
 
 OWN = ("policy", "event", "oidc")
 """What paths begin with that are in no contract."""
-OWN_PATHS = ("/token/logout", "/user/{id}/session")
+OWN_PATHS = ("/token/logout", "/user/{id}/session", "/user/{id}/session/<string:name>")
 """Others that are in no contract."""
 
 

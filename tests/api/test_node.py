@@ -18,7 +18,7 @@ ALL = ["north_registry", "south_registry", "south_trial", "west_trial"]
         ("collab_admin", ALL),
         ("viewer", ["north_registry"]),
         ("south_viewer", ["south_registry", "south_trial"]),
-        ("south_trial", ["south_registry", "south_trial"]),
+        ("south_trial", ["south_trial"]),
         ("east_viewer", []),
     ],
 )
@@ -54,7 +54,7 @@ def test_filters_narrow_the_list(call, world, query, seen):
         ("viewer", "south_registry", 403),
         ("north_registry", "north_registry", 200),
         ("north_registry", "south_registry", 403),
-        ("south_trial", "south_registry", 200),
+        ("south_trial", "south_registry", 403),
         ("container", "north_registry", 200),
         ("container", "south_registry", 403),
         ("container:running@south_registry", "south_trial", 403),  # not the node it runs on

@@ -123,9 +123,19 @@ class _Quiet(WSGIRequestHandler):
 Start = Callable[..., Site]
 
 
+@pytest.fixture(scope="session", params=BACKENDS[:1])
+def oidc_backend(request: pytest.FixtureRequest) -> str:
+    """The kind of database of `start`: `BOTH` asks for each kind in turn."""
+    return str(request.param)
+
+
+BOTH = pytest.mark.parametrize("oidc_backend", BACKENDS, indirect=True)
+"""What is written, and by statements of our own."""
+
+
 @contextmanager
 def _served(
-    databases: Databases, place: Place, oidc: dict[str, Any], **settings: Any
+    databases: Databases, backend: str, place: Place, oidc: dict[str, Any], **settings: Any
 ) -> Iterator[Site]:
     port = free_port()
     callback = f"http://127.0.0.1:{port}/api/oidc/callback"
@@ -137,7 +147,7 @@ def _served(
         "callback_url": callback,
         **oidc,
     }
-    with open_app(databases, BACKENDS[0], True, oidc=config, **settings) as (app, world):
+    with open_app(databases, backend, True, oidc=config, **settings) as (app, world):
         server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         assert world is not None
@@ -147,20 +157,20 @@ def _served(
 
 
 @pytest.fixture
-def start(databases: Databases, _provider: Place) -> Iterator[Start]:
+def start(databases: Databases, _provider: Place, oidc_backend: str) -> Iterator[Start]:
     """Serve with these settings, and these keys of `oidc` beside the needed ones.
 
     A server of its own, for tests that change accounts; not in a module that asks for `site`.
     """
     with ExitStack() as opened:
         yield lambda settings=None, **oidc: opened.enter_context(
-            _served(databases, _provider, oidc, **(settings or {}))
+            _served(databases, oidc_backend, _provider, oidc, **(settings or {}))
         )
 
 
 @pytest.fixture(scope="module")
 def _shared(databases: Databases, _provider: Place) -> Iterator[Site]:
-    with _served(databases, _provider, {}) as site:
+    with _served(databases, BACKENDS[0], _provider, {}, login_rate_limit="off") as site:
         yield site
 
 

@@ -128,11 +128,13 @@ class Provider:
         self.codes: dict[str, Code] = {}
         self.asked: list[str] = []
         self.turn = 0
+        self.out: set[str] = set()
         self.calm()
         self.rotate()
 
     def calm(self) -> None:
         self.mood = {**CALM}
+        self.out = set()
 
     def rotate(self) -> None:
         self.turn += 1
@@ -200,6 +202,7 @@ def description() -> Any:
         "token_endpoint": f"{own}/token",
         "jwks_uri": f"{own}/keys",
         "userinfo_endpoint": f"{own}/userinfo",
+        "end_session_endpoint": f"{own}/logout?ui=1",
         "code_challenge_methods_supported": ["S256"],
     }
     return jsonify({**said, **provider.mood["description"]})
@@ -210,8 +213,23 @@ def keys() -> Any:
     return jsonify(KeySet([provider.key]).as_dict(private=False))
 
 
+@app.get("/realm/logout")
+def logout() -> Any:
+    """Who has a hint is logged out; others are asked."""
+    from joserfc import jwt
+
+    assert request.args["client_id"] == CLIENT
+    hint = request.args.get("id_token_hint")
+    if hint is None:
+        return "Do you want to log out?"
+    provider.out.add(jwt.decode(hint, provider.key).claims["sub"])
+    return jsonify(then=request.args.get("post_logout_redirect_uri"), ui=request.args["ui"])
+
+
 @app.get("/realm/authorize")
 def authorize() -> Any:
+    if provider.mood["person"]["sub"] in provider.out:
+        return "Who are you?"
     grant = server.get_consent_grant(end_user=provider.mood["person"])
     answer = server.create_authorization_response(grant=grant, grant_user=provider.mood["person"])
     if provider.mood["iss"]:

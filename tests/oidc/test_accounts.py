@@ -7,7 +7,7 @@ import requests
 from sqlalchemy import select
 
 from tests import world as small_world
-from tests.oidc.conftest import EMAIL, Start, whoami
+from tests.oidc.conftest import BOTH, EMAIL, Start, whoami
 from tests.support import Caller
 from v6srv.db import session
 from v6srv.model import User
@@ -29,6 +29,7 @@ def test_neither_password_nor_second_factor_of_here_is_asked_for(start: Start) -
     assert requests.post(f"{site.url}/api/token/user", json=right, timeout=20).status_code == 401
 
 
+@BOTH
 def test_an_account_that_was_deleted_is_not_let_in(start: Start) -> None:
     site = start()
     call = Caller(site.app)
@@ -86,6 +87,7 @@ def test_an_account_is_made_only_for_whom_a_setting_names(
     assert bool(site.problems) == (status == 503)
 
 
+@BOTH
 def test_a_made_account_is_made_once_and_keeps_what_it_was_given_since(start: Start) -> None:
     site = start(new_accounts=NEW)
     claims = {"email": "new@south.example", "preferred_username": "newcomer", "groups": ["science"]}

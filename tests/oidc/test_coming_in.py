@@ -33,7 +33,7 @@ def test_the_ticket_is_for_this_browser_and_is_taken_away_again(site: Site) -> N
         assert asked["code_challenge_method"] == ["S256"]
         assert asked["redirect_uri"] == [f"{site.url}/api/oidc/callback"]
         assert browser.get(there, timeout=20).status_code == 200
-        assert list(browser.cookies) == []
+        assert [cookie.name for cookie in browser.cookies] == ["v6srv_oidc_out"]
 
 
 def test_who_began_at_4x_gets_tokens_of_4x(site: Site) -> None:
@@ -43,12 +43,13 @@ def test_who_began_at_4x_gets_tokens_of_4x(site: Site) -> None:
     assert "data" in answered.json()
 
 
-def test_the_route_map_has_two_more_for_anybody(site: Site) -> None:
+def test_the_route_map_has_three_more_for_anybody(site: Site) -> None:
     document = site.app.test_client().get("/apispec_1.json").get_json()
     own = {path: item for path, item in document["paths"].items() if "oidc" in path}
     assert {path: set(item) for path, item in own.items()} == {
         "/api/oidc/login": {"get"},
         "/api/oidc/callback": {"get"},
+        "/api/oidc/logout": {"get"},
     }
     for item in own.values():
         assert item["get"]["x-required-rule"]["callers"] == []

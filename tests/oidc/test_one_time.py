@@ -8,7 +8,7 @@ import pytest
 import requests
 from sqlalchemy import update
 
-from tests.oidc.conftest import Site, Start
+from tests.oidc.conftest import BOTH, Site, Start
 from tests.support import Caller
 from tests.wire.station import PYTHON as CLIENT_3
 from v6srv.db import session, utcnow
@@ -54,6 +54,7 @@ def test_the_unmodified_client_logs_in_with_it(start: Start, python: Path) -> No
     assert _status(site, body) == 401
 
 
+@BOTH
 def test_it_is_good_once_and_for_its_user_only(site: Site) -> None:
     body = _given(site)
     assert _status(site, {**body, "username": "root"}) == 401
@@ -68,6 +69,7 @@ def test_the_next_one_takes_its_place(site: Site) -> None:
     assert _status(site, second) == 200
 
 
+@BOTH
 def test_it_ends(site: Site) -> None:
     body = _given(site)
     with site.app.app_context():
@@ -86,6 +88,7 @@ def test_it_ends_with_the_tokens_of_the_account(site: Site) -> None:
     assert _status(site, body) == 401
 
 
+@BOTH
 def test_it_goes_with_the_account(site: Site) -> None:
     body = _given(site)
     assert Caller(site.app)("root", "DELETE", f"/user/{site.world.user.viewer}").status_code == 200

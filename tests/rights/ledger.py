@@ -115,13 +115,8 @@ class Ledger:
         if resource == "organization":
             return self._partners(here) | {node.organization}
         if resource == "collaboration":
-            theirs = self._collaborations(node.organization)
-            return theirs & here if session.kind == "container" else theirs
-        if resource == "node":
-            if session.kind == "container":
-                return {session.account}
-            return {id for id, n in self.nodes.items() if n.organization == node.organization}
-        return set()
+            return self._collaborations(node.organization) & here
+        return {session.account} if resource == "node" else set()
 
     def _collaborations(self, organization: int) -> set[int]:
         return {id for id, members in self.members.items() if organization in members}

@@ -219,6 +219,17 @@ class Draft:
         if "rules" in self.body:
             self.pairs("UserPermission", "user_id", user, self.body["rules"])
 
+    def _end_sessions(self) -> None:
+        self.state.tables["authenticatable"][self.id,]["token_version"] += 1
+
+    def _end_session(self) -> None:
+        """Whether it is there makes no difference to who may end it."""
+        row = self.state.tables["login_session"].get((self.request.ids["name"],))
+        if row is not None and row["account_id"] == self.id:
+            row["ended"] = not row["ended"]
+        else:
+            self._end_sessions()
+
     def _new_role(self) -> None:
         organization = self.body.get("organization_id", self.who.org)
         self.row("organization", organization)
@@ -322,6 +333,8 @@ _STEPS: dict[str, Callable[[Draft], None]] = {
     "POST /recover/node": Draft._renew_key,
     "POST /user": Draft._new_user,
     "PATCH /user/{id}": Draft._edit_user,
+    "DELETE /user/{id}/session": Draft._end_sessions,
+    "DELETE /user/{id}/session/{name}": Draft._end_session,
     "POST /role": Draft._new_role,
     "PATCH /role/{id}": Draft._edit_role,
     "POST /role/{id}/rule/{rule_id}": Draft._add_rule,

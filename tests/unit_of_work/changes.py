@@ -33,6 +33,7 @@ OWNED: Mapping[str, tuple[str, str, str]] = {
     "nodeconfig": ("node", "node_id", "config"),
     "task_database": ("task", "task_id", "databases"),
     "algorithmstore": ("collaboration", "collaboration_id", "algorithm_stores"),
+    "login_session": ("user", "account_id", "sessions"),
 }
 """Tables whose rows are a field of another row: resource, column of its id, and the field."""
 FREE = frozenset(
@@ -40,7 +41,6 @@ FREE = frozenset(
         "run",
         "outbox",
         "mail",
-        "login_session",
         "one_time_password",
         "socket_connection",
         "server_process",
@@ -115,7 +115,9 @@ def _words(resource: str, columns: set[str], row: Row | None) -> set[str]:
     said = dict(SAID.get(resource, {}))
     if resource == "policy":
         said |= {f"v{number}": word for number, word in enumerate(LINE_WORDS[row["ptype"]])}
-    return {said.get(column, column) for column in columns - FOLLOWING}
+    words = {said.get(column, column) for column in columns - FOLLOWING}
+    # All tokens end with a password or a key. Where neither is new somebody has ended sessions.
+    return words or ({"sessions"} if "token_version" in columns else set())
 
 
 def _rows_differing(before: State, after: State, table: str) -> list[Row]:

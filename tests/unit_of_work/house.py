@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from tests.databases import Databases
@@ -23,7 +24,8 @@ from tests.unit_of_work.sockets import emit
 from tests.unit_of_work.sound import Judge, Request
 from tests.unit_of_work.state import Reader, State, Who, caller
 from v6srv import db
-from v6srv.identity import tokens
+from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.identity import sessions, tokens
 from v6srv.model import CasbinRule, Node, Task, User
 
 _LOCK_OUT = {"failed_login_attempts", "last_login_attempt", "blocked_mail_at", "wrong_codes"}
@@ -59,6 +61,7 @@ def house(databases: Databases, backend: str, chance: random.Random) -> Iterator
     with open_app(databases, backend, with_world=True) as (app, _world):
         made = House(app, chance)
         made.add_lines()
+        made.log_in()
         yield made
 
 
@@ -78,6 +81,12 @@ class House:
             for ptype, *values in lines:
                 columns = {f"v{number}": value for number, value in enumerate(values)}
                 db.session.add(CasbinRule(ptype=ptype, **columns))
+
+    def log_in(self) -> None:
+        """Everybody, three times."""
+        with self.app.app_context(), as_server(ServerWrite.COMMAND), db.transaction():
+            for user in db.session.scalars(select(User)).all() * 3:
+                sessions.begin(user, 3)
 
     def explore(self, requests: int, seen: Seen, heed: type[AssertionError]) -> None:
         """Send random requests and judge the answers. Raises what is wrong, of what is heeded."""

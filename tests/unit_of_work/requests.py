@@ -86,11 +86,15 @@ class RequestMaker:
         slugs = ("root", "org_admin", "collab_admin")
         return {id for (id,), row in self.state.tables["role"].items() if row["slug"] in slugs}
 
-    def _ids(self, route: str) -> dict[str, int]:
+    def _ids(self, route: str) -> dict[str, Any]:
         if "{id}" not in route:
             return {}
         resource = route.split("/")[1]
-        ids = {"id": self._id(resource)}
+        ids: dict[str, Any] = {"id": self._id(resource)}
+        if "{name}" in route:
+            rows = self.state.tables["login_session"].values()
+            known = [row["id"] for row in rows if row["account_id"] == ids["id"]]
+            ids["name"] = self.chance.choice(sorted(known) or ["nothing"])
         if "{rule_id}" in route:
             rules = sorted(self.state.rules_in(ids["id"])) or [1]
             any_rule = self.chance.choice(sorted(id for (id,) in self.state.tables["rule"]))
@@ -296,6 +300,8 @@ _BODIES: dict[str, Callable[[RequestMaker], Body | None]] = {
     "POST /user": RequestMaker._new_user,
     "PATCH /user/{id}": RequestMaker._user,
     "DELETE /user/{id}": _nothing,
+    "DELETE /user/{id}/session": _nothing,
+    "DELETE /user/{id}/session/{name}": _nothing,
     "POST /role": RequestMaker._new_role,
     "PATCH /role/{id}": RequestMaker._role,
     "DELETE /role/{id}": _nothing,

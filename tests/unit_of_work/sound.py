@@ -19,7 +19,7 @@ class Request:
     """Kind, account, and the task of a container."""
     route: str
     """Method and path, with the names of ids."""
-    ids: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
     body: dict[str, Any] | None = None
     query: dict[str, Any] | None = None
     odd: bool = False

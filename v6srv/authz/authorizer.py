@@ -63,7 +63,7 @@ class _Pending:
     def origins(self, *, allowed: bool) -> list[str]:
         """Where the lines stand that decided it so."""
         question = self.question
-        if question.form is Form.CALLER:
+        if not question.form.asks_lines:
             return []
         if question.form is Form.HAND_OUT:
             answers = self.enforcer.each(question)
@@ -274,9 +274,9 @@ class Authorizer:
             raise self._denied(pending, _OUTSIDE)
         self._allowed(pending)
 
-    def witness(self, question: Question, reason: str) -> None:
-        """Write an allowance that no sample may leave out, with what came of it."""
-        self._write(self._ask(question), reason, allowed=True)
+    def witness(self, question: Question, reason: str, *, allowed: bool = True) -> None:
+        """Write a decision that no sample may leave out, with what came of it."""
+        self._write(self._ask(question), reason, allowed=allowed)
 
     def asks_for_changes(self, who: Principal, model: type[Base], operation: Operation) -> bool:
         """Whether what is changed can make a difference to whether `who` may `operation` a row."""

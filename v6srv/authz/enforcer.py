@@ -190,6 +190,7 @@ class Enforcer(casbin.Enforcer):  # type: ignore[misc]
     def roles(self) -> frozenset[str]:
         """Every role and rule that lines speak of, as they name them: `role:viewer`, `rule:3`."""
         words = {word for line in self.lines if line.ptype != "g2" for word in line.values[:2]}
+        words |= {role for line in self.lines for role in line.asked_for}
         return frozenset(word for word in words if word.startswith(("role:", "rule:")))
 
     def _program(

@@ -1,10 +1,14 @@
 """One line of policy, and where it stands."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 DATABASE = "db:"
 """How the origin of every line begins that no file holds."""
+ASKED_FOR = re.compile(r"""(?<=['"])role:\w+(?=['"])""")
+"""A role in a condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,13 @@ class Line:
     def place(self) -> str:
         """The place of the line as a whole: `file:line:column`."""
         return f"{self.origin}:{self.column}" if self.column else self.origin
+
+    @property
+    def asked_for(self) -> Iterator[str]:
+        """The roles that its condition asks for."""
+        for value in self.values:
+            if "role:" in value:
+                yield from ASKED_FOR.findall(value)
 
     def at(self, index: int) -> str:
         """The place of one value: `file:line:column`."""

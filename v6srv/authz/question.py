@@ -33,6 +33,13 @@ class Form(StrEnum):
     """May I give these rules to somebody?"""
     CALLER = "caller"
     """Is this open to my kind at all? Of an endpoint; no line is asked."""
+    SESSION = "session"
+    """May a session go on with this refresh token? No line is asked; only refusals are told."""
+
+    @property
+    def asks_lines(self) -> bool:
+        """Whether the policy has a say."""
+        return self not in (Form.CALLER, Form.SESSION)
 
 
 _TABLES: Mapping[str, type[Base]] = {model.__name__: model for model in TABLES}

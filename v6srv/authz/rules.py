@@ -319,3 +319,6 @@ DEFAULT_ROLES: tuple[DefaultRole, ...] = (
     DefaultRole("collab_admin", "Collaboration Admin", "Can manage collaborations"),
 )
 """In the order of their ids on a fresh server."""
+
+WIDE_NODE = "role:wide_node"
+"""What nodes are in beside it when a setting says so (`between_collaborations`)."""

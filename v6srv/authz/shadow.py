@@ -120,7 +120,7 @@ class Shadow:
         self, candidate: Enforcer, question: Question, *, allowed: bool
     ) -> tuple[str, bool] | None:
         """What they disagree about, and what the candidate says; None when they agree."""
-        if question.form is Form.CALLER:
+        if not question.form.asks_lines:
             return None  # no policy says anything about that
         would = candidate.answer(question).allowed
         if would is not allowed:

@@ -24,6 +24,8 @@ class Attempts:
     lock_out: LockOut
     of_users: RateLimit
     """Per source address and account: the lock of the account is one that strangers can cause."""
+    of_arrivals: RateLimit
+    """Per source address: who comes back from the identity provider, which does not know of it."""
     of_nodes: RateLimit
     """Per source address and key. Each process for itself: anybody can make up any number of keys,
     and a wrong one costs no more than looking it up."""
@@ -75,5 +77,6 @@ def _of(settings: Settings) -> Attempts:
     return Attempts(
         lock_out=LockOut(policy.max_failed_attempts, policy.inactivation_minutes),
         of_users=RateLimit("user", settings.login_rate_limit, shared),
+        of_arrivals=RateLimit("arrival", settings.login_rate_limit, shared),
         of_nodes=RateLimit("node", settings.login_rate_limit, own),
     )

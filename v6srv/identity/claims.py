@@ -26,6 +26,8 @@ class Claims:
     """Of a refresh token: the `jti` of the one for which it was issued; None: of a login."""
     issued_at: float = 0
     """Seconds, by the clock of the process that issued it."""
+    began_at: float = 0
+    """When the session did, by the same clock; of what was issued before it was said: the token."""
     dialect: int | None = None
     """The dialect of the login; None: 3, or it was issued before there were two."""
 

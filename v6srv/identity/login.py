@@ -94,7 +94,8 @@ def log_in(
             user.last_seen = database_now()
             meters.LOGINS.labels("user", "granted").inc()
             names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
-            pair, stored = token_pair(user, names, dialect=dialect), user.password or ""
+            begun = sessions.begin(user, dialect)
+            pair, stored = token_pair(user, names, begun, dialect=dialect), user.password or ""
     if missing is None:
         if passwords.is_outdated(stored, password):
             _renew_hash(pair.account_id, password, stored)
@@ -115,9 +116,8 @@ def _log_in_once(username: str, password: str, dialect: int) -> Tokens | None:
             return None
         user.last_seen = database_now()
         meters.LOGINS.labels("user", "granted").inc()
-        return token_pair(
-            user, accounts.role_names(user.id, tokens.MAX_ROLE_NAMES), dialect=dialect
-        )
+        names = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
+        return token_pair(user, names, sessions.begin(user, dialect), dialect=dialect)
 
 
 @contextmanager
@@ -170,7 +170,8 @@ def refresh(authorization: str | None, dialect: int = V3) -> Tokens:
         else []
     )
     generation = account.generation if isinstance(account, Node) else None
-    return token_pair(account, names, claims.session_id, after, generation or dialect)
+    spoken = generation or dialect
+    return token_pair(account, names, claims.session_id, after, spoken, claims.began_at)
 
 
 def log_out(authorization: str | None) -> None:
@@ -355,7 +356,8 @@ def token_pair(
     session_id: str | None = None,
     after: str | None = None,
     dialect: int = V3,
+    began_at: float | None = None,
 ) -> Tokens:
     """Tokens for an account; `names` are those of its roles, the rest as `tokens.issue_pair`."""
-    access, renewal = tokens.issue_pair(account, names, session_id, after, dialect)
+    access, renewal = tokens.issue_pair(account, names, session_id, after, dialect, began_at)
     return Tokens(PrincipalKind(account.type), account.id, access, renewal)

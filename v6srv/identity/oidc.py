@@ -13,6 +13,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,14 +21,14 @@ import jwt
 from flask import current_app
 from sqlalchemy import or_, select
 
-from v6srv import meters, names, problems
+from v6srv import addresses, meters, names, problems
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, session, transaction
 from v6srv.errors import Invalid, Unauthenticated, Unavailable
-from v6srv.identity import login, one_time, tokens
-from v6srv.identity.attempts import failed
+from v6srv.identity import login, one_time, sessions, tokens
+from v6srv.identity.attempts import attempts, failed
 from v6srv.identity.login import Tokens
-from v6srv.identity.provider import Provider
+from v6srv.identity.provider import Person, Provider
 from v6srv.model import Organization, Role, User
 from v6srv.model.checks import account_said_elsewhere
 from v6srv.service import accounts
@@ -41,6 +42,9 @@ _STRANGE = "This log-in did not begin in this browser, or too long ago: begin ag
 _NOBODY = "The identity provider knows you, but you have no account here"
 _LOST = "new accounts"
 _ALGORITHM = "HS256"
+_OUT = b"way out"
+_LARGEST_COOKIE = 3_800
+"""Bytes: browsers keep 4,096 with name and attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Arrival(Tokens):
     one_time_password: str
     pages: str | None = None
     """The page that the browser wanted to see; None where a program asks."""
+    way_out: str = ""
+    """What tells `leave` whose session is to end, and the provider whose."""
 
 
 def provider() -> Provider:
@@ -90,6 +96,8 @@ def finish(ticket: str | None, answer: Mapping[str, Any], source: str) -> Arriva
 
     Raises Unauthenticated, Invalid, TooManyRequests and Unavailable.
     """
+    arrives = False
+    attempts().of_arrivals.check(addresses.owner(source))
     try:
         began = _read(ticket, answer.get("state"))
         provider().require_sender(answer.get("iss"))
@@ -97,11 +105,40 @@ def finish(ticket: str | None, answer: Mapping[str, Any], source: str) -> Arriva
             raise Unauthenticated("The identity provider did not let you in")
         if not answer.get("code"):
             raise Invalid("code: Missing data for required field.")
-        claims = provider().who(answer["code"], began["verifier"], began["nonce"])
-        return replace(_let_in(claims, began["dialect"]), pages=began.get("pages"))
+        arrives = True
+        person = provider().who(answer["code"], began["verifier"], began["nonce"])
+        arrives = False
+        found = _let_in(person.claims, began["dialect"])
+        return replace(found, pages=began.get("pages"), way_out=_way_out(found, person))
     except Unauthenticated as error:
+        if arrives:  # for the rest the provider was not asked, or knows who it is
+            attempts().of_arrivals.note(addresses.owner(source))
         failed("login", "somebody", source, f"through the identity provider: {error}")
         raise
+
+
+def leave(way_out: str | None) -> str | None:
+    """End the session that began with this, and where its browser logs out at the provider.
+
+    None: the provider has no such place. What is not of this server, or ended, ends nothing here.
+    Raises Unavailable.
+    """
+    try:
+        said = jwt.decode(way_out or "", _key(_OUT), [_ALGORITHM])
+    except jwt.PyJWTError:
+        return provider().logout_url(None)
+    with suppress(Unauthenticated):  # the account is gone
+        sessions.end_named(said["account"], said["session"])
+    return provider().logout_url(said["hint"])
+
+
+def _way_out(found: Tokens, person: Person) -> str:
+    claims = tokens.read_bearer(f"Bearer {found.access_token}")
+    said = {"account": found.account_id, "session": claims.session_id, "hint": person.id_token}
+    text = jwt.encode(said, _key(_OUT), _ALGORITHM)
+    if len(text) > _LARGEST_COOKIE:  # the provider asks who it is
+        text = jwt.encode(said | {"hint": None}, _key(_OUT), _ALGORITHM)
+    return text
 
 
 def _read(ticket: str | None, state: str | None) -> dict[str, Any]:
@@ -114,9 +151,9 @@ def _read(ticket: str | None, state: str | None) -> dict[str, Any]:
     return began
 
 
-def _key() -> bytes:
+def _key(use: bytes = b"ticket") -> bytes:
     """Of tickets alone: no ticket is a token, and no token a ticket."""
-    return hashlib.sha256(b"v6srv oidc ticket\x00" + tokens.secrets()[0].encode()).digest()
+    return hashlib.sha256(b"v6srv oidc %b\x00" % use + tokens.secrets()[0].encode()).digest()
 
 
 # --- whose account it is
@@ -134,7 +171,7 @@ def _let_in(claims: Mapping[str, Any], dialect: int) -> Arrival:
         meters.LOGINS.labels("user", "granted").inc()
         session.flush()
         roles = accounts.role_names(user.id, tokens.MAX_ROLE_NAMES)
-        pair = login.token_pair(user, roles, dialect=dialect)
+        pair = login.token_pair(user, roles, sessions.begin(user, dialect), dialect=dialect)
         return Arrival(
             pair.kind,
             pair.account_id,

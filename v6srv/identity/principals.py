@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, exists, select
 
 from v6srv.authz.principal import Principal
+from v6srv.authz.rules import WIDE_NODE
 from v6srv.db import LARGEST_ID, json_rows, session
 from v6srv.errors import Invalid, NotFound, Unauthenticated
 from v6srv.identity.claims import Claims
@@ -28,9 +29,11 @@ from v6srv.model import (
     User,
     UserPermission,
 )
+from v6srv.settings import Settings
 from v6srv.vocabulary import PrincipalKind
 
 _policy = PolicyRevision.__table__.c
+_roles_of_nodes: tuple[str, ...] = ()
 _revision = select(_policy.lines).where(_policy.id == 1).scalar_subquery()
 
 
@@ -109,6 +112,12 @@ _one_user = _user_query.add_columns(_ended).where(_user.id == bindparam(_ID))
 _one_node = _node_query.add_columns(_ended).where(_node.id == bindparam(_ID))
 
 
+def configure(settings: Settings) -> None:
+    """Nodes are, in this process, what these settings say."""
+    global _roles_of_nodes
+    _roles_of_nodes = (WIDE_NODE,) if settings.between_collaborations == "reference" else ()
+
+
 def _gone(claims: Claims) -> Unauthenticated:
     return Unauthenticated(f"Error loading the user {claims.account_id}")
 
@@ -163,7 +172,8 @@ def _known_node(id: int, row: Any, session_id: str | None = None) -> Known:
         id,
         row.organization_id,
         frozenset() if row.collaboration_id is None else frozenset((row.collaboration_id,)),
-        name=row.name or "",
+        _roles_of_nodes,
+        row.name or "",
         session_id=session_id,
     )
     return Known(principal, row.revision or 0, row.last_seen, row.generation)

@@ -7,9 +7,11 @@ log in through it.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
@@ -41,6 +43,15 @@ _OURS = ("invalid_client", "unauthorized_client")
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who logged in there."""
+
+    claims: Mapping[str, Any]
+    id_token: str
+    """What says so, signed by the provider."""
+
+
 class Provider:
     """A provider as the settings have it, and what is known of it."""
 
@@ -62,14 +73,29 @@ class Provider:
             )
         return str(url)
 
+    def logout_url(self, id_token: str | None) -> str | None:
+        """Where a browser logs out; None when the provider has no such place. Raises Unavailable.
+
+        `id_token`: of who logs out; without one the provider asks.
+        """
+        endpoint = self._description().get("end_session_endpoint")
+        if not isinstance(endpoint, str) or not is_safe(endpoint):
+            return None
+        said = {
+            "client_id": self.config.client_id,
+            "id_token_hint": id_token,
+            "post_logout_redirect_uri": self.config.logged_out_url,
+        }
+        return str(add_params_to_uri(endpoint, [(k, v) for k, v in said.items() if v]))
+
     def require_sender(self, issuer: str | None) -> None:
         """Raise Unauthenticated for an answer that another provider has given (RFC 9207)."""
         says = self._description().get("authorization_response_iss_parameter_supported") is True
         if issuer != self.config.issuer and (says or issuer is not None):
             raise Unauthenticated("This answer is of another identity provider")
 
-    def who(self, code: str, verifier: str, nonce: str) -> Mapping[str, Any]:
-        """The claims of who logged in and came back with this code.
+    def who(self, code: str, verifier: str, nonce: str) -> Person:
+        """Who logged in and came back with this code.
 
         Raises Unauthenticated for a code that is not good (any more) and for claims that are not to
         be believed, and Unavailable.
@@ -80,8 +106,8 @@ class Provider:
             raise Unauthenticated("The identity provider does not say who you are")
         claims = self._verified(text, access, nonce)
         if self.config.claim not in claims and "userinfo_endpoint" in self._description():
-            return {**self._more(access, claims["sub"]), **claims}
-        return claims
+            claims = {**self._more(access, claims["sub"]), **claims}
+        return Person(claims, text)
 
     # --- what is asked
 

@@ -104,7 +104,7 @@ def verified(text: str) -> dict[str, Any]:
     Raises BadToken (also as WrongSignature), Expired, TooEarly, or StrangeClaims.
     """
     claims = _signed(text)
-    times = {name: claims[name] for name in _TIMES if name in claims}
+    times = {name: claims[name] for name in (*_TIMES, "auth_time") if name in claims}
     if not all(is_number(value, _LATEST) for value in times.values()):
         raise StrangeClaims("The token names no time")
     now = time.time()

@@ -9,7 +9,9 @@ another dialect than 3.x has `dialect`; those of 3.x are as they always were.
 
 import hashlib
 import hmac
+import math
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +29,7 @@ from v6srv.identity.claims import Claims
 from v6srv.identity.signing import StrangeClaims
 from v6srv.model import Account, User
 from v6srv.settings import Settings, jwt_secret
+from v6srv.settings.groups import DAY_S
 from v6srv.vocabulary import DIALECTS, V3, PrincipalKind
 
 MAX_ROLE_NAMES = 50
@@ -76,6 +79,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_expires_s),
     )
     app.extensions["v6srv_tokens"] = {
+        "session_s": settings.longest_session_days * DAY_S,
+        "access_s": settings.token_expires_s,
+        "refresh_s": settings.refresh_token_expires_s,
         "container_s": settings.container_token_expires_s,
         "mail_s": settings.email_token_expires_s,
     }
@@ -94,11 +100,12 @@ def issue_pair(
     session_id: str | None = None,
     after: str | None = None,
     dialect: int = V3,
+    began_at: float | None = None,
 ) -> tuple[str, str]:
     """An access and a refresh token for a user or a node.
 
-    `session_id` is carried over when a pair is refreshed, `after` is the name of the refresh token
-    that is replaced by it; None begins a session.
+    `session_id` and `began_at` are carried over when a pair is refreshed, `after` is the name of
+    the refresh token that is replaced by it; without them a session begins.
     """
     claims = {
         "client_type": account.type,
@@ -107,15 +114,30 @@ def issue_pair(
         "sid": session_id or str(uuid4()),
         **_said(dialect),
     }
+    access_s, refresh_s = _config()["access_s"], _config()["refresh_s"]
+    if account.type == PrincipalKind.USER:
+        began_at = time.time() if began_at is None else began_at
+        claims["auth_time"] = int(began_at)
+        left_s = left_of_session_s(began_at)
+        access_s, refresh_s = min(access_s, left_s), min(refresh_s, left_s)
     header = signing.header()
     return (
-        create_access_token(account.id, additional_claims=claims, additional_headers=header),
+        create_access_token(
+            account.id, False, timedelta(seconds=access_s), claims, additional_headers=header
+        ),
         create_refresh_token(
             account.id,
-            additional_claims=claims if after is None else claims | {"after": after},
+            timedelta(seconds=refresh_s),
+            claims if after is None else claims | {"after": after},
             additional_headers=header,
         ),
     )
+
+
+def left_of_session_s(began_at: float) -> float:
+    """How long a session of a user may go on; infinite where settings say so, 0 when it is over."""
+    longest_s = _config()["session_s"]
+    return max(0.0, began_at + longest_s - time.time()) if longest_s else math.inf
 
 
 def issue_container_token(container: Mapping[str, Any], version: int, dialect: int = V3) -> str:
@@ -274,6 +296,7 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         jti=jti,
         after=after,
         issued_at=said.get("iat", 0),
+        began_at=said.get("auth_time", said.get("iat", 0)),
         dialect=dialect if type(dialect) is int and dialect in DIALECTS else None,
     )
 

@@ -50,9 +50,9 @@ _HASH = re.compile(r"(sha256:)?\$2[abxy]\$\d\d\$[./0-9A-Za-z]{53}")
 
 
 class LoginSession(Base):
-    """A session that was refreshed, or has ended before its tokens.
+    """A session of a user; or of a node, if it was refreshed or has ended before its tokens.
 
-    Others need no row: a session begins with a login and is over with its last token.
+    It goes with its last token.
     """
 
     __tablename__ = "login_session"
@@ -70,6 +70,14 @@ class LoginSession(Base):
     """When that was, or the session ended, by the clock of the database."""
     ended: Mapped[bool] = mapped_column(default=False)
     """None of its tokens is good any more."""
+    begun_at: Mapped[datetime | None]
+    """When the user logged in. These are of users only, and null until the next refresh in rows
+    that are older than the columns."""
+    refreshed_at: Mapped[datetime | None]
+    """When a token of it was issued last, as noted once in `refresh_grace_s` at most."""
+    dialect: Mapped[int | None]
+    version: Mapped[int | None]
+    """The `token_version` that its tokens have."""
 
 
 class SocketConnection(Base):

@@ -52,6 +52,8 @@ OF_THE_PAST: Mapping[InstrumentedAttribute[Any], float] = {
     Mail.created_at: 0.0,
     Mail.due_at: LONGEST_WAIT_S,
     LoginSession.changed_at: 0.0,
+    LoginSession.begun_at: 0.0,
+    LoginSession.refreshed_at: 0.0,
     OneTimePassword.ends_at: ONE_TIME_S,
 }
 """What is never further in the future than so many seconds, if the clock is right."""

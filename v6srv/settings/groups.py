@@ -129,6 +129,9 @@ class Oidc(Group):
     callback_url: str
     """Where the provider sends browsers back to, as registered there: this server as browsers know
     it, such as `https://v6.example/api/oidc/callback`."""
+    logged_out_url: str | None = None
+    """Where the provider sends browsers to that have logged out (`GET /api/oidc/logout`), as
+    registered there. Unset: it shows a page of its own."""
     scopes: Words = ("openid", "email", "profile")
     """What the provider is asked to tell; `openid` among it."""
     algorithm: Algorithm = "RS256"
@@ -149,10 +152,10 @@ class Oidc(Group):
     timeout_s: float = Field(5, gt=0, le=60)
     """How long a log-in waits for the provider, twice."""
 
-    @field_validator("issuer", "callback_url")
+    @field_validator("issuer", "callback_url", "logged_out_url")
     @classmethod
-    def _is_safe(cls, value: str) -> str:
-        if not is_safe(value):
+    def _is_safe(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe(value):
             raise ValueError("must begin with https://, but for addresses of this machine")
         return value
 

@@ -167,6 +167,11 @@ class Settings(Group):
     4.x, and the other way round. They read inputs and write results in different forms: `allow` is
     for algorithms whose images understand both. A 3.x node is never sent a task with several
     databases, or with parameters of one: it would not see them."""
+    between_collaborations: Literal["strict", "reference"] = "strict"
+    """What a node sees of its organization: `strict`, its own collaboration, and there the results
+    that the organization computes; `reference`, as in 3.x and 4.x, all that the organization takes
+    part in, with what others have computed. Programs of either release need no more than `strict`.
+    """
     column_image: str = "ghcr.io/vantage6/algorithm-basics:latest"
     """The image of tasks that read the names of columns, which the web interface of 4.x asks for
     where no node shares them. Nodes of 4.x know this one and run it, unless they are set not to;
@@ -199,6 +204,9 @@ class Settings(Group):
     """How long a refresh token that was replaced is still good, for what a program does at the same
     time. Used later, it ends its session: somebody has a copy. Programs that share one login, each
     in a process of its own, need as long as a refresh token lives."""
+    longest_session_days: float = Field(30, ge=0, le=LONGEST_DAYS)
+    """How long users stay logged in at most, however often a program refreshes; 0: for ever. Nodes,
+    which refresh for months, are not meant."""
     clock_leeway_s: int = Field(300, ge=0, le=DAY_S)
     """How far the clocks of two processes may differ, or one clock be set back, before fresh tokens
     are refused (401). A token never lives longer for it: its end is compared with the clock of

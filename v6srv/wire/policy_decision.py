@@ -28,8 +28,9 @@ class LoggedDecisionOut(Output):
     question = fields.String(
         required=True,
         metadata={
-            "description": "row, rows (a list), any, whole, thing (a room), hand_out or caller"
-            " (whether this is open to such callers at all)"
+            "description": "row, rows (a list), any, whole, thing (a room), hand_out, caller"
+            " (whether this is open to such callers at all) or session (whether it goes on with a"
+            " refresh token)"
         },
     )
     principal = fields.Nested(PrincipalThenOut, required=True)

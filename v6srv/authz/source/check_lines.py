@@ -238,6 +238,7 @@ def _check_roles(lines: Sequence[Line]) -> Iterator[Problem]:
     """Roles that grant nothing."""
     edges = _edges(lines, "g")
     granting = {line.values[0] for line in lines if line.ptype == "p" and line.values}
+    granting |= {role for line in lines for role in line.asked_for}
     heads = {line.values[0] for line in edges}
     for line in edges:
         step()

@@ -21,8 +21,10 @@ def opened(settings: "Settings") -> Iterator["Authorizer"]:
     from v6srv import db
     from v6srv.authz.authorizer import Authorizer
     from v6srv.authz.source.live import PolicyStore
+    from v6srv.identity import principals
 
     must_exist(settings.uri)
+    principals.configure(settings)
     with connected(settings.uri):
         authz = Authorizer(PolicyStore(settings.policies))
         db.session.remove()

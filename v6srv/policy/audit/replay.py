@@ -131,6 +131,8 @@ def _again(enforcer: Enforcer, question: Question, rows: Rows, at: datetime) -> 
     """The effect by the policy, at this time; None when the row is gone."""
     if question.form is Form.CALLER:
         return Effect.ALLOW if question.who.kind in question.callers else Effect.DENY
+    if question.form is Form.SESSION:
+        return Effect.DENY
     with clock.stopped(at):
         if question.table is None:
             return enforcer.answer(question).effect

@@ -1,10 +1,10 @@
 """Whom lines are about: roles that nobody can have, ids that do not exist, kinds of principals."""
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 
 from v6srv.authz.compiler import closure
-from v6srv.authz.line import Line
+from v6srv.authz.line import ASKED_FOR, Line
+from v6srv.authz.rules import WIDE_NODE
 from v6srv.authz.source import codes
 from v6srv.authz.source.check_lines import is_subject, near_role
 from v6srv.authz.source.problems import Problem
@@ -33,7 +33,7 @@ def _without_members(lines: Sequence[Line]) -> Iterator[Problem]:
     edges = edges_of(lines)
     subjects = {line.values[0] for line in lines}
     given = {s for s in subjects if not s.startswith("role:") or s in DEFAULT or is_custom(s)}
-    reached = {*given, *DEFAULT}
+    reached = {*given, *DEFAULT, WIDE_NODE}
     for subject in list(reached):
         reached |= closure(edges, subject)
     told: set[str] = set()
@@ -50,7 +50,7 @@ def _without_members(lines: Sequence[Line]) -> Iterator[Problem]:
 def _asked_for(line: Line) -> Iterator[tuple[str, str]]:
     """The roles that the condition of a line asks for, and their places."""
     for index, value in enumerate(line.values):
-        for found in re.finditer(r"""(?<=['"])role:\w+(?=['"])""", value):
+        for found in ASKED_FOR.finditer(value):
             if not is_custom(found.group()):
                 known = index < len(line.columns)
                 column = line.columns[index] + found.start() if known else 0

@@ -34,7 +34,7 @@ FOLDER = "tests"
 
 _SUITE = ("suite", "about", "clock", "principals", "rows", "tests", "tables")
 _USER = ("kind", "id", "org", "collabs", "roles")
-_NODE = ("kind", "id", "org", "collabs")
+_NODE = ("kind", "id", "org", "collabs", "roles")
 _CONTAINER = ("kind", "node", "org", "collabs", "task", "run", "image")
 _KEYS_OF_KIND = {
     PrincipalKind.USER: _USER,
