@@ -1,6 +1,7 @@
 """All pages: whoever imports this has them at `blp`, each module for what it is called after."""
 
 from v6srv.console import (
+    account,
     algorithmstore,
     collaboration,
     log_in,
@@ -13,6 +14,7 @@ from v6srv.console import (
     policy_line,
     policy_question,
     policy_socket,
+    recover,
     refused,
     role,
     study,
@@ -22,6 +24,7 @@ from v6srv.console import (
 from v6srv.console.blueprint import blp
 
 __all__ = [
+    "account",
     "algorithmstore",
     "blp",
     "collaboration",
@@ -35,6 +38,7 @@ __all__ = [
     "policy_line",
     "policy_question",
     "policy_socket",
+    "recover",
     "refused",
     "role",
     "study",
