@@ -55,6 +55,7 @@ def test_one_is_added_changed_logged_out_and_removed(visit, world, app, call):
     named = {row["name"]: row["id"] for row in call("root", "GET", "/role").json}
     assert named["Viewer"] in offered
     assert named["Root"] not in offered
+    assert named["node"] not in offered  # what nodes are
     form = {"username": "fresh", "email": "fresh@north.example", "password": "N0t-so-easy!"}
     form |= {"firstname": '<b>Fre"sh</b>', "roles": ["", str(world.role.analysts)]}
     page = admin.sent("/user/new", form)
@@ -106,6 +107,16 @@ def test_what_belongs_to_somebody_more_powerful_is_not_offered_and_refused(visit
     admin.sent(f"{root}/delete", status=403)
     admin.get(f"{root}/delete", status=403)
     admin.sent(f"{root}/edit", {"roles": [""]}, status=403)
+
+
+@SQLITE
+def test_a_role_of_nodes_that_somebody_has_is_not_lost(visit, world, call):
+    root, path = visit("root"), f"/user/{world.user.node_role}"
+    offered, chosen = boxes(root.get(f"{path}/edit"), "roles")
+    assert chosen < offered
+    assert len(chosen) == 1
+    root.sent(f"{path}/edit", {"lastname": "x", "roles": ["", *map(str, chosen)]})
+    assert boxes(root.get(f"{path}/edit"), "roles") == (offered, chosen)
 
 
 @SQLITE

@@ -8,6 +8,7 @@ from marshmallow import validates_schema
 
 from v6srv.api import guard
 from v6srv.authz.offers import Offers
+from v6srv.authz.rules import DECLARED
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.errors import Invalid, Unauthenticated
 from v6srv.identity import current, login
@@ -17,6 +18,10 @@ from v6srv.wire.credentials import Credential
 from v6srv.wire.recover import PasswordChange
 
 USER = Resource.USER
+_IN_WORDS = {
+    rule.key: rule.description.replace("the caller's", "your").replace("the caller", "you")
+    for rule in DECLARED
+}
 
 
 @blp.route("/account")
@@ -33,7 +38,8 @@ class Account(MethodView):
             "organizations": may.names(Resource.ORGANIZATION, [row.organization_id]),
             "roles": may.names(Resource.ROLE, row.role_ids or ()),
             "second_factor": current_app.config["SETTINGS"].two_factor_auth,
-            "abilities": what_can(authz.policy, who).abilities,
+            "abilities": [one.reach for one in what_can(authz.policy, who).abilities],
+            "in_words": _IN_WORDS,
         }
 
 

@@ -4,50 +4,70 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from v6srv.authz.offers import Offers
+from v6srv.console.matrix import words
+from v6srv.policy.diff.cases import Case
 from v6srv.policy.diff.compare import Change, Kind, PolicyDiff
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """A decision that becomes another one."""
+    """What the same people may do with a resource, or may no longer."""
 
     gained: bool
     operation: Operation
     resource: Resource
-    where: str
-    """Of which rows, or rooms, or with which scope."""
     hand_out: bool
+    """Not doing it, but giving others the rule to do it."""
     people: tuple[str, ...]
     """Who there is, by name: users and nodes that one may view."""
     unseen: int
     """How many others there are."""
+    where: str
+    """Of which rows, as far as all cases have that in common, or the scopes that are handed out."""
+    cases: tuple[str, ...]
+    """Each of them, where there are several."""
 
 
 def consequences(diff: PolicyDiff, may: Offers) -> list[Consequence]:
     """All of them, gains first."""
     changes = (*diff.gains, *diff.losses)
-    ids = {kind: _ids(changes, kind) for kind in (PrincipalKind.USER, PrincipalKind.NODE)}
     names = {
         f"{kind}:{id}": name
-        for kind, wanted in ids.items()
-        for id, name in may.names(Resource(kind), wanted).items()
+        for kind in (PrincipalKind.USER, PrincipalKind.NODE)
+        for id, name in may.names(Resource(kind), _ids(changes, kind)).items()
     }
-    return [_of(change, names) for change in changes]
+    alike: dict[object, list[Change]] = {}
+    for one in changes:
+        key = one.kind, one.operation, one.resource, one.hand_out, one.principals
+        alike.setdefault(key, []).append(one)
+    return [_of(same, names) for same in alike.values()]
 
 
-def _of(change: Change, names: dict[str, str]) -> Consequence:
-    real = [one for one in change.principals if _is_real(one)]
+def _of(same: list[Change], names: dict[str, str]) -> Consequence:
+    first = same[0]
+    real = [one for one in first.principals if _is_real(one)]
     people = tuple(names[one] for one in real if one in names)
+    told = [one.case.name for one in same]
     return Consequence(
-        change.kind is Kind.GAINED,
-        change.operation,
-        change.resource,
-        change.case.name,
-        change.hand_out,
+        first.kind is Kind.GAINED,
+        first.operation,
+        first.resource,
+        first.hand_out,
         people,
         len(real) - len(people),
+        ", ".join(map(words, told)) if first.hand_out else _common([one.case for one in same]),
+        tuple(told) if len(told) > 1 and not first.hand_out else (),
     )
+
+
+def _common(cases: list[Case]) -> str:
+    """What all cases ask of a row, in words."""
+    if len(cases) == 1:
+        return cases[0].name
+    first, *others = (set(case.conditions) for case in cases)
+    shared = first.intersection(*others)
+    return Case(tuple(one for one in cases[0].conditions if one in shared)).name
 
 
 def _is_real(subject: str) -> bool:

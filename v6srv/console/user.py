@@ -1,5 +1,6 @@
 """/console/user: accounts of people."""
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import request
@@ -7,14 +8,18 @@ from flask.views import MethodView
 
 from v6srv import passwords
 from v6srv.api import filters, guard
+from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.offers import Offers
+from v6srv.authz.principal import Principal
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.matrix import KNOWN, OPERATIONS, matrix
 from v6srv.console.tables import table
 from v6srv.identity import sessions
 from v6srv.identity.attempts import minutes_locked
+from v6srv.model import Role
+from v6srv.policy.who.matrix import inherited
 from v6srv.service import roles, users
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import Operation, PrincipalKind, Resource
 from v6srv.wire.base import Dependents, Input, NumberFilter
 from v6srv.wire.user import UserPatch
 from v6srv.wire.v4.user import UserIn, UserQuery
@@ -76,7 +81,7 @@ class NewUser(MethodView):
             "fields": _FIELDS,
             "places": places,
             "place": place,
-            "roles": roles.to_hand_out(who, authz, place),
+            "roles": _offered(who, authz, place),
             "held": (),
         }
 
@@ -122,7 +127,7 @@ class UserEdit(MethodView):
         return {
             "row": row,
             "fields": fields,
-            "roles": roles.to_hand_out(who, authz, row.organization_id),
+            "roles": _offered(who, authz, row.organization_id, row.role_ids or ()),
             "held": row.role_ids or (),
             "matrix": matrix(who, authz, *users.rights(row)),
             "operations": OPERATIONS,
@@ -163,3 +168,13 @@ class UserDeletion(MethodView):
         name = row.username
         users.remove(who, authz, row, with_dependents=form["delete_dependents"])
         return done(f"{name} has been removed.", "users")
+
+
+def _offered(
+    who: Principal, authz: Authorizer, organization_id: int | None, held: Collection[int] = ()
+) -> list[Role]:
+    """The roles to choose from, without those that come with being a user, node or container."""
+    policy = authz.policy
+    of_kinds = {role for kind in PrincipalKind for role in inherited(policy, f"kind:{kind}")}
+    found = roles.to_hand_out(who, authz, organization_id)
+    return [role for role in found if role.id in held or role.subject not in of_kinds]
