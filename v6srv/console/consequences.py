@@ -9,6 +9,9 @@ from v6srv.policy.diff.cases import Case
 from v6srv.policy.diff.compare import Change, Kind, PolicyDiff
 from v6srv.vocabulary import Operation, PrincipalKind, Resource
 
+_SAID = 2
+"""So many cases are said in words; of more, what they have in common."""
+
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
@@ -26,7 +29,7 @@ class Consequence:
     where: str
     """Of which rows, as far as all cases have that in common, or the scopes that are handed out."""
     cases: tuple[str, ...]
-    """Each of them, where there are several."""
+    """Each of them, where there are many."""
 
 
 def consequences(diff: PolicyDiff, may: Offers) -> list[Consequence]:
@@ -49,6 +52,7 @@ def _of(same: list[Change], names: dict[str, str]) -> Consequence:
     real = [one for one in first.principals if _is_real(one)]
     people = tuple(names[one] for one in real if one in names)
     told = [one.case.name for one in same]
+    many = len(told) > _SAID and not first.hand_out
     return Consequence(
         first.kind is Kind.GAINED,
         first.operation,
@@ -56,18 +60,22 @@ def _of(same: list[Change], names: dict[str, str]) -> Consequence:
         first.hand_out,
         people,
         len(real) - len(people),
-        ", ".join(map(words, told)) if first.hand_out else _common([one.case for one in same]),
-        tuple(told) if len(told) > 1 and not first.hand_out else (),
+        _common([one.case for one in same]) if many else _told(same),
+        tuple(told) if many else (),
     )
 
 
+def _told(same: list[Change]) -> str:
+    if same[0].hand_out:
+        return ", ".join(words(one.case.name) for one in same)
+    return "; ".join(one.case.name for one in same)
+
+
 def _common(cases: list[Case]) -> str:
-    """What all cases ask of a row, in words."""
-    if len(cases) == 1:
-        return cases[0].name
+    """What all cases ask of a row, in words; empty when that is nothing."""
     first, *others = (set(case.conditions) for case in cases)
     shared = first.intersection(*others)
-    return Case(tuple(one for one in cases[0].conditions if one in shared)).name
+    return Case(tuple(one for one in cases[0].conditions if one in shared)).name if shared else ""
 
 
 def _is_real(subject: str) -> bool:

@@ -47,6 +47,7 @@ class Affected:
             self._words = frozenset(word for line in lines for word in line.values)
         self._others = self._with_other_roles()
         self._touched: dict[str, _Touched] = {}
+        self._alike: list[list[list[Principal]]] | None = None
         self._roles = {
             who: frozenset[str]().union(*map(self._touches, who.roles)) for who in principals
         }
@@ -85,12 +86,19 @@ class Affected:
         """
         if self.nobody:
             return
+        if self._alike is None:  # the rest of a request tells nobody apart: it is one for all
+            self._alike = [*self._grouped(request)]
+        for groups in self._alike:
+            if self._everybody or self._concerned(groups[0][0], request):
+                yield from groups
+
+    def _grouped(self, request: Sequence[object]) -> Iterator[list[list[Principal]]]:
+        """Everybody: together by what has changed of their lines, and in there by their lines."""
         if self._everybody:
-            yield from self._by_names(self._principals, request)
+            yield self._by_names(self._principals, request)
             return
         for group in self._by(self._touches, self._roles, self._principals, request):
-            if self._concerned(group[0], request):
-                yield from self._by_names(group, request)
+            yield self._by_names(group, request)
 
     def _concerned(self, who: Principal, request: Sequence[object]) -> bool:
         facts = who.facts
@@ -105,7 +113,7 @@ class Affected:
 
     def _by_names(
         self, principals: Sequence[Principal], request: Sequence[object]
-    ) -> Iterable[list[Principal]]:
+    ) -> list[list[Principal]]:
         words = self._all_words
         roles = {who: words.intersection(who.roles) for who in principals}
         return self._by(lambda name: name if name in words else None, roles, principals, request)
@@ -116,7 +124,7 @@ class Affected:
         roles: dict[Principal, frozenset[str]],
         principals: Iterable[Principal],
         request: Sequence[object],
-    ) -> Iterable[list[Principal]]:
+    ) -> list[list[Principal]]:
         groups: dict[Any, list[Principal]] = {}
         for who in principals:
             names = [
@@ -125,7 +133,7 @@ class Affected:
                 for name in program.key_of(who.facts, *request)
             ]
             groups.setdefault((roles[who], *names), []).append(who)
-        return groups.values()
+        return [*groups.values()]
 
 
 def _program(policy: Enforcer, matcher: str) -> Program | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,6 +205,7 @@ class _Comparison:
         """All of them, in the order of resources and operations."""
         affected = Affected(self.old, self.new, self.principals)
         for resource, operation in itertools.product(Resource, Operation):
+            sleep(0)  # under gevent others get their turn
             row = SimpleNamespace(type=resource.value)
             for group in affected.groups(row, operation.value):
                 self._compare(group, resource, operation)
@@ -302,6 +304,7 @@ class _Comparison:
     # --- handing out
 
     def _compare_hand_outs(self, affected: Affected, rule: Declared) -> None:
+        sleep(0)  # under gevent others get their turn
         resource, scope, operation = rule.key
         asked = SimpleNamespace(res=resource, scope=scope, act=operation)
         for group in affected.groups(asked):
