@@ -20,7 +20,12 @@ from v6srv.model import (
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 FOR_ALL = {
+    "console.account",
     "console.overview",
+    "console.recovery",
+    "console.recovery_new_factor",
+    "console.recovery_password",
+    "console.recovery_second_factor",
     "console.log_in",
     "console.log_in_elsewhere",
     "console.roles",  # one's own are always among them
