@@ -63,7 +63,7 @@ def test_one_is_added_changed_and_removed(visit, world, app):
         assert "force" in root.sent("/algorithmstore/new", form, status=400)
         page = root.sent("/algorithmstore/new", form | {"force": "true"})
         assert "images has been added" in page
-        assert list(store.servers.values()) == ["http://localhost/api"]
+        assert list(store.servers.values()) == ["http://localhost/v4/api"]
         with app.app_context():
             [row] = AlgorithmStore.get()
         path = f"/algorithmstore/{row.id}"

@@ -53,7 +53,7 @@ def test_a_node_is_registered_and_seen_to_come(server, browser, place):
         expect(page.get_by_role("heading", level=1)).to_contain_text("The key of Far Hospital")
         key = page.locator("#key").inner_text()
         assert key not in page.url
-        expect(page.locator("#state")).to_contain_text("never seen")
+        expect(page.locator("#state")).to_contain_text("never connected")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download for 4.x").click()
         keys = yaml.safe_load(download.value.path().read_text())

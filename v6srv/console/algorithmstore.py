@@ -10,7 +10,7 @@ from v6srv.console.tables import containing, options, table
 from v6srv.model import AlgorithmStore as Row
 from v6srv.model import Collaboration
 from v6srv.service import algorithm_stores
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import V4, Operation, Resource
 from v6srv.wire.v4.algorithmstore import (
     AlgorithmStoreIn,
     AlgorithmStorePatch,
@@ -28,7 +28,7 @@ _FILTERS = {
 }
 
 
-@blp.route("/algorithmstore")
+@blp.route("/algorithmstore", V4)
 class AlgorithmStores(MethodView):
     @guard.rows(COLLABORATION)
     @arguments(AlgorithmStoreQuery, location="query")
@@ -42,7 +42,7 @@ class AlgorithmStores(MethodView):
         return {"table": found, "query": query, "collaborations": names}
 
 
-@blp.route("/algorithmstore/new")
+@blp.route("/algorithmstore/new", V4)
 class NewAlgorithmStore(MethodView):
     @guard.some(COLLABORATION, EDIT)
     @page("algorithm_store_form.html")
@@ -59,7 +59,7 @@ class NewAlgorithmStore(MethodView):
         return done(f"{row.name} has been added.", "algorithm_store", row)
 
 
-@blp.route("/algorithmstore/<int:id>")
+@blp.route("/algorithmstore/<int:id>", V4)
 class AlgorithmStore(MethodView):
     @guard.some(COLLABORATION, VIEW)
     @page("algorithm_store.html")
@@ -70,7 +70,7 @@ class AlgorithmStore(MethodView):
         return {"row": row, "collaborations": names, "edits": _changes(row, who, authz)}
 
 
-@blp.route("/algorithmstore/<int:id>/edit")
+@blp.route("/algorithmstore/<int:id>/edit", V4)
 class AlgorithmStoreEdit(MethodView):
     @guard.some(COLLABORATION, EDIT)
     @page("algorithm_store_form.html")
@@ -89,7 +89,7 @@ class AlgorithmStoreEdit(MethodView):
         return done(f"{row.name} has been changed.", "algorithm_store", row)
 
 
-@blp.route("/algorithmstore/<int:id>/delete")
+@blp.route("/algorithmstore/<int:id>/delete", V4)
 class AlgorithmStoreDeletion(MethodView):
     @guard.some(COLLABORATION, EDIT)
     @page("algorithm_store_deletion.html")

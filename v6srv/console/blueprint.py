@@ -34,6 +34,7 @@ from werkzeug import Response
 from v6srv.authz.unit_of_work import settle
 from v6srv.console import chrome, said
 from v6srv.db import nothing_more
+from v6srv.dialect import asked
 from v6srv.errors import Denied
 from v6srv.identity import page_session
 from v6srv.wire.base import Text
@@ -49,15 +50,34 @@ PARTS = "HX-Request"
 class Pages(Blueprint):
     """Views that are classes; what `url_for` calls one is its name in small letters, `new_node`."""
 
-    def route(self, rule: str, **options: Any) -> Callable[[type[MethodView]], type[MethodView]]:  # type: ignore[override]
-        """Serve a view at this path, below the console's own."""
+    def route(  # type: ignore[override]
+        self, rule: str, dialect: int | None = None, **options: Any
+    ) -> Callable[[type[MethodView]], type[MethodView]]:
+        """Serve a view at this path, below the console's own.
+
+        `dialect`: whose wire format says what is read with rows. That of 4.x has no lists of ids,
+        which can be long.
+        """
 
         def register(view: type[MethodView]) -> type[MethodView]:
             name = re.sub("(?<=[a-z])(?=[A-Z])", "_", view.__name__).lower()
-            self.add_url_rule(rule, view_func=view.as_view(name), **options)
+            serve = view.as_view(name)
+            self.add_url_rule(
+                rule, view_func=_as_in(dialect, serve) if dialect else serve, **options
+            )
             return view
 
         return register
+
+
+def _as_in(dialect: int, view: View) -> View:
+    @wraps(view)
+    def viewed(**url: Any) -> Any:
+        base = current_app.config["SETTINGS"].mounts[dialect]
+        with asked.using(asked.Asked(dialect, base)):
+            return view(**url)
+
+    return viewed  # type: ignore[return-value]
 
 
 blp = Pages("console", __name__, url_prefix=PATH)
@@ -97,8 +117,8 @@ def page(template: str | None = None) -> Callable[[View], View]:
 
         @wraps(view)
         def shown(self: object, *args: Any, who: Any, authz: Any, **handed: Any) -> Any:
-            asked = {"who": who, "authz": authz}
-            known = handed | {name: asked[name] for name in asked if name in wanted}
+            asking = {"who": who, "authz": authz}
+            known = handed | {name: asking[name] for name in asking if name in wanted}
             answer = view(self, *args, **known)
             settle()
             if not isinstance(answer, Mapping):

@@ -11,7 +11,7 @@ from v6srv.console.tables import containing, options, table
 from v6srv.model import Collaboration as Row
 from v6srv.model import Organization, Study
 from v6srv.service import algorithm_stores, collaborations
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import V4, Operation, Resource
 from v6srv.wire.base import Dependents, Named
 from v6srv.wire.collaboration import CollaborationQuery
 from v6srv.wire.v4.collaboration import CollaborationIn, CollaborationPatch
@@ -22,7 +22,7 @@ MOST = 500
 _MEMBERS = frozenset({"organization_ids"})
 
 
-@blp.route("/collaboration")
+@blp.route("/collaboration", V4)
 class Collaborations(MethodView):
     @guard.rows(COLLABORATION)
     @arguments(CollaborationQuery, location="query")
@@ -31,10 +31,12 @@ class Collaborations(MethodView):
         """The collaborations you may view."""
         wanted = containing(query, "name")
         found = rows.where(*filters.conditions(filters.COLLABORATION, wanted))
-        return {"table": table(found), "query": query}
+        shown = table(found)
+        there = collaborations.nodes_there([row.id for row in shown.rows])
+        return {"table": shown, "query": query, "there": there}
 
 
-@blp.route("/collaboration/new")
+@blp.route("/collaboration/new", V4)
 class NewCollaboration(MethodView):
     @guard.some(COLLABORATION, Operation.CREATE)
     @page("collaboration_form.html")
@@ -52,7 +54,7 @@ class NewCollaboration(MethodView):
         return done(f"{row.name} has been added.", "collaboration", row)
 
 
-@blp.route("/collaboration/<int:id>")
+@blp.route("/collaboration/<int:id>", V4)
 class Collaboration(MethodView):
     @guard.one(COLLABORATION)
     @page("collaboration.html")
@@ -81,7 +83,7 @@ class Collaboration(MethodView):
         }
 
 
-@blp.route("/collaboration/<int:id>/edit")
+@blp.route("/collaboration/<int:id>/edit", V4)
 class CollaborationEdit(MethodView):
     @guard.one(COLLABORATION, Operation.EDIT, changes=None)
     @page("collaboration_form.html")
@@ -98,7 +100,7 @@ class CollaborationEdit(MethodView):
         return done(f"{row.name} has been changed.", "collaboration", row)
 
 
-@blp.route("/collaboration/<int:id>/member")
+@blp.route("/collaboration/<int:id>/member", V4)
 class CollaborationMember(MethodView):
     @guard.edits(COLLABORATION, changes=_MEMBERS)
     @arguments(Named)
@@ -109,7 +111,7 @@ class CollaborationMember(MethodView):
         return done("There is a new member.", "collaboration", row)
 
 
-@blp.route("/collaboration/<int:id>/member/remove")
+@blp.route("/collaboration/<int:id>/member/remove", V4)
 class CollaborationMemberRemoval(MethodView):
     @guard.edits(COLLABORATION, changes=_MEMBERS)
     @arguments(Named)
@@ -120,7 +122,7 @@ class CollaborationMemberRemoval(MethodView):
         return done("The member has been taken out, and its node.", "collaboration", row)
 
 
-@blp.route("/collaboration/<int:id>/delete")
+@blp.route("/collaboration/<int:id>/delete", V4)
 class CollaborationDeletion(MethodView):
     @guard.one(COLLABORATION, Operation.DELETE)
     @page("deletion.html")

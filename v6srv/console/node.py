@@ -17,7 +17,7 @@ from v6srv.model import Collaboration
 from v6srv.model import Node as Row
 from v6srv.passwords import key_digest
 from v6srv.service import nodes, tasks
-from v6srv.vocabulary import DIALECTS, Operation, Resource
+from v6srv.vocabulary import DIALECTS, V4, Operation, Resource
 from v6srv.wire.base import Input, NumberFilter, Text, Whole
 from v6srv.wire.credentials import Credential
 from v6srv.wire.v4.node import NodeIn, NodePatch
@@ -56,7 +56,7 @@ class NodeFile(Input):
     generation = Whole(required=True, validate=validate.OneOf(DIALECTS))
 
 
-@blp.route("/node")
+@blp.route("/node", V4)
 class Nodes(MethodView):
     @guard.rows(NODE)
     @arguments(NodeFilters, location="query")
@@ -78,7 +78,7 @@ class Nodes(MethodView):
         }
 
 
-@blp.route("/node/new")
+@blp.route("/node/new", V4)
 class NewNode(MethodView):
     @guard.some(NODE, Operation.CREATE)
     @arguments(Place, location="query")
@@ -103,7 +103,7 @@ class NewNode(MethodView):
         return _with_key(row, key, Offers(authz.store, who))
 
 
-@blp.route("/node/<int:id>")
+@blp.route("/node/<int:id>", V4)
 class Node(MethodView):
     @guard.one(NODE)
     @page("node.html")
@@ -121,7 +121,7 @@ class Node(MethodView):
         }
 
 
-@blp.route("/node/<int:id>/edit")
+@blp.route("/node/<int:id>/edit", V4)
 class NodeEdit(MethodView):
     @guard.one(NODE, Operation.EDIT, changes=frozenset({"name"}))
     @page("node_form.html")
@@ -138,7 +138,7 @@ class NodeEdit(MethodView):
         return done(f"The node is called {row.name} now.", "node", row)
 
 
-@blp.route("/node/<int:id>/key")
+@blp.route("/node/<int:id>/key", V4)
 class NodeKey(MethodView):
     @guard.one(NODE, Operation.EDIT, changes=_KEY)
     @page("node_renewal.html")
@@ -153,7 +153,7 @@ class NodeKey(MethodView):
         return _with_key(row, recovery.renew_key(row), Offers(authz.store, who))
 
 
-@blp.route("/node/<int:id>/configuration")
+@blp.route("/node/<int:id>/configuration", V4)
 class NodeConfiguration(MethodView):
     @guard.one(NODE)
     @arguments(NodeFile)
@@ -169,7 +169,7 @@ class NodeConfiguration(MethodView):
         return answer
 
 
-@blp.route("/node/<int:id>/stop")
+@blp.route("/node/<int:id>/stop", V4)
 class NodeStop(MethodView):
     @guard.one(Resource.EVENT, Operation.CREATE, on=Row)
     @page()
@@ -179,7 +179,7 @@ class NodeStop(MethodView):
         return done(f"{row.name} has been told to stop all it runs.", "node", row)
 
 
-@blp.route("/node/<int:id>/delete")
+@blp.route("/node/<int:id>/delete", V4)
 class NodeDeletion(MethodView):
     @guard.one(NODE, Operation.DELETE)
     @page("deletion.html")

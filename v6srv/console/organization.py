@@ -14,7 +14,7 @@ from v6srv.errors import Invalid, NotFound
 from v6srv.model import Collaboration, Node, Role, User
 from v6srv.model import Organization as Row
 from v6srv.service import organizations
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import V4, Operation, Resource
 from v6srv.wire.base import Dependents, Flag, Input, Text
 from v6srv.wire.organization import OrganizationPatch, OrganizationQuery
 from v6srv.wire.v4.organization import OrganizationIn
@@ -31,7 +31,7 @@ class PublicKey(Input):
     remove = Flag(load_default=False)
 
 
-@blp.route("/organization")
+@blp.route("/organization", V4)
 class Organizations(MethodView):
     @guard.rows(ORGANIZATION)
     @arguments(OrganizationQuery, location="query")
@@ -43,7 +43,7 @@ class Organizations(MethodView):
         return {"table": table(found), "query": query}
 
 
-@blp.route("/organization/new")
+@blp.route("/organization/new", V4)
 class NewOrganization(MethodView):
     @guard.some(ORGANIZATION, Operation.CREATE)
     @page("organization_form.html")
@@ -60,7 +60,7 @@ class NewOrganization(MethodView):
         return done(f"{row.name} has been added.", "organization", row)
 
 
-@blp.route("/organization/<int:id>")
+@blp.route("/organization/<int:id>", V4)
 class Organization(MethodView):
     @guard.one(ORGANIZATION)
     @page("organization.html")
@@ -84,7 +84,7 @@ _CARD = 12
 """What there is room for on a card."""
 
 
-@blp.route("/organization/<int:id>/edit")
+@blp.route("/organization/<int:id>/edit", V4)
 class OrganizationEdit(MethodView):
     @guard.one(ORGANIZATION, Operation.EDIT, changes=None)
     @page("organization_form.html")
@@ -101,7 +101,7 @@ class OrganizationEdit(MethodView):
         return done(f"{row.name} has been changed.", "organization", row)
 
 
-@blp.route("/organization/<int:id>/key")
+@blp.route("/organization/<int:id>/key", V4)
 class OrganizationKey(MethodView):
     @guard.one(ORGANIZATION, Operation.EDIT, changes=_KEY)
     @page("organization_key.html")
@@ -120,7 +120,7 @@ class OrganizationKey(MethodView):
         return done(f"{row.name} {said}.", "organization", row)
 
 
-@blp.route("/organization/<int:id>/key.pem")
+@blp.route("/organization/<int:id>/key.pem", V4)
 class OrganizationKeyFile(MethodView):
     @guard.one(ORGANIZATION)
     @page()
@@ -134,7 +134,7 @@ class OrganizationKeyFile(MethodView):
         return answer
 
 
-@blp.route("/organization/<int:id>/delete")
+@blp.route("/organization/<int:id>/delete", V4)
 class OrganizationDeletion(MethodView):
     @guard.one(ORGANIZATION, Operation.DELETE)
     @page("deletion.html")

@@ -10,7 +10,7 @@ from v6srv.console.deletions import going
 from v6srv.console.tables import containing, options, table
 from v6srv.model import Collaboration, Organization
 from v6srv.service import studies
-from v6srv.vocabulary import Operation, Resource
+from v6srv.vocabulary import V4, Operation, Resource
 from v6srv.wire.base import Dependents, Input, Named, NumberFilter
 from v6srv.wire.v4.study import StudyIn, StudyPatch, StudyQuery
 
@@ -25,7 +25,7 @@ class StudyPlace(Input):
     collaboration_id = NumberFilter(load_default=0)
 
 
-@blp.route("/study")
+@blp.route("/study", V4)
 class Studies(MethodView):
     @guard.rows(STUDY)
     @arguments(StudyQuery(exclude=("include",)), location="query")
@@ -38,7 +38,7 @@ class Studies(MethodView):
         return {"table": found, "query": query, "collaborations": names}
 
 
-@blp.route("/study/new")
+@blp.route("/study/new", V4)
 class NewStudy(MethodView):
     @guard.some(STUDY, Operation.CREATE)
     @arguments(StudyPlace, location="query")
@@ -65,7 +65,7 @@ class NewStudy(MethodView):
         return done(f"{row.name} has been added.", "study", row)
 
 
-@blp.route("/study/<int:id>")
+@blp.route("/study/<int:id>", V4)
 class Study(MethodView):
     @guard.one(STUDY)
     @page("study.html")
@@ -86,7 +86,7 @@ class Study(MethodView):
         }
 
 
-@blp.route("/study/<int:id>/edit")
+@blp.route("/study/<int:id>/edit", V4)
 class StudyEdit(MethodView):
     @guard.one(STUDY, Operation.EDIT, changes=_NAME)
     @page("study_form.html")
@@ -103,7 +103,7 @@ class StudyEdit(MethodView):
         return done(f"The study is called {row.name} now.", "study", row)
 
 
-@blp.route("/study/<int:id>/member")
+@blp.route("/study/<int:id>/member", V4)
 class StudyMember(MethodView):
     @guard.edits(STUDY, changes=_MEMBERS)
     @arguments(Named)
@@ -114,7 +114,7 @@ class StudyMember(MethodView):
         return done("One more takes part.", "study", row)
 
 
-@blp.route("/study/<int:id>/member/remove")
+@blp.route("/study/<int:id>/member/remove", V4)
 class StudyMemberRemoval(MethodView):
     @guard.edits(STUDY, changes=_MEMBERS)
     @arguments(Named)
@@ -125,7 +125,7 @@ class StudyMemberRemoval(MethodView):
         return done("It takes part no more.", "study", row)
 
 
-@blp.route("/study/<int:id>/delete")
+@blp.route("/study/<int:id>/delete", V4)
 class StudyDeletion(MethodView):
     @guard.one(STUDY, Operation.DELETE)
     @page("deletion.html")
