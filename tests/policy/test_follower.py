@@ -25,11 +25,12 @@ from v6srv.authz.source.folder import read_texts
 from v6srv.authz.source.live import PolicyStore
 from v6srv.errors import DatabaseUnavailable
 from v6srv.model import CasbinRule, PolicyRevision
+from v6srv.policy.child import NotRunError
 from v6srv.policy.lint.folder import lint
 from v6srv.policy.publish import follower as module
 from v6srv.policy.publish.follower import Follower, Mode
 from v6srv.policy.testing import process
-from v6srv.policy.testing.process import NotRunError, RunningTests
+from v6srv.policy.testing.process import RunningTests
 
 one_database = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 """What the database has no part in."""

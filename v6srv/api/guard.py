@@ -251,18 +251,20 @@ def whole(
     operation: Operation = Operation.VIEW,
     *,
     reads: bool = False,
+    beforehand: Callable[[], dict[str, Any]] | None = None,
 ) -> Callable[[View], View]:
     """Hand only `who` and `authz`, to those who may `operation` the resource as a whole.
 
     Decided on something that is in no organization and no collaboration and has no owner. `reads`:
-    a POST that changes nothing and need not wait for those that do.
+    a POST that changes nothing and need not wait for those that do. `beforehand`: as that of
+    `creates`.
     """
 
     def supply(authz: Authorizer, who: Principal, _url: dict[str, Any]) -> dict[str, Any]:
         authz.require_whole(who, resource, operation)
         return {}
 
-    return _guard(Rule(resource, operation), supply, reads=reads)
+    return _guard(Rule(resource, operation), supply, reads=reads, beforehand=beforehand)
 
 
 def anyone(reason: str) -> Callable[[View], View]:

@@ -13,8 +13,8 @@ from v6srv.wire.policy_line import PolicyLineIn, PolicyLinePatch, PolicyLineQuer
 
 POLICY = Resource.POLICY
 WORDS = {
-    "resources": ["*", *map(str, Resource)],
-    "operations": ["*", *map(str, Operation)],
+    "resources": [*map(str, Resource), "*"],
+    "operations": [*map(str, Operation), "*"],
     "scopes": [*map(str, Scope)],
     "effects": [*map(str, Effect)],
 }
@@ -55,8 +55,8 @@ class NewPolicyLine(MethodView):
     @page()
     def post(self, fields, who, authz):
         """Add it."""
-        row = policy_lines.create(who, authz, _limits(fields))
-        return done(f"{row.origin} has been added.", "policy_lines")
+        line = policy_lines.written(authz, policy_lines.create(who, authz, _limits(fields)))
+        return done(f"{line['origin']} has been added.", "policy_lines")
 
 
 @blp.route("/policy/line/<int:id>/edit")

@@ -236,6 +236,31 @@ def check_new_password(account_id: int, current: str, new: str, source: str) -> 
     return NewPassword(old, passwords.seal(new, called, "new_password"))
 
 
+def confirm(account_id: int, password: str, code: str | None, source: str) -> None:
+    """Make sure that it is still this user who asks, before something that matters much.
+
+    By the password, and by a code where log-ins need one and the user has set it up. What is wrong
+    counts as at a login. Raises Unauthenticated, and TooManyRequests as `log_in` does.
+    """
+    username = session.scalar(select(User.username).where(User.id == account_id)) or ""
+    settings: Settings = current_app.config["SETTINGS"]
+    judged: Code | None = Code.RIGHT
+    try:
+        with check_user(username, None, password, source, code) as user:
+            if settings.two_factor_auth and user.otp_confirmed:
+                judged = totp.accept_code(user, code) if code else None
+            if judged in _UNUSABLE_CODES:
+                _count(user, source, wrong_code=True)
+    except Unauthenticated:
+        raise Unauthenticated(_NOT_CURRENT) from None
+    if judged is None:
+        raise Unauthenticated(CodeNeeded().msg)
+    if judged is not Code.RIGHT:
+        attempts().of_users.note(source, username)
+        failed("confirmation", username, source, f"{judged.value} code")
+        raise Unauthenticated(_UNUSABLE_CODES[judged])
+
+
 def change_password(who: Principal, change: NewPassword) -> None:
     """The caller changes its own password; the guard's transaction stores it.
 

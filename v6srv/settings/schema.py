@@ -128,6 +128,8 @@ class Settings(Group):
     """Whether `/api/metrics` is served, to anybody who can reach the server: numbers, no names."""
     console: Flag = True
     """Whether there are pages for browsers at `/console`."""
+    console_publishing: Flag = False
+    """Whether browsers can publish policies; password and second factor are asked for anew."""
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0, le=LONGEST_MINUTES)

@@ -17,8 +17,9 @@ from v6srv.authz.source import codes
 from v6srv.authz.source.folder import SHADOW, Stamp, is_being_written, stamp
 from v6srv.authz.source.live import Edit, PolicyStore
 from v6srv.authz.source.problems import Problem
+from v6srv.policy.child import NotRunError
 from v6srv.policy.testing.files import FOLDER, stamp_of_tests
-from v6srv.policy.testing.process import Failures, NotRunError, RunningTests
+from v6srv.policy.testing.process import Failures, RunningTests
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ class Follower:
         if self._running is None:
             return False
         try:
-            failures = self._running.result()
+            failures: Failures | None = self._running.result()
         except NotRunError as error:
             self._running = None
             self._tests_are_unknown(error)

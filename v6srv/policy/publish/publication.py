@@ -16,7 +16,7 @@ from v6srv.authz.line import Line
 from v6srv.authz.source.adapter import ADDED, database_lines
 from v6srv.authz.source.folder import Stamp, digest, read_texts, replacing, stamp, write_files
 from v6srv.authz.source.load import Parsed, build, examine, grants_of, parse_files
-from v6srv.authz.source.problems import PolicyError
+from v6srv.authz.source.problems import PolicyError, Problem
 from v6srv.db import let_go, session
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import PolicyRevision, PolicyVersion
@@ -112,6 +112,8 @@ class Review:
     """Why it cannot be told what it would change."""
     approval: str | None = None
     """What approves this: what is gained, or that it cannot be told. None: nothing is gained."""
+    problems: Sequence[Problem] = ()
+    """All that is wrong with it, errors and less."""
 
     @property
     def sound(self) -> bool:
@@ -135,15 +137,16 @@ def review(live: Path, files: Mapping[str, str]) -> Review:
         problems = lint(folder, now.rows, stored_subjects())
         errors = [str(problem) for problem in problems if problem.is_error]
         if errors:
-            return Review(files, state, now, errors)
+            return Review(files, state, now, errors, problems=problems)
         new = build(folder, now.rows)
         failing, old = [*map(str, failures(folder))], now.or_nothing(new)
     try:
         found = compare_stored(old, new)
     except Invalid as error:  # going back must be possible from a policy that is like that
         approval = digest({"old": old.version, "new": digest(files)})[:APPROVAL]
-        return Review(files, state, now, (), failing, None, str(error), approval)
-    return Review(files, state, now, (), failing, found, "", found.gains_digest)
+        return Review(files, state, now, (), failing, None, str(error), approval, problems)
+    gains = found.gains_digest
+    return Review(files, state, now, (), failing, found, "", gains, problems)
 
 
 _CHANGED = (

@@ -1,128 +1,33 @@
 """The tests beside a policy, run in a process of their own: the server does not stall.
 
-`python -P -m v6srv.policy.testing.process FOLDER` is that process. It prints what fails as JSON,
-has a low priority, and ends when the process that began it does.
+`python -P -m v6srv.policy.testing.process FOLDER` is that process. It prints what fails as JSON.
 """
 
 import json
-import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
 
-WITHIN_S = 60.0
-"""After so long tests are given up."""
-_KILLED_WITHIN_S = 1.0
+from v6srv.policy.child import Child, begin
 
 Failures = Mapping[str, str]
 """What is wrong, by place: `tests/viewer.yaml:12:5`."""
 
 
-class NotRunError(Exception):
-    """Nobody knows whether the tests pass."""
-
-
-class RunningTests:
-    """The tests of a folder; `result` and `stop` end them."""
+class RunningTests(Child):
+    """The tests of a folder."""
 
     def __init__(self, folder: Path) -> None:
         """Start them. Raises OSError when there can be no further process."""
-        self._until = time.monotonic() + WITHIN_S
-        self._printed, self._said = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - till it ends
-        theirs, self._alive = os.pipe()  # closed when this process ends, however it does
-        try:
-            streams = (theirs, self._printed.fileno(), self._said.fileno())
-            self._pid = _spawn(folder, streams)
-        except OSError:
-            self._close()
-            raise
-        finally:
-            os.close(theirs)
-
-    def result(self) -> Failures | None:
-        """What fails; None while they run. Raises NotRunError."""
-        try:
-            code = self._ended()
-        except ChildProcessError as error:
-            self._close()
-            raise NotRunError("how their process ended is not told") from error
-        if code is None:
-            if time.monotonic() < self._until:
-                return None
-            self.stop()
-            raise NotRunError(f"they did not come to an end within {WITHIN_S:g} s")
-        printed, said = _text(self._printed), _text(self._said).split("\n")
-        self._close()
-        if code:
-            raise NotRunError(f"their process ended with {code} {said[-2:][0]}".strip())
-        try:
-            failures: Failures = json.loads(printed)
-        except ValueError as error:
-            raise NotRunError("their process printed something else, too") from error
-        return failures
-
-    def stop(self) -> None:
-        """End them: nobody waits for the result any more."""
-        self._close()
-        until = time.monotonic() + _KILLED_WITHIN_S
-        with suppress(ChildProcessError):  # it is gone, and its number may be another's by now
-            code = self._ended()
-            if code is None:
-                os.kill(self._pid, signal.SIGKILL)
-            while code is None and time.monotonic() < until:
-                time.sleep(0.005)
-                code = self._ended()
-
-    def _ended(self) -> int | None:
-        """The exit code; None while it runs.
-
-        Raises ChildProcessError when it is gone without one: a server that was started with SIGCHLD
-        ignored has such children.
-        """
-        ended, status = os.waitpid(self._pid, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if ended else None
-
-    def _close(self) -> None:
-        os.close(self._alive)
-        self._printed.close()
-        self._said.close()
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode(errors="replace")
-
-
-def _spawn(folder: Path, streams: tuple[int, int, int]) -> int:
-    """Not by forking: a server is large, and has greenlets and threads."""
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-P", "-m", __name__, str(folder.absolute())],
-        {name: value for name, value in os.environ.items() if not name.startswith("V6SRV_")},
-        file_actions=[(os.POSIX_SPAWN_DUP2, stream, at) for at, stream in enumerate(streams)],
-        setsigmask=(),
-        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE),
-    )
-
-
-def _end_with_the_server() -> None:
-    os.read(0, 1)  # nobody writes: it is at its end when the other end is closed
-    os._exit(1)
+        super().__init__(__name__, str(folder.absolute()))
 
 
 def main() -> None:
     """Run the tests of the folder that is the argument."""
-    os.nice(10)  # less than what serves, and on a full machine still within the time
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    folder = Path(begin())
     from v6srv.policy.testing.run import failures
 
-    found = failures(Path(sys.argv[1]))
+    found = failures(folder)
     json.dump({problem.origin: problem.message for problem in found}, sys.stdout)
 
 

@@ -22,3 +22,11 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
   button.textContent = "Copied";
 });
+
+// The numbers beside a text that is edited.
+document.addEventListener("input", (event) => {
+  const gutter = event.target.closest(".editor")?.querySelector(".gutter");
+  if (!gutter) return;
+  event.target.rows = event.target.value.split("\n").length;
+  gutter.textContent = Array.from({ length: event.target.rows }, (_, at) => at + 1).join("\n");
+});
