@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from v6srv.cli.main import cli
+
 POLICIES = Path(__file__).parents[2] / "policies"
 _SERVING = (
     "flask",
@@ -71,3 +73,26 @@ def test_the_policies_of_an_instance_are_explained_without_what_serves(tmp_path:
 @pytest.mark.parametrize("arguments", [("--help",), ("version",), ("policy", "lint", "--help")])
 def test_help_needs_neither_database_nor_settings(arguments: tuple[str, ...]) -> None:
     assert not modules_of(*arguments) & {*_SERVING, "alembic", "casbin", "psycopg", "v6srv.model"}
+
+
+COUNT = """
+import contextlib, io, os, sys
+from v6srv.cli.main import cli
+for name in ("", *cli.commands):
+    if not os.fork():
+        with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+            cli([name, "--help"] if name else ["--help"])
+        print(len(sys.modules), name or "v6srv", flush=True)
+        os._exit(0)
+    os.wait()
+"""
+MOST = 400
+"""Modules, 68 of them Python's own. `v6srv --help` had 605 and took twice as long."""
+
+
+def test_no_command_imports_more_than_it_can_within_the_time_that_people_do_not_notice() -> None:
+    """Modules are counted, not seconds: each takes about half a millisecond."""
+    ran = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+    counted = {name: int(count) for count, name in map(str.split, ran.stdout.splitlines())}
+    assert counted.keys() == {"v6srv", *cli.commands}
+    assert {name: count for name, count in counted.items() if count > MOST} == {}

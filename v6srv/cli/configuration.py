@@ -11,10 +11,9 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import questionary
 import yaml
 
 from v6srv.cli.instances import (
@@ -37,6 +36,9 @@ from v6srv.settings import (
     load,
     masked,
 )
+
+if TYPE_CHECKING:
+    from questionary import Question
 
 
 @click.command("list")
@@ -156,6 +158,8 @@ def useless(settings: Settings) -> Iterator[str]:
 @click.option("--system/--user", "system", default=True, help="Whose folder it goes into.")
 def new(name: str | None, environment: str, system: bool) -> None:
     """Ask some questions and write a configuration. A wrong answer is asked for again."""
+    import questionary  # slow to import: not for help, nor for the other commands here
+
     folder = configuration_folder(scope_of(system))
     with suppress(OSError):  # said right below, as for any folder that cannot be written to
         folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +214,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         raise
 
 
-def _answer(question: questionary.Question) -> Any:
+def _answer(question: "Question") -> Any:
     """The answer; a person who gives up, or the lack of one, ends the command."""
     if not sys.stdin.isatty():
         error("This command asks questions: run it in a terminal")
@@ -223,6 +227,8 @@ def _answer(question: questionary.Question) -> Any:
 
 def _ask_all() -> dict[str, Any]:
     """The questions of operations.md 4.3 in their order, with defaults that are safe."""
+    import questionary
+
     text, yes = questionary.text, questionary.confirm
     port = "Enter port to which the server listens:"
     answers: dict[str, Any] = {

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import Progress
 
 from v6srv.cli import logs
 from v6srv.cli.instances import choose, selected
@@ -74,6 +73,8 @@ def _drop_all(document: "Document", settings: "Settings") -> None:
 
 
 def _add(document: "Document", settings: "Settings") -> "Summary":
+    from rich.progress import Progress
+
     from v6srv import db, passwords
     from v6srv.service import importer
 

@@ -9,17 +9,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from v6srv import yaml_files
 from v6srv.settings.schema import Settings, SettingsError
 from v6srv.suggestions import nearest, suggestion
 from v6srv.vocabulary import ENVIRONMENTS
 from v6srv.yaml_files import BadYaml
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 PREFIX = "V6SRV_"
 
@@ -306,6 +307,9 @@ def _describe(where: str, error: Any) -> str:
 
 def _resolved(settings: Settings) -> Settings:
     """With the URI in the form this server connects with; relative paths are in the instance."""
+    from sqlalchemy.engine import make_url  # slow to import: not for those who only ask for help
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(settings.uri)
     except (ArgumentError, ValueError) as error:
@@ -328,6 +332,8 @@ def _resolved(settings: Settings) -> Settings:
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings for people to read: no passwords, keys or secrets."""
+    from sqlalchemy.engine import make_url
+
     shown = settings.model_dump(mode="json")
     shown["uri"] = _without_passwords(make_url(settings.uri))
     for key in ("rabbitmq_uri", "rate_limit_uri", "jwt_previous_keys"):
@@ -336,7 +342,7 @@ def masked(settings: Settings) -> dict[str, Any]:
     return shown
 
 
-def _without_passwords(url: URL) -> str:
+def _without_passwords(url: "URL") -> str:
     """A database URI to show: a password may stand before the host or in the query."""
     query = {k: "***" if "password" in k.lower() else v for k, v in url.query.items()}
     return url.set(query=query).render_as_string(hide_password=True)
