@@ -75,6 +75,11 @@ class Caller:
             raise Refusal(answer.json()["msg"], answer.status_code)
         return answer.json()
 
+    def named(self, kind: str, name: str) -> dict[str, Any]:
+        """The row of a resource that has this name. Raises StopIteration when there is none."""
+        rows = self.generation.rows(self("GET", kind))
+        return next(one for one in rows if one["name"] == name)
+
     # --- tasks
 
     def order(

@@ -31,10 +31,11 @@ def demo(port: int | None, once: bool) -> None:
     and nodes are made up. Database and files are in a folder of its own, and go with it.
     """
     stop = threading.Event()  # nothing is interrupted: whatever waits looks at it
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stop.set())
     with readable_errors(), tempfile.TemporaryDirectory(prefix="v6srv-demo-") as folder:
         _show(Path(folder), port or _free_port(), once, stop)
+    info("The demo is over, and nothing of it is left")
 
 
 def _show(folder: Path, port: int, once: bool, stop: threading.Event) -> None:
@@ -50,21 +51,23 @@ def _show(folder: Path, port: int, once: bool, stop: threading.Event) -> None:
             everybody = network.Network(url, folder, 0.0 if once else _PACE_S, stop)
             with everybody.nodes() as nodes:
                 _introduce(url, everybody, len(nodes))
-                for done in everybody.compute():
-                    info(str(done))
+                orders = everybody.order()
+                for order in orders:
+                    info(f"{order.collaboration}: watch {url}/console/task/{order.task_id}")
+                for order in orders:
+                    info(order.wait(stop))
                 if not once:
                     info("Look around. Ctrl-C ends it")
                     stop.wait()
     except Ended:
         if once:
             raise SystemExit(_INTERRUPTED) from None
-    info("The demo is over, and nothing of it is left")
 
 
 def _introduce(url: str, everybody: "Network", nodes: int) -> None:
     info(f"{nodes} nodes are at work")
-    for what, path in (("Watch it", "/console/"), ("REST", "/apidocs")):
-        info(f"{what:<9} {url}{path}")
+    for what, path in (("Console", "/console/"), ("REST", "/apidocs")):
+        info(f"{what:<7} {url}{path}")
     info("Log in as")
     rows = [("root", ROOT_PASSWORD, "Root", "the server")]
     rows += [

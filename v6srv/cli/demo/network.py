@@ -28,20 +28,25 @@ def file() -> Iterator[Path]:
         yield path
 
 
-class Done(NamedTuple):
-    """What came of the first task of a collaboration."""
+class Order(NamedTuple):
+    """A task, and who waits for what comes of it."""
 
     collaboration: str
-    generation: int
+    members: list[str]
     task_id: int
-    average: float
-    count: int
+    caller: Caller
+    cryptor: Cryptor
 
-    def __str__(self) -> str:
+    def wait(self, stop: threading.Event) -> str:
+        """What came of it, in words. Raises Ended, or Refusal when it failed or is wrong."""
+        [found] = self.caller.answers(self.cryptor, self.task_id, stop)
+        off = abs(found["average"] - algorithm.expected(self.members, COLUMN))
+        if off > 10**-algorithm.DIGITS:
+            raise Refusal(f"task {self.task_id} has a wrong result: {found}")
         return (
-            f"Task {self.task_id}, {self.collaboration} (nodes of {self.generation}.x):"
-            f" {self.count} patients have the {COLUMN} {self.average} on average,"
-            " as if they were in one place"
+            f"{self.collaboration}, task {self.task_id}, nodes of"
+            f" {self.caller.generation.number}.x: {found['count']} patients have the {COLUMN}"
+            f" {found['average']} on average, as if they were in one place"
         )
 
 
@@ -89,49 +94,30 @@ class Network:
                     found.append(station)
             yield found
 
-    def compute(self) -> Iterator[Done]:
-        """An average in each collaboration, asked for by its first researcher.
+    def order(self) -> list["Order"]:
+        """A task in each collaboration, started by its first researcher: an average of all."""
+        return [self._order(collaboration) for collaboration in self._said["collaborations"]]
 
-        Raises Ended, or Refusal when a task fails or its result is wrong.
-        """
-        for collaboration in self._said["collaborations"]:
-            yield self._compute(collaboration)
-
-    def _compute(self, collaboration: dict[str, Any]) -> Done:
+    def _order(self, collaboration: dict[str, Any]) -> "Order":
         members = [one["name"] for one in collaboration["participants"]]
         asks = next(
             user
             for user in self.users
             if user["organization"] in members and "Researcher" in user["roles"]
         )
-        generation = GENERATIONS[_GENERATION[collaboration["encrypted"]]]
-        caller = Caller(self._url, generation)
+        caller = Caller(self._url, GENERATIONS[_GENERATION[collaboration["encrypted"]]])
         caller.log_in("user", username=asks["username"], password=asks["password"])
-        [here] = [
-            one
-            for one in generation.rows(caller("GET", "collaboration"))
-            if one["name"] == collaboration["name"]
-        ]
-        own = next(
-            one
-            for one in generation.rows(caller("GET", "organization"))
-            if one["name"] == asks["organization"]
-        )
         cryptor = self._cryptor(collaboration, asks["organization"])
         task_id = caller.order(
             cryptor,
             {"method": "average", "kwargs": {"column": COLUMN}},
-            [own],
+            [caller.named("organization", asks["organization"])],
             name=f"Average {COLUMN}",
             description=f"Over the patients of all hospitals of the {collaboration['name']}",
             image=algorithm.IMAGE,
-            collaboration_id=here["id"],
+            collaboration_id=caller.named("collaboration", collaboration["name"])["id"],
         )
-        [found] = caller.answers(cryptor, task_id, self._stop)
-        off = abs(found["average"] - algorithm.expected(members, COLUMN))
-        if off > 10**-algorithm.DIGITS:
-            raise Refusal(f"task {task_id} has a wrong result: {found}")
-        return Done(collaboration["name"], generation.number, task_id, **found)
+        return Order(collaboration["name"], members, task_id, caller, cryptor)
 
     def _cryptor(self, collaboration: dict[str, Any], organization: str) -> Cryptor:
         return self._keys[organization] if collaboration["encrypted"] else Plain()
