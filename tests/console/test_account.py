@@ -85,7 +85,8 @@ def test_guessing_the_current_password_locks_the_account(visit, world):
 @SQLITE
 def test_one_logs_out_everywhere(visit, world):
     here, there = visit("nobody"), visit("nobody")
-    assert "Log out everywhere" in here.get("/account")
+    assert f'href="/console/user/{world.user.nobody}/session"' in here.get("/account")
+    assert "Log out everywhere" in here.get(f"/user/{world.user.nobody}/session")
     answer = here.post(f"/user/{world.user.nobody}/session", follow_redirects=True)
     assert "log in again" in answer.text
     there.get("/account", status=303)

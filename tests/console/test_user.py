@@ -77,6 +77,42 @@ def test_one_is_added_changed_logged_out_and_removed(visit, world, app, call):
     assert call("root", "GET", f"/user/{id}").status_code == 404
 
 
+def sessions_of(page):
+    """The names of sessions that a page offers to end."""
+    return {piece.split('"')[0] for piece in page.split("/session/")[1:]}
+
+
+def test_sessions_are_listed_and_end_one_by_one(visit, world, call):
+    body = {"username": "viewer", "password": PASSWORD}
+    here, there = (call(None, "POST", "/token/user", body).json for _ in range(2))
+    headers = [{"Authorization": f"Bearer {one['access_token']}"} for one in (here, there)]
+    own, path = f"/user/{world.user.viewer}", f"/user/{world.user.viewer}/session"
+    admin = visit("org_admin")
+    listed = call(None, "GET", path, headers=headers[0]).json
+    names = {one["id"] for one in listed}
+    assert sessions_of(admin.get(path)) == names
+    assert len(names) == 2
+    gone = next(one["id"] for one in listed if not one["current"])
+    assert "The session has ended." in admin.sent(f"{path}/{gone}")
+    assert sessions_of(admin.get(path)) == names - {gone}
+    statuses = [call(None, "GET", own, headers=one).status_code for one in headers]
+    assert statuses == [200, 401]
+    admin.sent(f"{path}/{gone}", status=404)
+    visit("researcher").sent(f"{path}/{gone}", status=403)
+
+
+@SQLITE
+def test_this_browser_is_told_from_others(visit, world):
+    browser = visit(None)
+    form = {"username": "nobody", "password": PASSWORD}
+    browser.post("/login", form)
+    path = f"/user/{world.user.nobody}/session"
+    page = browser.get(path)
+    assert page.count("this browser") == 1
+    [name] = sessions_of(page)
+    assert "log in again" in browser.sent(f"{path}/{name}")
+
+
 @SQLITE
 def test_nobody_is_offered_to_change_the_own_permissions_and_it_is_refused(visit, world, app):
     admin, own = visit("org_admin"), f"/user/{world.user.org_admin}/edit"
@@ -96,8 +132,9 @@ def test_nobody_is_offered_to_change_the_own_permissions_and_it_is_refused(visit
 def test_what_belongs_to_somebody_more_powerful_is_not_offered_and_refused(visit, world):
     admin, root = visit("org_admin"), f"/user/{world.user.second_root}"
     page = admin.get(root)
-    assert "Log out everywhere" not in page
+    assert "Sessions" not in page
     assert "Delete" not in page
+    admin.get(f"{root}/session", status=403)
     page = admin.get(f"{root}/edit")
     assert "rules that you do not hold" in page
     assert 'name="email"' not in page
@@ -142,11 +179,11 @@ def test_who_may_only_look_is_offered_nothing_else(visit, world):
     assert "New user" not in viewer.get("/user")
     page = viewer.get(f"/user/{world.user.org_admin}")
     assert "/edit" not in page
-    assert "Log out everywhere" not in page
+    assert "Sessions" not in page
     for path in ("/user/new", f"/user/{world.user.org_admin}/edit"):
         assert "Ask an administrator" in viewer.get(path, status=403)
         viewer.sent(path, {"lastname": "x"}, status=403)
-    assert "Log out everywhere" in viewer.get(f"/user/{world.user.viewer}")
+    assert "Sessions" in viewer.get(f"/user/{world.user.viewer}")
     own = f"/user/{world.user.nobody}"  # has no rule at all
     assert "/edit" not in visit("nobody").get(own)
     visit("nobody").get(f"{own}/edit", status=403)

@@ -8,6 +8,7 @@ from flask.views import MethodView
 
 from v6srv import passwords
 from v6srv.api import filters, guard
+from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.offers import Offers
 from v6srv.authz.principal import Principal
@@ -16,6 +17,7 @@ from v6srv.console.matrix import KNOWN, OPERATIONS, matrix
 from v6srv.console.tables import table
 from v6srv.identity import sessions
 from v6srv.identity.attempts import minutes_locked
+from v6srv.identity.current import claims
 from v6srv.model import Role
 from v6srv.policy.who.matrix import inherited
 from v6srv.service import roles, users
@@ -145,11 +147,28 @@ class UserEdit(MethodView):
 @blp.route("/user/<int:id>/session")
 class UserSessions(MethodView):
     @guard.one(USER, Operation.EDIT, changes=_SESSIONS)
+    @page("user_sessions.html")
+    def get(self, row):
+        """Where it is logged in."""
+        found = table(AllowedRows(sessions.of_user(row), {}))
+        return {"row": row, "table": found, "current": claims().session_id}
+
+    @guard.one(USER, Operation.EDIT, changes=_SESSIONS)
     @page()
     def post(self, row):
         """Log it out everywhere."""
         sessions.end_all(row)
         return done(f"{row.username} is logged out everywhere.", "user", row)
+
+
+@blp.route("/user/<int:id>/session/<string:name>")
+class UserSession(MethodView):
+    @guard.one(USER, Operation.EDIT, changes=_SESSIONS)
+    @page()
+    def post(self, row, name):
+        """End one of its sessions."""
+        sessions.end_one(row, name)
+        return done("The session has ended.", "user_sessions", row)
 
 
 @blp.route("/user/<int:id>/delete")
