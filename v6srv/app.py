@@ -1,18 +1,18 @@
 """The composition root: the only place where the parts meet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Request, request
+from flask import Flask, Request, Response, request
 from flask_cors import CORS
 from werkzeug.exceptions import RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RequestRedirect
 
-from v6srv import db, passwords, request_id
+from v6srv import db, passwords
 from v6srv.api import (
     authzen,
     bodies,
@@ -50,8 +50,7 @@ from v6srv.realtime import server as realtime
 from v6srv.service.mail import Mailer
 from v6srv.settings import Settings
 from v6srv.vocabulary import V3, V4
-from v6srv.wire import errors
-from v6srv.wire.browser_headers import BrowserHeaders
+from v6srv.wire import browser_headers, errors
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
 
@@ -79,6 +78,10 @@ RESOURCES = {
 
 class Application(Flask):
     """Flask, which leads nobody elsewhere."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Itself: nothing here is a coroutine. Flask looks at each function of each request."""
+        return func
 
     def raise_routing_exception(self, request: Request) -> NoReturn:
         """A slash too many leads to the path without it: here, whatever host was asked for, and
@@ -133,7 +136,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["identity_provider"] = provider.of(settings)
     app.before_request(_refuse_long_query)
     realtime.init_app(app, settings)
-    app.wsgi_app = BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
+    app.wsgi_app = browser_headers.BrowserHeaders(RequestIds(app.wsgi_app))  # type: ignore[method-assign]
     return app
 
 
@@ -169,8 +172,18 @@ def _open_to_pages(app: Flask, origins: Sequence[str]) -> None:
         supports_credentials=not all_of_them,  # S28
         send_wildcard=all_of_them,
         always_send=all_of_them,  # which ones there are is nobody's business
-        expose_headers=[request_id.HEADER, "Retry-After", "total-count", "Link"],
+        expose_headers=browser_headers.EXPOSED,
+        intercept_exceptions=False,  # errors are answers as all others
     )
+    if all_of_them:
+        app.after_request(_open_to_all)
+
+
+def _open_to_all(answer: Response) -> Response:
+    """What CORS would add, which leaves it then: it need not be found out for each request."""
+    if request.method != "OPTIONS":
+        answer.headers.extend(browser_headers.OPEN_TO_ALL)
+    return answer
 
 
 def _refuse_long_query() -> None:

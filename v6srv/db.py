@@ -5,7 +5,8 @@ commits but `transaction`.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from v6srv.settings import DatabaseLimits
 
 __all__ = [
+    "AS_A_WHOLE",
     "FLUSHING",
     "LARGEST_ID",
     "Base",
@@ -173,11 +175,24 @@ def _database_now_postgresql(element: database_now, compiler: SQLCompiler, **kw:
     return f"({utc} + make_interval(secs => {seconds}))"
 
 
+AS_A_WHOLE: ContextVar[bool] = ContextVar("v6srv_as_a_whole", default=False)
+"""Queries do not write what was changed before them, in whichever session."""
+
+
 class UnitSession(Session):
     """A session that says in its `info` that it writes what was changed in it (`FLUSHING`).
 
     Whoever looks at the statements of a connection can tell these from what was given as SQL.
     """
+
+    @property  # type: ignore[override]
+    def autoflush(self) -> bool:
+        """Whether queries write what was changed before them."""
+        return self._autoflushes and not AS_A_WHOLE.get()
+
+    @autoflush.setter
+    def autoflush(self, value: bool) -> None:
+        self._autoflushes = value
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what was changed."""
@@ -226,11 +241,9 @@ def transaction(
             sess.rollback()
 
 
-@contextmanager
-def reading() -> Iterator[None]:
+def reading() -> AbstractContextManager[None]:
     """What is only read inside; errors of the database become ours, as in `transaction`."""
-    with _whole(session()):
-        yield
+    return _whole()
 
 
 def wait_for_others(sess: Session, key: int) -> None:
@@ -275,18 +288,18 @@ def let_go(of: Session | None = None) -> None:
 
 
 @contextmanager
-def _whole(sess: Session) -> Iterator[None]:
-    """All or nothing."""
+def _whole(of: Session | None = None) -> Iterator[None]:
+    """All or nothing. `of`: as of `transaction`; who needs no session has none made."""
     try:
         yield
-    except IntegrityError as error:
-        sess.rollback()
-        raise Conflict("This contradicts what is stored, or what it refers to is gone") from error
-    except DataError as error:
-        sess.rollback()
-        raise Invalid("A value is too large or of the wrong type") from error
-    except BaseException:
-        sess.rollback()
+    except BaseException as error:
+        if of is not None or session.registry.has():
+            (of or session()).rollback()
+        if isinstance(error, IntegrityError):
+            told = "This contradicts what is stored, or what it refers to is gone"
+            raise Conflict(told) from error
+        if isinstance(error, DataError):
+            raise Invalid("A value is too large or of the wrong type") from error
         raise
 
 

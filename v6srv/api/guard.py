@@ -352,14 +352,14 @@ def _state(guarded: Any, rule: Rule) -> Any:
 
 
 def _body(rule: Rule) -> AbstractContextManager[None]:
-    """Read what the caller sends, from callers with a token only, before a transaction begins.
+    """Let callers with a token pass, and read what they send before a transaction begins.
 
     A transaction that writes locks rows, on SQLite the whole database: the network must not be
     waited for inside. Raises Unauthenticated or BadToken.
     """
+    claims()
     if request.method in _READS:
         return nullcontext()
-    claims()
     if rule.resource not in _WITH_DATA:
         bodies.only_small()
     return bodies.taken_in()

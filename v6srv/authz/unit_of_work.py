@@ -35,7 +35,7 @@ from v6srv.authz.changes import (
 from v6srv.authz.facts import RESOURCES
 from v6srv.authz.principal import Principal
 from v6srv.authz.revision import raise_revisions
-from v6srv.db import FLUSHING, Base, session
+from v6srv.db import AS_A_WHOLE, FLUSHING, Base, session
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -147,7 +147,7 @@ class Unit:
 
     def settle(self) -> None:
         """Decide what was written as it stands; the rows are read again. Raises Denied."""
-        session.flush()
+        _write_pending()
         while self._touched:
             row, touched = next(iter(self._touched.items()))
             self._authz.fetch(
@@ -205,11 +205,11 @@ def acting(authz: Authorizer, who: Principal | None = None) -> Iterator[Unit]:
     changed before them: half of a change would be decided as if it was all.
     """
     unit = Unit(authz, who)
-    token = _actor.set(unit)
+    token, whole = _actor.set(unit), AS_A_WHOLE.set(True)
     try:
-        with session.no_autoflush:
-            yield unit
+        yield unit
     finally:
+        AS_A_WHOLE.reset(whole)
         _actor.reset(token)
 
 

@@ -31,8 +31,10 @@ class Dialects:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve."""
         path = environ.get("PATH_INFO", "")
-        base = next((name for name in self._paths if _is_below(path, name)), None)
-        if base is None:
+        for base in self._paths:
+            if path.startswith(base) and path[len(base) : len(base) + 1] in ("", "/"):
+                break
+        else:
             return self._app(environ, start_response)
         dialect, below = self._paths[base], path[len(base) :]
         if dialect is None:
@@ -43,7 +45,3 @@ class Dialects:
         environ["PATH_INFO"] = self._mounts[dialect] + below
         with asked.using(asked.Asked(dialect, base)):
             return self._app(environ, start_response)
-
-
-def _is_below(path: str, base: str) -> bool:
-    return path.startswith(base) and path[len(base) : len(base) + 1] in ("", "/")

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from flask_socketio import SocketIO
@@ -30,6 +31,9 @@ from v6srv.service.agreement import BEAT_S, Agreement
 from v6srv.service.clock_jumps import LOOK_EVERY_S, Clock
 from v6srv.settings import Settings, jwt_secret
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 PING_INTERVAL_S = 25
 PING_TIMEOUT_S = 60
 FILES_POLL_S = 0.25
@@ -46,6 +50,7 @@ LARGEST_MESSAGE = 256 * 1024
 """Bytes; the largest lawful event is a `node_info_update` of a few kilobytes."""
 
 _KEY = "v6srv_realtime"
+_PATH = "socket.io"
 
 
 class Realtime:
@@ -184,13 +189,14 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
     The client manager, and with it the message queue, follows `settings.message_queue`. Nothing
     runs until `start_background`.
     """
+    others = app.wsgi_app
     socketio = SocketIO(
         app,
         async_mode="gevent" if _monkey_patched() else "threading",
         client_manager=managers.make(settings.message_queue, jwt_secret(settings)),
         cors_allowed_origins=settings.origins or None,  # [] would be: all, unasked
         cors_credentials="*" not in settings.origins,  # S28
-        path="socket.io",
+        path=_PATH,
         ping_interval=PING_INTERVAL_S,
         ping_timeout=PING_TIMEOUT_S,
         max_http_buffer_size=LARGEST_MESSAGE,
@@ -200,6 +206,7 @@ def init_app(app: Flask, settings: Settings) -> SocketIO:
         logger=settings.debug.socketio,
         engineio_logger=settings.debug.socketio,
     )
+    app.wsgi_app = _apart(app.wsgi_app, others)  # type: ignore[method-assign]
     web_sockets.use(socketio.server.eio, LARGEST_MESSAGE)
     packets.use(socketio.server)
     app.extensions[_KEY] = Realtime(app, socketio, settings)
@@ -210,6 +217,16 @@ def seats_of(app: Flask) -> Seats:
     """The sockets of this process."""
     found: Realtime = app.extensions[_KEY]
     return found.seats
+
+
+def _apart(sockets: "WSGIApplication", others: "WSGIApplication") -> "WSGIApplication":
+    """What is for sockets to them, all else past them: it would be prepared for each request."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        of_sockets = environ["PATH_INFO"].startswith(f"/{_PATH}")
+        return (sockets if of_sockets else others)(environ, start_response)
+
+    return answer
 
 
 def name_sessions(app: Flask, prefix: str) -> None:

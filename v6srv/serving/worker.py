@@ -38,6 +38,7 @@ from werkzeug.exceptions import (
 )
 
 from v6srv import request_id
+from v6srv.serving.answer import Answer
 from v6srv.serving.arrivals import TOO_SLOW, Arrival, Arrivals, State, give_way
 from v6srv.serving.siblings import Siblings
 from v6srv.settings import Settings
@@ -65,15 +66,7 @@ _UNREADABLE: Mapping[type[ParseException], type[HTTPException]] = {
 """What a head that cannot be read is answered with, if not with 400."""
 
 
-class Nameless(wsgi.Response):  # type: ignore[misc]
-    """Gunicorn's answer, without its name."""
-
-    def default_headers(self) -> list[str]:
-        """The first lines."""
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
-
-
-wsgi.Response = Nameless  # nowhere else gunicorn asks which class it should take
+wsgi.Response = Answer  # nowhere else gunicorn asks which class it should take
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -211,7 +204,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 if not self._answer(listener, request, client, address, arrival):
                     break
                 arrival.expect_another(self.cfg.keepalive)
-                give_way()  # if the next request is there already
+                if arrival.begun or arrival.has_come():  # else others have their turn anyway
+                    give_way()
         except (StopIteration, NoMoreData):
             pass
         except HTTPException as error:

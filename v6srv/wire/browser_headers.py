@@ -6,6 +6,8 @@ An answer of the API is data: it is no page, loads nothing, is framed by nobody 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from v6srv import request_id
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -28,6 +30,17 @@ PAGE = (
 """Of pages, the console's and the documentation: nothing from elsewhere, and nothing inline."""
 
 
+EXPOSED = ["Link", "Retry-After", request_id.HEADER, "total-count"]
+"""What pages of others may read of our own headers."""
+OPEN_TO_ALL: Headers = [
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", ", ".join(EXPOSED)),
+]
+"""Where the pages of all others may call."""
+KNOWN = frozenset((*EVERY, NOT_KEPT, DATA, PAGE, *OPEN_TO_ALL))
+"""All that is the same in many answers."""
+
+
 def refusing() -> Headers:
     """The headers of an answer that is made before the application is asked."""
     return [*EVERY, NOT_KEPT, DATA]
@@ -45,15 +58,10 @@ class BrowserHeaders:
         """Answer."""
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
-            is_page = may_be_kept = False
-            for name, value in headers:
-                lower = name.lower()
-                if lower == "content-type":
-                    is_page = value.startswith("text/html")
-                elif lower == "cache-control":
-                    may_be_kept = True
+            told = dict(headers)
+            is_page = told.get("Content-Type", "").startswith("text/html")
             added = [*EVERY, PAGE if is_page else DATA]
-            if not may_be_kept:
+            if "Cache-Control" not in told:
                 added.append(NOT_KEPT)
             return start_response(status, headers + added, exc_info)
 

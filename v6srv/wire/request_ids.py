@@ -30,7 +30,7 @@ class RequestIds:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal answered
             answered = status[:3]
-            if not any(name.lower() == request_id.HEADER.lower() for name, _ in headers):
+            if request_id.HEADER not in dict(headers):
                 headers = [*headers, (request_id.HEADER, id)]
             return start_response(status, headers, exc_info)
 
