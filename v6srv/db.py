@@ -4,13 +4,14 @@ One transaction per request: reads never commit, writes commit once, a refusal r
 commits but `transaction`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -54,6 +55,7 @@ __all__ = [
     "answers",
     "connect",
     "database_now",
+    "has_written",
     "json_rows",
     "let_go",
     "make_engine",
@@ -117,9 +119,14 @@ class JsonArray(TypeDecorator[list[Any]]):
     impl = JSON
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> list[Any]:
-        """Sorted, and never null."""
-        return sorted(value) if value else []
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], list[Any]]:
+        """Sorted, and never null. SQLite gives text, PostgreSQL's driver what it says."""
+
+        def read(value: Any) -> list[Any]:
+            found = orjson.loads(value) if isinstance(value, str) else value
+            return sorted(found) if found else []
+
+        return read
 
 
 class json_rows(FunctionElement[list[Any]]):  # noqa: N801 - it is written like a SQL function
@@ -282,9 +289,14 @@ def let_go(of: Session | None = None) -> None:
     """
     sess = of or session()
     changed = (*sess.new, *sess.deleted, *filter(sess.is_modified, sess.dirty))
-    if sess.info.get(_WRITTEN) or changed:
+    if has_written(sess) or changed:
         raise RuntimeError("what was written in this transaction is not stored yet")
     sess.rollback()
+
+
+def has_written(sess: Session) -> bool:
+    """Whether the transaction of a session has written something already."""
+    return bool(sess.info.get(_WRITTEN))
 
 
 @contextmanager

@@ -382,12 +382,18 @@ def _to_be_changed(
     resource: Resource, operation: Operation, changes: frozenset[str] | None = None
 ) -> Supply:
     def supply(authz: Authorizer, who: Principal, url: dict[str, Any]) -> dict[str, Any]:
-        row = authz.fetch(who, resource, operation, url["id"], changes=changes)
-        if changes is None and operation is Operation.EDIT:
-            hinges = authz.asks_for_changes(who, type(row), operation)
-            if hinges and (asked := _asked(row, authz)):
-                authz.require(who, operation, row, asked, early=True)
-        is_about(row, operation)
+        edits = operation is Operation.EDIT  # then it is read again before it is shown
+        row = authz.fetch(who, resource, operation, url["id"], changes=changes, shown=not edits)
+        decided = None
+        if (
+            edits
+            and changes is None
+            and authz.asks_for_changes(who, type(row), operation)
+            and (asked := _asked(row, authz))
+            and authz.require(who, operation, row, asked, early=True)
+        ):
+            decided = asked
+        is_about(row, operation, decided)
         return {"row": row}
 
     return supply

@@ -239,21 +239,25 @@ def run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple
 
 def _links(page: Page) -> dict[str, str]:
     number = page.number or 1
-    links = {"first": _url(1)}
+    before, after = _around_the_number()
+    links = {"first": 1}
     if number > 1:
-        links["previous"] = _url(number - 1)
-    links["self"] = _url(number)
+        links["previous"] = number - 1
+    links["self"] = number
     if number < page.last:
-        links["next"] = _url(number + 1)
+        links["next"] = number + 1
     if page.last:
-        links["last"] = _url(page.last)
-    return links
+        links["last"] = page.last
+    return {rel: f"{before}{number}{after}" for rel, number in links.items()}
 
 
-def _url(number: int) -> str:
-    """This request's path and query with another page; all other values stay (Q-14)."""
-    values = [(name, value) for name, value in request.args.items(multi=True) if name != "page"]
-    names = list(request.args)
-    values.insert(names.index("page") if "page" in names else len(values), ("page", str(number)))
+def _around_the_number() -> tuple[str, str]:
+    """This request's path and query, what is before and after the number of the page; all other
+    values stay (Q-14)."""
+    asked = request.args
+    values = [(name, value) for name, value in asked.items(multi=True) if name != "page"]
+    names = list(asked)
+    at = names.index("page") if "page" in names else len(values)
+    before, after = urlencode([*values[:at], ("page", "")]), urlencode(values[at:])
     path = request.environ.get(ASKED_PATH, request.path)
-    return f"{path}?{urlencode(values)}"
+    return f"{path}?{before}", f"&{after}" if after else ""

@@ -99,7 +99,9 @@ class Evaluator:
         if not any(_LATE.search(rest.text) for rest in plan.remainders):
             return plan
         late = _LATE_OF_SUBJECTS - {"changes"} if known else _LATE_OF_SUBJECTS
-        return self._form(self._of_others, (plan, known), lambda: _guess(plan, self.program, late))
+        made = self._form(self._of_others, (plan, known), lambda: _guess(plan, self.program, late))
+        same = made.allow.keys() == plan.allow.keys() and made.deny.keys() == plan.deny.keys()
+        return plan if same else made
 
     def covered(self, plan: Plan) -> Plan:
         """The denials of a plan, as if everything else was allowed."""

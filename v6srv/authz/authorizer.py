@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sqlalchemy import literal, select
+from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv import meters
 from v6srv.authz.allowed_rows import AllowedRows
@@ -207,6 +208,7 @@ class Authorizer:
         lenient: bool = False,
         refresh: bool = False,
         changes: frozenset[str] | None = NOTHING_CHANGED,
+        shown: bool = True,
     ) -> Any:
         """The row with this id if `who` may `operation` it, in one query.
 
@@ -215,6 +217,7 @@ class Authorizer:
         the rows of the resource are decided afterwards. `refresh`: read the row again as it stands
         now in this transaction, all columns. `changes`: names of the fields that are changed; None
         when it is not known yet: the row is found where some change of it could be allowed.
+        `shown`: with what the wire format shows of it; no: it is read again before that.
 
         Raises Denied when it may not, and NotFound for an unknown id only to those who are granted
         every row, denials apart: others get the same answer for rows that exist and that do not.
@@ -235,7 +238,7 @@ class Authorizer:
         pending = self._ask(question)
         if pending.plan.never:
             raise self._denied(pending, _NOTHING)
-        row = self._row(pending, table, id) if 0 < id <= LARGEST_ID else None
+        row = self._row(pending, table, id, shown=shown) if 0 < id <= LARGEST_ID else None
         if row is None:
             if pending.plan.grants_all and (pending.plan.always or not _exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
@@ -253,9 +256,10 @@ class Authorizer:
         early: bool = False,
         covered: bool = False,
         prospective: bool = False,
-    ) -> None:
+    ) -> bool:
         """Raise Denied unless `who` may `operation` this row, as the database has it; lock it.
 
+        Whether that is certain, or it is to be asked again once more is known (`early`).
         `changes`: names of the fields that are changed; `early`: that somebody asks to change.
         `covered`: another decision allows it, if no line denies it. `prospective`: the row has been
         changed in this transaction.
@@ -273,6 +277,7 @@ class Authorizer:
         if session.execute(query, condition.parameters).first() is None:
             raise self._denied(pending, _OUTSIDE)
         self._allowed(pending)
+        return not pending.asked.guessed
 
     def witness(self, question: Question, reason: str, *, allowed: bool = True) -> None:
         """Write a decision that no sample may leave out, with what came of it."""
@@ -282,10 +287,13 @@ class Authorizer:
         """Whether what is changed can make a difference to whether `who` may `operation` a row."""
         return self.policy.asks_for_changes(who.facts, RESOURCES[model], operation)
 
-    def _row(self, pending: _Pending, table: TableFacts, id: int) -> Any:
+    def _row(self, pending: _Pending, table: TableFacts, id: int, *, shown: bool) -> Any:
         """The row if it is allowed, else None; locked when it is about to be changed."""
         question, rows = pending.question, self._rows(pending)
-        options, links = wire(pending.enforcer, question.who, table.model)
+        options: list[ORMOption] = []
+        links: dict[str, Any] = {}
+        if shown:
+            options, links = wire(pending.enforcer, question.who, table.model)
         refresh = question.prospective
         locked = question.operation in (Operation.EDIT, Operation.DELETE) and not refresh
         query = row_query(pending.enforcer, table, rows.condition, options, locked=locked)
@@ -477,7 +485,6 @@ class Authorizer:
             question.who.subject,
             question.resource,
             question.operation,
-            question.row,
             reason,
             pending.enforcer.version,
             id,

@@ -5,7 +5,7 @@ owner are a field of its row: who changes the members of a collaboration edits t
 The rest are the server's own, each with its reason.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,9 +109,8 @@ def changes_in(sess: Session, definition: Definition | None) -> Iterator[Change]
     for row in sess.new:
         if type(row) in TABLES:
             yield Change(row, Operation.CREATE, revisions=_raised_by_existence(row))
-    for row in (*sess.new, *filter(sess.is_modified, sess.dirty), *sess.deleted):
-        if isinstance(row, AlgorithmStore):
-            yield from _edits_by_store(sess, row)
+    for store in _written(sess, lambda row: isinstance(row, AlgorithmStore)):
+        yield from _edits_by_store(sess, store)
     for row in sess.dirty:
         if type(row) in TABLES:
             changed = _changed(row)
@@ -126,10 +125,8 @@ def changes_in(sess: Session, definition: Definition | None) -> Iterator[Change]
 
 def undecided_rows(sess: Session) -> Iterator[str]:
     """Tables without facts that only the server writes, of rows that are about to be written."""
-    for row in (*sess.new, *filter(sess.is_modified, sess.dirty), *sess.deleted):
-        table: str = row.__tablename__
-        if type(row) not in TABLES and table not in FREE and not isinstance(row, AlgorithmStore):
-            yield table
+    for row in _written(sess, _is_the_servers):
+        yield row.__tablename__
 
 
 def revisions_of(table: str) -> frozenset[str]:
@@ -140,6 +137,18 @@ def revisions_of(table: str) -> frozenset[str]:
 
 
 # --- parts
+
+
+def _written(sess: Session, wanted: Callable[[Any], bool]) -> Iterator[Any]:
+    """Rows of some kind that are about to be written."""
+    yield from filter(wanted, sess.new)
+    yield from filter(sess.is_modified, filter(wanted, sess.dirty))
+    yield from filter(wanted, sess.deleted)
+
+
+def _is_the_servers(row: Base) -> bool:
+    known = type(row) in TABLES or row.__tablename__ in FREE
+    return not known and not isinstance(row, AlgorithmStore)
 
 
 def _edits_by_store(sess: Session, store: AlgorithmStore) -> Iterator[Change]:

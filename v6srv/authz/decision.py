@@ -14,8 +14,6 @@ class Decision:
     subject: str
     resource: Resource
     operation: Operation
-    row_id: int | None
-    """None when the decision needed no row."""
     reason: str
     policy: str
     """Version of the policy that decided."""

@@ -35,7 +35,7 @@ from v6srv.authz.changes import (
 from v6srv.authz.facts import RESOURCES
 from v6srv.authz.principal import Principal
 from v6srv.authz.revision import raise_revisions
-from v6srv.db import AS_A_WHOLE, FLUSHING, Base, session
+from v6srv.db import AS_A_WHOLE, FLUSHING, Base, has_written, session
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -95,16 +95,22 @@ class Unit:
         """Reads who acts anew. Raises Unauthenticated."""
         self._authz = authz
         self._asked_as: dict[Base, Operation] = {}
+        self._decided: dict[Base, frozenset[str]] = {}
         self._made: set[Base] = set()
         self._touched: dict[Base, _Touched] = {}
         self._covering: list[Change] | None = None
 
-    def is_about(self, row: Base, operation: Operation) -> None:
+    def is_about(
+        self, row: Base, operation: Operation, decided: frozenset[str] | None = None
+    ) -> None:
         """This row is about to be changed: `operation` of it is what is to be decided.
 
-        It has been decided already as far as nothing is known of what will change.
+        It has been decided already as far as nothing is known of what will change; with `decided`,
+        the fields that change, as it was: if these are changed, and nothing else before them.
         """
         self._asked_as[row] = operation
+        if decided is not None:
+            self._decided[row] = decided
         if operation is not Operation.DELETE:
             self._touch(row, operation)
 
@@ -138,7 +144,7 @@ class Unit:
                 self._covering.append(change)
                 continue
             operation = self._operation(change)
-            if not self._is_decided(who, change.row, operation):
+            if not self._is_decided(who, change, operation):
                 self._authz.require(who, operation, change.row, change.fields)
             if change.operation is Operation.DELETE:
                 self._touched.pop(change.row, None)
@@ -187,9 +193,13 @@ class Unit:
             return Operation.DELETE
         return self._asked_as.get(change.row, Operation.EDIT)
 
-    def _is_decided(self, who: Principal, row: Base, operation: Operation) -> bool:
-        asked = self._asked_as.get(row) is operation
-        return asked and not self._authz.asks_for_changes(who, type(row), operation)
+    def _is_decided(self, who: Principal, change: Change, operation: Operation) -> bool:
+        row = change.row
+        if self._asked_as.get(row) is not operation:
+            return False
+        if self._decided.get(row) == change.fields and not has_written(session()):
+            return True
+        return not self._authz.asks_for_changes(who, type(row), operation)
 
 
 _actor: ContextVar[Unit | ServerWrite | None] = ContextVar("v6srv_actor", default=None)
@@ -233,11 +243,11 @@ def covered_by(_cover: Cover) -> Iterator[None]:
         yield
 
 
-def is_about(row: Base, operation: Operation) -> None:
+def is_about(row: Base, operation: Operation, decided: frozenset[str] | None = None) -> None:
     """Say that who acts is about to change this row: see `Unit.is_about`."""
     actor = _actor.get()
     if isinstance(actor, Unit):
-        actor.is_about(row, operation)
+        actor.is_about(row, operation, decided)
 
 
 def time_has_passed() -> None:
@@ -334,10 +344,12 @@ def _written(statement: str, context: DefaultExecutionContext | None) -> list[st
     compiled = context.compiled if context else None
     if context is None or compiled is None or context.is_text:
         return ["a table"] if _WRITES.search(statement) else []
-    within = getattr(compiled, "ctes", None) or ()
-    parts = (compiled.statement, *(cte.element for cte in within))
-    written = (part for part in parts if isinstance(part, UpdateBase))
-    return [getattr(part.table, "name", "a table") for part in written]
+    parts = [compiled.statement]
+    if within := getattr(compiled, "ctes", None):
+        parts += [cte.element for cte in within]
+    return [
+        getattr(part.table, "name", "a table") for part in parts if isinstance(part, UpdateBase)
+    ]
 
 
 _WRITES = re.compile(

@@ -13,12 +13,12 @@ from sqlalchemy import (
     Text,
     column,
     event,
-    inspect,
     select,
     table,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm.attributes import get_history
 
 from v6srv.db import Base, utcnow
 from v6srv.model.queries import Queries
@@ -100,7 +100,7 @@ TEXTS = (Result.input, Result.result, Result.log)
 @event.listens_for(Result, "before_update")
 def _follow_its_task(_mapper: object, connection: Connection, result: Result) -> None:
     """A result of no collaboration could otherwise go to any task as such."""
-    if inspect(result).attrs.task_id.history.has_changes():
+    if get_history(result, "task_id").has_changes():
         result.collaboration_id = _collaboration_of(connection, result.task_id)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Row, delete, select, update
 
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import session, utcnow
@@ -56,8 +56,7 @@ def report(result: Result, changes: Mapping[str, Any], *, log_ends: bool = False
     ends = status == KILLED or (log_ends and status in FINAL and "log" in changes)
     if ends and result.finished_at is None:
         result.finished_at = utcnow()
-    task = session.get(Task, result.task_id) if result.task_id is not None else None
-    if task is not None:
+    if (task := _task_of(result)) is not None:
         _announce(task, result.id, result.organization_id)
         if task.dialect == V4 and status in FINAL - {COMPLETED}:
             _give_up(task, result)
@@ -69,13 +68,19 @@ def _is_emptied(result: Result) -> bool:
     return session.scalar(emptied) is not None
 
 
-def _announce(task: Task, result_id: int, organization_id: int | None) -> None:
+def _task_of(result: Result) -> Row[int, int | None, int | None, int] | None:
+    """What is to be known of its task: not its input, which may be large."""
+    known = select(Task.id, Task.collaboration_id, Task.initiator_id, Task.dialect)
+    return session.execute(known.where(Task.id == result.task_id)).one_or_none()
+
+
+def _announce(task: Any, result_id: int, organization_id: int | None) -> None:
     if task.collaboration_id is not None:
         rooms = rooms_concerned(task.collaboration_id, organization_id, task.initiator_id)
         events.emit("status_update", {"result_id": result_id}, rooms)
 
 
-def _give_up(task: Task, failed: Result) -> None:
+def _give_up(task: Any, failed: Result) -> None:
     """End what has not begun of a task that has failed somewhere, as 4.x does."""
     with as_server(ServerWrite.SIBLINGS):
         ended = session.execute(

@@ -43,6 +43,10 @@ class Changes(Input):
 class Output(Schema):
     """An answer."""
 
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """As marshmallow's, of a row or a mapping: it would try each field in several ways."""
+        return obj.get(attr, default) if isinstance(obj, dict) else getattr(obj, attr, default)
+
 
 class Whole(fields.Integer):
     """A whole number, also as text in ASCII digits; 2.5 is an error and not 2."""
