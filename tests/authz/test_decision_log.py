@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from v6srv.authz.decision_log import DecisionLog, Head, Series
+from v6srv.authz.decision_log import DecisionLog, Head, Series, together
 from v6srv.policy.audit import trail
 
 RECORD: dict[str, Any] = {"kind": "decision", "time": "2026-03-01T12:00:00.000Z", "effect": "deny"}
@@ -298,3 +299,19 @@ def test_a_process_that_died_while_it_began_a_file(series: Series) -> None:
     log.write(RECORD)
     assert not _faults(series)
     assert series.read_head() == Head.read(series.head.read_bytes())
+
+
+def test_what_is_decided_together_is_one_piece_of_the_chain(series: Series) -> None:
+    """Also what was decided before something went wrong; what others decide does not wait."""
+    log = DecisionLog(series)
+    other = threading.Thread(target=log.write, args=(RECORD | {"id": "of another"},))
+    with suppress(LookupError), together():
+        log.write(RECORD | {"id": "first"})
+        other.start()
+        other.join()
+        log.write(RECORD | {"id": "second"})
+        raise LookupError
+    log.write(RECORD | {"id": "last"})
+    decided = [record["id"] for record in _records(series) if record["kind"] == "decision"]
+    assert decided == ["of another", "first", "second", "last"]
+    assert not _faults(series)

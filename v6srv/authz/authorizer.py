@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from sqlalchemy import literal, select
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy import select
 
 from v6srv import meters
 from v6srv.authz.allowed_rows import AllowedRows
@@ -28,7 +27,7 @@ from v6srv.authz.facts import MODELS, RESOURCES, TABLES, TableFacts
 from v6srv.authz.links import wire
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
-from v6srv.authz.row_query import ROW, row_query
+from v6srv.authz.row_query import ROW, exists, row_query
 from v6srv.authz.shadow import Shadow
 from v6srv.authz.versions import Versions
 from v6srv.db import LARGEST_ID, Base, session
@@ -71,12 +70,6 @@ class _Pending:
         else:
             answers = [Answer(self.asked, question.object, allowed)]
         return list(dict.fromkeys(rest.line.origin for one in answers for rest in one.lines))
-
-
-def _exists(table: TableFacts, id: int) -> bool:
-    if not 0 < id <= LARGEST_ID:
-        return False
-    return session.execute(select(literal(1)).where(table.key == id)).first() is not None
 
 
 class Authorizer:
@@ -240,7 +233,7 @@ class Authorizer:
             raise self._denied(pending, _NOTHING)
         row = self._row(pending, table, id, shown=shown) if 0 < id <= LARGEST_ID else None
         if row is None:
-            if pending.plan.grants_all and (pending.plan.always or not _exists(table, id)):
+            if pending.plan.grants_all and (pending.plan.always or not exists(table, id)):
                 raise NotFound(f"{table.model.__name__} id={id} is not found!")
             raise self._denied(pending, _OUTSIDE)
         self._allowed(pending)
@@ -290,10 +283,8 @@ class Authorizer:
     def _row(self, pending: _Pending, table: TableFacts, id: int, *, shown: bool) -> Any:
         """The row if it is allowed, else None; locked when it is about to be changed."""
         question, rows = pending.question, self._rows(pending)
-        options: list[ORMOption] = []
-        links: dict[str, Any] = {}
-        if shown:
-            options, links = wire(pending.enforcer, question.who, table.model)
+        who, model = question.who, table.model
+        options, links = wire(pending.enforcer, who, model) if shown else ([], {})
         refresh = question.prospective
         locked = question.operation in (Operation.EDIT, Operation.DELETE) and not refresh
         query = row_query(pending.enforcer, table, rows.condition, options, locked=locked)

@@ -21,8 +21,9 @@ import random
 import re
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 NOTHING_BEFORE = "0" * 64
 """What the first record of a chain has for the hash of the record before it."""
+
+_Waiting = list[tuple["DecisionLog", Mapping[str, Any]]]
+_together: ContextVar[_Waiting | None] = ContextVar("v6srv_together", default=None)
 
 _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n?\Z')
 _HEAD_SIZE = 256
@@ -158,6 +162,23 @@ class Series:
             return None
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """What is decided inside is written at the end, in one go, whether it ends well or not.
+
+    For many decisions at once: processes that decide the same change would wait for each other at
+    each record.
+    """
+    waiting: _Waiting = []
+    token = _together.set(waiting)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+        if waiting:
+            waiting[0][0].write_all([record for _, record in waiting])
+
+
 class DecisionLog:
     """Writes the log of an instance. For threads, greenlets and several processes."""
 
@@ -199,11 +220,19 @@ class DecisionLog:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append a record. Never raises for what disks and folders do: see `problem`."""
+        waiting = _together.get()
+        if waiting is None:
+            self.write_all([record])
+        else:
+            waiting.append((self, record))
+
+    def write_all(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Append records, one after the other, as `write` does."""
         with self._turn:
             try:
-                self._append(record)
+                self._append(records)
             except (OSError, orjson.JSONEncodeError) as error:
-                self._lost += 1
+                self._lost += len(records)
                 if self.problem is None:
                     log.error("the decision log cannot be written, decisions go on: %s", error)
                 self.problem = f"{type(error).__name__}: {error}"
@@ -222,7 +251,7 @@ class DecisionLog:
 
     # --- appending
 
-    def _append(self, record: Mapping[str, Any]) -> None:
+    def _append(self, records: Sequence[Mapping[str, Any]]) -> None:
         if self._started != os.getpid():
             self._file, self._head = _OpenFile(), _OpenFile()  # not to share a lock with a parent
         if not self._head.is_there():
@@ -237,7 +266,8 @@ class DecisionLog:
                 chain.add({"kind": "start", "pid": os.getpid(), "sample": self.sample})
             if self._lost:
                 chain.add({"kind": "lost", "count": self._lost})
-            chain.add(record)
+            for record in records:
+                chain.add(record)
             self._put(chain)
         finally:
             fcntl.flock(self._head.descriptor, fcntl.LOCK_UN)
@@ -382,4 +412,5 @@ __all__ = [
     "opened",
     "sealed",
     "stamp",
+    "together",
 ]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, literal, select
 from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv.authz.enforcer import Enforcer
 from v6srv.authz.facts import TableFacts
+from v6srv.db import LARGEST_ID, session
 
 ROW = "policy_row"
 """The parameter that is the id."""
@@ -16,6 +17,13 @@ ROW = "policy_row"
 _MOST_REMEMBERED = 10_000
 
 _known: WeakKeyDictionary[Enforcer, dict[Any, Select[Any]]] = WeakKeyDictionary()
+
+
+def exists(table: TableFacts, id: int) -> bool:
+    """Whether there is such a row, whoever may view it."""
+    if not 0 < id <= LARGEST_ID:
+        return False
+    return session.execute(select(literal(1)).where(table.key == id)).first() is not None
 
 
 def row_query(

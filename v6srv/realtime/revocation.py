@@ -2,20 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flask_socketio import SocketIO
 
 from v6srv import meters
 from v6srv.authz import clock
 from v6srv.authz.authorizer import Authorizer
+from v6srv.authz.decision_log import together
 from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
+from v6srv.identity.principals import Known
 from v6srv.realtime.background import Background
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.log_readers import LogReaders
-from v6srv.realtime.seats import Seats
+from v6srv.realtime.seats import Seat, Seats
 from v6srv.service import rooms
 
 log = logging.getLogger(__name__)
@@ -118,15 +120,19 @@ class Revocation:
         seats = [seat for seat in self._seats.all() if seat.settled]
         candidates = rooms.collaborations()
         known = principals.load_all(seat.claims for seat in seats)
-        for count, seat in enumerate(seats, 1):
-            still = known.get(seat.claims)
-            if still is None:
-                log.info("socket of account %d is closed: its token was ended", seat.account_id)
-                meters.EVICTIONS.labels("token").inc()
-                self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
-            else:
-                seat.name = still.principal.name
-                self._seats.follow(seat, still.generation)
-                self._seats.move(seat, rooms.allowed(self._authz, still.principal, candidates))
-            if count % BREATHE_EVERY == 0:
-                self._socketio.sleep(0)
+        for first in range(0, len(seats), BREATHE_EVERY):
+            with together():
+                for seat in seats[first : first + BREATHE_EVERY]:
+                    self._decide(seat, known.get(seat.claims), candidates)
+            self._socketio.sleep(0)
+
+    def _decide(self, seat: Seat, still: Known | None, candidates: Sequence[int]) -> None:
+        """`still`: who sits there; None: nobody any more."""
+        if still is None:
+            log.info("socket of account %d is closed: its token was ended", seat.account_id)
+            meters.EVICTIONS.labels("token").inc()
+            self._socketio.server.disconnect(seat.sid, namespace=NAMESPACE, ignore_queue=True)
+        else:
+            seat.name = still.principal.name
+            self._seats.follow(seat, still.generation)
+            self._seats.move(seat, rooms.allowed(self._authz, still.principal, candidates))
