@@ -16,7 +16,7 @@ FUZZ_VENV := .venv-fuzz
 FUZZ_READY := $(FUZZ_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test client-v4 lint lock supply sbom wheel sdist bench docs soak machine fuzz kills clean
+.PHONY: help install run test client-v4 lint lock supply site sbom wheel sdist bench docs soak machine fuzz kills clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ lock: $(SUPPLY_READY) ## Renew the lock files from pyproject.toml
 
 supply: $(SUPPLY_READY) ## Ask the registry of what is locked: withdrawn, abandoned, known weaknesses (ARGS=--help)
 	$(SUPPLY_VENV)/bin/python tools/supply.py $(ARGS)
+
+site: $(SUPPLY_READY) ## Write build/site: the documentation to read in a browser; a dead link fails
+	$(SUPPLY_VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs -b html . build/site
 
 sbom: $(SUPPLY_READY) ## Write dist/v6srv.cdx.json: what an installation is made of (CycloneDX)
 	mkdir -p dist

@@ -6,6 +6,7 @@ from pathlib import Path
 import casbin_reference
 import cli_reference
 import dashboard
+import decisions
 import doctor_reference
 import metrics_reference
 import policy_reference
@@ -15,6 +16,7 @@ import writes_reference
 DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = DOCS.parent / "examples"
 PAGES = {
+    DOCS / "adr" / "README.md": decisions.text,
     DOCS / "policies" / "reference.md": policy_reference.text,
     DOCS / "reference" / "casbin.md": casbin_reference.text,
     DOCS / "reference" / "cli.md": cli_reference.text,

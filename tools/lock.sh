@@ -13,5 +13,5 @@ compile() { # FILE, then what is locked
   mv "$file.new" "$file"
 }
 compile requirements-dev.lock pyproject.toml --group dev
-compile tools/requirements.lock --group supply
+compile tools/requirements.lock --group supply --group site
 CONSTRAINT=requirements-dev.lock compile requirements.lock pyproject.toml
