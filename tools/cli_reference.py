@@ -17,7 +17,7 @@ wrong and progress to standard error; `--format json` is for scripts. `NO_COLOR`
 **Rows** (`user`, `organization`, `collaboration`, `study`, `node`, `role`, `rule`, `task`, `run`) are those of the endpoints of
 4.x: the same fields, the same checks, the same texts of refusals. A row is named by its name or its id, a rule by its words
 (`task:organization:view`). Whoever may run a command on the database is the **system**: it may do what the policy that comes
-with this release lets root, whatever the policy of the instance says, and the server's log says what it changed. With
+with this release lets root, whatever the policy of the instance says; the log file (`logging.file`), if there is one, says what it changed. With
 `--as USERNAME` the policy of the instance decides, as if that user had asked over the network, and the decision log has it. A
 server that runs takes notice at once. Passwords are asked for, read from standard input or made, and never arguments; they and
 the keys of nodes are shown once.

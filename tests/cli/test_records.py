@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from tests.support import store
 from tests.world import IMAGE, PASSWORD
 from v6srv import passwords
 from v6srv.cli.main import cli
+from v6srv.cli.records import printing
 from v6srv.cli.records.resources import RESOURCES, fields
 from v6srv.db import session
 from v6srv.model import Node
@@ -241,6 +243,15 @@ def test_the_system_may_do_what_the_policy_of_the_instance_denies_to_everybody(
     assert told("organization", "edit", "north", "--country", "Norway")["country"] == "Norway"
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_the_log_says_what_the_system_has_changed(app, run, world, monkeypatch):
+    monkeypatch.setenv("V6SRV_LOGGING__FILE", "yes")
+    assert run("organization", "edit", "north", "--country", "Norway").exit_code == 0
+    logs = app.config["SETTINGS"].instance.rglob("server_*.log")
+    said = f"PATCH /v4/api/organization/{world.org.north} by the system, as uid {os.getuid()}"
+    assert any(said in log.read_text() for log in logs)
+
+
 def test_a_task_is_somebodys(run, world):
     words = (
         "task",
@@ -414,6 +425,15 @@ def test_passwords_are_read_or_made_and_never_arguments(told, run, call4, world)
     assert logs_in("lee", again)
     assert not logs_in("lee", PASSWORD)
     assert run("user", "new-password", "lee", "--generate-password", "--as", "root").exit_code == 2
+
+
+def test_progress_is_for_who_looks(monkeypatch):
+    for looks in (True, False):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        monkeypatch.setattr(sys.stderr, "isatty", lambda looks=looks: looks)
+        assert list(printing.each([1, 2, 3])) == [1, 2, 3]
+        assert ("100%" in sys.stderr.getvalue()) == looks
+        assert list(printing.each([1])) == [1]
 
 
 # --- processes
