@@ -11,7 +11,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from tests.support import open_app
+from tests.support import counting, open_app
 from tests.world import PASSWORD
 from v6srv import db
 from v6srv.authz.source.folder import shipped_texts, write_files
@@ -30,7 +30,7 @@ LOSS = "p, role:viewer, task, global, view, True, deny\n"
 class Here:
     """Does the job in this process: what it computes is the same, and nothing has to start."""
 
-    def __init__(self, module, argument):
+    def __init__(self, module, argument, within_s):
         assert module == apart.__name__
         self.answer = json.loads(json.dumps(apart.done(apart.read(Path(argument)))))
 
@@ -245,3 +245,14 @@ def test_a_process_that_breaks_is_told(visit, world, app, monkeypatch):
 def test_what_names_the_database_is_in_no_message(world):
     job = apart.Job("postgresql://u:secret@h/d", "/x", {}, Order("a", "b"))
     assert "secret" not in repr(job)
+
+
+def test_the_history_costs_as_many_statements_as_that_of_the_api(visit, world, app, call):
+    root = visit("root")
+    root.get("/policy/version")
+    with counting() as pages:
+        page = root.get("/policy/version")
+    with counting() as api:
+        found = call("root", "GET", "/policy/version", query={"page": 1}).json
+    assert all(one["digest"][:12] in page and one["message"] in page for one in found)
+    assert len(pages) <= len(api)

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.support import counting
+
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 DENIAL = {
@@ -87,3 +89,16 @@ def test_who_may_only_look_is_offered_nothing_and_refused(visit, world, call):
     for path in ("new", f"{id}/edit", f"{id}/delete"):
         assert viewer.post(f"/policy/line/{path}", DENIAL).status_code == 403
     assert len(call("root", "GET", "/policy/line").json) == 1
+
+
+def test_the_list_costs_as_many_statements_as_that_of_the_api(visit, world, call):
+    root = visit("root")
+    for operation in ("view", "edit", "delete"):
+        root.sent("/policy/line/new", {**DENIAL, "operation": operation, "comment": operation})
+    root.get("/policy/line")
+    with counting() as pages:
+        page = root.get("/policy/line")
+    with counting() as api:
+        call("root", "GET", "/policy/line", query={"page": 1})
+    assert page.count(">Remove<") == 3
+    assert len(pages) <= len(api) + 2  # what may be changed, and what removed

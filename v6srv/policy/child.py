@@ -26,9 +26,10 @@ class NotRunError(Exception):
 class Child:
     """A process; `result` and `stop` end it."""
 
-    def __init__(self, module: str, argument: str) -> None:
+    def __init__(self, module: str, argument: str, within_s: float = WITHIN_S) -> None:
         """Start it. Raises OSError when there can be no further process."""
-        self._until = time.monotonic() + WITHIN_S
+        self._within_s = within_s
+        self._until = time.monotonic() + within_s
         self._printed, self._said = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - till it ends
         theirs, self._alive = os.pipe()  # closed when this process ends, however it does
         try:
@@ -51,7 +52,7 @@ class Child:
             if time.monotonic() < self._until:
                 return None
             self.stop()
-            raise NotRunError(f"they did not come to an end within {WITHIN_S:g} s")
+            raise NotRunError(f"they did not come to an end within {self._within_s:g} s")
         printed, said = _text(self._printed), _text(self._said).split("\n")
         self._close()
         if code:

@@ -19,7 +19,7 @@ from typing import Any
 from v6srv.authz.source.problems import Problem
 from v6srv.db import let_go
 from v6srv.errors import Conflict, Invalid, NotFound, Unavailable, V6srvError
-from v6srv.policy.child import Child, NotRunError, begin
+from v6srv.policy.child import WITHIN_S, Child, NotRunError, begin
 from v6srv.policy.publish.publication import Review
 from v6srv.settings import Settings
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 Files = Mapping[str, str]
 
 _LOOK_EVERY_S = 0.05
+_PUBLISHED_WITHIN_S = 300.0
+"""Longer than a check: who is stopped while files are replaced leaves that half done."""
 _one_at_a_time = threading.Lock()
 _BUSY = "Somebody else has a policy checked at this moment: try again when that is done"
 _ERRORS = {one.__name__: one for one in (Invalid, Conflict, NotFound)}
@@ -116,7 +118,8 @@ def _done(job: Job) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile("w", prefix="v6srv-policy-", encoding="utf-8") as file:
             json.dump(asdict(job), file)
             file.flush()
-            answer = _answer(Child(__name__, file.name))
+            within_s = WITHIN_S if job.order is None else _PUBLISHED_WITHIN_S
+            answer = _answer(Child(__name__, file.name, within_s))
     except (OSError, NotRunError) as error:
         log.error("a policy could not be checked: %s", error)
         raise Unavailable(f"The policy could not be checked: {error}") from error
