@@ -25,6 +25,7 @@ from v6srv.authz.source.folder import read_texts
 from v6srv.authz.source.live import PolicyStore
 from v6srv.errors import DatabaseUnavailable
 from v6srv.model import CasbinRule, PolicyRevision
+from v6srv.policy import child
 from v6srv.policy.child import NotRunError
 from v6srv.policy.lint.folder import lint
 from v6srv.policy.publish import follower as module
@@ -587,7 +588,7 @@ def test_tests_that_cannot_be_run_are_a_problem(
         if fault == "cannot be made":
             broken.setattr(os, "posix_spawn", _no_process)
         if fault == "hangs":
-            broken.setattr(process, "WITHIN_S", 0.5)
+            broken.setattr(child, "WITHIN_S", 0.5)
         tick(follower)
         if fault == "hangs":
             os.kill(running(follower), signal.SIGSTOP)

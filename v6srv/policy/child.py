@@ -26,10 +26,10 @@ class NotRunError(Exception):
 class Child:
     """A process; `result` and `stop` end it."""
 
-    def __init__(self, module: str, argument: str, within_s: float = WITHIN_S) -> None:
-        """Start it. Raises OSError when there can be no further process."""
-        self._within_s = within_s
-        self._until = time.monotonic() + within_s
+    def __init__(self, module: str, argument: str, within_s: float | None = None) -> None:
+        """Start it; given up after a minute unless told. Raises OSError when there can be none."""
+        self._within_s = WITHIN_S if within_s is None else within_s
+        self._until = time.monotonic() + self._within_s
         self._printed, self._said = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - till it ends
         theirs, self._alive = os.pipe()  # closed when this process ends, however it does
         try:

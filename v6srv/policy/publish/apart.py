@@ -19,7 +19,7 @@ from typing import Any
 from v6srv.authz.source.problems import Problem
 from v6srv.db import let_go
 from v6srv.errors import Conflict, Invalid, NotFound, Unavailable, V6srvError
-from v6srv.policy.child import WITHIN_S, Child, NotRunError, begin
+from v6srv.policy.child import Child, NotRunError, begin
 from v6srv.policy.publish.publication import Review
 from v6srv.settings import Settings
 
@@ -118,7 +118,7 @@ def _done(job: Job) -> dict[str, Any]:
         with tempfile.NamedTemporaryFile("w", prefix="v6srv-policy-", encoding="utf-8") as file:
             json.dump(asdict(job), file)
             file.flush()
-            within_s = WITHIN_S if job.order is None else _PUBLISHED_WITHIN_S
+            within_s = None if job.order is None else _PUBLISHED_WITHIN_S
             answer = _answer(Child(__name__, file.name, within_s))
     except (OSError, NotRunError) as error:
         log.error("a policy could not be checked: %s", error)
