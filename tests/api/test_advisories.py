@@ -112,3 +112,35 @@ def test_who_edits_own_collaborations_does_not_take_in_strangers(call4, world, a
     added = call4("viewer", "POST", f"{path}/organization", json={"id": world.org.east})
     assert added.status_code == 404
     assert call4("viewer", "PATCH", path, json={"name": "renamed"}).status_code == 200
+
+
+def test_a_line_keeps_collaborations_from_growing(call, call4, world, app):
+    """CVE-2024-32969: the one that docs/security.md gives to who does not want it at all.
+
+    Without it a member comes in that may be viewed, which is the contract; and root goes on.
+    """
+    page = (ROOT / "docs" / "security.md").read_text()
+    [line] = re.findall(r"`p, (kind:user, collaboration, [^`]*deny)`", page)
+    words = ("subject", "resource", "scope", "operation", "condition", "effect")
+    fields = re.fullmatch(r"(\S+), (\w+), (\w+), (\w+), (.*), (\w+)", line).groups()
+    with app.app_context():
+        wanted = {("collaboration", "COLLABORATION", "EDIT"), ("organization", "GLOBAL", "VIEW")}
+        rules = db.session.scalars(select(Rule)).all()
+        held = [one for one in rules if (one.name, one.scope.name, one.operation.name) in wanted]
+        assert len(held) == 2
+        db.session.get(User, world.user.viewer).rules = held
+        db.session.commit()
+    path = f"/collaboration/{world.collab.registry}"
+
+    def add(who, organization):
+        return call4(who, "POST", f"{path}/organization", json={"id": organization}).status_code
+
+    def rename(name):
+        return call4("viewer", "PATCH", path, json={"name": name}).status_code
+
+    assert add("viewer", world.org.east) in (200, 201)
+    body = dict(zip(words, fields, strict=True))
+    assert call("root", "POST", "/policy/line", json=body).status_code == 201
+    assert add("viewer", world.org.west) == 403
+    assert rename("again") == 200
+    assert add("second_root", world.org.west) in (200, 201)

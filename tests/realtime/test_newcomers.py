@@ -4,6 +4,7 @@ import pytest
 
 from tests.support import open_app
 from v6srv.realtime import newcomers
+from v6srv.realtime.broadcast import NAMESPACE
 
 POLL = "/socket.io/?EIO=4&transport=polling"
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -82,3 +83,34 @@ def test_who_has_joined_stays_and_does_not_count(door, monkeypatch):
     monkeypatch.setattr(newcomers, "JOIN_WITHIN_S", -1)
     door.part.look()
     assert door.there() == {joined}
+
+
+class Unlooked(dict):
+    """What nobody may go through: there may be thousands in it."""
+
+    def __iter__(self):
+        raise AssertionError("all of them are looked at")
+
+    keys = values = items = __iter__
+
+
+def test_those_that_have_joined_are_not_looked_at(door, monkeypatch):
+    """Nor is anything of them kept; who leaves, or is refused, waits anew."""
+    joined = [door.open(f"10.0.1.{number}") for number in range(20)]
+    manager = door.server.manager
+    sids = {eio_sid: manager.connect(eio_sid, NAMESPACE) for eio_sid in joined}
+    waiting = door.open("10.0.0.9")
+    door.part.look()
+    assert set(door.part._address) == {waiting}
+    monkeypatch.setattr(door.server.eio, "sockets", Unlooked(door.server.eio.sockets))
+    door.part.look()
+    monkeypatch.setattr(newcomers, "JOIN_WITHIN_S", -1)
+    manager.disconnect(sids[joined[0]], NAMESPACE)
+    assert set(door.part._address) == {waiting, joined[0]}
+    door.server.eio.sockets[joined[1]].closing = True
+    manager.disconnect(sids[joined[1]], NAMESPACE)
+    assert set(door.part._address) == {waiting, joined[0]}
+    door.part.look()
+    assert not door.part._address
+    assert joined[0] not in door.server.eio.sockets
+    assert joined[2] in door.server.eio.sockets

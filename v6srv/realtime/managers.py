@@ -106,6 +106,8 @@ class _Locked(Manager):
         self._lock = threading.RLock()
         self.confirmed: Callable[[str], None] = lambda sid: None
         """Called when a client has been sent that its namespace is open."""
+        self.left: Callable[[str], None] = lambda transport: None
+        """Called with the session whose client is no longer in a namespace, or was refused."""
         self.held_back = HeldBack(lambda tell: self.server.start_background_task(tell))
         """What rooms are told in this process goes through it."""
         self.readers: Callable[[str, Any], Only | None] = lambda event, payload: None
@@ -176,7 +178,10 @@ class _Locked(Manager):
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         with self._lock:
+            transport = self.eio_sid_from_sid(sid, namespace)
             super().basic_disconnect(sid, namespace, **kwargs)
+        if transport is not None:
+            self.left(transport)
 
 
 class _Alone(_Locked):

@@ -40,19 +40,18 @@ class Newcomers:
         handlers = self._server.eio.handlers
         self._begin = handlers["connect"]
         handlers["connect"] = self._enter
+        self._server.manager.left = self._leave
 
     def start(self, background: Background) -> None:
         """Start the loop."""
         background.repeat(self.look, LOOK_EVERY_S, wait_first=True)
 
     def look(self) -> None:
-        """End what waits for too long. Who has left the namespace waits anew."""
+        """End what waits for too long. Of those that have joined nothing is looked at again."""
         waiting, transports = self._since[EVERYBODY], self._server.eio.sockets
-        for sid in [sid for sid in waiting if sid not in transports or self._has_joined(sid)]:
-            self._forget(sid)
-        for sid in list(transports):
-            if sid not in waiting and not self._has_joined(sid):
-                self._note(sid, self._server.environ.get(sid, {}))
+        for sid in list(waiting):
+            if sid not in transports or self._has_joined(sid):
+                self._forget(sid)
         overdue = time.monotonic() - JOIN_WITHIN_S
         for sid in [sid for sid, since in waiting.items() if since < overdue]:
             self._end(sid)
@@ -63,6 +62,13 @@ class Newcomers:
         self._make_room(address, self._most_per_address)
         self._make_room(EVERYBODY, MOST)
         return self._begin(sid, environ)
+
+    def _leave(self, sid: str) -> None:
+        """A client was refused, or has left the namespace: if its session stays, it waits anew."""
+        transport = self._server.eio.sockets.get(sid)
+        gone = transport is None or transport.closing or transport.closed
+        if not gone and sid not in self._address:
+            self._note(sid, self._server.environ.get(sid, {}))
 
     def _note(self, sid: str, environ: Mapping[str, Any]) -> str:
         address = self._address[sid] = self._owner(environ)
