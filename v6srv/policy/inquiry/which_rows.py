@@ -168,4 +168,4 @@ class _Speaker:
 
 
 def _plural(template: str, values: Sequence[str]) -> str:
-    return re.sub(r"(\w+) \{\}", r"\1s {}", template).format(", ".join(values))
+    return re.sub(r"\b(\w+) \{\}", r"\1s {}", template).format(", ".join(values))
