@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import jwt
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from tests.databases import Databases
 from tests.rights.ledger import RESOURCES, RULES, VIEWER, Computer, Ledger, Person, Role, Session
 from tests.support import Caller, open_app
 from tests.world import IMAGE, NODES, ORGANIZATIONS, ROLES, TASKS, USERS, World, api_key
-from v6srv.identity import principals
+from v6srv.identity import principals, sessions
 from v6srv.identity.claims import Claims
 
 EXAMPLES = max(6, int(os.environ.get("V6SRV_TEST_EXAMPLES", "0")))
@@ -193,6 +194,23 @@ class Rights(RuleBasedStateMachine):
             answer = self.as_(session.access, "POST", "/token/logout")
             session.ended = answer.status_code == 200 or session.ended
 
+    @rule(which=some, other=some)
+    def end_one_session(self, which: int, other: int) -> None:
+        """Those that are listed are those that are good; one ends, of whoever asks or another."""
+        known = [one for one in self.sessions if one.kind == "user" and self.ledger.is_in(one)]
+        if not known:
+            return
+        session = pick(known, which)
+        path = f"/user/{session.account}/session"
+        listed = self.as_(session.access, "GET", path)
+        assert listed.status_code == 200, listed.text
+        mine = {sid(one): one for one in known if one.account == session.account}
+        assert {one["id"] for one in listed.json} == set(mine), "a session that nobody knows of"
+        name = pick(sorted(mine), other)
+        answer = self.as_(session.access, "DELETE", f"{path}/{name}")
+        assert answer.status_code == 200, answer.text
+        mine[name].ended = True
+
     @rule(which=some)
     def change_password(self, which: int) -> None:
         known = [one for one in self.sessions if one.kind == "user" and self.ledger.is_in(one)]
@@ -287,6 +305,12 @@ class Rights(RuleBasedStateMachine):
         return [self.world.rule[*one, "VIEW"] for one in held]
 
 
+def sid(session: Session) -> str:
+    """What the server calls a session."""
+    said: str = jwt.decode(session.access, options={"verify_signature": False})["sid"]
+    return said
+
+
 def pick(found: Any, which: int) -> Any:
     return found[which % len(found)]
 
@@ -342,6 +366,7 @@ def test_nobody_gains_and_nobody_keeps(databases: Databases) -> None:
 
 
 FAULTS: dict[str, tuple[object, str, Callable[[Any], Callable[..., Any]]]] = {
+    "one session does not end": (sessions, "end_one", lambda _: lambda *_: None),
     "tokens never end": (Claims, "honoured", lambda _: lambda *_: True),
     "everybody is a viewer": (
         principals,
@@ -368,5 +393,5 @@ def test_a_fault_is_found(
 ) -> None:
     where, name, broken = FAULTS[fault]
     monkeypatch.setattr(where, name, broken(getattr(where, name)))
-    with pytest.raises(AssertionError, match=r"gained|401"):
+    with pytest.raises(AssertionError, match=r"gained|401|nobody knows of"):
         explore(databases)
