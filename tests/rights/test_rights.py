@@ -260,10 +260,10 @@ class Rights(RuleBasedStateMachine):
         self.steps += 1
         over = [one for one in self.sessions if not self.ledger.is_in(one)]
         there = [one for one in self.sessions if self.ledger.is_in(one)]
-        for sessions in (over, there):
-            if sessions:
+        for those in (over, there):
+            if those:
                 # Now the newest, now another one; all resources and ids come in turn.
-                session = sessions[-1 - (self.steps * 5 if self.steps % 2 else 0) % len(sessions)]
+                session = those[-1 - (self.steps * 5 if self.steps % 2 else 0) % len(those)]
                 self.ask(session, RESOURCES[self.steps % 5], 1 + self.steps * 7 % 30)
 
     def ask(self, session: Session, resource: str, id: int) -> None:
