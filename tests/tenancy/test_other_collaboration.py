@@ -87,16 +87,6 @@ def test_a_node_learns_nothing_of_another_collaboration(databases: Databases) ->
             assert opened.call(f"{NODE} in 4", "GET", path).status_code == 403
 
 
-def test_a_node_sees_no_results_that_others_compute(databases: Databases) -> None:
-    with house(databases) as opened:
-        result, call = opened.world.result, opened.call
-        own, other = result["running", "north"], result["running", "south"]
-        assert call(f"{NODE} in 4", "GET", f"/run/{own}").status_code == 200
-        assert call(f"{NODE} in 4", "GET", f"/run/{other}").status_code == 403
-        path = f"/run?task_id={opened.world.task.running}"
-        assert [one["id"] for one in call(f"{NODE} in 4", "GET", path).json["data"]] == [own]
-
-
 def test_a_setting_shows_nodes_what_the_reference_shows(databases: Databases) -> None:
     """And gives nobody else anything; what a node may change is what it was."""
     with house(databases, between_collaborations="reference") as opened:

@@ -170,10 +170,8 @@ class Settings(Group):
     for algorithms whose images understand both. A 3.x node is never sent a task with several
     databases, or with parameters of one: it would not see them."""
     between_collaborations: Literal["strict", "reference"] = "strict"
-    """What a node sees of its organization: `strict`, its own collaboration, and there the results
-    that the organization computes; `reference`, as in 3.x and 4.x, all that the organization takes
-    part in, with what others have computed. Programs of either release need no more than `strict`.
-    """
+    """What a node sees: `strict`, its own collaboration; `reference`, as in 3.x and 4.x, all that
+    its organization takes part in. Programs of either release need no more than `strict`."""
     column_image: str = "ghcr.io/vantage6/algorithm-basics:latest"
     """The image of tasks that read the names of columns, which the web interface of 4.x asks for
     where no node shares them. Nodes of 4.x know this one and run it, unless they are set not to;
