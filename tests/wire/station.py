@@ -94,7 +94,7 @@ PYTHON = V3.python
 errand, data_station = V3.errand, V3.data_station
 
 
-def eventually(check: Callable[[], object], within_s: float = 30.0) -> None:
+def eventually(check: Callable[[], object], within_s: float = 120.0) -> None:
     """Wait until a check is true."""
     deadline = time.monotonic() + within_s
     while not check():
