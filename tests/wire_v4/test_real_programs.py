@@ -288,7 +288,7 @@ def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(stu
     eventually(lambda: _online(study, node))
     eventually(lambda: time.monotonic() > begun + 22)
     study.restart_server(SECRET)
-    eventually(lambda: "connecting for time 2" in study.log(1), 60)
+    eventually(lambda: "connecting for time 2" in study.log(1))
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
     assert study.log(1).count("Your token is no longer valid") == 1
@@ -298,7 +298,7 @@ def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(stu
 def test_the_stations_come_back_when_the_server_signs_with_another_key(study: Study) -> None:
     """By themselves: they are told that their tokens are no good, and log in with their keys."""
     study.restart_server(f"another {SECRET}")
-    eventually(lambda: all(_online(study, node) for node in study.settings["nodes"]), 60)
+    eventually(lambda: all(_online(study, node) for node in study.settings["nodes"]))
     assert all("Node has invalid token. Reauthenticating" in study.log(n) for n in (0, 1))
     found = study.ask("average")
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
