@@ -29,9 +29,11 @@ def test_who_may_view_none_is_refused(visit, world):
     assert "decision" in visit("nobody").get("/collaboration", status=403)
 
 
-def test_a_page_says_who_is_there_and_who_has_no_node(visit, world, app):
-    viewer = visit("viewer")
-    page = viewer.get(f"/collaboration/{world.collab.registry}")
+def test_a_page_says_who_is_there_and_who_has_no_node(visit, world, call):
+    path = f"/collaboration/{world.collab.registry}"
+    page = visit("viewer").get(path)
+    shown = re.findall(r'class="node state \w+"[^>]*>(\w+) · ', page)
+    assert shown == [node["name"] for node in call("viewer", "GET", f"{path}/node").json]
     assert "1 of 2 nodes online" in page
     assert "north_registry · online" in page
     assert "south_registry · offline" in page
