@@ -35,6 +35,8 @@ def test_a_page_says_who_is_there_and_who_has_no_node(visit, world, call):
     shown = re.findall(r'class="node state \w+"[^>]*>(\w+) · ', page)
     assert shown == [node["name"] for node in call("viewer", "GET", f"{path}/node").json]
     assert "1 of 2 nodes online" in page
+    assert f'hx-get="/console{path}/node"' in page
+    assert "1 of 2 nodes online" in visit("viewer").get(f"{path}/node")
     assert "north_registry · online" in page
     assert "south_registry · offline" in page
     assert f"/node/{world.node.north_registry}" in page

@@ -94,6 +94,16 @@ class Offers:
         found = session.execute(query.order_by(key).limit(most), where.parameters).all()
         return Some([row for row, _ in found], found[0][1] if found else 0)
 
+    def choices(
+        self, resource: Resource, *conditions: ColumnElement[bool], most: int = 500
+    ) -> list[tuple[int, str]]:
+        """Ids and names of those rows, for a form to choose from."""
+        model, where = MODELS[resource], self._rows(resource, Operation.VIEW)
+        key, called = TABLES[model].key, model.name  # type: ignore[attr-defined]
+        query = select(key, called).where(where.condition, *conditions).order_by(key).limit(most)
+        found = session.execute(query, where.parameters)
+        return [(id, name or f"{resource} {id}") for id, name in found]
+
     def count(
         self, resource: Resource, operation: Operation, condition: ColumnElement[bool]
     ) -> int:

@@ -6,7 +6,7 @@ from v6srv.api import filters, guard
 from v6srv.api.visitor import visitor
 from v6srv.authz.offers import Offers
 from v6srv.console.blueprint import arguments, blp, done, page
-from v6srv.console.tables import containing, options, table
+from v6srv.console.tables import containing, table
 from v6srv.model import AlgorithmStore as Row
 from v6srv.model import Collaboration
 from v6srv.service import algorithm_stores
@@ -116,7 +116,7 @@ def _places(who, authz):
     may = Offers(authz.store, who)
     rows = may.some(COLLABORATION, most=MOST).rows
     allowed = may.among(EDIT, rows, _STORES)
-    return options(row for row in rows if row.id in allowed)
+    return [(row.id, row.name) for row in rows if row.id in allowed]
 
 
 def _changes(row, who, authz):

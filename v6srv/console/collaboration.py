@@ -7,7 +7,7 @@ from v6srv.api import filters, guard
 from v6srv.authz.offers import Offers
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.deletions import going
-from v6srv.console.tables import containing, options, table
+from v6srv.console.tables import containing, table
 from v6srv.model import Collaboration as Row
 from v6srv.model import Organization, Study
 from v6srv.service import algorithm_stores, collaborations
@@ -42,8 +42,7 @@ class NewCollaboration(MethodView):
     @page("collaboration_form.html")
     def get(self, who, authz):
         """The form for one more."""
-        found = Offers(authz.store, who).some(ORGANIZATION, most=MOST)
-        return {"row": None, "organizations": options(found.rows)}
+        return {"row": None, "organizations": Offers(authz.store, who).choices(ORGANIZATION)}
 
     @guard.creates(COLLABORATION)
     @arguments(CollaborationIn)
@@ -61,26 +60,25 @@ class Collaboration(MethodView):
     def get(self, row, who, authz):
         """One collaboration: members, nodes, studies and stores."""
         may = Offers(authz.store, who)
-        members = may.some(ORGANIZATION, _member(row), most=MOST)
-        nodes = collaborations.nodes_in(who, authz, row).read()
-        node_of = {node.organization_id: node for node in nodes}
-        without = [one for one in members.rows if one.id not in node_of]
+        there = _there(row, may, who, authz)
         changes = may.among(Operation.EDIT, [row], _MEMBERS)
-        others = may.some(ORGANIZATION, ~_member(row), most=MOST).rows if changes else []
-        return {
-            "row": row,
-            "members": members,
-            "nodes": nodes,
-            "node_of": node_of,
-            "seen": may.among(Operation.VIEW, nodes),
-            "without": without,
-            "registers": may.among(Operation.CREATE, without, resource=NODE),
-            "others": options(others) if changes else None,
+        return there | {
+            "registers": may.among(Operation.CREATE, there["without"], resource=NODE),
+            "others": may.choices(ORGANIZATION, ~_member(row)) if changes else None,
             "edits": may.among(Operation.EDIT, [row], frozenset({"name", "encrypted"})),
             "deletes": may.among(Operation.DELETE, [row]),
             "studies": may.some(Resource.STUDY, Study.collaboration_id == row.id, most=MOST),
             "stores": algorithm_stores.serving(row.id),
         }
+
+
+@blp.route("/collaboration/<int:id>/node", V4)
+class CollaborationNodes(MethodView):
+    @guard.one(COLLABORATION)
+    @page("collaboration_nodes.html")
+    def get(self, row, who, authz):
+        """Its nodes alone: what the page of the collaboration asks for again by itself."""
+        return _there(row, Offers(authz.store, who), who, authz)
 
 
 @blp.route("/collaboration/<int:id>/edit", V4)
@@ -143,3 +141,18 @@ class CollaborationDeletion(MethodView):
 
 def _member(row: Row) -> ColumnElement[bool]:
     return Organization.collaborations.any(Row.id == row.id)
+
+
+def _there(row, may, who, authz):
+    """Members, their nodes, and who has none. Who may view a collaboration may view its nodes."""
+    members = may.some(ORGANIZATION, _member(row), most=MOST)
+    nodes = collaborations.nodes_in(who, authz, row).read()
+    node_of = {node.organization_id: node for node in nodes}
+    return {
+        "row": row,
+        "members": members,
+        "nodes": nodes,
+        "node_of": node_of,
+        "seen": may.among(Operation.VIEW, nodes),
+        "without": [one for one in members.rows if one.id not in node_of],
+    }

@@ -10,7 +10,7 @@ from v6srv.api import filters, guard
 from v6srv.authz.offers import Offers
 from v6srv.console import node_files
 from v6srv.console.blueprint import arguments, blp, done, page
-from v6srv.console.tables import containing, options, table
+from v6srv.console.tables import containing, table
 from v6srv.errors import Invalid
 from v6srv.identity import recovery
 from v6srv.model import Collaboration
@@ -23,7 +23,6 @@ from v6srv.wire.credentials import Credential
 from v6srv.wire.v4.node import NodeIn, NodePatch
 
 NODE, COLLABORATION, ORGANIZATION = Resource.NODE, Resource.COLLABORATION, Resource.ORGANIZATION
-MOST = 500
 NEW = "new"
 """The status of a node that has never been there, as filters have it."""
 _FILTERS = {
@@ -89,7 +88,7 @@ class NewNode(MethodView):
         return {
             "row": None,
             "organizations": may.places(NODE).items(),
-            "collaborations": options(may.some(COLLABORATION, most=MOST).rows),
+            "collaborations": may.choices(COLLABORATION),
             "query": query,
         }
 

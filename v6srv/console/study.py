@@ -7,7 +7,7 @@ from v6srv.api import filters, guard
 from v6srv.authz.offers import Offers
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.deletions import going
-from v6srv.console.tables import containing, options, table
+from v6srv.console.tables import containing, table
 from v6srv.model import Collaboration, Organization
 from v6srv.service import studies
 from v6srv.vocabulary import V4, Operation, Resource
@@ -47,13 +47,11 @@ class NewStudy(MethodView):
         """The form for one more, or first: in which collaboration."""
         may, id = Offers(authz.store, who), query["collaboration_id"]
         chosen = may.some(COLLABORATION, Collaboration.id == id).rows
-        everywhere = [] if chosen else may.some(COLLABORATION, most=MOST).rows
-        members = may.some(ORGANIZATION, _in_collaboration(id), most=MOST).rows
         return {
             "row": None,
             "chosen": chosen,
-            "everywhere": options(everywhere),
-            "members": options(members),
+            "everywhere": [] if chosen else may.choices(COLLABORATION),
+            "members": may.choices(ORGANIZATION, _in_collaboration(id)),
         }
 
     @guard.creates(STUDY)
@@ -75,12 +73,11 @@ class Study(MethodView):
         takes_part = Organization.id.in_(row.organization_ids or ())
         changes = may.among(Operation.EDIT, [row], _MEMBERS)
         could = _in_collaboration(row.collaboration_id), ~takes_part
-        others = may.some(ORGANIZATION, *could, most=MOST).rows if changes else []
         return {
             "row": row,
             "collaborations": may.names(COLLABORATION, [row.collaboration_id]),
             "members": may.some(ORGANIZATION, takes_part, most=MOST),
-            "others": options(others) if changes else None,
+            "others": may.choices(ORGANIZATION, *could) if changes else None,
             "edits": may.among(Operation.EDIT, [row], _NAME),
             "deletes": may.among(Operation.DELETE, [row]),
         }

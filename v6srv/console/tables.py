@@ -1,6 +1,6 @@
 """Rows on a page, some at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -58,8 +58,3 @@ def containing(query: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The filters of a query. What is typed for one of these names is a part of what is found."""
     given = {name: value for name, value in query.items() if value != ""}
     return given | {name: f"%{given[name]}%" for name in names if name in given}
-
-
-def options(rows: Iterable[Any]) -> list[tuple[int, str]]:
-    """What forms let choose from."""
-    return [(row.id, row.name or str(row.id)) for row in rows]
