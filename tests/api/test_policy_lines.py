@@ -7,7 +7,7 @@ from flask import Flask
 
 from tests.api.test_policy_line_rest import add, line
 from tests.policy_edits import take_up
-from tests.support import Caller
+from tests.support import Caller, counting
 from tests.world import ORGANIZATIONS, World
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -109,3 +109,19 @@ def test_an_admin_may_lift_or_add_such_a_limit_in_a_file(
     path = f"/user/{world.user.viewer}"
     assert call("viewer", "PATCH", path, json={"email": "new@north.example"}).status_code == 403
     assert call("viewer", "PATCH", path, json={"firstname": "V"}).status_code == 200
+
+
+@SQLITE
+def test_what_is_certain_of_a_body_is_not_asked_again(world: World, call: Caller) -> None:
+    """Could it be, what the body asks, and as it stands: no fourth question if that was written."""
+    subject, only = f"user:{world.user.nobody}", "within(r.sub.changes, ('name',))"
+    add(call, line(subject, "collaboration", "edit", only, effect="allow"))
+    path = f"/collaboration/{world.collab.registry}"
+    with counting() as statements:
+        answer = call("nobody", "PATCH", path, json={"name": "another"})
+    assert answer.status_code == 200, answer.json
+    asked = [one for one in statements if one.startswith("SELECT collaboration.")]
+    assert len(asked) == 3, asked
+    both = {"name": "a third", "organization_ids": [world.org.north]}
+    assert call("nobody", "PATCH", path, json=both).status_code == 403
+    assert call("root", "GET", path).json["name"] == "another"
