@@ -22,6 +22,10 @@ from tests.docs.pages import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
+EXTRAS = {
+    name: [Requirement(line) for line in lines]
+    for name, lines in PROJECT["project"]["optional-dependencies"].items()
+}
 DEVELOPMENT = [Requirement(line) for line in PROJECT["dependency-groups"]["dev"]]
 SUPPLY = [
     Requirement(line)
@@ -39,7 +43,7 @@ def _entries(lock: str) -> list[str]:
     ("lock", "wanted"),
     [
         ("requirements.lock", RUNTIME),
-        ("requirements-dev.lock", RUNTIME + DEVELOPMENT),
+        ("requirements-dev.lock", RUNTIME + DEVELOPMENT + EXTRAS["traces"]),
         ("tools/requirements.lock", SUPPLY),
     ],
 )
@@ -115,9 +119,12 @@ def test_the_source_package_gives_the_same_files(wheel: Path, tmp_path: Path) ->
 
 
 def test_who_installs_us_gets_nothing_that_only_tests_need(metadata: Message) -> None:
-    wanted = {Requirement(line).name for line in metadata.get_all("Requires-Dist", [])}
+    declared = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
+    wanted = {one.name for one in declared if not (one.marker and "extra" in str(one.marker))}
     assert wanted == {one.name for one in RUNTIME}
-    assert metadata.get_all("Provides-Extra") is None
+    assert metadata.get_all("Provides-Extra") == list(EXTRAS), "what an admin may ask for besides"
+    extra = {one.name for one in declared} - wanted
+    assert extra == {one.name for each in EXTRAS.values() for one in each}
     served = {re.split("==", one)[0] for one in _entries("requirements.lock")}
     assert served & {"pytest", "mypy", "ruff", "hypothesis", "schemathesis", "deptry"} == set()
 

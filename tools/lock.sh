@@ -12,6 +12,6 @@ compile() { # FILE, then what is locked
       ${CONSTRAINT:+--constraint "$CONSTRAINT"} "$@"; } > "$file.new"
   mv "$file.new" "$file"
 }
-compile requirements-dev.lock pyproject.toml --group dev
+compile requirements-dev.lock pyproject.toml --group dev --all-extras
 compile tools/requirements.lock --group supply --group site
 CONSTRAINT=requirements-dev.lock compile requirements.lock pyproject.toml

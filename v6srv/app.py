@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RequestRedirect
 
-from v6srv import db, passwords
+from v6srv import db, passwords, traces
 from v6srv.api import (
     authzen,
     bodies,
@@ -32,6 +32,7 @@ from v6srv.api import (
     server,
     session,
     token,
+    tracing,
     v3,
     v4,
     vpn,
@@ -53,6 +54,7 @@ from v6srv.vocabulary import V3, V4
 from v6srv.wire import browser_headers, errors
 from v6srv.wire.json import OrjsonProvider
 from v6srv.wire.request_ids import RequestIds
+from v6srv.wire.version import VERSION
 
 RESOURCES = {
     dialect: (
@@ -133,6 +135,9 @@ def create_app(settings: Settings) -> Flask:
     )
     if settings.metrics:
         metrics.count_requests(app)
+    if settings.traces.endpoint:
+        traces.configure(settings.traces.endpoint, settings.traces.sample, VERSION)
+        tracing.trace_requests(app)
     app.extensions["identity_provider"] = provider.of(settings)
     app.before_request(_refuse_long_query)
     realtime.init_app(app, settings)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
-from v6srv import meters
+from v6srv import meters, traces
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.answer import Answer, Asked, Rows
 from v6srv.authz.compiler import Plan
@@ -420,6 +420,8 @@ class Authorizer:
     def _note(self, pending: _Pending, effect: Effect) -> None:
         question = pending.question
         meters.decision(question.resource, question.operation, effect, pending.begun_ns)
+        version = pending.enforcer.version
+        traces.decision(question.resource, question.operation, effect, version)
         if self.shadow is not None:
             self.shadow.compare(question, allowed=effect is Effect.ALLOW)
 

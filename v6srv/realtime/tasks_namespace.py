@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from flask_socketio import ConnectionRefusedError, Namespace, SocketIO
 
-from v6srv import request_id
+from v6srv import request_id, traces
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.unit_of_work import acting
@@ -81,7 +81,13 @@ class TasksNamespace(Namespace):
 
         All log lines and decisions of one socket have its id for the id of the request.
         """
-        with request_id.using(sid), work_on("sockets", SEAT_WITHIN_S), acting(self._authz):
+        known = event in self._handlers or event in ("connect", "disconnect")
+        with (
+            traces.span(f"socket {event if known else 'unknown'}"),
+            request_id.using(sid),
+            work_on("sockets", SEAT_WITHIN_S),
+            acting(self._authz),
+        ):
             self._dispatch(event, sid, args)
 
     def _dispatch(self, event: Any, sid: str, args: tuple[Any, ...]) -> None:

@@ -1,6 +1,7 @@
 """The groups of keys that settings have, and the types of their values."""
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -280,6 +281,24 @@ class DatabaseLimits(Group):
     """For one statement of a server, not of a command. PostgreSQL only."""
     tcp_user_timeout_s: float = Field(10, gt=0, le=DAY_S)
     """For the network to confirm what was sent to PostgreSQL."""
+
+
+class Traces(Group):
+    """Spans of OpenTelemetry: one for each request and socket event, with what was decided for it.
+    Needs the extra `traces` (`pip install v6srv[traces]`)."""
+
+    endpoint: str | None = None
+    """The OTLP/HTTP address of a collector, such as `http://127.0.0.1:4318/v1/traces`. Unset: there
+    are no spans. What it wants as headers, `OTEL_EXPORTER_OTLP_HEADERS` says."""
+    sample: float = Field(0.1, ge=0, le=1)
+    """Which part of the requests: 0 none, 1 all."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value and not re.match(r"https?://[^/]", value):
+            raise ValueError("must begin with http:// or https://")
+        return value or None
 
 
 class Http(Group):

@@ -6,6 +6,7 @@ docs/reference/settings.md is made of the docstrings here (`make docs`).
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from v6srv.settings.groups import (
     Oidc,
     PasswordPolicy,
     Smtp,
+    Traces,
     VpnServer,
     Words,
 )
@@ -130,6 +132,7 @@ class Settings(Group):
     """Whether there are pages for browsers at `/console`."""
     console_publishing: Flag = False
     """Whether browsers can publish policies; password and second factor are asked for anew."""
+    traces: Traces = Traces()
     debug: Debug = Debug()
     smtp: Smtp = Smtp()
     email_token_validity_minutes: float = Field(60, gt=0, le=LONGEST_MINUTES)
@@ -433,7 +436,7 @@ class Settings(Group):
 
     @property
     def lacking(self) -> Iterator[str]:
-        """What several processes (`http.processes`) would need and do not have."""
+        """What these settings need and do not have."""
         if self.http.processes > 1 and self.uri.startswith("sqlite"):
             yield (
                 f"uri: {self.http.processes} processes (http.processes) cannot share SQLite, where"
@@ -446,6 +449,8 @@ class Settings(Group):
                 " queue, or events reach only the sockets of the process where they happen: set it"
                 " to a redis:// or amqp:// URL, or use one process"
             )
+        if self.traces.endpoint and not _can_trace():
+            yield "traces.endpoint: needs the extra of the package: pip install v6srv[traces]"
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -468,6 +473,13 @@ class Settings(Group):
         """Life of a mailed token; the key may stand at the top level or under smtp."""
         minutes = self.smtp.email_token_validity_minutes or self.email_token_validity_minutes
         return int(minutes * 60)
+
+
+def _can_trace() -> bool:
+    try:
+        return find_spec("opentelemetry.sdk") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _origin(text: str) -> str:
