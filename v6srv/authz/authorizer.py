@@ -76,10 +76,7 @@ class Authorizer:
     """Asks the live policy. One per application."""
 
     def __init__(
-        self,
-        store: Versions,
-        decisions: DecisionLog | None = None,
-        shadow: Shadow | None = None,
+        self, store: Versions, decisions: DecisionLog | None = None, shadow: Shadow | None = None
     ) -> None:
         self.store = store
         self.decisions = decisions
@@ -420,8 +417,7 @@ class Authorizer:
     def _note(self, pending: _Pending, effect: Effect) -> None:
         question = pending.question
         meters.decision(question.resource, question.operation, effect, pending.begun_ns)
-        version = pending.enforcer.version
-        traces.decision(question.resource, question.operation, effect, version)
+        traces.decision(question.resource, question.operation, effect, pending.enforcer.version)
         if self.shadow is not None:
             self.shadow.compare(question, allowed=effect is Effect.ALLOW)
 

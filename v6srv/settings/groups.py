@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -299,6 +300,16 @@ class Traces(Group):
         if value and not re.match(r"https?://[^/]", value):
             raise ValueError("must begin with http:// or https://")
         return value or None
+
+    @property
+    def lacking(self) -> Iterator[str]:
+        """The packages that sending needs, where they are not."""
+        try:
+            there = not self.endpoint or find_spec("opentelemetry.sdk") is not None
+        except ModuleNotFoundError:
+            there = False
+        if not there:
+            yield "traces.endpoint: needs the extra of the package: pip install v6srv[traces]"
 
 
 class Http(Group):

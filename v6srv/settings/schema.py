@@ -6,7 +6,6 @@ docs/reference/settings.md is made of the docstrings here (`make docs`).
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -39,15 +38,12 @@ from v6srv.vocabulary import V3, V4
 
 _SHORTEST_TOKEN_S = 1800
 _ACCESS_HOURS, _REFRESH_HOURS = 6.0, 48.0
-
 QUEUES = ("amqp", "amqps", "redis", "rediss")
 REDIS = ("redis://", "rediss://")
-
 _YEAR_S = 366 * DAY_S
 
 SHORTEST_KEY = 32
 """Bytes of a key that signs tokens: what is shorter can be guessed from any token (RFC 7518)."""
-
 
 TOO_SHORT = (
     f"is shorter than {SHORTEST_KEY} bytes: whoever has a token can guess it and sign others. Make"
@@ -449,8 +445,7 @@ class Settings(Group):
                 " queue, or events reach only the sockets of the process where they happen: set it"
                 " to a redis:// or amqp:// URL, or use one process"
             )
-        if self.traces.endpoint and not _can_trace():
-            yield "traces.endpoint: needs the extra of the package: pip install v6srv[traces]"
+        yield from self.traces.lacking
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -473,13 +468,6 @@ class Settings(Group):
         """Life of a mailed token; the key may stand at the top level or under smtp."""
         minutes = self.smtp.email_token_validity_minutes or self.email_token_validity_minutes
         return int(minutes * 60)
-
-
-def _can_trace() -> bool:
-    try:
-        return find_spec("opentelemetry.sdk") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _origin(text: str) -> str:
