@@ -76,6 +76,7 @@ def test_root_sees_every_page_and_names_are_text(app, ids, visit):
             if answer.mimetype == "text/html":
                 hostile += "&lt;img" in answer.text
                 assert "<img" not in answer.text, place
+                assert 'class="wide">' not in answer.text, f"{place}: no keyboard scrolls this"
                 assert "49<!--" not in answer.text, place
                 assert answer.headers["Cache-Control"] == "no-store", place
                 assert "unsafe" not in answer.headers["Content-Security-Policy"], place
