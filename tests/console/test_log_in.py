@@ -105,7 +105,9 @@ def test_the_second_factor_is_set_up_and_asked_for(browser, world):
 def test_who_logs_out_is_logged_out_everywhere_in_this_session(browser, world):
     log_in(browser)
     kept = browser.get_cookie(page_session.COOKIE).value
-    assert browser.post("/console/logout", headers=OWN).location == "/console/login"
+    answer = browser.post("/console/logout", headers=OWN)
+    assert answer.location == "/console/login?out=1"
+    assert "You are logged out here." in browser.get(answer.location).text
     assert browser.get_cookie(page_session.COOKIE) is None
     browser.set_cookie(page_session.COOKIE, kept)
     answer = browser.get("/console/")

@@ -80,6 +80,17 @@ def _way_out(value: str, life_s: int) -> str:
     return _cookie(WAY_OUT, value, life_s, LOGOUT, "Strict")
 
 
+def way_out() -> str:
+    """Where a browser logs out at the provider as well."""
+    return _path(LOGOUT)
+
+
+def _path(below: str) -> str:
+    """Of an endpoint here, as browsers are sent to it."""
+    address = urlsplit(current_app.config["SETTINGS"].oidc.callback_url)
+    return address.path.removesuffix(CALLBACK) + below
+
+
 def _cookie(
     name: str, value: str, life_s: int, path: str, samesite: Literal["Lax", "Strict"]
 ) -> str:
@@ -89,7 +100,7 @@ def _cookie(
         name,
         value,
         max_age=life_s,
-        path=address.path.removesuffix(CALLBACK) + path,
+        path=_path(path),
         secure=address.scheme == "https",
         httponly=True,
         samesite=samesite,

@@ -8,7 +8,7 @@ from marshmallow import fields
 from werkzeug import Response
 
 from v6srv.api import guard
-from v6srv.api.oidc import ticket
+from v6srv.api.oidc import ticket, way_out
 from v6srv.console import chrome, refused
 from v6srv.console.blueprint import PARTS, PATH, arguments, blp, render
 from v6srv.errors import NotFound, Unauthenticated
@@ -24,6 +24,8 @@ class Arrival(Input):
     next = Text(load_default="")
     over = fields.Boolean(load_default=False)
     """Whether he or she was logged in until now."""
+    out = fields.Boolean(load_default=False)
+    """Whether he or she has just logged out."""
 
 
 class Credentials(Input):
@@ -76,12 +78,12 @@ class LogOut(MethodView):
     @guard.anyone("the cookie says whose session ends")
     def post(self):
         """End the session of this browser."""
-        return page_session.end(redirect(url_for("console.log_in"), 303))
+        return page_session.end(redirect(url_for("console.log_in", out=1), 303))
 
 
 def _form(factor: Enrolment | CodeNeeded | None, **more: object) -> str:
     secret = totp.qr_svg(factor.qr_uri) if isinstance(factor, Enrolment) else None
-    elsewhere = current_app.config["SETTINGS"].oidc is not None
+    provided = current_app.config["SETTINGS"].oidc is not None
     alone = PARTS in request.headers
     return render(
         "log_in.html",
@@ -89,7 +91,7 @@ def _form(factor: Enrolment | CodeNeeded | None, **more: object) -> str:
         factor=factor,
         picture=secret,
         alone=alone,
-        elsewhere=elsewhere,
+        elsewhere=way_out() if provided else None,
         **more,
     )
 
