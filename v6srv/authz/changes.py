@@ -25,6 +25,7 @@ from v6srv.model import (
     Member,
     Node,
     NodeConfig,
+    Notification,
     Permission,
     PolicyRevision,
     Port,
@@ -53,6 +54,7 @@ OWNED: Mapping[str, str] = {
     NodeConfig.__tablename__: "config of a node",
     TaskDatabase.__tablename__: "databases of a task",
     AlgorithmStore.__tablename__: "algorithm_stores of a collaboration, or of all",
+    Notification.__tablename__: "notifications of a user",
 }
 """Tables that are a field of their owner's row, and which."""
 
@@ -73,6 +75,12 @@ FREE: Mapping[str, str] = {
     PolicyRevision.__tablename__: "a counter that tells processes to look",
 }
 """Tables in which nothing is decided, and why."""
+
+_OWNERS: Mapping[type[Base], tuple[str, type[Base], str]] = {
+    AlgorithmStore: ("collaboration_id", Collaboration, "algorithm_stores"),
+    Notification: ("user_id", User, "notifications"),
+}
+"""Rows that are a field of the one whose id they have in this column."""
 
 _PARENTS: Mapping[type[Base], tuple[str, type[Base]]] = {
     Result: ("task_id", Task),
@@ -109,8 +117,8 @@ def changes_in(sess: Session, definition: Definition | None) -> Iterator[Change]
     for row in sess.new:
         if type(row) in TABLES:
             yield Change(row, Operation.CREATE, revisions=_raised_by_existence(row))
-    for store in _written(sess, lambda row: isinstance(row, AlgorithmStore)):
-        yield from _edits_by_store(sess, store)
+    for row in _written(sess, lambda row: type(row) in _OWNERS):
+        yield from _edits_of_owner(sess, row)
     for row in sess.dirty:
         if type(row) in TABLES:
             changed = _changed(row)
@@ -148,16 +156,16 @@ def _written(sess: Session, wanted: Callable[[Any], bool]) -> Iterator[Any]:
 
 def _is_the_servers(row: Base) -> bool:
     known = type(row) in TABLES or row.__tablename__ in FREE
-    return not known and not isinstance(row, AlgorithmStore)
+    return not known and type(row) not in _OWNERS
 
 
-def _edits_by_store(sess: Session, store: AlgorithmStore) -> Iterator[Change]:
-    """Of the collaboration that it is for, and of the one that it was for."""
-    history = get_history(store, "collaboration_id")
-    fields = frozenset({"algorithm_stores"})
+def _edits_of_owner(sess: Session, row: Any) -> Iterator[Change]:
+    """Of the row that has it, and of the one that had it."""
+    column, model, field = _OWNERS[type(row)]
+    history = get_history(row, column)
     for id in {*history.unchanged, *history.deleted, *history.added} or {None}:
-        collaboration = None if id is None else sess.get(Collaboration, id)
-        yield Change(collaboration, Operation.EDIT, fields)
+        owner = None if id is None else sess.get(model, id)
+        yield Change(owner, Operation.EDIT, frozenset({field}))
 
 
 def _changed(row: Base) -> frozenset[str]:

@@ -82,7 +82,7 @@ def field_names(model: type[Base]) -> frozenset[str]:
     found = {field_of(model, key) for key in columns if key not in SILENT}
     found |= {field for (owner, _), field in _SPOKEN.items() if owner is model}
     if model is User:
-        found |= {"sessions"}
+        found |= {"sessions", "notifications"}
     if model is Collaboration:
         found |= {"node_ids", "algorithm_stores"}
     if model is CasbinRule:

@@ -34,7 +34,7 @@ class Account(MethodView):
         return {
             "row": row,
             "edits": may.fields(row, "username", "firstname", "lastname", "email"),
-            "changes": may.fields(row, "password", "sessions"),
+            "changes": may.fields(row, "password", "sessions", "notifications"),
             "organizations": may.names(Resource.ORGANIZATION, [row.organization_id]),
             "roles": may.names(Resource.ROLE, row.role_ids or ()),
             "second_factor": current_app.config["SETTINGS"].two_factor_auth,

@@ -7,10 +7,16 @@ from flask import current_app
 
 from v6srv import meters, problems
 from v6srv.db import let_go, session
-from v6srv.identity import tokens
+from v6srv.identity import notifications, tokens
 from v6srv.model import User
 from v6srv.service import mail_queue
-from v6srv.service.mail import PASSWORD_RESET, SECOND_FACTOR_RESET, Mailer, NotSent
+from v6srv.service.mail import (
+    PASSWORD_RESET,
+    SECOND_FACTOR_RESET,
+    TASK_ENDED,
+    Mailer,
+    NotSent,
+)
 from v6srv.service.mail_queue import Due
 
 log = logging.getLogger(__name__)
@@ -41,6 +47,8 @@ def _deliver(due: Due) -> bool:
     """Send a mail; False when it makes no sense to try the next one now."""
     user = session.get(User, due.user_id)
     to, values = (None, {}) if user is None else (user.email, _values(user, due))
+    if due.kind == TASK_ENDED and not notifications.may_know(due):
+        to = None
     let_go()  # sending must not keep a transaction open
     if not to:
         mail_queue.remove(due)

@@ -5,8 +5,6 @@ alone gives no codes. The consequence: when the JWT secret changes and the old o
 among the previous keys, stored secrets are lost, and users enrol again through the recovery mail.
 """
 
-import base64
-import hashlib
 import hmac
 import io
 import logging
@@ -16,10 +14,11 @@ from enum import Enum
 
 import pyotp
 import segno
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from flask import current_app
 
 from v6srv.identity import tokens
+from v6srv.identity.vault import fernets, vault
 from v6srv.model import User
 from v6srv.settings import Settings
 
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 STEP_S = 30
 DIGITS = 6
 SECRET_LENGTH = 32
+_USE = "otp secret"
 
 
 class Code(Enum):
@@ -120,30 +120,22 @@ def qr_svg(address: str) -> str:
 
 def _is_of_the_signing_key(stored: str) -> bool:
     try:
-        return bool(_fernets(tokens.secrets())[0].decrypt(stored.encode()))
+        return bool(fernets(_USE, tokens.secrets())[0].decrypt(stored.encode()))
     except InvalidToken:
         return False
 
 
 def count_unreadable(keys: Iterable[str], stored: Iterable[str]) -> int:
     """How many of these secrets none of the keys decrypts."""
-    vault = MultiFernet(_fernets(keys))
+    opening = MultiFernet(fernets(_USE, keys))
     lost = 0
     for secret in stored:
         try:
-            len(secret) == SECRET_LENGTH or vault.decrypt(secret.encode())
+            len(secret) == SECRET_LENGTH or opening.decrypt(secret.encode())
         except InvalidToken:
             lost += 1
     return lost
 
 
 def _vault() -> MultiFernet:
-    return MultiFernet(_fernets(tokens.secrets()))
-
-
-def _fernets(keys: Iterable[str]) -> list[Fernet]:
-    """One for each key, first that of the key that signs."""
-    digests = (
-        hashlib.sha256(b"v6srv otp secret\x00" + secret.encode()).digest() for secret in keys
-    )
-    return [Fernet(base64.urlsafe_b64encode(digest)) for digest in digests]
+    return vault(_USE)

@@ -7,6 +7,7 @@ from v6srv.model.algorithm_store import AlgorithmStore
 from v6srv.model.association import Member, Permission, RoleRule, StudyMember, UserPermission
 from v6srv.model.collaboration import Collaboration
 from v6srv.model.node import Node, NodeConfig
+from v6srv.model.notification import Notification
 from v6srv.model.organization import Organization
 from v6srv.model.result import Port, Result
 from v6srv.model.role import Role
@@ -34,6 +35,7 @@ __all__ = [
     "Member",
     "Node",
     "NodeConfig",
+    "Notification",
     "OneTimePassword",
     "Organization",
     "Outbox",

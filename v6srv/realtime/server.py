@@ -13,7 +13,7 @@ from v6srv import meters
 from v6srv.authz import long_work
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.source.live import store_of
-from v6srv.identity import mail_delivery, seen, sessions
+from v6srv.identity import mail_delivery, notifications, seen, sessions
 from v6srv.policy.publish.follower import Follower
 from v6srv.realtime import broadcast, managers, packets, web_sockets
 from v6srv.realtime.announcer import Announcer
@@ -105,6 +105,8 @@ class Realtime:
         self.watchdog.start(self._background)
         self._background.repeat(self._follow_policy_files, every_s=FILES_POLL_S)
         self._background.repeat(self._send_mails, every_s=MAILS_POLL_S)
+        if self._settings.web_hooks.hosts:
+            self._background.repeat(self._tell_programs, every_s=MAILS_POLL_S)
         self._background.repeat(self._seen.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(generations.write, every_s=seen.WRITE_EVERY_S)
         self._background.repeat(self._clock.look, every_s=LOOK_EVERY_S)
@@ -133,6 +135,10 @@ class Realtime:
     def _send_mails(self) -> None:
         """Mails that were committed, by this process or by one that is gone."""
         mail_delivery.send_due(lambda: self._background.stopping)
+
+    def _tell_programs(self) -> None:
+        """Programs of users are told of what was committed."""
+        notifications.send_due(lambda: self._background.stopping)
 
     def _empty_tasks(self) -> None:
         """Data that is not to be kept any longer is deleted."""

@@ -23,12 +23,14 @@ PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a mail
 PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the same
 SECOND_FACTOR_RESET = "second_factor_reset"
 BLOCKED = "blocked"
+TASK_ENDED = "task_ended"
 
 _SUBJECTS = {
     PASSWORD_RESET: "Password reset vantage6",
     PASSWORD_CHANGED: "Your vantage6 password has been reset",
     SECOND_FACTOR_RESET: "Two-factor authentication reset vantage6",
     BLOCKED: "Failed login attempts on your vantage6 account",
+    TASK_ENDED: "Your vantage6 task has ended",
 }
 
 TIMEOUT_S = 10.0

@@ -1,13 +1,27 @@
 """Mails that wait to be sent: rows, written in the transaction that causes them.
 
+What goes to a program of a user instead waits here as well, and is sent by itself (`web_hooks`).
+
 Every process looks for mails that are due, and takes one for itself for a while before it sends it.
 A mail may arrive twice, if a process dies between sending and deleting it, but is never lost.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Delete, Update, delete, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Update,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.db import database_now, let_go, session, transaction
@@ -24,6 +38,9 @@ LATE_AFTER_S = 1800.0
 """By then a mail is out, unless something is wrong with the mail server."""
 TOKENS_EVERY_S = 600.0
 """How long nobody gets another token by mail while the last one was not used."""
+
+WEB_HOOK = "web_hook"
+"""The kind of what goes to a program."""
 
 _TOKENS = {
     PASSWORD_RESET: "password_mail_at",
@@ -69,9 +86,9 @@ def put_token(kind: str, user_id: int) -> None:
     put(kind, user_id if _write(first.values({asked_at: database_now()})) else None)
 
 
-def take() -> Due | None:
+def take(*, web_hooks: bool = False) -> Due | None:
     """The mail that has been due for longest, for this process alone; None when none is due."""
-    due = Mail.due_at <= database_now()
+    due = and_(Mail.due_at <= database_now(), _of(web_hooks=web_hooks))
     there = session.scalar(select(Mail.id).where(due).limit(1))
     let_go()  # looking must not keep others from writing
     if there is None:
@@ -90,7 +107,8 @@ def take() -> Due | None:
 def is_late() -> bool | None:
     """Whether the oldest mail waits for longer than it should; None when none does."""
     late = Mail.created_at < database_now(ago_s=LATE_AFTER_S)
-    found: bool | None = session.scalar(select(late).order_by(Mail.created_at).limit(1))
+    waiting = select(late).where(_of(web_hooks=False)).order_by(Mail.created_at)
+    found: bool | None = session.scalar(waiting.limit(1))
     let_go()
     return found
 
@@ -121,6 +139,18 @@ def put_back(mail: Due) -> bool:
         )
         _write(update(Mail).where(Mail.id == mail.id).values(due_at=database_now(ago_s=-wait_s)))
     return not given_up
+
+
+def _of(*, web_hooks: bool) -> ColumnElement[bool]:
+    return Mail.kind == WEB_HOOK if web_hooks else Mail.kind != WEB_HOOK
+
+
+def waiting_for(user_id: int) -> Counter[int]:
+    """How many requests to programs of this user have failed so far, by their notification."""
+    failing = select(Mail.details).where(
+        Mail.user_id == user_id, Mail.attempts > 0, _of(web_hooks=True)
+    )
+    return Counter(details["notification"] for details in session.scalars(failing))
 
 
 def _write(statement: Update | Delete) -> int:

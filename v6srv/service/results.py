@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from v6srv.authz.unit_of_work import ServerWrite, as_server
+from v6srv.authz.unit_of_work import ServerWrite, as_server, settle
 from v6srv.db import session, utcnow
 from v6srv.errors import Invalid
 from v6srv.model import Port, Result, Task
-from v6srv.service import events, payloads
+from v6srv.service import events, notices, payloads
 from v6srv.service.events import rooms_concerned
 from v6srv.service.tasks import KILLED
 from v6srv.vocabulary import V4, ResultStatus
@@ -41,7 +41,8 @@ def report(result: Result, changes: Mapping[str, Any], *, log_ends: bool = False
     its own is finished with that, or it would be started again at the next connect (realtime.md 8).
     Raises Invalid.
     """
-    if result.finished_at is not None:
+    was_over = result.finished_at is not None
+    if was_over:
         if not result.status == changes.get("status") == KILLED:
             raise Invalid("Cannot update an already finished result!")
         if "log" not in changes or result.log is not None or _is_emptied(result):
@@ -60,6 +61,9 @@ def report(result: Result, changes: Mapping[str, Any], *, log_ends: bool = False
         _announce(task, result.id, result.organization_id)
         if task.dialect == V4 and status in FINAL - {COMPLETED}:
             _give_up(task, result)
+        if result.finished_at is not None and not was_over:
+            settle()
+            notices.tasks_may_have_ended([task.id])
     return result
 
 

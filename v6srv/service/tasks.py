@@ -26,7 +26,7 @@ from v6srv.model import (
     TaskDatabase,
 )
 from v6srv.model.node import ALLOWED_ORGS
-from v6srv.service import algorithm_stores, events, lists, payloads, task_targets
+from v6srv.service import algorithm_stores, events, lists, notices, payloads, task_targets
 from v6srv.service.algorithm_stores import Origin
 from v6srv.service.dependents import Dependents
 from v6srv.service.events import collaboration_room, rooms_concerned
@@ -288,6 +288,8 @@ def kill_trees(tasks: Sequence[Task]) -> int:
     for collaboration_id, kill_list in killed.items():
         payload = {"kill_list": kill_list, "collaboration_id": collaboration_id}
         events.emit("kill_containers", payload, [collaboration_room(collaboration_id)])
+    if closed:
+        notices.tasks_may_have_ended(ids)
     return len(closed)
 
 

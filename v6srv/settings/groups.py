@@ -194,6 +194,15 @@ def is_safe(url: str) -> bool:
         return False
 
 
+class WebHooks(Group):
+    """Programs of users that are told when their tasks have ended."""
+
+    hosts: Words = ()
+    """Where such programs may be, such as `hooks.example` or `*.example`; `*`: anywhere. Empty:
+    there are none. This server calls them: allow no host that only it can reach. In a variable
+    with commas between them."""
+
+
 class LoggerLevel(Group):
     """The levels of single loggers, each with both keys. Only in a file."""
 

@@ -32,6 +32,7 @@ from v6srv.settings.groups import (
     Smtp,
     Traces,
     VpnServer,
+    WebHooks,
     Words,
 )
 from v6srv.vocabulary import V3, V4
@@ -136,6 +137,7 @@ class Settings(Group):
     support_email: str = ""
     """Whom mails name for help; empty: `smtp.username`."""
     vpn_server: VpnServer | None = None
+    web_hooks: WebHooks = WebHooks()
     oidc: Oidc | None = None
     rabbitmq_uri: SecretStr | None = None
     """The message queue that several processes share: an `amqp://`, `amqps://`, `redis://` or
