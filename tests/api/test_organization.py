@@ -134,7 +134,7 @@ def test_the_collaborations_of_an_organization(call, world, who, org, seen):
         ("root", "south", ["south_registry", "south_trial"]),
         ("viewer", "north", ["north_registry"]),
         ("viewer", "south", None),
-        ("south_trial", "south", ["south_registry", "south_trial"]),
+        ("south_trial", "south", ["south_trial"]),  # ADR 44
         ("container", "north", None),
     ],
 )

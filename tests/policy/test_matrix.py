@@ -330,7 +330,7 @@ def test_who_can_in_every_format(run: Callable[..., Result]) -> None:
     assert text.exit_code == 0, text.output
     first = text.output.splitlines()[0]
     assert first.endswith(f"may view {task}")
-    assert "3 nodes" in first
+    assert "2 nodes" in first
     assert "role:viewer (Viewer): 2" in text.output
     found = json.loads(run("who-can", "view", task, "--format", "json").output)
     rows = list(csv.DictReader(io.StringIO(run("who-can", "view", task, "--format", "csv").output)))

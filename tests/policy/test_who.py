@@ -106,7 +106,6 @@ def test_everybody_who_may_is_named_with_the_reason(app: Flask, world: World) ->
     assert {one.subject for one in ways["kind:node"].principals} == {
         f"node:{world.node.north_registry}",
         f"node:{world.node.south_registry}",
-        f"node:{world.node.south_trial}",  # of an organization that takes part
     }
     # Containers see the tasks of their own run: running and its subtask.
     assert {one.subject for one in ways["kind:container"].principals} == {

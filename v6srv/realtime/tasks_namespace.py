@@ -81,7 +81,7 @@ class TasksNamespace(Namespace):
 
         All log lines and decisions of one socket have its id for the id of the request.
         """
-        known = event in self._handlers or event in ("connect", "disconnect")
+        known = isinstance(event, str) and event in {*self._handlers, "connect", "disconnect"}
         with (
             traces.span(f"socket {event if known else 'unknown'}"),
             request_id.using(sid),
