@@ -134,7 +134,7 @@ def test_lists_take_the_same_queries_whatever_their_length(
 ) -> None:
     for who, query in _requests(route):
         few, many = (measured[size][_key(route, who, query)] for size in (FEW, MANY))
-        alone = who == BY_KIND["node"] and route.path in ONE_TO_NODES
+        alone = who == BY_KIND["N"] and route.path in ONE_TO_NODES
         if query is not PAGE and route.path not in FIXED and not alone:
             assert many.rows > few.rows, "the large world is no larger here"
         assert len(many.statements) == len(few.statements), (who, query, many.statements)

@@ -77,7 +77,7 @@ def test_lists_take_few_queries_whatever_their_length(
     for key, (rows, statements) in took[MANY].items():
         if key[0] == path:
             few_rows, few_statements = took[FEW][key]
-            alone = key[1] == BY_KIND["node"] and path in ONE_TO_NODES
+            alone = key[1] == BY_KIND["N"] and path in ONE_TO_NODES
             grows = path != "/rule" and not alone
             assert rows > few_rows or not grows, (key, "the large world is no larger")
             assert len(statements) == len(few_statements), (key, statements)

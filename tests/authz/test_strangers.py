@@ -100,7 +100,7 @@ SLIPS = [
     "§p, kind:user, *, organization, *, True, allow",
     "§p, role:everyone, user, organization, edit, True, allow",
     # nodes and containers
-    "§p, kind:node, task, global, view, True, allow",
+    "§p, kind:node, user, global, view, True, allow",
     "§p, kind:node, result, collaboration, edit, True, allow",
     "§p, kind:node, port, global, create, r.sub.org != 0, allow",
     "§p, kind:node, user, organization, create, True, allow",
@@ -128,7 +128,7 @@ SLIPS = [
     "g, role:everyone, role:guest\n§p, role:guest, task, global, view, True, allow",
     # a denial that is too narrow, or about others
     "§p, kind:user, task, global, view, True, allow\np, kind:user, task, global, view, r.obj.image == 'x', deny",
-    "§p, kind:node, node, global, view, True, allow\np, kind:user, node, global, view, !(r.sub.org in r.obj.orgs), deny",
+    "§p, kind:node, user, global, view, True, allow\np, kind:user, user, global, view, !(r.sub.org in r.obj.orgs), deny",
     # what is not meant like that
     "g, kind:user, role:any_user\n§p, role:any_user, *, global, view, True, allow",
     "g, kind:user, role:any_user\n§p, role:any_user, task, global, *, True, allow",
@@ -139,9 +139,9 @@ SLIPS = [
 
 PASSING = [
     "§p, kind:user, port, global, view, True, allow, valid_until=2031-01-01",
-    "§p, kind:node, port, global, view, True, allow, valid_from=2031-01-01",
+    "§p, kind:node, user, global, view, True, allow, valid_from=2031-01-01",
     "§p, kind:user, port, global, view, r.sub.org != 0 && timeMatch('2030-01-01', '2031-01-01'), allow",
-    "§p, kind:node, port, global, view, True, allow\np, kind:node, port, global, view, True, deny, valid_until=2031-01-01",
+    "§p, kind:node, user, global, view, True, allow\np, kind:node, user, global, view, True, deny, valid_until=2031-01-01",
 ]  # fmt: skip
 
 HARMLESS = [
@@ -240,8 +240,8 @@ def test_what_is_harmless_or_meant_goes_live(tmp_path: Path, lines: str) -> None
     [
         ("p, kind:user, task, global, view, True, allow", "everybody may view every task, without"),
         ("p, kind:user, task, global, view, r.sub.org != 0, allow", "view a task that is not theirs"),
-        ("p, kind:node, port, global, *, True, allow", "every node may view every port, edit"),
-        ("g, kind:node, role:root", "delete every node and 40 more"),
+        ("p, kind:node, port, global, *, True, allow", "every node may edit every port, create"),
+        ("g, kind:node, role:root", "edit every collaboration and 34 more"),
         ("p, kind:container, user, global, view, True, allow", "role:any_container, with"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The Dockerfile: its steps work, and what comes of them serves as promised."""
 
+import os
 import re
 import subprocess
 import time
@@ -22,7 +23,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> images.Image:
         pytest.skip(f"NOT TESTED, the Dockerfile: mounts need root: {tried.stderr.strip()}")
     folder = tmp_path_factory.mktemp("image")
     folder.chmod(0o755)
-    return images.build(folder)
+    before = os.umask(0o022)  # a command that ran in this process may have left a tighter one
+    try:
+        return images.build(folder)
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture(scope="module")

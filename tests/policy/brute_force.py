@@ -33,6 +33,7 @@ CHANGES = (
     ("password", "organization_id"),
     ("organization_id",),
     ("roles",),
+    ("password", "rules"),
     ("rules", "x"),
     ("ip",),
     ("public_key",),

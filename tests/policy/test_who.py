@@ -112,7 +112,7 @@ def test_everybody_who_may_is_named_with_the_reason(app: Flask, world: World) ->
         f"container:{world.task.running}",
         f"container:{world.task.subtask}",
     }
-    assert found.nodes == 3
+    assert found.nodes == 2
     everybody_named = {one.subject for way in found.ways for one in way.principals}
     assert len(everybody_named) == found.users + found.nodes + found.containers
 

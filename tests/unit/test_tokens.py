@@ -68,14 +68,14 @@ def bearer(token, **kwargs):
 
 
 @pytest.mark.parametrize("kind", ["access", "refresh"])
-def test_a_users_tokens_have_the_claims_of_the_contract_and_two_of_our_own(kind):
+def test_a_users_tokens_have_the_claims_of_the_contract_and_three_of_our_own(kind):
     token = tokens.issue_pair(user(), ["Researcher"])[kind == "refresh"]
     header = jwt.get_unverified_header(token)
     assert header == {"alg": "HS256", "typ": "JWT", "kid": signing.kid_of(KEY)}
     claims = read(token)
     assert set(claims) == {
         *("sub", "type", "fresh", "iat", "nbf", "exp", "jti", "client_type", "roles"),
-        *("ver", "sid"),
+        *("ver", "sid", "auth_time"),
     }
     assert claims["sub"] == 5
     assert claims["type"] == kind

@@ -334,9 +334,12 @@ def _known(
     """What is left of a line without the terms that ask for facts which rows of this table lack.
 
     Strict: an allowance with such a term cannot match and a denial with one does. Lenient, where
-    the rows themselves are decided afterwards: such terms are left out.
+    the rows themselves are decided afterwards: such terms are left out. So are those that ask for
+    the id: it is not one of theirs.
     """
     names, terms = table.facts.keys() | {"type"}, conjuncts(tree)
+    if lenient:
+        names -= {"id"}
     known = [term for term in terms if facts_in(term, program.object) <= names]
     if len(known) == len(terms):
         return tree
