@@ -34,6 +34,7 @@ OWNED: Mapping[str, tuple[str, str, str]] = {
     "task_database": ("task", "task_id", "databases"),
     "algorithmstore": ("collaboration", "collaboration_id", "algorithm_stores"),
     "login_session": ("user", "account_id", "sessions"),
+    "notification": ("user", "user_id", "notifications"),
 }
 """Tables whose rows are a field of another row: resource, column of its id, and the field."""
 FREE = frozenset(
