@@ -75,6 +75,18 @@ def test_the_keyboard_is_enough(net, browser):
         page.wait_for_url("**/console/")
 
 
+def test_a_task_is_killed(net, browser):
+    with tab(browser, net.server) as page:
+        log_in(page, "root", ROOT_PASSWORD)
+        page.goto(f"/console/task/{net.ids['task']}")
+        page.get_by_role("link", name="Kill").click()
+        page.get_by_role("button", name="Kill").click()
+        page.get_by_text("have been told to stop").wait_for()
+        assert page.url.endswith(f"/console/task/{net.ids['task']}")
+        assert page.locator("td .state").all_inner_texts() == ["killed by user"] * 2
+        assert page.locator("[hx-trigger]").count() == 0  # nothing comes any more
+
+
 def test_the_checker_finds_what_is_wrong(net, browser):
     """Nobody would notice if it had stopped to look."""
     assert files("axe_playwright_python").joinpath("axe.min.js").is_file()

@@ -1,10 +1,17 @@
 """CHANGELOG.md has the form of Keep a Changelog."""
 
 import re
+import tomllib
 
 from tests.docs.pages import ROOT
 
 KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+
+
+def test_the_version_of_the_project_has_a_section() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    heading = rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$"
+    assert re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.M)
 
 
 def test_the_form_of_the_changelog() -> None:
