@@ -95,11 +95,12 @@ class Offers:
         return Some([row for row, _ in found], found[0][1] if found else 0)
 
     def choices(
-        self, resource: Resource, *conditions: ColumnElement[bool], most: int = 500
+        self, resource: Resource, *conditions: ColumnElement[bool], most: int | None = 500
     ) -> list[tuple[int, str]]:
-        """Ids and names of those rows, for a form to choose from."""
+        """Ids and names of those rows, for a form to choose from; `most`: None for all."""
         model, where = MODELS[resource], self._rows(resource, Operation.VIEW)
-        key, called = TABLES[model].key, model.name  # type: ignore[attr-defined]
+        key = TABLES[model].key
+        called = model.username if resource is Resource.USER else model.name  # type: ignore[attr-defined]
         query = select(key, called).where(where.condition, *conditions).order_by(key).limit(most)
         found = session.execute(query, where.parameters)
         return [(id, name or f"{resource} {id}") for id, name in found]
@@ -117,12 +118,8 @@ class Offers:
         wanted = {id for id in ids if id is not None}
         if not wanted:
             return {}
-        model = MODELS[resource]
-        where, key = self._rows(resource, Operation.VIEW), TABLES[model].key
-        called = model.username if resource is Resource.USER else model.name  # type: ignore[attr-defined]
-        query = select(key, called).where(key.in_(wanted), where.condition)
-        found = session.execute(query, where.parameters)
-        return {id: name or f"{resource} {id}" for id, name in found}
+        those = TABLES[MODELS[resource]].key.in_(wanted)
+        return dict(self.choices(resource, those, most=None))
 
     def _rows(
         self,

@@ -9,7 +9,7 @@ from v6srv.api.visitor import visitor
 from v6srv.authz.offers import Offers
 from v6srv.console import trees
 from v6srv.console.blueprint import arguments, blp, done, page
-from v6srv.console.tables import table
+from v6srv.console.tables import containing, table
 from v6srv.model import Task as Row
 from v6srv.service import task_overview, tasks
 from v6srv.vocabulary import Operation, Resource
@@ -30,12 +30,7 @@ class TaskQuery(Input):
     collaboration_id = NumberFilter()
 
 
-_FILTERS = {
-    "name": lambda text: filters.like(Row.name)(f"%{text}%"),
-    "image": lambda text: filters.like(Row.image)(f"%{text}%"),
-    "status": lambda status: Row.status == status,
-    "collaboration_id": lambda id: Row.collaboration_id == id,
-}
+_FILTERS = {**filters.TASK, "status": lambda status: Row.status == status}
 
 
 @blp.route("/task")
@@ -45,8 +40,7 @@ class Tasks(MethodView):
     @page("tasks.html")
     def get(self, query, who, authz, rows):
         """The tasks you may view, newest first; those that algorithms started are with theirs."""
-        given = {name: value for name, value in query.items() if value}
-        conditions = filters.conditions(_FILTERS, given)
+        conditions = filters.conditions(_FILTERS, containing(query, "name", "image"))
         found = table(rows.where(Row.parent_id.is_(None), *conditions).order_by(Row.id.desc()))
         may = Offers(authz.store, who)
         return {

@@ -14,7 +14,7 @@ from v6srv.authz.offers import Offers
 from v6srv.authz.principal import Principal
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.matrix import KNOWN, OPERATIONS, matrix
-from v6srv.console.tables import table
+from v6srv.console.tables import containing, table
 from v6srv.identity import sessions
 from v6srv.identity.attempts import minutes_locked
 from v6srv.identity.current import claims
@@ -46,8 +46,7 @@ class Users(MethodView):
     @page("users.html")
     def get(self, query, rows, who, authz):
         """The users you may view."""
-        typed = {name: f"%{query[name]}%" for name in _TYPED if query.get(name)}
-        asked = {name: value for name, value in query.items() if value != ""} | typed
+        asked = containing(query, *_TYPED)
         found = table(rows.where(*filters.conditions(filters.USER, asked)))
         may = Offers(authz.store, who)
         places = {row.organization_id for row in found.rows}
