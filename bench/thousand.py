@@ -174,7 +174,8 @@ def tasks(nodes: int, database: str, queue: str, count: int = 20) -> None:
         time.sleep(3)
         returned = {}
         for _ in range(count):
-            returned[place.post_task(first, headers, 100)] = time.monotonic()
+            id = place.post_task(first, headers, 100)
+            returned[id] = time.monotonic()
             time.sleep(0.5)
         heard = who.wait(lambda now: all(len(now[name].tasks) >= count for name in place.names))
         missed, strangers, at = _judged(heard, place, returned)

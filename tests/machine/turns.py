@@ -135,7 +135,8 @@ class Turns:
             self.wait(lambda: True, 0.0)
 
     def sleep(self, seconds: float = 0.0) -> None:
-        self.wait(lambda: False, seconds)
+        """Less than a millisecond only gives the turn away."""
+        self.wait(lambda: False, seconds if seconds >= 0.001 else 0.0)
 
     def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
         """Let others go on until `ready` or the time is up; whether it is ready."""

@@ -67,6 +67,8 @@ class Announcer:
         """For the sockets of this process."""
         self._waiting: deque[_Message] = deque()
         """For other processes."""
+        self._untold: dict[int, tuple[Event, float]] = {}
+        """What the sockets of this process could not be told, and since when (monotonic)."""
         self._sent: deque[int] = deque()
         self._in_hand: set[int] = set()
         """Events that are in one of these."""
@@ -123,15 +125,29 @@ class Announcer:
         while self._committed:
             batch = [self._committed.popleft() for _ in range(len(self._committed))]
             for event in sorted(batch, key=lambda event: event.id):
-                if self._tell(event):
-                    self._told_here(event)
-                else:
-                    self._in_hand.discard(event.id)  # the sweep finds it again
-            self._wake_publisher.set()
+                self._tell(event)
 
-    def _tell(self, event: Event) -> bool:
-        """Tell the sockets of this process, unless they were told. False: it failed."""
-        return not self._is_news(event) or self._send_here(event)
+    def _tell(self, event: Event) -> None:
+        """Tell the sockets of this process, unless they were told.
+
+        Others hear of it first: they tell their sockets meanwhile. It need not be known that this
+        process told its own: where it ends, so do they.
+        """
+        if self._others is None:
+            self._sent.append(event.id)
+        else:
+            self._pass_on(event)
+        if self._is_news(event) and not self._send_here(event):
+            self._untold[event.id] = (event, time.monotonic())
+
+    def _tell_again(self) -> None:
+        """Try what failed."""
+        for event, since in list(self._untold.values()):
+            late = time.monotonic() - since > events.DROP_AFTER_S
+            if late:
+                log.error("event %d (%s) is given up", event.id, event.name)
+            if late or not self._is_news(event) or self._send_here(event):
+                del self._untold[event.id]
 
     def _is_news(self, event: Event) -> bool:
         return self._others is None or self._others.is_news(event.id)
@@ -146,10 +162,8 @@ class Announcer:
             return False
         return True
 
-    def _told_here(self, event: Event) -> None:
-        if self._others is None:
-            self._sent.append(event.id)
-            return
+    def _pass_on(self, event: Event) -> None:
+        """Others must hear of it, now or when there is room."""
         data = self._message(event)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING:
@@ -159,6 +173,7 @@ class Announcer:
                 self._in_hand.discard(event.id)
             else:
                 self._waiting.append(_Message(data, event.id))
+        self._wake_publisher.set()
 
     # --- other processes
 
@@ -285,6 +300,7 @@ class Announcer:
 
     def _sweep(self) -> None:
         """Take over what was left behind, as much as there is room for."""
+        self._tell_again()
         while not self._behind and len(self._in_hand) < MOST_WAITING // 2:
             left = events.take_over(self._in_hand)
             self.committed(left)

@@ -16,6 +16,7 @@ from typing import Any
 
 from gevent import get_hub, sleep
 from gevent.event import Event
+from gevent.socket import wait_read
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import LimitRequestHeaders, NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
@@ -112,8 +113,11 @@ class Arrival(SocketUnreader):
         if self.state is not State.IDLE:
             self._arrivals.wait_for(self)
         began = time.monotonic()
-        self.sock.settimeout(max(0.0, self._patience_s + self._earned_s()))
+        patience_s = max(0.0, self._patience_s + self._earned_s())
+        self.sock.settimeout(patience_s)
         try:
+            if self.state is State.IDLE:
+                self._wait_in_line(patience_s)
             data: bytes = super().chunk(size_hint)
         except BlockingIOError as error:  # no time was left, and nothing was there
             raise TimeoutError from error
@@ -150,6 +154,13 @@ class Arrival(SocketUnreader):
         """The answer that is being made says that none will follow."""
         if self._request is not None:
             self._request.force_close()
+
+    def _wait_in_line(self, within_s: float) -> None:
+        """Wait for a further request, and let others have their turn also if it is there already.
+
+        Reading at once would find it where a client is quick, again and again.
+        """
+        wait_read(self.sock.fileno(), within_s, TimeoutError())
 
     def _earned_s(self) -> float:
         """How much longer a body may take because of what has come of it."""

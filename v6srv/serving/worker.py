@@ -204,7 +204,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 if not self._answer(listener, request, client, address, arrival):
                     break
                 arrival.expect_another(self.cfg.keepalive)
-                if arrival.begun or arrival.has_come():  # else others have their turn anyway
+                if arrival.begun:  # else it waits for it in line
                     give_way()
         except (StopIteration, NoMoreData):
             pass
