@@ -1,6 +1,7 @@
 """The rules of the house that no type checker knows."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -218,3 +219,10 @@ def _lines_of_code(function: ast.FunctionDef, lines: list[str]) -> int:
     numbers = set(range(function.lineno, (function.end_lineno or 0) + 1)) - spoken
     code = (lines[number - 1].strip() for number in numbers)
     return sum(1 for line in code if line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests/soak").glob("*.py")), ids=lambda one: one.stem
+)
+def test_what_is_run_now_and_then_can_be_run(path: Path) -> None:
+    importlib.import_module(f"tests.soak.{path.stem}")

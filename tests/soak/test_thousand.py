@@ -1,12 +1,12 @@
 """A thousand nodes of one collaboration (ADR 23). Loopback only."""
 
 import pytest
-from v6srv.realtime.rooms import MOST_TOLD
 
 from tests.crowd import crowd
 from tests.hall import hall, log_in
 from tests.live import free_port
 from tests.realtime.test_crowd_of_processes import check
+from v6srv.service.rooms import MOST_TOLD
 
 NODES = 1_000
 
