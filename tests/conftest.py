@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Where tests play programs of 3.x they name the HTTP library of these: at `/api` it tells.
     """
     requests.utils.default_user_agent = lambda name="python-requests": f"{name}/2.31.0"
+    _keep_what_is_compiled()
     if hasattr(config, "workerinput"):
         return
     _services.enter_context(memory.temporary_files())
@@ -52,6 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[postgres.ENVIRONMENT] = _services.enter_context(postgres.server())
     except postgres.NoPostgres as error:
         os.environ[postgres.ENVIRONMENT] = f"none: {error}"
+
+
+def _keep_what_is_compiled() -> None:
+    """Whatever the environment says: each of hundreds of processes would compile all of v6srv."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure() -> None:
