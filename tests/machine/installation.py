@@ -165,10 +165,19 @@ class Process:
         )
         self.wires = self.io.server.eio = Wires(self)
         self.realtime = Realtime(installation.app, self.io, installation.settings)
-        self.run(self.realtime.start)
+        self.serves = False
+        self.run(self._start)
+
+    def _start(self) -> None:
+        self.realtime.start()
+        self.serves = True
 
     def run(self, do: Any) -> Any:
         return self.turns.start(self.life, do)
+
+    def serve(self, request: Any) -> None:
+        """Answer a request or a client: nobody is let in before the process has started."""
+        self.run(lambda: self.turns.wait(lambda: self.serves, NEVER) and request())
 
     # --- what clients do, as Engine.IO tells it
 
@@ -182,7 +191,7 @@ class Process:
             if line.who.name in NODES and not line.closed:
                 self.tell_restrictions(line)
 
-        self.run(connect)
+        self.serve(connect)
 
     def tell_restrictions(self, line: Line) -> None:
         said = json.dumps(["node_info_update", {"allowed_users": [line.who.name], "e": 1}])
@@ -311,7 +320,7 @@ class Installation:
             finally:
                 session.remove()
 
-        process.run(request)
+        process.serve(request)
 
     def change_right(self, process: Process, *, give: bool) -> None:
         """A user gets or loses a role, in a transaction of a process."""
@@ -328,7 +337,7 @@ class Installation:
                 raise_revisions(sess, {"members"})
             session.remove()
 
-        process.run(request)
+        process.serve(request)
 
     def after_commit(self, info: dict[str, Any]) -> None:
         """Called right after a commit, before the server knows of it."""
