@@ -20,6 +20,14 @@ from tests.warm import WarmProcess
 
 READY_WITHIN_S = 180.0
 ROOT_PASSWORD = "root"
+OF_WHAT_IS_MADE = {
+    "V6SRV_DATABASE_URL",
+    "V6SRV_URI",
+    "V6SRV_POLICIES",
+    "V6SRV_ROOT_PASSWORD",
+    "V6SRV_PASSWORD_ROUNDS",
+}
+"""Variables on which depends what a server makes when it starts with nothing."""
 
 FLASK_RUN = """
 import os, sys
@@ -106,6 +114,7 @@ def live_server(
     with tempfile.TemporaryDirectory(prefix="v6srv-test-") as fresh:
         folder = instance or Path(fresh)
         port = port or free_port()
+        begins_with_nothing = instance is None and not OF_WHAT_IS_MADE & environment.keys()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("V6SRV_")}
         variables = {
             **inherited,
@@ -121,7 +130,9 @@ def live_server(
         variables = {name: value for name, value in variables.items() if value}
         log = Path(fresh) / "server.log"
         process = (
-            _cold(command, log, variables, cwd) if command else warm.start(log, variables, cwd)
+            _cold(command, log, variables, cwd)
+            if command
+            else warm.start(log, variables, cwd, begins_with_nothing=begins_with_nothing)
         )
         server = LiveServer(f"http://127.0.0.1:{port}", port, folder, process, log)
         try:

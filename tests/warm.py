@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,14 +58,21 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def start(log: Path, environment: dict[str, str], cwd: Path | None) -> WarmProcess:
-    """`v6srv start` with these variables in this folder, which writes to `log`."""
+def start(
+    log: Path, environment: dict[str, str], cwd: Path | None, *, begins_with_nothing: bool
+) -> WarmProcess:
+    """`v6srv start` with these variables in this folder, which writes to `log`.
+
+    One that begins with nothing in its instance, and with the settings of tests/live.py, is given
+    what such a server has made there.
+    """
     ended = log.with_suffix(".ended")
     asked = {
         "log": str(log),
         "ended": str(ended),
         "environment": environment,
         "folder": str(cwd or Path.cwd()),
+        "begins_with_nothing": begins_with_nothing,
     }
     with _one_at_a_time:
         copied = _original()
@@ -80,8 +88,10 @@ def _original() -> subprocess.Popen[bytes]:
     """The process that is copied: one for each process of the tests; it ends with its input."""
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("V6SRV_")}
     program = Path(__file__).with_name("warm_original.py")
+    folder = tempfile.TemporaryDirectory(prefix="v6srv-test-")
+    atexit.register(folder.cleanup)
     made = subprocess.Popen(
-        [sys.executable, "-P", str(program)],
+        [sys.executable, "-P", str(program), folder.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=inherited,

@@ -34,7 +34,7 @@ from v6srv.realtime import announcer
 SOON_S = 1.0
 
 THREADS = ("-c", FLASK_RUN)
-GEVENT = ("-m", "v6srv", "start")
+GEVENT: tuple[str, ...] = ()
 
 
 class Pair:

@@ -64,7 +64,7 @@ def collector() -> Iterator[Collector]:
 def server(collector: Collector) -> Iterator[LiveServer]:
     endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
     settings = {"V6SRV_TRACES__ENDPOINT": endpoint, "V6SRV_TRACES__SAMPLE": "1"}
-    with live_server("-m", "v6srv", "serve", **settings) as running:
+    with live_server(**settings) as running:
         yield running
 
 

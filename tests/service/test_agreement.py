@@ -138,11 +138,8 @@ def test_nothing_in_the_database_is_a_key(
     assert row.key_digest == key_fingerprint(KEY) != key_fingerprint(OTHER)
 
 
-SERVE = ("-m", "v6srv", "serve")
-
-
 def test_a_second_server_with_another_key_does_not_start() -> None:
-    with live_server(*SERVE, V6SRV_JWT_SECRET=KEY) as first:
+    with live_server(V6SRV_JWT_SECRET=KEY) as first:
         database = {"V6SRV_DATABASE_URL": f"sqlite:///{first.instance}/v6srv.sqlite"}
         with (
             pytest.raises(AssertionError, match="signs with another key") as refused,
@@ -151,9 +148,8 @@ def test_a_second_server_with_another_key_does_not_start() -> None:
             pass
         assert "jwt_previous_keys" in str(refused.value)
         assert "Traceback" not in str(refused.value)
-        with live_server(
-            *SERVE, V6SRV_JWT_SECRET=OTHER, V6SRV_JWT_PREVIOUS_KEYS=KEY, **database
-        ) as second:
+        keys = {"V6SRV_JWT_SECRET": OTHER, "V6SRV_JWT_PREVIOUS_KEYS": KEY}
+        with live_server(**keys, **database) as second:
             token = first.login()
             answer = requests.get(f"{second.api}/user/1", headers=token, timeout=5)
             assert answer.status_code == 200

@@ -30,9 +30,9 @@ def survive(databases: Databases, backend: str, queue: Any, processes: int, roun
             "V6SRV_DATABASE_URL": uri,
             "V6SRV_RABBITMQ_URI": stack.enter_context(queue()) or "",
             "V6SRV_JWT_SECRET": secrets.token_hex(32),
+            "V6SRV_HTTP__PROCESSES": str(processes),
         }
-        serve = ("-m", "v6srv", "serve", "--processes", str(processes))
-        server = stack.enter_context(live_server(*serve, **environment))
+        server = stack.enter_context(live_server(**environment))
         kill_again_and_again(Pair(server, server, world, uri), processes, rounds)
         assert "Traceback" not in server.log.read_text()
         assert server.stop() == 0, server.tail()
