@@ -39,10 +39,12 @@ class Proxy:
     """A running nginx."""
 
     url: str
+    plain_url: str
+    """Without TLS."""
     certificate: Path
 
 
-def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
+def configuration(folder: Path, port: int, plain_port: int, servers: Sequence[int]) -> Path:
     """A file for `nginx -c`, with the sample as it stands but for ports and certificates."""
     _certificate(folder)
     sample = SAMPLE.read_text()
@@ -50,7 +52,7 @@ def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
     sample = re.sub(r"(ssl_certificate\s+)[^;]+", rf"\g<1>{folder}/certificate.pem", sample)
     sample = re.sub(r"(ssl_certificate_key\s+)[^;]+", rf"\g<1>{folder}/key.pem", sample)
     sample = re.sub(r"listen 443\b", f"listen 127.0.0.1:{port}", sample)
-    sample = re.sub(r"listen 80\b", f"listen 127.0.0.1:{free_port()}", sample)
+    sample = re.sub(r"listen 80\b", f"listen 127.0.0.1:{plain_port}", sample)
     sample = sample.replace("server 127.0.0.1:5000;", upstream)
     file = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # who may write to the folder
@@ -61,10 +63,11 @@ def configuration(folder: Path, port: int, servers: Sequence[int]) -> Path:
 @contextmanager
 def running(nginx: str, folder: Path, *servers: int) -> Iterator[Proxy]:
     """nginx in front of the servers that listen on these ports."""
-    port = free_port()
-    file = configuration(folder, port, servers)
+    port, plain_port = free_port(), free_port()
+    file = configuration(folder, port, plain_port, servers)
     process = subprocess.Popen([nginx, "-c", str(file)], stderr=subprocess.DEVNULL)
-    proxy = Proxy(f"https://127.0.0.1:{port}", folder / "certificate.pem")
+    urls = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{plain_port}"
+    proxy = Proxy(*urls, folder / "certificate.pem")
     try:
         for _ in range(100):
             assert process.poll() is None, (folder / "error.log").read_text()

@@ -1,6 +1,8 @@
 """examples/nginx.conf in front of real servers: what nodes and users need passes."""
 
 import shutil
+import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +56,40 @@ def test_answers_are_not_compressed(front: proxy.Proxy) -> None:
     assert answer.status_code == 200
     assert "Content-Encoding" not in answer.headers
     assert len(answer.content) == int(answer.headers["Content-Length"])
+
+
+@pytest.mark.parametrize(
+    ("most", "spoken"),
+    [
+        (ssl.TLSVersion.TLSv1, False),
+        (ssl.TLSVersion.TLSv1_1, False),
+        (ssl.TLSVersion.TLSv1_2, True),
+    ],
+    ids=["1.0", "1.1", "1.2"],
+)
+def test_old_tls_is_not_spoken(front: proxy.Proxy, most: ssl.TLSVersion, spoken: bool) -> None:
+    context = ssl.create_default_context(cafile=str(front.certificate))
+    context.set_ciphers("ALL:@SECLEVEL=0")  # this end would speak it
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, most
+    host, _, port = front.url.removeprefix("https://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        try:
+            with context.wrap_socket(wire, server_hostname=host) as secured:
+                assert secured.version() == "TLSv1.2"
+                got = True
+        except ssl.SSLError:
+            got = False
+    assert got is spoken
+
+
+def test_browsers_are_led_to_tls_and_stay_there(front: proxy.Proxy) -> None:
+    host = "v6.registry.example"
+    answer = requests.get(
+        f"{front.plain_url}/console/", headers={"Host": host}, allow_redirects=False, timeout=10
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (301, f"https://{host}/console/")
+    secured = requests.get(f"{front.url}/console/", verify=str(front.certificate), timeout=10)
+    assert int(secured.headers["Strict-Transport-Security"].partition("=")[2]) >= 365 * 24 * 3600
 
 
 def test_large_bodies_pass(server: LiveServer, front: proxy.Proxy) -> None:
