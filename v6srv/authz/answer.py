@@ -204,6 +204,12 @@ class Asked:
             return Answer(self, about, not self.plan.never and not forbidden)
         return self.of_row(about) if isinstance(about, int) else self.of(about)
 
+    @property
+    def certain(self) -> bool | None:
+        """The answer for every row; None where it hangs on the row."""
+        plan = self._usable()
+        return False if self.plan.never or plan.never else True if plan.always else None
+
     def of(self, thing: object) -> Answer:
         """The answer for one thing, by its facts (`r.obj`, or the rule that is handed out)."""
         plan = self._usable() if self.foreign else self.plan

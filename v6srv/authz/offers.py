@@ -3,20 +3,40 @@
 No decision: nothing is logged or counted, and whoever takes an offer up is asked again.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
-from v6srv.authz.answer import Rows
+from v6srv.authz.answer import Asked, Rows
 from v6srv.authz.facts import MODELS, RESOURCES, TABLES
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
+from v6srv.authz.row_query import ROW, conditions_query
 from v6srv.authz.versions import Versions
 from v6srv.db import Base, session
 from v6srv.model import Organization
 from v6srv.vocabulary import Operation, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that could be done with a row."""
+
+    operation: Operation
+    changes: frozenset[str] | None = None
+    """Which fields an edit changes; None: some."""
+    resource: Resource | None = None
+    """What it is done to there, if not to the row, such as nodes of an organization."""
+
+
+def change(*names: str) -> Act:
+    """Changing all of these fields at once; without names: some."""
+    return Act(Operation.EDIT, frozenset(names) if names else None)
+
+
+DELETE = Act(Operation.DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +49,17 @@ class Some:
 
 
 class Offers:
-    """The offers of the live policy to one principal."""
+    """The offers of the live policy to one principal: made once for a page."""
 
     def __init__(self, store: Versions, who: Principal) -> None:
         self._policy, self._who = store.live, who
+        self._known: dict[tuple[object, ...], bool] = {}
 
     def any(self, resource: Resource | str, operation: Operation | str = Operation.VIEW) -> bool:
         """Whether there could be a row that `operation` is allowed of. Asks no database."""
         about = Resource(resource), Operation(operation)
         changes = None if about[1] is Operation.EDIT else frozenset[str]()
-        return self._policy.answer(Question(Form.ANY, self._who, *about, changes=changes)).allowed
+        return self._of_no_row(Form.ANY, *about, changes)
 
     def whole(
         self,
@@ -47,9 +68,43 @@ class Offers:
         changes: frozenset[str] = frozenset(),
     ) -> bool:
         """Whether `operation` of the resource as a whole is allowed. Asks no database."""
-        about = Resource(resource), Operation(operation)
-        question = Question(Form.WHOLE, self._who, *about, changes=changes)
-        return self._policy.answer(question).allowed
+        return self._of_no_row(Form.WHOLE, Resource(resource), Operation(operation), changes)
+
+    def _of_no_row(self, form: Form, *about: Any) -> bool:
+        """Menu and template ask the same."""
+        found = self._known.get((form, *about))
+        if found is None:
+            resource, operation, changes = about
+            question = Question(form, self._who, resource, operation, changes=changes)
+            found = self._known[form, *about] = self._policy.answer(question).allowed
+        return found
+
+    def acts(self, row: Base, **acts: Act) -> dict[str, bool]:
+        """Which of these are allowed of the row, by their names. One query at most, for all."""
+        found: dict[str, bool] = {}
+        places: dict[str, int] = {}
+        different: list[tuple[Rows, Asked]] = []
+        for name, act in acts.items():
+            resource = act.resource or RESOURCES[type(row)]
+            asked = self._asked(resource, act.operation, act.changes, type(row))
+            if asked.certain is None:
+                places[name] = _place(asked, different)
+            else:
+                found[name] = asked.certain
+        if places:
+            told = self._told(row, [asked for _, asked in different])
+            found |= {name: told[place] for name, place in places.items()}
+        return found
+
+    def _told(self, row: Base, asked: Sequence[Asked]) -> Sequence[bool]:
+        """The answers to different questions about one row."""
+        parts = [one.rows(f"offer{number}") for number, one in enumerate(asked)]
+        conditions = [one.condition for one in parts]
+        query = conditions_query(self._policy, TABLES[type(row)], conditions)
+        values = {name: value for one in parts for name, value in one.parameters.items()}
+        id: int = row.id  # type: ignore[attr-defined]
+        found = session.execute(query, {**values, ROW: id}).first()
+        return [False] * len(parts) if found is None else [one is True for one in found]
 
     def among(
         self,
@@ -60,22 +115,23 @@ class Offers:
     ) -> frozenset[int]:
         """The ids of those of `rows`, all of one table, that `operation` is allowed of.
 
-        `changes`: which fields an edit changes; None: some. `resource`: what it is done to there,
-        if not to the rows, such as nodes of these organizations. One query for all of them.
+        `changes`, `resource`: as those of an `Act`. One query at most, for all of them.
         """
         ids, models = [row.id for row in rows], {type(row) for row in rows}  # type: ignore[attr-defined]
         if not ids:
             return frozenset()
         [model] = models
-        where = self._rows(resource or RESOURCES[model], operation, changes, model)
-        key = TABLES[model].key
+        asked = self._asked(resource or RESOURCES[model], operation, changes, model)
+        if asked.certain is not None:
+            return frozenset(ids if asked.certain else ())
+        where, key = asked.rows(), TABLES[model].key
         query = select(key).where(key.in_(ids), where.condition)
         return frozenset(session.scalars(query, where.parameters))
 
     def fields(self, row: Base, *names: str) -> frozenset[str]:
-        """Those of its fields that could be changed. One query for each."""
-        edit = Operation.EDIT
-        return frozenset(name for name in names if self.among(edit, [row], frozenset({name})))
+        """Those of its fields that could be changed, each alone. One query at most."""
+        found = self.acts(row, **{name: change(name) for name in names})
+        return frozenset(name for name, allowed in found.items() if allowed)
 
     def places(self, resource: Resource) -> dict[int, str]:
         """The organizations in which some row could be created, of those that may be viewed."""
@@ -122,15 +178,30 @@ class Offers:
         return dict(self.choices(resource, those, most=None))
 
     def _rows(
+        self, resource: Resource, operation: Operation, model: type[Base] | None = None
+    ) -> Rows:
+        """Which rows of the resource, or of another table."""
+        return self._asked(resource, operation, None, model or MODELS[resource]).rows()
+
+    def _asked(
         self,
         resource: Resource,
         operation: Operation,
-        changes: frozenset[str] | None = None,
-        model: type[Base] | None = None,
-    ) -> Rows:
-        """Which rows of the resource, or of another table."""
+        changes: frozenset[str] | None,
+        model: type[Base],
+    ) -> Asked:
         if operation is not Operation.EDIT:
             changes = frozenset()
-        about, model = (resource, operation), model or MODELS[resource]
+        about = (resource, operation)
         question = Question(Form.ROW, self._who, *about, model, 0, lenient=True, changes=changes)
-        return self._policy.put(question).rows()
+        return self._policy.put(question)
+
+
+def _place(asked: Asked, different: list[tuple[Rows, Asked]]) -> int:
+    """Which of the different questions this one is; it is added if it is one more."""
+    rows = asked.rows()
+    for place, (known, _) in enumerate(different):
+        if known.condition is rows.condition and known.parameters == rows.parameters:
+            return place
+    different.append((rows, asked))
+    return len(different) - 1

@@ -1,4 +1,4 @@
-"""The query of one row by its id, made once: SQLAlchemy remembers much of one that it has seen."""
+"""Queries of one row by its id, made once: SQLAlchemy remembers much of one that it has seen."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +43,22 @@ def row_query(
         query = query.where(table.key == bindparam(ROW), condition)
         if locked:
             query = query.with_for_update(of=table.model.__table__)
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[key] = query
+    return query
+
+
+def conditions_query(
+    policy: Enforcer, table: TableFacts, conditions: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """Which of these conditions of this version of the policy a row meets, a column for each."""
+    known = _known.setdefault(policy, {})
+    key = (table.model, "each", *map(id, conditions))  # the query keeps them alive
+    query = known.get(key)
+    if query is None:
+        columns: Sequence[Any] = conditions
+        query = select(*columns).select_from(table.model).where(table.key == bindparam(ROW))
         if len(known) >= _MOST_REMEMBERED:
             known.clear()
         known[key] = query

@@ -7,7 +7,6 @@ from flask.views import MethodView
 from marshmallow import validates_schema
 
 from v6srv.api import guard
-from v6srv.authz.offers import Offers
 from v6srv.authz.rules import DECLARED
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.errors import Invalid, Unauthenticated
@@ -18,6 +17,7 @@ from v6srv.wire.credentials import Credential
 from v6srv.wire.recover import PasswordChange
 
 USER = Resource.USER
+_PERSON = ("username", "firstname", "lastname", "email")
 _IN_WORDS = {
     rule.key: rule.description.replace("the caller's", "your").replace("the caller", "you")
     for rule in DECLARED
@@ -28,13 +28,13 @@ _IN_WORDS = {
 class Account(MethodView):
     @guard.own(USER, Operation.VIEW)
     @page("account.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """One's own account."""
-        may = Offers(authz.store, who)
+        changes = may.fields(row, *_PERSON, "password", "sessions", "notifications")
         return {
             "row": row,
-            "edits": may.fields(row, "username", "firstname", "lastname", "email"),
-            "changes": may.fields(row, "password", "sessions", "notifications"),
+            "edits": not changes.isdisjoint(_PERSON),
+            "changes": changes,
             "organizations": may.names(Resource.ORGANIZATION, [row.organization_id]),
             "roles": may.names(Resource.ROLE, row.role_ids or ()),
             "second_factor": current_app.config["SETTINGS"].two_factor_auth,

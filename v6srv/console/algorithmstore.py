@@ -4,7 +4,6 @@ from flask.views import MethodView
 
 from v6srv.api import filters, guard
 from v6srv.api.visitor import visitor
-from v6srv.authz.offers import Offers
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.tables import containing, table
 from v6srv.model import AlgorithmStore as Row
@@ -33,12 +32,12 @@ class AlgorithmStores(MethodView):
     @guard.rows(COLLABORATION)
     @arguments(AlgorithmStoreQuery, location="query")
     @page("algorithm_stores.html")
-    def get(self, query, who, authz, rows):
+    def get(self, query, rows, may):
         """The stores of the collaborations that you may view, and those for all."""
         wanted = filters.conditions(_FILTERS, containing(query, "name", "url"))
         found = table(algorithm_stores.viewable(rows).where(*wanted))
         ids = [row.collaboration_id for row in found.rows]
-        names = Offers(authz.store, who).names(COLLABORATION, ids)
+        names = may.names(COLLABORATION, ids)
         return {"table": found, "query": query, "collaborations": names}
 
 
@@ -46,9 +45,9 @@ class AlgorithmStores(MethodView):
 class NewAlgorithmStore(MethodView):
     @guard.some(COLLABORATION, EDIT)
     @page("algorithm_store_form.html")
-    def get(self, who, authz):
+    def get(self, may):
         """The form for one more."""
-        return {"row": None, "whole": _whole(who, authz), "places": _places(who, authz)}
+        return {"row": None, "whole": _whole(may), "places": _places(may)}
 
     @guard.some(COLLABORATION, EDIT)
     @arguments(AlgorithmStoreIn)
@@ -63,21 +62,21 @@ class NewAlgorithmStore(MethodView):
 class AlgorithmStore(MethodView):
     @guard.some(COLLABORATION, VIEW)
     @page("algorithm_store.html")
-    def get(self, id, who, authz):
+    def get(self, id, who, authz, may):
         """One store."""
         row = algorithm_stores.fetch(who, authz, id)
-        names = Offers(authz.store, who).names(COLLABORATION, [row.collaboration_id])
-        return {"row": row, "collaborations": names, "edits": _changes(row, who, authz)}
+        names = may.names(COLLABORATION, [row.collaboration_id])
+        return {"row": row, "collaborations": names, "edits": _changes(row, may)}
 
 
 @blp.route("/algorithmstore/<int:id>/edit", V4)
 class AlgorithmStoreEdit(MethodView):
     @guard.some(COLLABORATION, EDIT)
     @page("algorithm_store_form.html")
-    def get(self, id, who, authz):
+    def get(self, id, who, authz, may):
         """The form with what it has."""
         row = algorithm_stores.fetch(who, authz, id)
-        return {"row": row, "whole": _whole(who, authz), "places": _places(who, authz)}
+        return {"row": row, "whole": _whole(may), "places": _places(may)}
 
     @guard.some(COLLABORATION, EDIT)
     @arguments(AlgorithmStorePatch)
@@ -107,21 +106,19 @@ class AlgorithmStoreDeletion(MethodView):
         return done(f"{name} has been removed.", "algorithm_stores")
 
 
-def _whole(who, authz):
-    return Offers(authz.store, who).whole(COLLABORATION, EDIT, _STORES)
+def _whole(may):
+    return may.whole(COLLABORATION, EDIT, _STORES)
 
 
-def _places(who, authz):
+def _places(may):
     """The collaborations of which the stores may be changed."""
-    may = Offers(authz.store, who)
     rows = may.some(COLLABORATION, most=MOST).rows
     allowed = may.among(EDIT, rows, _STORES)
     return [(row.id, row.name) for row in rows if row.id in allowed]
 
 
-def _changes(row, who, authz):
-    may = Offers(authz.store, who)
+def _changes(row, may):
     if row.collaboration_id is None:
-        return _whole(who, authz)
+        return _whole(may)
     place = may.some(COLLABORATION, Collaboration.id == row.collaboration_id).rows
     return bool(may.among(EDIT, place, _STORES))

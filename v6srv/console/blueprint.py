@@ -31,6 +31,7 @@ from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug import Response
 
+from v6srv.authz.offers import Offers
 from v6srv.authz.unit_of_work import settle
 from v6srv.console import chrome, said
 from v6srv.db import nothing_more
@@ -109,7 +110,8 @@ def page(template: str | None = None) -> Callable[[View], View]:
     """Show what the view returns by this template, below `templates/console`.
 
     What it returns as a Response is the answer. Templates ask nothing of the database: all that
-    they show was decided before. A view that names neither `who` nor `authz` may still have a menu.
+    they show was decided before. A view that names neither `who` nor `authz` may still have a menu,
+    and `may` is what its page can offer.
     """
 
     def decorate(view: View) -> View:
@@ -117,17 +119,18 @@ def page(template: str | None = None) -> Callable[[View], View]:
 
         @wraps(view)
         def shown(self: object, *args: Any, who: Any, authz: Any, **handed: Any) -> Any:
-            asking = {"who": who, "authz": authz}
+            may = Offers(authz.store, who)
+            asking = {"who": who, "authz": authz, "may": may}
             known = handed | {name: asking[name] for name in asking if name in wanted}
             answer = view(self, *args, **known)
             settle()
             if not isinstance(answer, Mapping):
                 return answer
             assert template is not None
-            return render(template, chrome.of(who, authz), **answer)
+            return render(template, chrome.of(who, authz, may), **answer)
 
         shown.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [*(_KEYWORD(name) for name in dict.fromkeys((*wanted, "who", "authz")))]
+            [_KEYWORD(name) for name in dict.fromkeys((*wanted, "who", "authz")) if name != "may"]
         )
         return shown  # type: ignore[return-value]
 

@@ -39,9 +39,8 @@ MENU = (
 )
 
 
-def of(who: Principal, authz: Authorizer) -> Mapping[str, Any]:
+def of(who: Principal, authz: Authorizer, may: Offers) -> Mapping[str, Any]:
     """For a page of `who`."""
-    may = Offers(authz.store, who)
     return {
         "may": may,
         "me": who,

@@ -4,7 +4,7 @@ from flask.views import MethodView
 from sqlalchemy import ColumnElement
 
 from v6srv.api import filters, guard
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, change
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.deletions import going
 from v6srv.console.tables import containing, table
@@ -40,9 +40,9 @@ class Collaborations(MethodView):
 class NewCollaboration(MethodView):
     @guard.some(COLLABORATION, Operation.CREATE)
     @page("collaboration_form.html")
-    def get(self, who, authz):
+    def get(self, may):
         """The form for one more."""
-        return {"row": None, "organizations": Offers(authz.store, who).choices(ORGANIZATION)}
+        return {"row": None, "organizations": may.choices(ORGANIZATION)}
 
     @guard.creates(COLLABORATION)
     @arguments(CollaborationIn)
@@ -57,16 +57,17 @@ class NewCollaboration(MethodView):
 class Collaboration(MethodView):
     @guard.one(COLLABORATION)
     @page("collaboration.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """One collaboration: members, nodes, studies and stores."""
-        may = Offers(authz.store, who)
         there = _there(row, may, who, authz)
-        changes = may.among(Operation.EDIT, [row], _MEMBERS)
+        can = may.acts(
+            row, edits=change("name", "encrypted"), members=change(*_MEMBERS), deletes=DELETE
+        )
         return there | {
             "registers": may.among(Operation.CREATE, there["without"], resource=NODE),
-            "others": may.choices(ORGANIZATION, ~_member(row)) if changes else None,
-            "edits": may.among(Operation.EDIT, [row], frozenset({"name", "encrypted"})),
-            "deletes": may.among(Operation.DELETE, [row]),
+            "others": may.choices(ORGANIZATION, ~_member(row)) if can["members"] else None,
+            "edits": can["edits"],
+            "deletes": can["deletes"],
             "studies": may.some(Resource.STUDY, Study.collaboration_id == row.id, most=MOST),
             "stores": algorithm_stores.serving(row.id),
         }
@@ -76,9 +77,9 @@ class Collaboration(MethodView):
 class CollaborationNodes(MethodView):
     @guard.one(COLLABORATION)
     @page("collaboration_nodes.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """Its nodes alone: what the page of the collaboration asks for again by itself."""
-        return _there(row, Offers(authz.store, who), who, authz)
+        return _there(row, may, who, authz)
 
 
 @blp.route("/collaboration/<int:id>/edit", V4)
@@ -124,9 +125,9 @@ class CollaborationMemberRemoval(MethodView):
 class CollaborationDeletion(MethodView):
     @guard.one(COLLABORATION, Operation.DELETE)
     @page("deletion.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """What goes with it, and the button."""
-        goes = going(Offers(authz.store, who), collaborations.hanging(row))
+        goes = going(may, collaborations.hanging(row))
         return {"row": row, "going": goes, "endpoint": "collaboration"}
 
     @guard.deletes(COLLABORATION)

@@ -7,7 +7,7 @@ from flask.views import MethodView
 from marshmallow import fields, validate
 
 from v6srv.api import filters, guard
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, Act, change
 from v6srv.console import node_files
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.tables import containing, table
@@ -60,9 +60,8 @@ class Nodes(MethodView):
     @guard.rows(NODE)
     @arguments(NodeFilters, location="query")
     @page("nodes.html")
-    def get(self, query, who, authz, rows):
+    def get(self, query, rows, may):
         """The nodes you may view."""
-        may = Offers(authz.store, who)
         found = table(rows.where(*filters.conditions(_FILTERS, containing(query, "name"))))
         wanted = [query.get("organization_id")], [query.get("collaboration_id")]
         at = (
@@ -82,9 +81,8 @@ class NewNode(MethodView):
     @guard.some(NODE, Operation.CREATE)
     @arguments(Place, location="query")
     @page("node_form.html")
-    def get(self, query, who, authz):
+    def get(self, query, may):
         """The form for one more."""
-        may = Offers(authz.store, who)
         return {
             "row": None,
             "organizations": may.places(NODE).items(),
@@ -95,28 +93,30 @@ class NewNode(MethodView):
     @guard.creates(NODE)
     @arguments(NodeIn)
     @page("node_key.html")
-    def post(self, fields, who, authz):
+    def post(self, fields, who, authz, may):
         """Register it, and show its key."""
         key = str(uuid4())
         row = nodes.register(who, authz, fields, key_digest(key), strict=True)
-        return _with_key(row, key, Offers(authz.store, who))
+        return _with_key(row, key, may)
 
 
 @blp.route("/node/<int:id>", V4)
 class Node(MethodView):
     @guard.one(NODE)
     @page("node.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """One node. What changes by itself is asked for again by the page."""
-        may = Offers(authz.store, who)
         return {
             "row": row,
             "organizations": may.names(ORGANIZATION, [row.organization_id]),
             "collaborations": may.names(COLLABORATION, [row.collaboration_id]),
-            "edits": may.among(Operation.EDIT, [row], frozenset({"name"})),
-            "renews": may.among(Operation.EDIT, [row], _KEY),
-            "stops": may.among(Operation.CREATE, [row], resource=Resource.EVENT),
-            "deletes": may.among(Operation.DELETE, [row]),
+            **may.acts(
+                row,
+                edits=change("name"),
+                renews=change(*_KEY),
+                stops=Act(Operation.CREATE, resource=Resource.EVENT),
+                deletes=DELETE,
+            ),
         }
 
 
@@ -147,9 +147,9 @@ class NodeKey(MethodView):
 
     @guard.edits(NODE, changes=_KEY)
     @page("node_key.html")
-    def post(self, who, authz, row):
+    def post(self, row, may):
         """Give it a new key, and show it."""
-        return _with_key(row, recovery.renew_key(row), Offers(authz.store, who))
+        return _with_key(row, recovery.renew_key(row), may)
 
 
 @blp.route("/node/<int:id>/configuration", V4)
@@ -157,11 +157,11 @@ class NodeConfiguration(MethodView):
     @guard.one(NODE)
     @arguments(NodeFile)
     @page()
-    def post(self, form, row, who, authz):
+    def post(self, form, row, may):
         """The file for the node, with the key that was sent."""
         if key_digest(form["api_key"]) != row.key_digest:
             raise Invalid("This is not the key of the node any more")
-        known = _settings(row, form["api_key"], form["generation"], Offers(authz.store, who))
+        known = _settings(row, form["api_key"], form["generation"], may)
         answer = Response(node_files.text(form["generation"], known), mimetype="application/yaml")
         name = f"node-{row.id}.yaml"
         answer.headers.set("Content-Disposition", "attachment", filename=name)

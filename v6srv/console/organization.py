@@ -6,7 +6,7 @@ from flask import Response, request
 from flask.views import MethodView
 
 from v6srv.api import filters, guard
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, change
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.deletions import going
 from v6srv.console.tables import containing, table
@@ -64,15 +64,12 @@ class NewOrganization(MethodView):
 class Organization(MethodView):
     @guard.one(ORGANIZATION)
     @page("organization.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """One organization, with what may be seen of what belongs to it."""
-        may = Offers(authz.store, who)
         has_members = Collaboration.organizations.any(Row.id == row.id)
         return {
             "row": row,
-            "edits": may.among(Operation.EDIT, [row], frozenset({"name"})),
-            "edits_key": may.among(Operation.EDIT, [row], _KEY),
-            "deletes": may.among(Operation.DELETE, [row]),
+            **may.acts(row, edits=change("name"), edits_key=change(*_KEY), deletes=DELETE),
             "collaborations": may.some(Resource.COLLABORATION, has_members, most=_CARD),
             "nodes": may.some(Resource.NODE, Node.organization_id == row.id, most=_CARD),
             "roles": may.some(Resource.ROLE, Role.organization_id == row.id, most=_CARD),
@@ -138,9 +135,9 @@ class OrganizationKeyFile(MethodView):
 class OrganizationDeletion(MethodView):
     @guard.one(ORGANIZATION, Operation.DELETE)
     @page("deletion.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """What goes with it, and the button."""
-        goes = going(Offers(authz.store, who), organizations.hanging(who, authz, row))
+        goes = going(may, organizations.hanging(who, authz, row))
         return {"row": row, "going": goes, "endpoint": "organization"}
 
     @guard.deletes(ORGANIZATION)

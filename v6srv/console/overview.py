@@ -8,7 +8,6 @@ from flask.views import MethodView
 
 from v6srv.api import guard
 from v6srv.authz import clock
-from v6srv.authz.offers import Offers
 from v6srv.console import bars
 from v6srv.console.blueprint import blp, page
 from v6srv.policy.audit import trail
@@ -27,9 +26,8 @@ SHOWN_EVENTS = 12
 class Overview(MethodView):
     @guard.own(Resource.USER, Operation.VIEW)
     @page("overview.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """What somebody may see at once."""
-        may = Offers(authz.store, who)
         online, nodes = task_overview.nodes(who, authz)
         runs = task_overview.by_day(who, authz, DAYS)
         rules = may.whole(Resource.POLICY)

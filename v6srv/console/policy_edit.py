@@ -4,7 +4,6 @@ from flask import current_app, request
 from flask.views import MethodView
 
 from v6srv.api import guard
-from v6srv.authz.offers import Offers
 from v6srv.authz.source.live import store_of
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.policy import marks
@@ -35,22 +34,22 @@ class PolicyEdit(MethodView):
     @guard.whole(POLICY)
     @arguments(EditQuery, location="query")
     @page("policy_edit.html")
-    def get(self, query, who, authz):
+    def get(self, query, authz, may):
         """The files, to be edited."""
         id = query.get("version")
         files = policy_versions.version(id).files if id else store_of(authz).texts
         message = f"rollback to {id}" if id else ""
-        return _shown(who, authz, files, start=id, message=message)
+        return _shown(may, files, start=id, message=message)
 
     @guard.whole(POLICY, reads=True)
     @page("policy_edit.html")
-    def post(self, who, authz):
+    def post(self, authz, may):
         """What is wrong with them as they were edited (or `live`), and what they would change."""
         version = request.form.get("version", "")
         files = store_of(authz).texts if "live" in request.form else _sent()
         found = apart.check(current_app.config["SETTINGS"], files)
         message = request.form.get("message") or (f"rollback to {version}" if version else "")
-        return _shown(who, authz, files, found=found, start=version, message=message)
+        return _shown(may, files, found=found, start=version, message=message)
 
 
 def _confirmed():
@@ -86,8 +85,8 @@ class PolicyPublication(MethodView):
         return done(text, "policy_versions")
 
 
-def _shown(who, authz, files, found=None, **more):
-    may, allowed = Offers(authz.store, who), current_app.config["SETTINGS"].console_publishing
+def _shown(may, files, found=None, **more):
+    allowed = current_app.config["SETTINGS"].console_publishing
     entitled = all(may.whole(POLICY, operation) for operation in ALL_OF_IT)
     return {
         "files": files,

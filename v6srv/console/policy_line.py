@@ -4,7 +4,6 @@ from flask import request
 from flask.views import MethodView
 
 from v6srv.api import guard
-from v6srv.authz.offers import Offers
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.tables import table
 from v6srv.service import policy_lines
@@ -25,13 +24,10 @@ class PolicyLines(MethodView):
     @guard.rows(POLICY)
     @arguments(PolicyLineQuery, location="query")
     @page("policy_lines.html")
-    def get(self, query, who, authz, rows):
+    def get(self, query, authz, rows, may):
         """The lines that were added, in the order of their numbers."""
         asked = {name: text for name, text in query.items() if text}
-        found, may = (
-            table(rows.where(*policy_lines.narrowed(authz, asked))),
-            Offers(authz.store, who),
-        )
+        found = table(rows.where(*policy_lines.narrowed(authz, asked)))
         return {
             "query": query,
             "table": found,

@@ -4,6 +4,7 @@ Whoever is not logged in is asked to. A form that was refused stays as it is, wi
 it: the page's script asks for that part alone.
 """
 
+from collections.abc import Mapping
 from http.client import FORBIDDEN
 from typing import Any
 
@@ -12,6 +13,8 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from v6srv.api import guard
+from v6srv.authz.offers import Offers
+from v6srv.authz.principal import Principal
 from v6srv.console import chrome
 from v6srv.console.blueprint import PARTS, blp, render
 from v6srv.errors import BadToken, NotFound, Unauthenticated
@@ -41,7 +44,7 @@ def tell(error: Exception) -> Response | HTTPException:
     if not isinstance(answer, Response) or answer.status_code < 400:
         return answer
     who, alone = current.principal(), PARTS in request.headers
-    around = chrome.of_nobody() if who is None else chrome.of(who, guard.authorizer())
+    around = chrome.of_nobody() if who is None else _around(who)
     helpers = _whom_to_ask() if answer.status_code == FORBIDDEN else {}
     shown = render("refused.html", around, refused=answer.get_json(), alone=alone, **helpers)
     answer.set_data(shown)
@@ -49,6 +52,11 @@ def tell(error: Exception) -> Response | HTTPException:
     if alone:
         answer.headers["HX-Push-Url"] = "false"
     return answer
+
+
+def _around(who: Principal) -> Mapping[str, Any]:
+    authz = guard.authorizer()
+    return chrome.of(who, authz, Offers(authz.store, who))
 
 
 def _whom_to_ask() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from flask.views import MethodView
 
 from v6srv.api import filters, guard
 from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, Offers, change
 from v6srv.authz.principal import Principal
 from v6srv.authz.source.live import store_of
 from v6srv.console.blueprint import arguments, blp, done, page
@@ -24,13 +24,12 @@ class Roles(MethodView):
     @guard.rows(ROLE)
     @arguments(RoleQuery, location="query")
     @page("roles.html")
-    def get(self, query, rows, who, authz):
+    def get(self, query, rows, may):
         """The roles you may view."""
         name = next(iter(query.get("name", ())), "")
         if name:
             query["name"] = [f"%{name}%"]
         found = table(rows.where(*filters.of_roles(query)))
-        may = Offers(authz.store, who)
         places = {row.organization_id for row in found.rows}
         return {
             "table": found,
@@ -43,9 +42,9 @@ class Roles(MethodView):
 class NewRole(MethodView):
     @guard.some(ROLE, Operation.CREATE)
     @page("role_form.html")
-    def get(self, who, authz):
+    def get(self, who, authz, may):
         """The form for one more."""
-        return _form(who, authz, None, ())
+        return _form(may, who, authz, None, ())
 
     @guard.creates(ROLE)
     @arguments(RoleIn)
@@ -61,22 +60,22 @@ class NewRolePreview(MethodView):
     @guard.some(ROLE, Operation.CREATE, reads=True)
     @arguments(RoleIn)
     @page("role_preview.html")
-    def post(self, fields, who, authz):
+    def post(self, fields, who, authz, may):
         """What whoever gets it may do."""
-        return _preview(who, authz, None, fields)
+        return _preview(may, who, authz, None, fields)
 
 
 @blp.route("/role/<int:id>")
 class Role(MethodView):
     @guard.one(ROLE)
     @page("role.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """One role: what it grants, and who has it."""
-        may = Offers(authz.store, who)
+        can = may.acts(row, name=change("name"), rules=change("rules"), deletes=DELETE)
         return {
             "row": row,
-            "edits": may.fields(row, "name", "rules"),
-            "deletes": may.among(Operation.DELETE, [row]),
+            "edits": can["name"] or can["rules"],
+            "deletes": can["deletes"],
             "organizations": may.names(Resource.ORGANIZATION, [row.organization_id]),
             "people": may.names(Resource.USER, row.user_ids or ()),
             "others": roles.has_others(row),
@@ -89,19 +88,19 @@ class Role(MethodView):
 class RoleCopy(MethodView):
     @guard.one(ROLE)
     @page("role_form.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """The form for one more, with the rules of this one."""
         rules = [rule.id for rule in roles.rules_in(who, authz, row.id, KNOWN).read()]
-        return _form(who, authz, None, rules) | {"copied": row}
+        return _form(may, who, authz, None, rules) | {"copied": row}
 
 
 @blp.route("/role/<int:id>/edit")
 class RoleEdit(MethodView):
     @guard.one(ROLE, Operation.EDIT, changes=None)
     @page("role_form.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """The form with what it has."""
-        return _form(who, authz, row, None)
+        return _form(may, who, authz, row, None)
 
     @guard.edits(ROLE)
     @arguments(RolePatch)
@@ -117,18 +116,17 @@ class RolePreview(MethodView):
     @guard.one(ROLE, Operation.EDIT, changes=None, reads=True)
     @arguments(RolePatch)
     @page("role_preview.html")
-    def post(self, changes, who, authz, row):
+    def post(self, changes, who, authz, row, may):
         """What changes, and for whom."""
-        return _preview(who, authz, row, changes)
+        return _preview(may, who, authz, row, changes)
 
 
 @blp.route("/role/<int:id>/delete")
 class RoleDeletion(MethodView):
     @guard.one(ROLE, Operation.DELETE)
     @page("role_deletion.html")
-    def get(self, row, who, authz):
+    def get(self, row, authz, may):
         """Who loses what, and the button."""
-        may = Offers(authz.store, who)
         return {
             "row": row,
             "people": may.names(Resource.USER, row.user_ids or ()),
@@ -145,9 +143,8 @@ class RoleDeletion(MethodView):
         return done(f"{name} has been removed.", "roles")
 
 
-def _form(who: Principal, authz: Authorizer, row, chosen):
+def _form(may: Offers, who: Principal, authz: Authorizer, row, chosen):
     """The form of a role, or of a new one with the `chosen` rules."""
-    may = Offers(authz.store, who)
     fields = {"name", "rules"} if row is None else may.fields(row, "name", "rules")
     if not fields:
         authz.require(who, Operation.EDIT, row, frozenset({"name"}))
@@ -160,7 +157,7 @@ def _form(who: Principal, authz: Authorizer, row, chosen):
     }
 
 
-def _preview(who: Principal, authz: Authorizer, row, fields):
+def _preview(may: Offers, who: Principal, authz: Authorizer, row, fields):
     """What is shown before it is saved."""
     known = roles.rules(who, authz, KNOWN).read()
     wanted = fields.get("rules")
@@ -172,5 +169,5 @@ def _preview(who: Principal, authz: Authorizer, row, fields):
         "row": row,
         "fields": fields,
         "rules": rules,
-        "consequences": consequences(diff, Offers(authz.store, who)) if diff else [],
+        "consequences": consequences(diff, may) if diff else [],
     }

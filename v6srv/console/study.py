@@ -4,7 +4,7 @@ from flask.views import MethodView
 from sqlalchemy import ColumnElement
 
 from v6srv.api import filters, guard
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, change
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.deletions import going
 from v6srv.console.tables import containing, table
@@ -30,11 +30,11 @@ class Studies(MethodView):
     @guard.rows(STUDY)
     @arguments(StudyQuery(exclude=("include",)), location="query")
     @page("studies.html")
-    def get(self, query, who, authz, rows):
+    def get(self, query, rows, may):
         """The studies you may view."""
         found = table(rows.where(*filters.conditions(filters.STUDY, containing(query, "name"))))
         ids = [query.get("collaboration_id"), *(row.collaboration_id for row in found.rows)]
-        names = Offers(authz.store, who).names(COLLABORATION, ids)
+        names = may.names(COLLABORATION, ids)
         return {"table": found, "query": query, "collaborations": names}
 
 
@@ -43,9 +43,9 @@ class NewStudy(MethodView):
     @guard.some(STUDY, Operation.CREATE)
     @arguments(StudyPlace, location="query")
     @page("study_form.html")
-    def get(self, query, who, authz):
+    def get(self, query, may):
         """The form for one more, or first: in which collaboration."""
-        may, id = Offers(authz.store, who), query["collaboration_id"]
+        id = query["collaboration_id"]
         chosen = may.some(COLLABORATION, Collaboration.id == id).rows
         return {
             "row": None,
@@ -67,19 +67,18 @@ class NewStudy(MethodView):
 class Study(MethodView):
     @guard.one(STUDY)
     @page("study.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """One study, and who takes part."""
-        may = Offers(authz.store, who)
         takes_part = Organization.id.in_(row.organization_ids or ())
-        changes = may.among(Operation.EDIT, [row], _MEMBERS)
+        can = may.acts(row, edits=change("name"), members=change(*_MEMBERS), deletes=DELETE)
         could = _in_collaboration(row.collaboration_id), ~takes_part
         return {
             "row": row,
             "collaborations": may.names(COLLABORATION, [row.collaboration_id]),
             "members": may.some(ORGANIZATION, takes_part, most=MOST),
-            "others": may.choices(ORGANIZATION, *could) if changes else None,
-            "edits": may.among(Operation.EDIT, [row], _NAME),
-            "deletes": may.among(Operation.DELETE, [row]),
+            "others": may.choices(ORGANIZATION, *could) if can["members"] else None,
+            "edits": can["edits"],
+            "deletes": can["deletes"],
         }
 
 
@@ -126,9 +125,9 @@ class StudyMemberRemoval(MethodView):
 class StudyDeletion(MethodView):
     @guard.one(STUDY, Operation.DELETE)
     @page("deletion.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """What goes with it, and the button."""
-        goes = going(Offers(authz.store, who), studies.hanging(row))
+        goes = going(may, studies.hanging(row))
         return {"row": row, "going": goes, "endpoint": "study"}
 
     @guard.deletes(STUDY)

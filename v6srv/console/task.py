@@ -6,7 +6,7 @@ from marshmallow import validate
 
 from v6srv.api import filters, guard
 from v6srv.api.visitor import visitor
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE
 from v6srv.console import trees
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.tables import containing, table
@@ -38,11 +38,10 @@ class Tasks(MethodView):
     @guard.rows(TASK)
     @arguments(TaskQuery, location="query")
     @page("tasks.html")
-    def get(self, query, who, authz, rows):
+    def get(self, query, rows, may):
         """The tasks you may view, newest first; those that algorithms started are with theirs."""
         conditions = filters.conditions(_FILTERS, containing(query, "name", "image"))
         found = table(rows.where(Row.parent_id.is_(None), *conditions).order_by(Row.id.desc()))
-        may = Offers(authz.store, who)
         return {
             "table": found,
             "query": query,
@@ -56,9 +55,8 @@ class Tasks(MethodView):
 class Task(MethodView):
     @guard.one(TASK)
     @page("task.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """One task: its runs, and the tasks of algorithms that belong to it."""
-        may = Offers(authz.store, who)
         runs = task_overview.runs(who, authz, [row.id])
         waiting = [run for run in runs if run.finished_at is None]
         tree = task_overview.tree(who, authz, row)
@@ -69,7 +67,7 @@ class Task(MethodView):
             "away": task_overview.nodes_away(who, authz, row, waiting),
             "goes_on": any(one.unfinished for one in tree),
             "kills": bool(waiting) and may.any(Resource.EVENT, Operation.CREATE),
-            "deletes": may.among(Operation.DELETE, [row]),
+            **may.acts(row, deletes=DELETE),
             "repeats": row.parent_id is None and may.any(TASK, Operation.CREATE),
             "collaborations": _named(may, Resource.COLLABORATION, [row], "collaboration_id"),
             "organizations": may.names(
@@ -138,16 +136,14 @@ class TaskDeletion(MethodView):
 class ResultPage(MethodView):
     @guard.one(RESULT)
     @page("result.html")
-    def get(self, row, who, authz):
+    def get(self, row, may):
         """The end of what the algorithm has printed; it grows while the run goes on."""
         log = row.log or ""
         return {
             "row": row,
             "log": log[-SHOWN_OF_A_LOG:],
             "left_out": max(len(log) - SHOWN_OF_A_LOG, 0),
-            "organizations": _named(
-                Offers(authz.store, who), Resource.ORGANIZATION, [row], "organization_id"
-            ),
+            "organizations": _named(may, Resource.ORGANIZATION, [row], "organization_id"),
         }
 
 

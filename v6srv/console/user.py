@@ -10,7 +10,7 @@ from v6srv import passwords
 from v6srv.api import filters, guard
 from v6srv.authz.allowed_rows import AllowedRows
 from v6srv.authz.authorizer import Authorizer
-from v6srv.authz.offers import Offers
+from v6srv.authz.offers import DELETE, change
 from v6srv.authz.principal import Principal
 from v6srv.console.blueprint import arguments, blp, done, page
 from v6srv.console.matrix import KNOWN, OPERATIONS, matrix
@@ -44,11 +44,10 @@ class Users(MethodView):
     @guard.rows(USER)
     @arguments(UserQuery, location="query")
     @page("users.html")
-    def get(self, query, rows, who, authz):
+    def get(self, query, rows, may):
         """The users you may view."""
         asked = containing(query, *_TYPED)
         found = table(rows.where(*filters.conditions(filters.USER, asked)))
-        may = Offers(authz.store, who)
         places = {row.organization_id for row in found.rows}
         held = {id for row in found.rows for id in row.role_ids or ()}
         return {
@@ -72,9 +71,9 @@ class NewUser(MethodView):
     @guard.some(USER, Operation.CREATE)
     @arguments(Place, location="query")
     @page("user_form.html")
-    def get(self, query, who, authz):
+    def get(self, query, who, authz, may):
         """The form for one more, in an organization: which roles there are depends on it."""
-        places = Offers(authz.store, who).places(USER)
+        places = may.places(USER)
         place = query.get("organization_id", who.organization_id)
         place = place if place in places else next(iter(places), None)
         return {
@@ -99,14 +98,15 @@ class NewUser(MethodView):
 class User(MethodView):
     @guard.one(USER)
     @page("user.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, may):
         """One user: who that is, and what was given to it."""
-        may = Offers(authz.store, who)
+        changes = {name: change(name) for name in (*_FIELDS, "sessions")}
+        can = may.acts(row, **changes, deletes=DELETE)
         return {
             "row": row,
-            "edits": may.fields(row, *_FIELDS),
-            "ends_sessions": may.among(Operation.EDIT, [row], _SESSIONS),
-            "deletes": may.among(Operation.DELETE, [row]),
+            "edits": any(can[name] for name in _FIELDS),
+            "ends_sessions": can["sessions"],
+            "deletes": can["deletes"],
             "locked": minutes_locked(row),
             "organizations": may.names(Resource.ORGANIZATION, [row.organization_id]),
             "roles": may.names(Resource.ROLE, row.role_ids or ()),
@@ -118,9 +118,9 @@ class User(MethodView):
 class UserEdit(MethodView):
     @guard.one(USER, Operation.EDIT, changes=None)
     @page("user_form.html")
-    def get(self, row, who, authz):
+    def get(self, row, who, authz, may):
         """The form with what may be changed of it."""
-        fields = Offers(authz.store, who).fields(row, *_FIELDS)
+        fields = may.fields(row, *_FIELDS)
         if not fields:
             authz.require(who, Operation.EDIT, row, frozenset({"lastname"}))
         if users.has_other_roles(row):  # they would be taken away unseen
