@@ -51,7 +51,10 @@ _LATE_OF_ROWS = frozenset(
 _LATE = re.compile(rf"\.({'|'.join(sorted(_LATE_OF_SUBJECTS | _LATE_OF_ROWS))})\b")
 
 Scopes = frozenset[str] | None
-_Form = TypeVar("_Form", Plan, Where)
+_Form = TypeVar("_Form")
+
+Split = tuple[tuple[Callable[..., Any], ...], str, ast.expr]
+"""The terms of a condition that ask nothing of the row; what is left, and its text first."""
 
 NOTHING = Plan((), {}, {}, lambda *_: False)
 """The plan of what no line speaks of."""
@@ -65,6 +68,7 @@ class Evaluator:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._of_others: dict[tuple[Any, ...], Plan] = {}
         self._wheres: dict[tuple[Any, ...], Where] = {}
+        self._splits: dict[tuple[Any, ...], Split] = {}
         self._building = threading.Lock()
 
     def plan(
@@ -113,6 +117,10 @@ class Evaluator:
         """The SQL form of a plan. Raises ExpressionError where there is none."""
         cache_key = (frozenset(plan.allow), frozenset(plan.deny), table.model, prefix)
         return self._form(self._wheres, cache_key, lambda: where(plan, self.program, table, prefix))
+
+    def split(self, text: str, tree: ast.expr) -> Split:
+        """A condition (`text`) in what asks nothing of the row, and the rest."""
+        return self._form(self._splits, (text,), lambda: _split(tree, self.program))
 
     def _form(
         self, known: dict[tuple[Any, ...], _Form], key: tuple[Any, ...], make: Callable[[], _Form]
@@ -210,6 +218,28 @@ class Asked:
         plan = self._usable()
         return False if self.plan.never or plan.never else True if plan.always else None
 
+    def narrowed(self) -> "Asked":
+        """The same of all rows, without what is known of the subject before any row is looked at.
+
+        Shorter, and often certain. What fails denies here as well.
+        """
+        if self.certain is not None:
+            return self
+        if self.rows().failure is not None:
+            return replace(self, plan=NOTHING)
+        plan = self._usable()
+        allow, deny = self._left(plan.allow), self._left(plan.deny)
+        return replace(self, plan=replace(plan, allow=allow, deny=deny), foreign=False)
+
+    def _left(self, trees: Mapping[str, ast.expr]) -> Mapping[str, ast.expr]:
+        """What is left to ask of rows."""
+        left = {}
+        for whole, tree in trees.items():
+            known, text, rest = self.evaluator.split(whole, tree)
+            if all(holds(term, self.subject, None, *self.operation) for term in known):
+                left[text] = rest
+        return {"True": TRUE} if "True" in left else left
+
     def of(self, thing: object) -> Answer:
         """The answer for one thing, by its facts (`r.obj`, or the rule that is handed out)."""
         plan = self._usable() if self.foreign else self.plan
@@ -288,6 +318,15 @@ class Asked:
     def by(self, subject: SubjectFacts) -> "Asked":
         """The same question, asked by somebody else of whom the same lines speak."""
         return replace(self, subject=subject)
+
+
+def _split(tree: ast.expr, program: Program) -> Split:
+    known: list[ast.expr] = []
+    rest: list[ast.expr] = []
+    for term in conjuncts(tree):
+        (rest if program.object in names_in(term) else known).append(term)
+    left = all_of(rest)
+    return tuple(program.function(ast.unparse(term)) for term in known), ast.unparse(left), left
 
 
 def _guess(plan: Plan, program: Program, late: frozenset[str]) -> Plan:

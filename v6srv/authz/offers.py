@@ -13,10 +13,10 @@ from v6srv.authz.answer import Asked, Rows
 from v6srv.authz.facts import MODELS, RESOURCES, TABLES
 from v6srv.authz.principal import Principal
 from v6srv.authz.question import Form, Question
-from v6srv.authz.row_query import ROW, conditions_query
+from v6srv.authz.row_query import ROW, ROWS, conditions_query, names_query
 from v6srv.authz.versions import Versions
 from v6srv.db import Base, session
-from v6srv.model import Organization
+from v6srv.model import Organization, User
 from v6srv.vocabulary import Operation, Resource
 
 
@@ -92,19 +92,20 @@ class Offers:
             else:
                 found[name] = asked.certain
         if places:
-            told = self._told(row, [asked for _, asked in different])
+            told = self._told(row, different)
             found |= {name: told[place] for name, place in places.items()}
         return found
 
-    def _told(self, row: Base, asked: Sequence[Asked]) -> Sequence[bool]:
+    def _told(self, row: Base, different: Sequence[tuple[Rows, Asked]]) -> Sequence[bool]:
         """The answers to different questions about one row."""
-        parts = [one.rows(f"offer{number}") for number, one in enumerate(asked)]
+        (first, _), *others = different  # whose parameters would have the same names
+        parts = [first, *(asked.rows(f"offer{n}") for n, (_, asked) in enumerate(others))]
         conditions = [one.condition for one in parts]
         query = conditions_query(self._policy, TABLES[type(row)], conditions)
         values = {name: value for one in parts for name, value in one.parameters.items()}
         id: int = row.id  # type: ignore[attr-defined]
         found = session.execute(query, {**values, ROW: id}).first()
-        return [False] * len(parts) if found is None else [one is True for one in found]
+        return [False] * len(parts) if found is None else [bool(one) for one in found]
 
     def among(
         self,
@@ -156,8 +157,12 @@ class Offers:
         """Ids and names of those rows, for a form to choose from; `most`: None for all."""
         model, where = MODELS[resource], self._rows(resource, Operation.VIEW)
         key = TABLES[model].key
-        called = model.username if resource is Resource.USER else model.name  # type: ignore[attr-defined]
-        query = select(key, called).where(where.condition, *conditions).order_by(key).limit(most)
+        query = (
+            select(key, _called(model))
+            .where(where.condition, *conditions)
+            .order_by(key)
+            .limit(most)
+        )
         found = session.execute(query, where.parameters)
         return [(id, name or f"{resource} {id}") for id, name in found]
 
@@ -174,8 +179,10 @@ class Offers:
         wanted = {id for id in ids if id is not None}
         if not wanted:
             return {}
-        those = TABLES[MODELS[resource]].key.in_(wanted)
-        return dict(self.choices(resource, those, most=None))
+        model, where = MODELS[resource], self._rows(resource, Operation.VIEW)
+        query = names_query(self._policy, TABLES[model], where.condition, _called(model))
+        found = session.execute(query, {**where.parameters, ROWS: sorted(wanted)})
+        return {id: name or f"{resource} {id}" for id, name in found}
 
     def _rows(
         self, resource: Resource, operation: Operation, model: type[Base] | None = None
@@ -194,7 +201,13 @@ class Offers:
             changes = frozenset()
         about = (resource, operation)
         question = Question(Form.ROW, self._who, *about, model, 0, lenient=True, changes=changes)
-        return self._policy.put(question)
+        return self._policy.put(question).narrowed()
+
+
+def _called(model: type[Base]) -> ColumnElement[str]:
+    """What people call its rows."""
+    column: ColumnElement[str] = getattr(model, "username" if model is User else "name")
+    return column
 
 
 def _place(asked: Asked, different: list[tuple[Rows, Asked]]) -> int:

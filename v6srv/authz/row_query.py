@@ -1,6 +1,6 @@
 """Queries of one row by its id, made once: SQLAlchemy remembers much of one that it has seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +13,8 @@ from v6srv.db import LARGEST_ID, session
 
 ROW = "policy_row"
 """The parameter that is the id."""
+ROWS = "policy_rows"
+"""The parameter that is several ids."""
 
 _MOST_REMEMBERED = 10_000
 
@@ -35,31 +37,52 @@ def row_query(
     locked: bool,
 ) -> Select[Any]:
     """A row that meets a condition of this version of the policy; `locked`: to be changed."""
-    known = _known.setdefault(policy, {})
-    key = (table.model, locked, id(condition), *map(id, options))  # the query keeps them alive
-    query = known.get(key)
-    if query is None:
+
+    def make() -> Select[Any]:
         query = select(table.model).options(*options)
         query = query.where(table.key == bindparam(ROW), condition)
-        if locked:
-            query = query.with_for_update(of=table.model.__table__)
-        if len(known) >= _MOST_REMEMBERED:
-            known.clear()
-        known[key] = query
-    return query
+        return query.with_for_update(of=table.model.__table__) if locked else query
+
+    # The query keeps alive what the ids are of.
+    return _remembered(policy, (table.model, locked, id(condition), *map(id, options)), make)
 
 
 def conditions_query(
     policy: Enforcer, table: TableFacts, conditions: Sequence[ColumnElement[bool]]
 ) -> Select[Any]:
     """Which of these conditions of this version of the policy a row meets, a column for each."""
+
+    def make() -> Select[Any]:
+        columns: Sequence[Any] = [
+            one.label(f"condition_{number}") for number, one in enumerate(conditions)
+        ]
+        query = select(*columns)
+        return query.select_from(table.model).where(table.key == bindparam(ROW))
+
+    return _remembered(policy, (table.model, "each", *map(id, conditions)), make)
+
+
+def names_query(
+    policy: Enforcer, table: TableFacts, condition: ColumnElement[bool], called: ColumnElement[str]
+) -> Select[Any]:
+    """Ids and names of those of some rows that meet a condition of this version of the policy."""
+
+    def make() -> Select[Any]:
+        wanted = table.key.in_(bindparam(ROWS, expanding=True))
+        columns: Sequence[Any] = (table.key, called)
+        query = select(*columns).where(condition, wanted)
+        return query.order_by(table.key)
+
+    return _remembered(policy, (table.model, "names", id(condition)), make)
+
+
+def _remembered(
+    policy: Enforcer, key: tuple[object, ...], make: Callable[[], Select[Any]]
+) -> Select[Any]:
     known = _known.setdefault(policy, {})
-    key = (table.model, "each", *map(id, conditions))  # the query keeps them alive
     query = known.get(key)
     if query is None:
-        columns: Sequence[Any] = conditions
-        query = select(*columns).select_from(table.model).where(table.key == bindparam(ROW))
         if len(known) >= _MOST_REMEMBERED:
             known.clear()
-        known[key] = query
+        query = known[key] = make()
     return query

@@ -44,11 +44,7 @@ def of(who: Principal, authz: Authorizer, may: Offers) -> Mapping[str, Any]:
     return {
         "may": may,
         "me": who,
-        "menu": [
-            (entry.title, url_for(f"console.{entry.endpoint}"), _is_here(entry.endpoint))
-            for entry in MENU
-            if _is_offered(entry, may)
-        ],
+        "menu": [_line(entry) for entry in MENU if _is_offered(entry, may)],
         "policy_version": authz.policy.version,
         "version": VERSION,
     }
@@ -65,8 +61,9 @@ def _is_offered(entry: Entry, may: Offers) -> bool:
     return may.whole(entry.resource) if entry.whole else may.any(entry.resource)
 
 
-def _is_here(endpoint: str) -> bool:
-    """Whether this page is that one, or below it."""
-    return request.path.rstrip("/") == url_for(f"console.{endpoint}").rstrip("/") or (
-        endpoint != "overview" and request.path.startswith(url_for(f"console.{endpoint}") + "/")
-    )
+def _line(entry: Entry) -> tuple[str, str, bool]:
+    """Its title, where it leads, and whether this page is that one, or below it."""
+    url = url_for(f"console.{entry.endpoint}")
+    here = request.path.rstrip("/") == url.rstrip("/")
+    below = entry.endpoint != "overview" and request.path.startswith(f"{url}/")
+    return entry.title, url, here or below

@@ -62,7 +62,7 @@ def matrix(
 
     `chosen`: the ids of those that are set; those of its own unless told.
     """
-    ids = {rule.text: rule.id for rule in roles.rules(who, authz, KNOWN).read()}
+    ids = roles.ids_of_rules(who, authz, KNOWN)
     lacks = authz.policy.lacks(who.facts)
     cells = {
         text: Cell(

@@ -152,6 +152,13 @@ def rules(
     return authz.shown(who, Rule).where(seen, rule_text(Rule.__table__).in_(known))
 
 
+def ids_of_rules(who: Principal, authz: Authorizer, known: Collection[str]) -> dict[str, int]:
+    """The ids of those of all roles, by their texts."""
+    rows = rules(who, authz, known)
+    query = rows.select.with_only_columns(rule_text(Rule.__table__), Rule.id)
+    return dict(session.execute(query, rows.parameters).tuples().all())
+
+
 def rules_in(
     who: Principal, authz: Authorizer, role_id: int, known: Collection[str]
 ) -> AllowedRows:

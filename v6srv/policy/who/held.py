@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from weakref import WeakKeyDictionary
 
 from v6srv.authz.compiler import Remainder, closure
 from v6srv.authz.enforcer import Enforcer
@@ -37,13 +38,28 @@ class Held:
     conditions, and `not <condition>` of what forbids."""
 
 
+_MOST_REMEMBERED = 1_000
+_known: WeakKeyDictionary[Enforcer, dict[object, Mapping[str, Held]]] = WeakKeyDictionary()
+
+
 def held(enforcer: Enforcer, names: Collection[str]) -> Mapping[str, Held]:
     """Every declared rule by its text, of somebody who has these roles and extra rules only.
 
     `names` are what lines call them: `role:viewer`, `role:12`, `rule:3`.
     """
     facts = _nobody_with(names)
-    lacks = enforcer.lacks(facts)
+    lacks = enforcer.lacks(facts)  # of this moment
+    known, key = _known.setdefault(enforcer, {}), (frozenset(names), lacks)
+    if key not in known:
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[key] = _all(enforcer, facts, names, lacks)
+    return known[key]
+
+
+def _all(
+    enforcer: Enforcer, facts: SubjectFacts, names: Collection[str], lacks: Collection[str]
+) -> Mapping[str, Held]:
     lines = {
         (resource, operation): [*_lines(enforcer, facts, resource, operation)]
         for resource in Resource
