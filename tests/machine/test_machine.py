@@ -26,8 +26,8 @@ from tests.machine.installation import (
     PEOPLE,
     REVOKED_WITHIN_S,
     Installation,
-    Process,
 )
+from tests.machine.process import Process
 from tests.machine.setting import Setting, virtual
 from tests.world import World
 
