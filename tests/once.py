@@ -22,6 +22,7 @@ from v6srv.authz.line import Line
 from v6srv.authz.source import live, load
 from v6srv.authz.source.problems import Problem
 from v6srv.engine import make_engine
+from v6srv.service import setup
 
 _MOST = 50
 
@@ -68,6 +69,23 @@ def _parsed(texts: Mapping[str, str], unread: Iterable[Problem] = ()) -> load.Pa
     key = (tuple(texts.items()), unread)
     definition, lines, found = _known(_read, key, lambda: load.parse_files(texts, unread))
     return definition, list(lines), list(found)
+
+
+@contextmanager
+def following_files() -> Iterator[None]:
+    """While the block lasts, what files grant is read once: each application does when it begins."""
+    with patch.object(setup, "parse_files", _parsed), patch.object(setup, "grants_of", _grants_of):
+        yield
+
+
+_granted: dict[Any, Any] = {}
+_grants = setup.grants_of
+
+
+def _grants_of(parsed: load.Parsed) -> Any:
+    definition, lines, problems = parsed
+    key = (definition.text, tuple(lines), tuple(problems))
+    return _known(_granted, key, lambda: _grants(parsed))
 
 
 _applications: dict[Any, Flask] = {}

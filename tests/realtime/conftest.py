@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests import once
 from tests.policy_edits import take_up
 from tests.realtime.ears import Ear
 from tests.support import Caller
@@ -34,9 +35,10 @@ def serving(app: Flask) -> Iterator[str]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    realtime.start_background(app)
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with once.following_files():
+            realtime.start_background(app)
+            yield f"http://127.0.0.1:{server.server_port}"
     finally:
         realtime.stop_background(app)
         server.shutdown()

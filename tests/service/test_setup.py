@@ -3,7 +3,6 @@
 import csv
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import run
 from sys import executable
@@ -328,29 +327,34 @@ def test_an_invalid_policy_stops_before_the_database(make: Make) -> None:
     assert migrations.current(settings.uri) is None
 
 
+TOGETHER = """
+import os, sys
+from pathlib import Path
+import alembic.command
+from v6srv import passwords
+from v6srv.service import setup
+from v6srv.settings import Settings
+
+passwords.configure(rounds=4)
+uri, *folders = sys.argv[1:]
+for folder in map(Path, folders):
+    if not os.fork():
+        settings = Settings(instance=folder, policies=folder / "policies", uri=uri)
+        if made := setup.prepare(settings, passwords):
+            print(made, flush=True)
+        os._exit(0)
+sys.exit(any([os.wait()[1] for _ in folders]))
+"""
+
+
 def test_many_at_once(make: Make, sess: Session) -> None:
     """Of processes that start together one makes root and knows its password."""
     settings = make()
-    code = (
-        "import sys; from pathlib import Path; from v6srv.settings import Settings;"
-        "from v6srv import passwords; from v6srv.service import setup;"
-        "passwords.configure(rounds=4);"
-        "folder, uri = Path(sys.argv[1]), sys.argv[2];"
-        "s = Settings(instance=folder, policies=folder / 'policies', uri=uri);"
-        "print(setup.prepare(s, passwords) or '', end='')"
-    )
     folders = [settings.instance] * 2 + [settings.instance.with_name(f"other{i}") for i in (1, 2)]
-    with ThreadPoolExecutor(4) as pool:
-        done = list(
-            pool.map(
-                lambda folder: run(
-                    [executable, "-c", code, folder, settings.uri], capture_output=True, text=True
-                ),
-                folders,
-            )
-        )
-    assert [process.returncode for process in done] == [0] * 4, [p.stderr for p in done]
-    told = [process.stdout for process in done if process.stdout]
+    command = [executable, "-c", TOGETHER, settings.uri, *folders]
+    done = run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
     assert len(told) == 1
     assert passwords.check_password(told[0], sess.scalars(select(User.password)).one())
     assert len(sess.scalars(select(Rule)).all()) == len(DECLARED)

@@ -1,6 +1,8 @@
 """Databases of a 3.x and of a 4.x server, each built once by the reference server itself."""
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -46,28 +48,38 @@ class Reference:
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """Never written to: tests that change it take a copy."""
-    folder = tmp_path_factory.mktemp("reference")
+    folder = _of_all_workers(tmp_path_factory) / "reference"
     return _built(RELEASE_3, SERVER_3, "build_reference.py", folder)
 
 
 @pytest.fixture(scope="session")
 def reference4(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """As `reference`, by the server of 4.15.2; it needs Python 3.10."""
-    folder = tmp_path_factory.mktemp("reference4")
+    folder = _of_all_workers(tmp_path_factory) / "reference4"
     return _built(RELEASE_4, V4, "build_reference_v4.py", folder)
+
+
+def _of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests: a reference server takes as long as all tests of a file."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def _built(release: Release, programs: Programs, script: str, folder: Path) -> Reference:
     programs.require()
+    folder.mkdir(exist_ok=True)
     file, facts = folder / "reference.sqlite", folder / "facts.json"
-    done = subprocess.run(
-        [str(programs.python), str(HERE / script), str(file), str(facts)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not facts.exists():  # what is written last
+            done = subprocess.run(
+                [str(programs.python), str(HERE / script), str(file), str(facts)],
+                capture_output=True,
+                text=True,
+                timeout=180,
+                cwd=folder,
+            )
+            assert done.returncode == 0, done.stderr[-4000:]
     return Reference(release, f"sqlite:///{file}", file, json.loads(facts.read_text()))
 
 

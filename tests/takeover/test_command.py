@@ -43,10 +43,10 @@ def test_a_server_is_taken_over(
     assert "root was created" not in done.output  # the root of the source has the place
     with live_server(instance=tmp_path / "instance") as server:
         rolf = server.login("rolf", reference.facts["password"])
-        rows = requests.get(f"{server.api}/task", headers=rolf, timeout=5).json()
+        rows = requests.get(f"{server.api}/task", headers=rolf, timeout=20).json()
         assert {row["name"] for row in rows} == {"average", "partial"}
         key = {"api_key": reference.facts["keys"]["south"]}
-        assert requests.post(f"{server.api}/token/node", json=key, timeout=5).status_code == 200
+        assert requests.post(f"{server.api}/token/node", json=key, timeout=20).status_code == 200
         assert server.login("root", "root")
     again = run(reference.uri)
     assert again.exit_code == 1
@@ -69,10 +69,10 @@ def test_a_server_of_4x_is_taken_over(
     assert "2 x study" in done.stdout
     with live_server(instance=tmp_path / "instance") as server:
         me = server.login("rolf", reference4.facts["password"], base="/v4/api")
-        studies = requests.get(f"{server.url}/v4/api/study", headers=me, timeout=5)
+        studies = requests.get(f"{server.url}/v4/api/study", headers=me, timeout=20)
         [study] = studies.json()["data"]
         assert study["name"] == "Valves"
-        rows = requests.get(f"{server.url}{study['tasks']}", headers=me, timeout=5).json()["data"]
+        rows = requests.get(f"{server.url}{study['tasks']}", headers=me, timeout=20).json()["data"]
         assert [row["name"] for row in rows] == ["average"]
     again = run(reference4.uri, command="import-v4")
     assert again.exit_code == 1

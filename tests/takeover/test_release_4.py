@@ -13,10 +13,9 @@ from sqlalchemy import create_engine, text
 
 from tests.databases import Databases
 from tests.docs.pages import ROOT, blocks
-from tests.support import Caller, database_digest
+from tests.support import Caller, database_digest, make_app
 from tests.takeover.conftest import Reference, in_postgres
 from v6srv import db
-from v6srv.app import create_app
 from v6srv.dialect.rule_names import NAMES
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import Rule, Study
@@ -42,7 +41,7 @@ def report(reference4: Reference, target: str, take: Take) -> Report:
 @pytest.fixture
 def call4(report: Report, target: str, databases: Databases) -> Iterator[Caller]:
     """Requests of 4.x programs to a server on the database that was taken over."""
-    app = create_app(databases.settings(target))
+    app = make_app(databases.settings(target))
     yield Caller(app, "/v4/api")
     engine = db.session.get_bind()
     db.session.remove()
@@ -141,11 +140,13 @@ def test_rules_are_taken_over_by_their_meaning(call4: Caller) -> None:
     }
 
 
+@on_sqlite
 def test_users_and_nodes_log_in_as_before(
     reference4: Reference, report: Report, target: str, databases: Databases
 ) -> None:
+    """Those of 3.x do so on PostgreSQL as well (test_takeover.py): what is stored is the same."""
     assert report.copied["user"] == 8
-    call4 = Caller(create_app(databases.settings(target)), "/v4/api")
+    call4 = Caller(make_app(databases.settings(target)), "/v4/api")
     for name in ("vera", "adam", *CUSTOM):
         login = {"username": name, "password": reference4.facts["password"]}
         answer = call4(None, "POST", "/token/user", json=login)

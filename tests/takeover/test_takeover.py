@@ -10,10 +10,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import InternalError, OperationalError
 
 from tests.databases import Databases
-from tests.support import Caller, database_digest
+from tests.support import Caller, database_digest, make_app
 from tests.takeover.conftest import Reference, in_postgres
 from v6srv import db
-from v6srv.app import create_app
 from v6srv.dialect.rule_names import KNOWN_TO_3
 from v6srv.errors import Conflict, Invalid
 from v6srv.model import (
@@ -45,7 +44,7 @@ def report(reference: Reference, target: str, take: Callable[..., Report]) -> Re
 @pytest.fixture
 def call(report: Report, target: str, databases: Databases) -> Iterator[Caller]:
     """Requests to a server on the database that was taken over."""
-    app = create_app(databases.settings(target))
+    app = make_app(databases.settings(target))
     yield Caller(app)
     engine = db.session.get_bind()
     db.session.remove()
@@ -125,7 +124,7 @@ def test_a_second_factor_stays_one(
     reference: Reference, report: Report, target: str, databases: Databases
 ) -> None:
     assert report.copied["user"] == 4
-    call = Caller(create_app(databases.settings(target, two_factor_auth=True)))
+    call = Caller(make_app(databases.settings(target, two_factor_auth=True)))
     login = {"username": "tess", "password": reference.facts["password"]}
     asked = call(None, "POST", "/token/user", json=login)
     assert "two-factor authentication code" in asked.get_json()["msg"]
@@ -309,10 +308,10 @@ def test_tokens_of_the_seed_end(
 ) -> None:
     """Its root has the id 1, as has somebody of the source."""
     settings = databases.settings(target)
-    headers = {"Authorization": f"Bearer {Caller(create_app(settings)).token('root')}"}
-    assert Caller(create_app(settings))(None, "GET", "/user/1", headers=headers).status_code == 200
+    headers = {"Authorization": f"Bearer {Caller(make_app(settings)).token('root')}"}
+    assert Caller(make_app(settings))(None, "GET", "/user/1", headers=headers).status_code == 200
     take(reference.uri, target)
-    call = Caller(create_app(settings))
+    call = Caller(make_app(settings))
     assert call(None, "GET", "/user/1", headers=headers).status_code == 401
     assert call("root", "GET", "/user/1").status_code == 200
 

@@ -149,6 +149,11 @@ def study(
         study.servers.close()
 
 
+once = pytest.mark.parametrize("study", ["/api"], indirect=True, scope="module")
+"""For what is of sockets and tokens, which have nothing to do with the base path; below both of
+them, test_every_method.py calls every method."""
+
+
 def _online(study: Study, node_id: int) -> bool:
     node = study.get(f"/node/{node_id}")
     return node["status"] == "online" and bool(node["config"])
@@ -254,6 +259,7 @@ def test_a_kill_reaches_the_algorithms_and_their_lines_stay(study: Study) -> Non
         eventually(lambda number=number, said=said: said in study.log(number))  # type: ignore[misc]
 
 
+@once
 def test_a_station_computes_what_was_asked_while_it_was_off(study: Study) -> None:
     study.stop(1)
     node = study.settings["nodes"][1]
@@ -266,6 +272,7 @@ def test_a_station_computes_what_was_asked_while_it_was_off(study: Study) -> Non
     eventually(lambda: study.get(path) == {"status": "completed"})
 
 
+@once
 def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) -> None:
     study.stop(1)
     node = study.settings["nodes"][1]
@@ -278,6 +285,7 @@ def test_a_station_that_connects_with_an_expired_token_recovers(study: Study) ->
     assert found["average"] == pytest.approx(statistics.fmean(study.ages))
 
 
+@once
 def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(study: Study) -> None:
     """Everyday business: its library comes back with the first token for ever."""
     study.stop(1)
@@ -295,6 +303,7 @@ def test_a_station_whose_token_expires_while_it_is_connected_comes_back_once(stu
     assert "connecting for time 3" not in study.log(1)
 
 
+@once
 def test_the_stations_come_back_when_the_server_signs_with_another_key(study: Study) -> None:
     """By themselves: they are told that their tokens are no good, and log in with their keys."""
     study.restart_server(f"another {SECRET}")
