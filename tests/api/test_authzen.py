@@ -82,21 +82,26 @@ def test_evaluations_are_the_decisions_of_the_authorizer(
     assert {True, False} == set(decisions)
 
 
-def test_searches_find_what_evaluations_allow(app: Flask, world: World, pdp: Pdp) -> None:
+def test_searches_find_what_evaluations_allow(
+    app: Flask, world: World, pdp: Pdp, backend: str
+) -> None:
+    """Of all rows on SQLite; statements are those of the kind of row, so two of each elsewhere."""
     authz: Authorizer = app.extensions["authz"]
     with app.app_context():
         policy = authz.policy
         people = [one.principal for one in (*principals.everyone(), *principals.containers())]
         whom = [subject(*one.id.split(":")) for one in people]
-        rows = [
-            {"type": resource.value, "id": str(id)}
+        ids = {
+            resource.value: [*session.scalars(select(model.id).order_by(model.id))]
             for resource, model in MODELS.items()
-            for id in session.scalars(select(model.id).order_by(model.id))
-        ]
+        }
+        rows = [subject(type_, id) for type_, several in ids.items() for id in several]
         cases = list(itertools.product(whom, OPERATIONS, rows))
         answers = authzen.evaluations(policy, [asked(*case) for case in cases])
         allowed = [case for case, answer in zip(cases, answers, strict=True) if answer.decision]
         types = sorted({row["type"] for row in rows})
+        if backend != "sqlite":
+            rows = [subject(type_, id) for type_, several in ids.items() for id in several[:2]]
         for act, row, kind in itertools.product(OPERATIONS, rows, ("user", "node", "container")):
             found = authzen.search_subjects(policy, asked({"type": kind}, act, row))
             expected = [w for w, a, r in allowed if a == act and r == row and w["type"] == kind]
