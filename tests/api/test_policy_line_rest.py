@@ -20,7 +20,7 @@ from tests.support import Caller, counting_commits, database_digest
 from tests.world import IMAGE, World
 from v6srv import db
 from v6srv.authz import clock
-from v6srv.authz.source.live import PolicyStore
+from v6srv.authz.source.live import Files, PolicyStore
 from v6srv.model import CasbinRule, PolicyRevision, Task, User
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -465,6 +465,20 @@ def test_a_bad_line_is_refused_and_says_which_field(
     answer = refused(call, body)
     assert says in str(answer["errors"][field]), answer
     assert field in answer["msg"]
+
+
+@SQLITE
+def test_a_line_is_refused_without_a_check_of_what_is_live_and_sound(
+    world: World, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, assemble = [], Files.assemble
+    monkeypatch.setattr(Files, "assemble", lambda *given: made.append(1) or assemble(*given))
+    refused(call, line("role:viewer", "task", "view", "r.obj.nothing"))
+    assert len(made) == 1
+    with call.app.app_context(), db.transaction() as sess:
+        sess.add(CasbinRule(ptype="p", v0="no words"))
+    refused(call, line("role:viewer", "task", "view", "r.obj.nothing"))
+    assert len(made) == 4, "it, the rows before it, and it without those that were bad already"
 
 
 @pytest.mark.parametrize(
