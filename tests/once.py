@@ -73,9 +73,24 @@ def _parsed(texts: Mapping[str, str], unread: Iterable[Problem] = ()) -> load.Pa
 
 @contextmanager
 def following_files() -> Iterator[None]:
-    """While the block lasts, what files grant is read once: each application does when it begins."""
-    with patch.object(setup, "parse_files", _parsed), patch.object(setup, "grants_of", _grants_of):
+    """While the block lasts, what files grant is read once: each application does when it begins,
+    and before it the command that prepares its database."""
+    with (
+        patch.object(setup, "parse_files", _parsed),
+        patch.object(setup, "grants_of", _grants_of),
+        patch.object(setup, "assemble", _assembled),
+    ):
         yield
+
+
+_sound: dict[Any, Any] = {}
+_assemble = setup.assemble
+
+
+def _assembled(definition: Any, lines: Iterable[Line], rows: Any, *more: Any) -> Any:
+    """Raises PolicyError, each time, when something is wrong."""
+    key = (definition.text, tuple(lines), tuple(rows), *map(str, more))
+    return _known(_sound, key, lambda: _assemble(definition, lines, rows, *more))
 
 
 _granted: dict[Any, Any] = {}

@@ -31,6 +31,7 @@ from tests import once  # noqa: E402
 from tests.live import ROOT_PASSWORD  # noqa: E402
 from v6srv import app, db  # noqa: E402
 from v6srv.cli import serving  # noqa: E402
+from v6srv.service import setup  # noqa: E402
 from v6srv.serving import master  # noqa: E402
 from v6srv.settings import Settings  # noqa: E402
 
@@ -74,6 +75,12 @@ def _start_once() -> None:
     assert status == 0
     app.create_app = _create_app
     _create_app(settings)
+    with once.following_files():
+        definition, lines, problems = policy = setup.parse_files(
+            setup.read_files(settings.policies)
+        )
+        setup.assemble(definition, lines, (), 0, problems)
+        setup.grants_of(policy)
     db.session.get_bind().dispose()
 
 
@@ -138,7 +145,8 @@ def _go_on(_program: str, arguments: list[str], environment: dict[str, str]) -> 
     os.environ.clear()
     os.environ.update(environment)
     sys.argv[1:] = arguments[arguments.index("v6srv.serving") + 1 :]
-    master.main()
+    with once.following_files():
+        master.main()
     raise SystemExit(0)
 
 
