@@ -95,3 +95,29 @@ def test_the_checker_finds_what_is_wrong(net, browser):
         page.evaluate("document.querySelector('label').remove()")
         found = Axe().run(page).response["violations"]
         assert any(one["impact"] in SERIOUS for one in found)
+
+
+def test_a_page_that_nobody_sees_asks_for_nothing(net, browser):
+    """And one that is seen asks for what can change, not for all of it."""
+    with tab(browser, net.server) as page:
+        log_in(page, "root", ROOT_PASSWORD)
+        page.clock.install()
+        page.goto("/console/")
+        page.wait_for_function("window.htmx")
+        asked = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        page.evaluate(
+            "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true})"
+        )
+        page.clock.run_for(65_000)
+        assert "/console/now" not in asked
+        assert "/console/runs" not in asked
+        page.evaluate("delete document.hidden")
+        with page.expect_response("**/console/now") as answer:
+            page.clock.run_for(11_000)
+        assert answer.value.ok
+        with page.expect_response("**/console/runs"):
+            page.clock.run_for(61_000)
+        assert "/console/" not in asked
+        page.wait_for_selector("#now h2")
+        page.wait_for_selector("#runs h2")

@@ -17,6 +17,7 @@ ANY_PAGE = 5
 LARGER = {
     "collaboration": 7,  # members, nodes, studies, stores
     "collaboration_deletion": 11,  # what goes with it, counted
+    "now": 8,  # nodes, events, the policy
     "organization": 7,  # its collaborations, nodes, users, roles
     "organization_deletion": 17,
     "overview": 9,  # nodes, runs, events, the policy

@@ -28,7 +28,9 @@ FOR_ALL = {
     "console.recovery_second_factor",
     "console.log_in",
     "console.log_in_elsewhere",
+    "console.now",
     "console.roles",  # one's own are always among them
+    "console.runs",
     "console.users",
 }
 """Pages for everybody who has logged in, whatever the policy says, or for those who have not."""

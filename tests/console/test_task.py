@@ -30,6 +30,18 @@ def test_a_task_is_shown_with_its_runs_and_its_subtasks(visit, world):
 
 
 @SQLITE
+@pytest.mark.parametrize("kind", ["task", "node"])
+def test_a_number_that_no_row_has_lists_nothing_as_in_the_api(visit, world, call, kind):
+    root = visit("root")
+    for number in (0, -1, 2**31):
+        page = root.get(f"/{kind}", collaboration_id=number)
+        assert "Nothing here" in page
+        asked = {"collaboration_id": number, "page": 1}
+        assert call("root", "GET", f"/{kind}", query=asked).json == []
+    assert "Nothing here" not in root.get(f"/{kind}?collaboration_id=")  # not filled in
+
+
+@SQLITE
 def test_what_may_not_be_done_is_not_offered_and_refused(visit, world, app):
     viewer, id = visit("viewer"), world.task.running
     page = viewer.get(f"/task/{id}")

@@ -27,19 +27,26 @@ class Overview(MethodView):
     @guard.own(Resource.USER, Operation.VIEW)
     @page("overview.html")
     def get(self, row, who, authz, may):
-        """What somebody may see at once."""
-        online, nodes = task_overview.nodes(who, authz)
-        runs = task_overview.by_day(who, authz, DAYS)
-        rules = may.whole(Resource.POLICY)
-        return {
-            "user": row,
-            "online": online,
-            "nodes": nodes,
-            "runs": bars.stacked({f"{day:%m-%d}": states for day, states in runs.items()}),
-            "problems": health.look(authz).get("problems", []) if rules else [],
-            "policy": policy_versions.live(authz) if rules else None,
-            "events": _events(who, authz, may),
-        }
+        """What somebody may see at once. What changes by itself is asked for again by the page."""
+        return {"user": row, "runs": _runs(who, authz), **_now(who, authz, may)}
+
+
+@blp.route("/now")
+class Now(MethodView):
+    @guard.own(Resource.USER, Operation.VIEW)
+    @page("now.html")
+    def get(self, who, authz, may):
+        """What can be another any second; runs are counted less often."""
+        return _now(who, authz, may)
+
+
+@blp.route("/runs")
+class Runs(MethodView):
+    @guard.own(Resource.USER, Operation.VIEW)
+    @page("runs.html")
+    def get(self, who, authz):
+        """How many runs of each day there are."""
+        return {"runs": _runs(who, authz)}
 
 
 @blp.route("/denials")
@@ -57,6 +64,23 @@ class Denials(MethodView):
                 found[record["time"][:13]] += 1
         counted = {f"{hour:%H}:00": {"denied": found[f"{hour:%Y-%m-%dT%H}"]} for hour in hours}
         return {"denials": bars.stacked(counted), "kept": log is not None, "most": MOST_DENIALS}
+
+
+def _now(who, authz, may):
+    online, nodes = task_overview.nodes(who, authz)
+    rules = may.whole(Resource.POLICY)
+    return {
+        "online": online,
+        "nodes": nodes,
+        "problems": health.look(authz).get("problems", []) if rules else [],
+        "policy": policy_versions.live(authz) if rules else None,
+        "events": _events(who, authz, may),
+    }
+
+
+def _runs(who, authz):
+    runs = task_overview.by_day(who, authz, DAYS)
+    return bars.stacked({f"{day:%m-%d}": states for day, states in runs.items()})
 
 
 def _events(who, authz, may):

@@ -9,10 +9,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.xhr.status >= 400) document.getElementById("problems")?.scrollIntoView({ block: "center" });
 });
 
-// Whoever looks at a page that has gone to sleep need not be told ten times what changed.
+// What a page asks for again by itself it does not ask for while nobody sees it.
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const timed = event.detail.requestConfig.triggeringEvent?.type === undefined;
-  if (timed && document.hidden && event.detail.requestConfig.verb === "get") event.preventDefault();
+  const again = event.detail.elt.getAttribute("hx-trigger")?.startsWith("every");
+  if (again && document.hidden) event.preventDefault();
 });
 
 // <button data-copy="#id">: copy the text of that element.
