@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import DEFAULT_ROLES, RULE_TEXTS
-from v6srv.policy.who.held import Held, held
+from v6srv.policy.who.held import Held, How, held
 from v6srv.service import roles
 from v6srv.vocabulary import Operation, Resource, Scope
 
@@ -38,6 +38,19 @@ class Cell:
     def by(self) -> str:
         """What it comes with, in words."""
         return ", ".join(_NAMES.get(one, words(one)) for one in self.held.by)
+
+    @property
+    def told(self) -> str:
+        """How it is held."""
+        return _TOLD[self.held.how].format(self.by)
+
+
+_TOLD = {
+    How.OWN: "yes, a rule of its own",
+    How.COVERED: "yes, with {}",
+    How.PARTLY: "under conditions: {}",
+    How.NOT: "no",
+}
 
 
 @dataclass(frozen=True, slots=True)
