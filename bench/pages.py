@@ -1,6 +1,6 @@
 """Pages of the console beside the JSON of the same rows: see README.md in this folder.
 
-python bench/pages.py [--database URL] [--turns N] [--markdown] [PAGE ...]
+python bench/pages.py [--database URL] [--turns N] [PAGE ...]
 """
 
 import argparse
@@ -154,40 +154,57 @@ def _ids(port: int, data: Filled) -> dict[str, int]:
     return {"user": root.send("GET", own)["data"][0]["id"]}
 
 
-def measure(uri: str, instance: Path, turns: int, wanted: list[str], *, markdown: bool) -> None:
-    """Print a line for each page and person."""
-    size = Size(roles=20, tasks=1000)
-    data = prepare(uri, instance, size)
+@dataclass(frozen=True)
+class Found:
+    """What was measured of a page for one person."""
+
+    ms: dict[str, float]
+    statements: list[int]
+    """Of the page first."""
+
+    def times(self, what: str) -> str:
+        """The page as a multiple of the JSON."""
+        return f"{self.ms['page'] / self.ms[what]:.1f}"
+
+
+def measure(uri: str, instance: Path, turns: int, wanted: list[str]) -> None:
+    """Print a table: in each cell what was measured for each of PEOPLE."""
+    data = prepare(uri, instance, Size(roles=20, tasks=1000))
+    found: dict[str, dict[str, Found]] = {}
     with serving(uri, instance) as (port, _):
-        found = list(pages(data, _ids(port, data)))
-        found = [page for page in found if not wanted or page.name in wanted]
-        head = "| page | who | p50 ms | x JSON of the row | x JSON of all it shows | statements |"
-        print(f"{head}\n| --- | --- | ---: | ---: | ---: | ---: |" if markdown else head)
+        chosen = [
+            page for page in pages(data, _ids(port, data)) if not wanted or page.name in wanted
+        ]
         for who, username in PEOPLE.items():
-            counts = statements(found, uri, instance, username)
+            counts = statements(chosen, uri, instance, username)
             browser, api = Browser(port, username), logged_in(port, username)
             api.prefix = ""
-            for page in (page for page in found if page.name in counts):
+            for page in (page for page in chosen if page.name in counts):
                 ms = measured(page, browser, api, turns)
-                sent, *others = counts[page.name]
-                print(
-                    f"| {page.name} | {who} | {ms['page']:.1f} | {ms['page'] / ms['row']:.1f}"
-                    f" | {ms['page'] / ms['rows']:.1f} | {sent} / {' + '.join(map(str, others))} |",
-                    flush=True,
-                )
+                found.setdefault(page.name, {})[who] = Found(ms, counts[page.name])
+                print(f"{page.name}, {who}: {ms['page']:.1f} ms", file=sys.stderr, flush=True)
+    print(f"{' / '.join(PEOPLE)}\n")
+    print("| page | ms | x JSON of the row | x JSON of all it shows | statements: JSON, page |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, each in found.items():
+        columns = [
+            [f"{one.ms['page']:.1f}" for one in each.values()],
+            [one.times("row") for one in each.values()],
+            [one.times("rows") for one in each.values()],
+            [f"{sum(one.statements[1:])}, {one.statements[0]}" for one in each.values()],
+        ]
+        print(f"| {name} | {' | '.join(' / '.join(cells) for cells in columns)} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", default="")
     parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("pages", nargs="*")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v6srv-bench-") as folder:
         uri = arguments.database or f"sqlite:///{folder}/bench.sqlite"
-        turns, wanted = arguments.turns, arguments.pages
-        measure(uri, Path(folder), turns, wanted, markdown=arguments.markdown)
+        measure(uri, Path(folder), arguments.turns, arguments.pages)
         if arguments.database:
             migrations.drop_all(uri)
 
