@@ -220,6 +220,30 @@ def test_a_socket_that_cannot_be_told_is_told_later_and_holds_up_no_other(
     assert (heard, rows()) == ([[1, 0], [1, 2], [1, 1]], 0)
 
 
+def test_what_its_sockets_are_being_told_is_not_noted_as_sent(
+    run_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have it by then; but if this process dies now, another one must find the row."""
+    run_as("p")
+    heard: list[Any] = []
+    queue = Queue()
+    process = Process("p", queue, heard)
+    send_here, meanwhile = broadcast.send_here, []
+
+    def slowly(io: Any, event: str, payload: Any, rooms: Any) -> None:
+        process.step("_tell_others")
+        process.step("_clean")
+        meanwhile.append((len(queue.arrived), rows()))
+        send_here(io, event, payload, rooms)
+
+    monkeypatch.setattr(broadcast, "send_here", slowly)
+    process.commit(1, 0)
+    process.commit(1, 1)
+    process.settle()
+    assert meanwhile == [(1, 2), (2, 1)]
+    assert (heard, rows(), process.in_memory) == ([[1, 0], [1, 1]], 0, 0)
+
+
 def test_nothing_is_sent_inside_a_transaction(
     run_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 import queue
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from types import SimpleNamespace
@@ -10,15 +12,15 @@ from typing import Any
 import gevent
 import pytest
 from engineio.packet import MESSAGE, Packet
-from gevent.lock import BoundedSemaphore
 from gevent.socket import socketpair
+from gevent.thread import allocate_lock
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request, TextMessage
 from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import FrameProtocol
 
 from tests.live import LiveServer, live_server
-from v6srv.realtime.web_sockets import MOST_AT_ONCE, _Frames, _in_portions, _Shared
+from v6srv.realtime.web_sockets import MOST_AT_ONCE, _Frames, _in_portions, _Shared, _WebSocket
 
 PATIENCE_S = 20
 OPEN = '40/tasks,{"sid":'
@@ -58,6 +60,55 @@ def test_a_packet_goes_past_the_queue_only_while_its_client_waits_and_nothing_el
     packets.put("nobody waits")
     assert taken.packets == ["first"]
     assert packets.get() == "nobody waits"
+
+
+def test_who_is_sent_something_past_the_queue_is_not_taken_for_lost() -> None:
+    """The library hangs up when it waited for a packet, as for a ping, in vain."""
+    steps = iter(["sent a ping", "sent an event", None])
+
+    class Waits(queue.Queue[Any]):
+        def get(self, _block: bool = True, _timeout: float | None = None) -> Any:
+            """Until time is up, while something may be put."""
+            step = next(steps)
+            if step:
+                packets.put(step)
+            raise queue.Empty
+
+    packets = _in_portions(Waits)()
+    packets.at_once = taken = Taken()
+    with pytest.raises(queue.Empty):
+        packets.get(timeout=85)
+    assert taken.packets == ["sent a ping", "sent an event"]
+    assert next(steps, "no step is left") == "no step is left"
+
+
+def test_a_quiet_client_that_answers_pings_stays() -> None:
+    """A whole Engine.IO server with short times, in gevent as where it serves."""
+    command = [sys.executable, "-m", "gevent.monkey", "--module", "tests.realtime.quiet"]
+    done = subprocess.run(command, capture_output=True, timeout=60, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_the_connection_that_became_the_socket_sends_at_once() -> None:
+    """A session may have opened another one that it never used."""
+
+    class Session:
+        upgraded = False
+        queue = SimpleNamespace(at_once=None)
+
+        def handler(self) -> None:
+            """What Engine.IO serves it with."""
+
+    session = Session()
+    server = SimpleNamespace(sleep=gevent.sleep)
+    wire = _WebSocket(session.handler, server, 1000, _Frames())
+    wire._protocol = SimpleNamespace(send=lambda message: None)
+    wire._is_plain = True
+    wire.send("3probe")
+    assert session.queue.at_once is None
+    session.upgraded = True
+    wire.send("2")
+    assert session.queue.at_once == wire._send_at_once
 
 
 def test_the_end_of_a_client_is_kept_for_its_writer() -> None:
@@ -103,13 +154,16 @@ def test_what_the_network_takes_in_part_is_finished_before_anything_else_is_sent
     with closing(here), closing(there):
         server = SimpleNamespace(sleep=gevent.sleep, start_background_task=gevent.spawn)
         shared = _Shared(here, server, lambda: 0, lambda: None)
-        shared._sending = BoundedSemaphore()  # as `threading.Lock` where gevent serves
+        shared._sending = allocate_lock()  # as `threading.Lock` where gevent serves
         piece = bytes(range(256)) * 4096
         sent = b""
         while shared.send_at_once(piece):
             sent += piece
         assert sent
+        turns: list[str] = []
+        gevent.spawn(turns.append, "somebody else")
         assert not shared.send_at_once(b"not before the rest")
+        assert turns == []  # or what somebody else puts would overtake
         reading = gevent.spawn(_read, there, len(sent) + 4)
         gevent.spawn(shared.send, b"last").get(timeout=PATIENCE_S)
         assert reading.get(timeout=PATIENCE_S) == sent + b"last"

@@ -67,6 +67,8 @@ class Announcer:
         """For the sockets of this process."""
         self._waiting: deque[_Message] = deque()
         """For other processes."""
+        self._telling: set[int] = set()
+        """Events that the sockets of this process are being told."""
         self._untold: dict[int, tuple[Event, float]] = {}
         """What the sockets of this process could not be told, and since when (monotonic)."""
         self._sent: deque[int] = deque()
@@ -130,15 +132,22 @@ class Announcer:
     def _tell(self, event: Event) -> None:
         """Tell the sockets of this process, unless they were told.
 
-        Others hear of it first: they tell their sockets meanwhile. It need not be known that this
-        process told its own: where it ends, so do they.
+        Others hear of it first: they tell their sockets meanwhile.
         """
+        self._telling.add(event.id)
+        try:
+            if self._others is not None:
+                self._pass_on(event)
+            if self._is_news(event) and not self._send_here(event):
+                self._untold[event.id] = (event, time.monotonic())
+            else:
+                self._told_here(event)
+        finally:
+            self._telling.discard(event.id)
+
+    def _told_here(self, event: Event) -> None:
         if self._others is None:
             self._sent.append(event.id)
-        else:
-            self._pass_on(event)
-        if self._is_news(event) and not self._send_here(event):
-            self._untold[event.id] = (event, time.monotonic())
 
     def _tell_again(self) -> None:
         """Try what failed."""
@@ -148,6 +157,7 @@ class Announcer:
                 log.error("event %d (%s) is given up", event.id, event.name)
             if late or not self._is_news(event) or self._send_here(event):
                 del self._untold[event.id]
+                self._told_here(event)
 
     def _is_news(self, event: Event) -> bool:
         return self._others is None or self._others.is_news(event.id)
@@ -284,14 +294,19 @@ class Announcer:
     # --- the outbox
 
     def _clean(self) -> None:
-        """Note what has been sent."""
+        """Note what has been sent: if this process dies before, another one sends it again."""
         with self._cleaning:
-            while self._sent:
-                ids = [self._sent[i] for i in range(min(len(self._sent), NOTE_AT_ONCE))]
-                events.note_sent(ids)
-                for id in ids:
-                    self._sent.popleft()
-                    self._in_hand.discard(id)
+            done: list[int] = []
+            for _ in range(len(self._sent)):
+                id = self._sent.popleft()
+                (self._sent if id in self._telling else done).append(id)
+            try:
+                while ids := done[:NOTE_AT_ONCE]:
+                    events.note_sent(ids)
+                    self._in_hand.difference_update(ids)
+                    del done[:NOTE_AT_ONCE]
+            finally:
+                self._sent.extend(done)
 
     def _drop(self) -> None:
         """Delete what nobody waits for any more."""

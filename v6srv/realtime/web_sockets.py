@@ -67,23 +67,35 @@ def _in_portions(base: type[Any]) -> type[Any]:
 
         taken = 0
         waits = False
+        passed = False
+        """Something went past it since its client began to wait."""
         at_once: Callable[[Packet], bool] | None = None
         """Sends a packet now; False: it must wait."""
 
         def get(self, block: bool = True, timeout: float | None = None) -> Any:
-            """The next packet; the library does not wait for the rest of a portion."""
+            """The next packet; the library does not wait for the rest of a portion.
+
+            It takes a client for lost that was sent nothing, not even a ping, in so long.
+            """
             self.taken = 1 if block else self.taken + 1
             if self.taken > MOST_AT_ONCE:
                 raise Empty
             self.waits = block
             try:
-                return super().get(block, timeout)
+                while True:
+                    self.passed = False
+                    try:
+                        return super().get(block, timeout)
+                    except Empty:
+                        if not self.passed:
+                            raise
             finally:
                 self.waits = False
 
         def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
             """Send it at once, or keep it. None is the end."""
             if self.at_once and self.waits and item and self.empty() and self.at_once(item):
+                self.passed = True
                 return
             super().put(item, block, timeout)
 
@@ -117,6 +129,8 @@ class _WebSocket:
         self._sleep: Sleep = server.sleep
         self._longest = longest
         self._frames = frames
+        self._is_plain = False
+        """Whether frames are not compressed, and can be sent without waiting."""
         self._protocol: Protocol | None = None
 
     def __call__(
@@ -131,8 +145,7 @@ class _WebSocket:
             )
         except (ProtocolError, NotConnected, ValueError):
             return self._refuse(start_response)
-        if name == _GEVENT and "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ:
-            self._socket.queue.at_once = self._send_at_once
+        self._is_plain = name == _GEVENT and "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
         self._handler(self)
         if self._protocol.mode == "gunicorn":
             raise StopIteration  # nothing of HTTP may follow
@@ -150,13 +163,16 @@ class _WebSocket:
     def send(self, message: Any) -> None:
         """Send a message. Raises OSError when the client has gone."""
         assert self._protocol is not None
+        if self._is_plain and self._socket.upgraded:  # of several, the one that became the socket
+            self._socket.queue.at_once = self._send_at_once
         try:
             self._protocol.send(message)
         except ConnectionClosed as error:
             raise OSError(str(error)) from error
 
     def _send_at_once(self, packet: Packet) -> bool:
-        if not self._socket.upgraded or self._protocol is None or not self._protocol.connected:
+        assert self._protocol is not None
+        if not self._protocol.connected:
             return False
         return self._shared.send_at_once(self._frames.of(packet))
 
@@ -220,7 +236,8 @@ class _Shared:
 
         For a socket of gevent.
         """
-        if not self._sending.acquire(blocking=False):
+        # Of gevent a lock that cannot be taken gives the turn away, and another packet overtakes.
+        if self._sending.locked() or not self._sending.acquire(blocking=False):
             return False
         try:
             sent = self._connection.send(data, timeout=0.0)
