@@ -9,11 +9,10 @@ import pytest
 from flask import Flask
 
 from tests.api.test_careless import add_endpoint, stored
-from tests.api.test_policy_line_rest import add, line
 from tests.support import Caller
 from tests.world import World
 from v6srv.db import session, transaction
-from v6srv.model import AlgorithmStore
+from v6srv.model import AlgorithmStore, CasbinRule
 
 Change = Callable[[World, AlgorithmStore], object]
 
@@ -49,17 +48,19 @@ def _answer(
     app: Flask, call: Caller, world: World, where: str, change: Change, allowed: str
 ) -> int:
     """What somebody is told who changes a store that is there, and may edit under a condition."""
-    with app.app_context(), transaction() as sess:
+    nobody = f"user:{world.user.nobody}"
+    edit = (nobody, "collaboration", "global", "edit", allowed, "allow")
+    view = (nobody, "organization", "global", "view", "True", "allow")
+    with app.app_context(), transaction() as sess:  # past the endpoint: lines are checked once
         store = _new(world, where)
         sess.add(store)
+        for line in (edit, view):
+            sess.add(CasbinRule(ptype="p", **{f"v{n}": word for n, word in enumerate(line)}))
 
     def write(world: World) -> None:
         change(world, session.get_one(AlgorithmStore, store.id))
 
     add_endpoint(app, write, world)
-    nobody = f"user:{world.user.nobody}"
-    add(call, line(nobody, "collaboration", "edit", allowed, effect="allow"))
-    add(call, line(nobody, "organization", "view", effect="allow"))
     before = stored()
     answer = call("nobody", "POST", "/careless")
     assert (stored() == before) == (answer.status_code != 200)
