@@ -59,8 +59,9 @@ class Reader:
             )
 
     def _rows(self, connection: Connection, table: str) -> dict[Key, Row]:
-        found = connection.execute(text(f'SELECT * FROM "{table}"')).mappings()
-        return {tuple(row[column] for column in self._keys[table]): dict(row) for row in found}
+        found = connection.execute(text(f'SELECT * FROM "{table}"'))
+        rows = [dict(zip(found.keys(), row, strict=True)) for row in found]
+        return {tuple(row[column] for column in self._keys[table]): row for row in rows}
 
     def _next_id(self, connection: Connection, table: str) -> int:
         """The id that the next row will have."""
