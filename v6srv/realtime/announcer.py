@@ -88,8 +88,7 @@ class Announcer:
         self._under_way = 0
         """What has this id or a lower one may have been published before this process heard."""
         self._wake_ear = background.event()
-        self._publishing = threading.Lock()
-        self._cleaning = threading.Lock()
+        self._publishing, self._cleaning = threading.Lock(), threading.Lock()
 
     def start(self) -> None:
         """Start the loops."""
