@@ -107,6 +107,8 @@ class Installation:
 
         def stop() -> None:
             process.realtime.hang_up()
+            for line in list(process.wires.sockets.values()):  # as the HTTP server does
+                self.hang_up(line)
             process.realtime.stop()
             process.life.dead = True
             self.turns.step()

@@ -144,9 +144,14 @@ class Process:
     def run(self, do: Any) -> Any:
         return self.turns.start(self.life, do)
 
-    def serve(self, request: Any) -> None:
-        """Answer a request or a client: nobody is let in before the process has started."""
-        self.run(lambda: self.turns.wait(lambda: self.serves, NEVER) and request())
+    def serve(self, request: Any, refuse: Any = lambda: None) -> None:
+        """Answer a request or a client: from when the process has started until it is to end."""
+
+        def answer() -> None:
+            self.turns.wait(lambda: self.serves, NEVER)
+            (refuse if self.ends else request)()
+
+        self.run(answer)
 
     # --- what clients do, as Engine.IO tells it
 
@@ -161,7 +166,7 @@ class Process:
             if line.who.name in NODES and not line.closed:
                 self.tell_restrictions(line)
 
-        self.serve(connect)
+        self.serve(connect, lambda: self.installation.hang_up(line))
 
     def tell_restrictions(self, line: Line) -> None:
         said = json.dumps(["node_info_update", {"allowed_users": [line.who.name], "e": 1}])
