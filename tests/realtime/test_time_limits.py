@@ -24,9 +24,9 @@ def line(world: World, effect: str = "allow", **limits: str) -> dict[str, Any]:
     return {**body, "condition": condition, "effect": effect, **limits}
 
 
-def soon() -> datetime:
+def soon(times: int = 1) -> datetime:
     """A moment that is near, in whole seconds as limits are."""
-    return (datetime.now(UTC) + SHORT).replace(microsecond=0)
+    return (datetime.now(UTC) + times * SHORT).replace(microsecond=0)
 
 
 def patience(moment: datetime) -> float:
@@ -85,7 +85,7 @@ def test_limits_of_a_line_in_a_file_count_as_well(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     store.folder = tmp_path
     user, root = listen("nobody"), listen("root")
-    end = soon()
+    end = soon(3)  # a file is read and checked before it is live
     (tmp_path / "local.csv").write_text(
         f"p, user:{world.user.nobody}, event, global, view, "
         f"{world.collab.registry} in r.obj.collabs, allow, valid_until={end.isoformat()}\n"
