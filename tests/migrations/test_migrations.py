@@ -3,13 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import run
-from sys import executable
 
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
+from tests.forked import together
 from v6srv import migrations
 from v6srv.db import Base, make_engine
 from v6srv.errors import Invalid
@@ -84,23 +83,10 @@ def _plain(sql: str) -> str:
     return " ".join(sql.split()).replace(" ,", ",").replace(" )", ")").replace('"', "")
 
 
-TOGETHER = """
-import os, sys
-import alembic.command
-from v6srv import migrations
-
-for _ in range(4):
-    if not os.fork():
-        migrations.upgrade(sys.argv[1])
-        os._exit(0)
-sys.exit(any([os.wait()[1] for _ in range(4)]))
-"""
-
-
 def test_many_at_once_migrate_once(database_uri: str) -> None:
     """Processes that start together wait for each other."""
-    done = run([executable, "-c", TOGETHER, database_uri], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    prepare = "import alembic.command\nfrom v6srv import migrations"
+    together(prepare, "migrations.upgrade(sys.argv[1])", database_uri)
     assert migrations.current(database_uri) == migrations.head()
     assert migrations.differences(database_uri) == []
 

@@ -4,14 +4,13 @@ import csv
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import run
-from sys import executable
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from tests.forked import together
 from v6srv import migrations, passwords
 from v6srv.authz.principal import Principal
 from v6srv.authz.rules import DECLARED, DEFAULT_ROLES, FINER_RULES, OWN_RULES, RULES
@@ -327,8 +326,7 @@ def test_an_invalid_policy_stops_before_the_database(make: Make) -> None:
     assert migrations.current(settings.uri) is None
 
 
-TOGETHER = """
-import os, sys
+PREPARED = """
 from pathlib import Path
 import alembic.command
 from v6srv import passwords
@@ -336,14 +334,12 @@ from v6srv.service import setup
 from v6srv.settings import Settings
 
 passwords.configure(rounds=4)
-uri, *folders = sys.argv[1:]
-for folder in map(Path, folders):
-    if not os.fork():
-        settings = Settings(instance=folder, policies=folder / "policies", uri=uri)
-        if made := setup.prepare(settings, passwords):
-            print(made, flush=True)
-        os._exit(0)
-sys.exit(any([os.wait()[1] for _ in folders]))
+"""
+PREPARING = """
+uri, folder = sys.argv[1], Path(sys.argv[2 + number])
+settings = Settings(instance=folder, policies=folder / "policies", uri=uri)
+if made := setup.prepare(settings, passwords):
+    print(made, flush=True)
 """
 
 
@@ -351,10 +347,7 @@ def test_many_at_once(make: Make, sess: Session) -> None:
     """Of processes that start together one makes root and knows its password."""
     settings = make()
     folders = [settings.instance] * 2 + [settings.instance.with_name(f"other{i}") for i in (1, 2)]
-    command = [executable, "-c", TOGETHER, settings.uri, *folders]
-    done = run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    told = done.stdout.splitlines()
+    told = together(PREPARED, PREPARING, settings.uri, *folders).splitlines()
     assert len(told) == 1
     assert passwords.check_password(told[0], sess.scalars(select(User.password)).one())
     assert len(sess.scalars(select(Rule)).all()) == len(DECLARED)
