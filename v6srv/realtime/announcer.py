@@ -137,10 +137,10 @@ class Announcer:
         try:
             if self._others is not None:
                 self._pass_on(event)
-            if self._is_news(event) and not self._send_here(event):
-                self._untold[event.id] = (event, time.monotonic())
-            else:
+            if self._reach(event):
                 self._told_here(event)
+            else:
+                self._untold[event.id] = (event, time.monotonic())
         finally:
             self._telling.discard(event.id)
 
@@ -154,9 +154,13 @@ class Announcer:
             late = time.monotonic() - since > events.DROP_AFTER_S
             if late:
                 log.error("event %d (%s) is given up", event.id, event.name)
-            if late or not self._is_news(event) or self._send_here(event):
+            if late or self._reach(event):
                 del self._untold[event.id]
                 self._told_here(event)
+
+    def _reach(self, event: Event) -> bool:
+        """Whether the sockets of this process have been told, now or before. False: it failed."""
+        return not self._is_news(event) or self._send_here(event)
 
     def _is_news(self, event: Event) -> bool:
         return self._others is None or self._others.is_news(event.id)

@@ -39,7 +39,6 @@ MOST_AT_ONCE = 16
 """Packets in the answer to a poll: clients hang up on more."""
 NO_HANDSHAKE = "This is no handshake of a WebSocket"
 
-Sleep = Callable[[float], object]
 _GEVENT = "gunicorn.socket"
 _CONNECTIONS = (_GEVENT, "werkzeug.socket")
 
@@ -126,7 +125,6 @@ class _WebSocket:
         self._handler = handler
         self._socket: Socket = handler.__self__  # type: ignore[attr-defined]
         self._server = server
-        self._sleep: Sleep = server.sleep
         self._longest = longest
         self._frames = frames
         self._is_plain = False
@@ -154,7 +152,7 @@ class _WebSocket:
     def wait(self) -> Any:
         """The next message; None when there will be none."""
         assert self._protocol is not None
-        self._sleep(0)
+        self._server.sleep(0)
         try:
             return self._protocol.receive()
         except ConnectionClosed:
@@ -212,7 +210,6 @@ class _Shared:
     ) -> None:
         self._connection = connection
         self._server = server
-        self._sleep: Sleep = server.sleep
         self._unhandled = unhandled
         self._ended = ended
         self._sending = threading.Lock()
@@ -220,9 +217,9 @@ class _Shared:
     def recv(self, size: int) -> bytes:
         """As of a socket, when others have had their turn and there is room for what came."""
         data: bytes = self._connection.recv(size)
-        self._sleep(0)
+        self._server.sleep(0)
         while self._unhandled() > MOST_UNHANDLED and self._connection.fileno() >= 0:
-            self._sleep(PAUSE_S)
+            self._server.sleep(PAUSE_S)
         return data
 
     def send(self, data: bytes) -> int:
