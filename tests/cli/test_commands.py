@@ -3,7 +3,7 @@
 import json
 import os
 import pty
-import select
+import selectors
 import socket
 import stat
 import subprocess
@@ -405,6 +405,8 @@ def _in_terminal(tmp_path: Path, arguments: list[str], dialogue: list[tuple[str,
         close_fds=True,
     )
     os.close(child)
+    readable = selectors.DefaultSelector()
+    readable.register(parent, selectors.EVENT_READ)
     said, since = "", 0
     deadline = time.monotonic() + 30
     waiting = list(dialogue)
@@ -413,8 +415,7 @@ def _in_terminal(tmp_path: Path, arguments: list[str], dialogue: list[tuple[str,
             time.sleep(0.15)  # the prompt is drawn before it reads
             os.write(parent, waiting.pop(0)[1].encode())
             since = len(said)
-        ready, _, _ = select.select([parent], [], [], 0.2)
-        if ready:
+        if readable.select(0.2):
             try:
                 data = os.read(parent, 65536)
             except OSError:
@@ -426,5 +427,6 @@ def _in_terminal(tmp_path: Path, arguments: list[str], dialogue: list[tuple[str,
             break
     process.kill()
     process.wait()
+    readable.close()
     os.close(parent)
     return said
