@@ -261,6 +261,7 @@ class Installation:
             process.life.stalled_until = min(process.life.stalled_until, self.turns.now)
         while sum(not process.ends for process in self.processes) < 2:
             self.begin()
+        self.go_on(REVOKED_WITHIN_S, 0.25)  # processes that stalled go on
         self.go_on(EVENTS_SETTLE_S, STEP_S)
         for collaboration in COLLABORATIONS:
             self.commit(self.processes[0], collaboration, 1, keep=True)

@@ -130,6 +130,35 @@ def test_nobody_hears_anything_between_a_change_and_the_decision(
     assert user.named("status_update") == []
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_right_that_is_lost_during_a_long_review_is_decided_before_anything_is_told(
+    listen: Audience, world: World, call: Caller, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That review knew nothing of it."""
+    user, node = listen("collab_admin"), listen("north_registry")
+    its: Revocation = app.extensions[_KEY].revocation
+    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    review = its.review
+    decided, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        review()
+        decided.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(revocation, "DECIDED_AT_MOST_S", 0.0)  # this one is too long
+    monkeypatch.setattr(its, "review", slowly)
+    its.again()
+    assert decided.wait(30)
+    path = f"/user/{world.user.collab_admin}"
+    assert call("root", "PATCH", path, json={"roles": []}).status_code == 200
+    report(call, world)
+    go_on.set()
+    node.wait("status_update")
+    assert user.quiet() == []
+    assert user.named("status_update") == []
+
+
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_sockets_begin_anew_when_nobody_can_be_decided(

@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 CAUSES = (V6srvError, SQLAlchemyError, OSError)
 """What is not a mistake of this program, so that its text says enough."""
 
+GIVE_WAY_S = 1e-6
+"""A sleep of nothing would not do: such sleepers take many turns before gevent looks at what has
+come for others."""
+
 
 def reason(error: Exception) -> str:
     """Its text in one line; of an error of the database what the driver said, without the SQL."""

@@ -9,6 +9,7 @@ from flask import Flask
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.identity import principals
+from v6srv.realtime.background import GIVE_WAY_S
 from v6srv.realtime.seats import Seat, Seats
 from v6srv.service import run_logs
 
@@ -81,4 +82,4 @@ class LogReaders:
                     run_logs.readable(self._authz, who.principal, [run_id])
                 )
                 if count % DECIDED_IN_A_TURN == 0:
-                    time.sleep(0)
+                    time.sleep(GIVE_WAY_S)

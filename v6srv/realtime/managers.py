@@ -21,6 +21,7 @@ from redis.retry import Retry
 from socketio import KombuManager, Manager, PubSubManager, RedisManager
 
 from v6srv import problems
+from v6srv.realtime.background import GIVE_WAY_S
 from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.log_readers import Only, Participants
 from v6srv.realtime.render import render
@@ -40,9 +41,6 @@ dead is noticed late, and what is published is noted a moment later."""
 HELD_POLL_S = 0.01
 TOLD_IN_A_TURN = 100
 """Sockets that are told something before others get a turn."""
-TURN_S = 1e-6
-"""A sleep of nothing would not do: such sleepers take many turns before gevent looks at what has
-come for others."""
 MOST_REMEMBERED = 100_000
 """Events of which it is known that they were told here: more than come while what was missed is
 looked for, at some thousands in a second."""
@@ -151,7 +149,7 @@ class _Locked(Manager):
             if sid in now:
                 yield sid, transport
             if count % TOLD_IN_A_TURN == 0:
-                self.server.sleep(TURN_S)
+                self.server.sleep(GIVE_WAY_S)
                 while self.held_back.holds:
                     self.server.sleep(HELD_POLL_S)
                 now = self._participants(namespace, room)

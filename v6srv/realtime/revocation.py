@@ -13,7 +13,7 @@ from v6srv.authz.decision_log import together
 from v6srv.authz.enforcer import Enforcer
 from v6srv.identity import principals
 from v6srv.identity.principals import Known
-from v6srv.realtime.background import Background
+from v6srv.realtime.background import GIVE_WAY_S, Background
 from v6srv.realtime.broadcast import NAMESPACE
 from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.log_readers import LogReaders
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 POLL_S = 0.25
 HOLD_AT_MOST_S = 60.0
 """Nobody could be decided for so long: all sockets begin anew."""
+DECIDED_AT_MOST_S = 1.0
+"""What was held back is told on decisions that began at most so long ago, or that nothing changed
+since: a review takes its time where there are many sockets, and its process may stall."""
 BREATHE_EVERY = 100
 """Seats after which other greenlets get a turn."""
 _NEVER = float("inf")
@@ -86,7 +89,7 @@ class Revocation:
             self._seen = None
             self._release()
             return
-        now = rooms.revision()
+        began, now = time.monotonic(), rooms.revision()
         if now != self._seen:  # before the policy is made of it: that takes its time
             self._hold()
         policy = self._authz.store.follow(now[0])
@@ -100,6 +103,9 @@ class Revocation:
         except BaseException:
             self._seen = None
             raise
+        if time.monotonic() - began > DECIDED_AT_MOST_S and rooms.revision() != now:
+            self.changed()
+            return
         self._release()
 
     def _hold(self) -> None:
@@ -124,7 +130,7 @@ class Revocation:
             with together():
                 for seat in seats[first : first + BREATHE_EVERY]:
                     self._decide(seat, known.get(seat.claims), candidates)
-            self._socketio.sleep(0)
+            self._socketio.sleep(GIVE_WAY_S)
 
     def _decide(self, seat: Seat, still: Known | None, candidates: Sequence[int]) -> None:
         """`still`: who sits there; None: nobody any more."""
