@@ -57,6 +57,20 @@ def test_a_record_is_numbered_chained_and_readable_by_its_owner_only(series: Ser
     assert series.files()[0].stat().st_mode & 0o777 == 0o600
 
 
+def test_a_log_that_is_forgotten_leaves_nothing_open(series: Series) -> None:
+    """An application that is made and forgotten does not use up the descriptors of its process."""
+    log = DecisionLog(series)
+    log.write(RECORD)
+    assert _open_below(series.folder) == 2
+    del log
+    assert _open_below(series.folder) == 0
+
+
+def _open_below(folder: Path) -> int:
+    places = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(path.readlink().is_relative_to(folder) for path in places)
+
+
 def test_threads_write_one_chain(series: Series) -> None:
     log = DecisionLog(series, max_bytes=200_000, keep=100)
 

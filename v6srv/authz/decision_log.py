@@ -402,6 +402,10 @@ class _OpenFile:
             os.close(self.descriptor)
         self.descriptor = -1
 
+    def __del__(self) -> None:
+        """A log that is forgotten, with its application, leaves nothing open."""
+        self.close()
+
 
 __all__ = [
     "NOTHING_BEFORE",
