@@ -31,7 +31,9 @@ def collaborations() -> tuple[int, ...]:
 
 
 def revision() -> tuple[int, int]:
-    """Differs from before when rooms may have to be decided again. Ends the session."""
+    """Differs from before when rooms may have to be decided again. Begins a session and
+    ends it: on SQLite what was read before would hide what was committed meanwhile."""
+    session.remove()
     try:
         row = session.execute(select(PolicyRevision.lines, PolicyRevision.members)).one_or_none()
         return (0, 0) if row is None else (row.lines, row.members)
