@@ -241,7 +241,7 @@ def test_a_bad_file_is_refused_and_nothing_is_stored(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('organizations: [{name: "\\ud800"}]', "broken.yaml:1:24: "),  # no UTF-8
+        ('organizations: [{name: "\\ud800"}]', "broken.yaml:1:27: "),  # no UTF-8
         ('organizations: [{name: "a\\0b"}]', "broken.yaml:1:24: "),  # PostgreSQL stores none
         ("organizations: []\norganizations: []", "broken.yaml:2:1: 'organizations' is given twice"),
         ("[" * 3000, "nested too deeply"),
