@@ -1,6 +1,7 @@
 """AuthZEN 1.0: its decisions are the Authorizer's, its searches those of its decisions."""
 
 import itertools
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -99,21 +100,24 @@ def test_searches_find_what_evaluations_allow(
         cases = list(itertools.product(whom, OPERATIONS, rows))
         answers = authzen.evaluations(policy, [asked(*case) for case in cases])
         allowed = [case for case, answer in zip(cases, answers, strict=True) if answer.decision]
+        subjects, resources, actions = (defaultdict[str, list[Any]](list) for _ in range(3))
+        for one, act, row in allowed:
+            subjects[f"{one['type']} {act} {row}"].append(one)
+            resources[f"{one} {act} {row['type']}"].append(row)
+            actions[f"{one} {row}"].append({"name": act})
         types = sorted({row["type"] for row in rows})
         if backend != "sqlite":
             rows = [subject(type_, id) for type_, several in ids.items() for id in several[:2]]
         for act, row, kind in itertools.product(OPERATIONS, rows, ("user", "node", "container")):
             found = authzen.search_subjects(policy, asked({"type": kind}, act, row))
-            expected = [w for w, a, r in allowed if a == act and r == row and w["type"] == kind]
+            expected = subjects[f"{kind} {act} {row}"]
             assert list(found.results) == sorted(expected, key=lambda one: int(one["id"]))
         for act, one, type_ in itertools.product(OPERATIONS, whom, types):
             found = authzen.search_resources(policy, asked(one, act, {"type": type_}))
-            expected = [r for w, a, r in allowed if w == one and a == act and r["type"] == type_]
-            assert list(found.results) == expected
+            assert list(found.results) == resources[f"{one} {act} {type_}"]
         for one, row in itertools.product(whom, rows):
             found = authzen.search_actions(policy, {"subject": one, "resource": row})
-            expected = [{"name": a} for w, a, r in allowed if w == one and r == row]
-            assert list(found.results) == expected
+            assert list(found.results) == actions[f"{one} {row}"]
 
 
 # --- answers over HTTP
