@@ -1,8 +1,5 @@
 """`policy`: what admins do with the policy before and after it is live."""
 
-import atexit
-import gc
-
 import click
 
 from v6srv.cli.lazily import Commands
@@ -27,5 +24,3 @@ _COMMANDS = {
 @click.group(commands=Commands("v6srv.cli.policy", _COMMANDS))
 def policy() -> None:
     """Check, test, explain, compare, publish and take back the policy."""
-    # A fifth of such a command was looking for garbage at its end, when all is given back anyway.
-    atexit.register(gc.freeze)
