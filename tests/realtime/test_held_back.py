@@ -12,6 +12,8 @@ from tests.realtime.conftest import Audience, eventually
 from tests.realtime.test_revocation import report
 from tests.support import Caller
 from tests.world import World
+from v6srv.db import session
+from v6srv.model import PolicyRevision
 from v6srv.realtime import revocation
 from v6srv.realtime.held_back import HeldBack
 from v6srv.realtime.revocation import Revocation
@@ -157,6 +159,34 @@ def test_a_right_that_is_lost_during_a_long_review_is_decided_before_anything_is
     node.wait("status_update")
     assert user.quiet() == []
     assert user.named("status_update") == []
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_changes_without_end_keep_nobody_from_hearing(
+    listen: Audience, world: World, call: Caller, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long reviews take: every second one is told on."""
+    node = listen("north_registry")
+    its: Revocation = app.extensions[_KEY].revocation
+    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    review, reviews, go_on = its.review, [0], threading.Event()
+
+    def while_all_changes() -> None:
+        assert go_on.wait(30)
+        review()
+        reviews[0] += 1
+        with session.get_bind().begin() as connection:  # type: ignore[union-attr]
+            rows = PolicyRevision.__table__
+            connection.execute(rows.update().values(members=PolicyRevision.members + 1))
+
+    monkeypatch.setattr(revocation, "DECIDED_AT_MOST_S", 0.0)
+    monkeypatch.setattr(its, "review", while_all_changes)
+    its.again()
+    eventually(lambda: its._held_back.holds, True)
+    report(call, world)
+    go_on.set()
+    node.wait("status_update")
+    assert reviews[0] >= 2
 
 
 @pytest.mark.usefixtures("world")

@@ -27,7 +27,8 @@ HOLD_AT_MOST_S = 60.0
 """Nobody could be decided for so long: all sockets begin anew."""
 DECIDED_AT_MOST_S = 1.0
 """What was held back is told on decisions that began at most so long ago, or that nothing changed
-since: a review takes its time where there are many sockets, and its process may stall."""
+since, or else on those of a second review: many sockets take their time, and processes stall. Not
+of a third: where changes never end nobody would ever be told anything."""
 BREATHE_EVERY = 100
 """Seats after which other greenlets get a turn."""
 _NEVER = float("inf")
@@ -57,6 +58,8 @@ class Revocation:
         self._begin_anew = begin_anew
         self._held_back: HeldBack = socketio.server.manager.held_back
         self._held_since = _NEVER
+        self._is_second = False
+        """The next review is of what the last one has missed."""
         self._seen: tuple[int, int] | None = None
         self._policy: Enforcer | None = None
         self._at = clock.now()
@@ -103,17 +106,24 @@ class Revocation:
         except BaseException:
             self._seen = None
             raise
-        if time.monotonic() - began > DECIDED_AT_MOST_S and rooms.revision() != now:
+        if not self._is_second and self._is_old(began, now):
+            self._is_second = True
             self.changed()
-            return
-        self._release()
+        else:
+            self._release()
+
+    @staticmethod
+    def _is_old(began: float, revision: tuple[int, int]) -> bool:
+        """Whether decisions that began then are not to be told anything on."""
+        took = time.monotonic() - began
+        return took > DECIDED_AT_MOST_S and rooms.revision() != revision
 
     def _hold(self) -> None:
         self._held_since = min(self._held_since, time.monotonic())
         self._held_back.hold()
 
     def _release(self) -> None:
-        self._held_since = _NEVER
+        self._held_since, self._is_second = _NEVER, False
         self._held_back.release()
 
     def review(self) -> None:
