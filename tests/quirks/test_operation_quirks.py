@@ -141,7 +141,7 @@ def test_n_02_a_node_that_comes_back_with_its_first_token_gets_a_new_one(
 def test_n_03_several_ping_loops_are_one(listen, world, monkeypatch):
     written = []
     pinged = presence.pinged
-    monkeypatch.setattr(presence, "pinged", lambda id: written.append(id) or pinged(id))
+    monkeypatch.setattr(presence, "pinged", lambda *of: written.append(of) or pinged(*of))
     node = listen("north_registry")
     for _ in range(20):
         node.say("ping")

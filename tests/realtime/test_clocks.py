@@ -84,8 +84,8 @@ def test_processes_with_other_clocks_leave_each_others_nodes_and_events_alone(
     assert presence.stale_sockets(UNCONFIRMED_S) == []
     assert not {node_id, other} & {card.id for card in presence.time_out_nodes(SILENT_S)}
     assert events.take_over() == []
-    assert presence.pinged(node_id) is None  # it was online all the time
-    assert presence.pinged(other) is None
+    assert presence.pinged(node_id, "near") is None  # it was online all the time
+    assert presence.pinged(other, "far") is None
 
 
 def test_the_time_of_the_database_is_written_as_every_other_time(app: Flask, world: World) -> None:

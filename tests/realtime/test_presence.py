@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from tests.api.test_policy_line_rest import add, line
 from tests.support import Caller, counting_commits
@@ -50,7 +50,7 @@ def test_sockets_that_close_at_once_take_the_node_offline_once(app: Flask, world
     for n in range(8):
         presence.connected({f"s{n}": node_id})
     authz = app.extensions["authz"]
-    presence.share(authz, ask.principal(f"node:{node_id}"), [("encryption", "1")])
+    presence.share(authz, ask.principal(f"node:{node_id}"), [("encryption", "1")], "s0")
     ends = [(lambda n=n: presence.disconnected([f"s{n}"])) for n in range(8)]
     cards = [card for cards in at_once(*ends) for card in cards]
     assert [card.id for card in cards] == [node_id]
@@ -122,7 +122,7 @@ def test_many_sockets_come_in_one_transaction(world: World):
 def test_nobody_shares_the_configuration_of_a_node_that_is_gone(app: Flask, world: World):
     gone = replace(ask.principal(f"node:{world.node.south_registry}"), account_id=99999)
     with pytest.raises(Denied):
-        presence.share(app.extensions["authz"], gone, [("encryption", "1")])
+        presence.share(app.extensions["authz"], gone, [("encryption", "1")], "s")
 
 
 def test_a_node_shares_nothing_that_a_line_denies(app: Flask, world: World, call: Caller):
@@ -131,9 +131,51 @@ def test_a_node_shares_nothing_that_a_line_denies(app: Flask, world: World, call
     session.remove()
     call("root", "GET", "/node")  # a request follows the policy
     with pytest.raises(Denied):
-        presence.share(app.extensions["authz"], node, [("encryption", "1")])
+        presence.share(app.extensions["authz"], node, [("encryption", "1")], "s")
     assert session.scalar(select(func.count()).where(NodeConfig.node_id == node.account_id)) == 0
     session.remove()
+
+
+def test_what_a_node_told_before_it_went_counts_as_told_by_one_that_went(app: Flask, world: World):
+    """Its process wrote it down later: who may send tasks stays, the rest is on the wire no more."""
+    id, authz = world.node.south_registry, app.extensions["authz"]
+    presence.connected({"s": id})
+    presence.disconnected(["s"])
+    told = [("encryption", "1"), ("allowed_users", "somebody")]
+    presence.share(authz, ask.principal(f"node:{id}"), told, "s")
+    assert presence.pinged(id, "s") is None
+    assert shared(id) == {("allowed_users", "somebody", False)}
+    assert status(id) == "offline"
+    presence.connected({"t": id})
+    presence.share(authz, ask.principal(f"node:{id}"), [("allowed_users", "new")], "t")
+    presence.share(authz, ask.principal(f"node:{id}"), told, "s")
+    assert shared(id) == {("allowed_users", "new", True)}
+
+
+def test_a_heartbeat_says_nothing_for_a_socket_that_has_gone_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    id = world.node.south_registry
+    presence.connected({"s": id})
+    untold = presence.Live(id, shared=(("encryption", "1"),), unsaved=frozenset({"share"}))
+
+    renew = presence._renew
+
+    def late(*of: Any) -> Any:
+        session.execute(delete(SocketConnection))
+        return renew(*of)
+
+    monkeypatch.setattr(presence, "_renew", late)
+    beat = presence.heartbeat(lambda: {"s": untold}, set)
+    assert (beat.back, shared(id)) == ((), set())
+
+
+def shared(node_id: int) -> set[tuple[str, str | None, bool]]:
+    try:
+        rows = session.scalars(select(NodeConfig).where(NodeConfig.node_id == node_id))
+        return {(row.key, row.value, row.live) for row in rows}
+    finally:
+        session.remove()
 
 
 def test_a_card_is_for_the_own_rooms_only(world: World):

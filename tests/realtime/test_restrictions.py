@@ -247,7 +247,9 @@ def test_what_another_socket_of_the_node_shared_since_is_not_overwritten(
     presence.connected({"at another process": id})
     with app.app_context():
         node = ask.principal(f"node:{id}")
-        presence.share(app.extensions["authz"], node, [("allowed_users", "new")])
+        presence.share(
+            app.extensions["authz"], node, [("allowed_users", "new")], "at another process"
+        )
     mine = {"mine": presence.Live(id, shared=(("allowed_users", "old"),))}
     beat = presence.heartbeat(lambda: mine, set)
     assert (beat.back, beat.dead) == ((), ("at another process",))

@@ -20,13 +20,14 @@ from tests.unit_of_work.complete import Unclear, reasons
 from tests.unit_of_work.lines import Policy
 from tests.unit_of_work.random_lines import LineMaker
 from tests.unit_of_work.requests import RequestMaker
-from tests.unit_of_work.sockets import emit
+from tests.unit_of_work.sockets import emit, sid_of
 from tests.unit_of_work.sound import Judge, Request
 from tests.unit_of_work.state import Reader, State, Who, caller
 from v6srv import db
 from v6srv.authz.unit_of_work import ServerWrite, as_server
 from v6srv.identity import sessions, tokens
-from v6srv.model import CasbinRule, Node, Task, User
+from v6srv.model import Account, CasbinRule, Node, Task, User
+from v6srv.service import presence
 
 _LOCK_OUT = {"failed_login_attempts", "last_login_attempt", "blocked_mail_at", "wrong_codes"}
 
@@ -83,10 +84,12 @@ class House:
                 db.session.add(CasbinRule(ptype=ptype, **columns))
 
     def log_in(self) -> None:
-        """Everybody, three times."""
+        """Everybody, three times, and with a socket."""
         with self.app.app_context(), as_server(ServerWrite.COMMAND), db.transaction():
             for user in db.session.scalars(select(User)).all() * 3:
                 sessions.begin(user, 3)
+            everybody = db.session.scalars(select(Account.id)).all()
+        presence.connected({sid_of(id): id for id in everybody})
 
     def explore(self, requests: int, seen: Seen, heed: type[AssertionError]) -> None:
         """Send random requests and judge the answers. Raises what is wrong, of what is heeded."""

@@ -200,7 +200,7 @@ class TasksNamespace(Namespace):
         if now - seat.pinged_at < PING_AT_MOST_EVERY_S:
             return
         with seat.saving("ping"):
-            broadcast.node_online(self._io, presence.pinged(seat.account_id))
+            broadcast.node_online(self._io, presence.pinged(seat.account_id, seat.sid))
         seat.pinged_at = now
         if seat.says_nothing and now - seat.came_at > SHARES_WITHIN_S:
             presence.forget_restrictions(seat.account_id)
@@ -212,7 +212,7 @@ class TasksNamespace(Namespace):
         try:
             seat.shared = tuple(node_info.entries(payload))
             with seat.saving("share"):
-                presence.share(self._authz, self._principal(seat), seat.shared)
+                presence.share(self._authz, self._principal(seat), seat.shared, seat.sid)
         except (Invalid, Denied):
             seat.tells, seat.shared = False, None
             seat.unsaved -= {"share"}

@@ -147,27 +147,36 @@ def disconnected(sids: Collection[str], unseen_s: float | None = None) -> list[N
         )
 
 
-def pinged(account_id: int) -> NodeCard | None:
-    """The account is alive. Returns the card of a node that was not online until now."""
+def pinged(account_id: int, sid: str) -> NodeCard | None:
+    """The account is alive, as one of its sockets says. Returns the card of a node that was not
+    online until now. Nothing happens when the socket has gone meanwhile."""
     with _transaction():
         before = _locked(account_id)
-        if before is None:
+        if before is None or not _is_known(SocketConnection.sid == sid):
             return None
         _set_online(account_id)
         return _card(account_id) if before.status != ONLINE else None
 
 
-def share(authz: Authorizer, node: Principal, entries: Iterable[tuple[str, str | None]]) -> None:
-    """Replace what a node shares of its configuration.
+def share(
+    authz: Authorizer, node: Principal, entries: Iterable[tuple[str, str | None]], sid: str
+) -> None:
+    """Replace what a node shares of its configuration, as one of its sockets says.
 
-    Raises Denied where it may not change the `config` of its own row, or there is none.
+    Once that socket has gone only its restrictions count, and when another one of the node has come
+    nothing does: it has told, or will. Raises Denied where the node may not change the `config` of
+    its own row, or there is none.
     """
     with _transaction():
         # The node first, then its account: in the order of a change of its address.
         config = frozenset({"config"})
         authz.fetch(node, Resource.NODE, Operation.EDIT, node.account_id, changes=config)
         _locked(node.account_id)
-        _share(node.account_id, entries)
+        if _is_known(SocketConnection.sid == sid):
+            _share(node.account_id, entries)
+        elif not _is_known(SocketConnection.account_id == node.account_id):
+            _share(node.account_id, entries)
+            _stop_sharing([node.account_id])
 
 
 def close_to_everybody(node_id: int, restrictions: Iterable[str]) -> None:
@@ -261,6 +270,11 @@ def _socket(sid: str, account_id: int) -> SocketConnection:
     )
 
 
+def _is_known(socket: ColumnElement[bool]) -> bool:
+    """Whether there is such a socket; with the row of its account locked it stays so."""
+    return bool(session.scalar(select(exists().where(socket))))
+
+
 def _set_online(account_id: int, heard_s: float = 0.0) -> bool:
     heard: Any = database_now(ago_s=heard_s)
     if heard_s:  # it may have been seen since, by another process
@@ -282,6 +296,8 @@ def _renew(sid: str, socket: Live, has_row: bool) -> NodeCard | None:
         return None
     if not has_row:
         session.add(_socket(sid, account.id))
+    elif not _is_known(SocketConnection.sid == sid):  # it has gone since
+        return None
     if socket.shared is not None and ("share" in socket.unsaved or not _shares(account.id)):
         _share(account.id, socket.shared)
     if socket.silent:
