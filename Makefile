@@ -68,7 +68,7 @@ docs: $(READY) ## Write the documentation that is generated
 	$(BIN)/python tools/generate_docs.py
 
 soak: $(READY) ## What takes longer than a test: many more examples, many connections
-	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz tests/rights tests/policy/test_diff.py
+	V6SRV_TEST_EXAMPLES=200 $(BIN)/python -m pytest -n 2 tests/authz tests/rights tests/unit_of_work tests/policy/test_diff.py tests/policy/test_explain.py tests/policy/test_export_casbin.py tests/policy/test_some_row.py tests/policy/test_lint.py
 	$(BIN)/python -m pytest --ignore tests/soak/test_kills.py tests/soak
 
 machine: $(READY) ## Processes, sockets and a queue that fail in any order: a long search

@@ -1,13 +1,12 @@
 """What tests of random policies share: how many examples, and a store that holds one version."""
 
-import os
-
 from hypothesis import HealthCheck, settings
 
+from tests.examples import examples
 from v6srv.authz.enforcer import Enforcer
 
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("V6SRV_TEST_EXAMPLES", "8")),
+    max_examples=examples(4),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

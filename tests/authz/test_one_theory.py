@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.policy import brute_force
 from tests.policy.test_cases import NOW
 from v6srv.authz.enforcer import Enforcer
@@ -104,7 +105,7 @@ def _beyond_logic(who: Principal, resource: Resource, operation: Operation) -> b
     return two_tables or resource is Resource.ROLE or who.kind is PrincipalKind.CONTAINER
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_logic_and_diff_know_the_same_rows(seed: int) -> None:
     program = Enforcer(DEFINITION, [], 0).program
     told = [name for name in SUBJECT_FACTS if name != "changes"]
@@ -120,7 +121,7 @@ def test_logic_and_diff_know_the_same_rows(seed: int) -> None:
             assert satisfiable(tree, _known(who, resource, operation)), said
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(examples(2)))
 def test_no_row_that_is_written_down_makes_the_impossible_true(seed: int) -> None:
     program = Enforcer(DEFINITION, [], 0).program
     for who, resource, operation, condition in _cases(seed):

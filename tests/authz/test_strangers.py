@@ -23,6 +23,7 @@ from tests.authz.random_world import (
     make_strangers,
     oracle,
 )
+from tests.examples import examples
 from tests.policy.test_lint import MARK, TODAY, make
 from v6srv.authz import clock
 from v6srv.authz.enforcer import Enforcer
@@ -330,7 +331,7 @@ def _unmeant(lines: list[Line], kind: PrincipalKind) -> list[Line]:
     ]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(20), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32))
 def test_whoever_is_let_in_by_a_random_policy_is_found(seed: int) -> None:
     """Every row that a stranger has no part in and may use is one that lint knows of."""

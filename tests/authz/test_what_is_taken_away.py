@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 
+from tests.examples import examples
 from tests.policy_edits import look, take_up
 from tests.support import Caller
 from tests.world import World
@@ -230,7 +231,7 @@ class _Model:
         return (by_role or "allow" in effects) and "deny" not in effects
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(examples(2)))
 def test_nothing_is_granted_but_by_valid_files_and_the_database_of_now(
     app: Flask, world: World, store: PolicyStore, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import examples
 from tests.policy import brute_force
 from tests.policy.brute_force import PRINCIPALS, Stock, facts_of
 from tests.policy.mutations import KINDS, RICHER, line, mutated
@@ -41,7 +41,7 @@ def _enforcer(lines: list[Line], definition: Definition = DEFINITION) -> Enforce
 # --- every decision, against stock Casbin
 
 
-SEEDS = range(max(5, int(os.environ.get("V6SRV_TEST_EXAMPLES", "0"))))
+SEEDS = range(examples(2))
 BASES = pytest.mark.parametrize("base", [SHIPPED, RICH], ids=["shipped", "richer"])
 
 
@@ -54,7 +54,7 @@ def _mutations(base: list[Line], seed: int) -> Iterator[tuple[str, list[Line]]]:
 @pytest.mark.parametrize("seed", SEEDS)
 @BASES
 def test_changes_are_exactly_those_that_stock_casbin_makes(base: list[Line], seed: int) -> None:
-    """Ten random mutations; with all parameters 100. Both ways: nothing missed, nothing made up.
+    """Ten random mutations. Both ways: nothing missed, nothing made up.
 
     `make soak` tries more (V6SRV_TEST_EXAMPLES).
     """
@@ -69,7 +69,7 @@ def test_changes_are_exactly_those_that_stock_casbin_makes(base: list[Line], see
 def test_the_mutations_are_of_every_kind(base: list[Line]) -> None:
     seen = Counter(name for seed in SEEDS for name, _ in _mutations(base, seed))
     assert seen.keys() == KINDS
-    assert min(seen.values()) > 1
+    assert min(seen.values()) >= 1 + (len(SEEDS) > 4)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from flask import Flask
 
 from tests.authz.random_world import World as RandomWorld
 from tests.authz.random_world import make_lines, make_world, oracle
+from tests.examples import examples
 from tests.policy_edits import take_up
 from tests.support import Caller
 from tests.world import World
@@ -156,7 +157,7 @@ def test_random_policies_are_explained_and_their_denials_mended(
     db.Base.metadata.create_all(engine)
     mended: Counter[str] = Counter()
     try:
-        for seed in range(5):
+        for seed in range(examples(2)):
             chance = random.Random(seed)
             world = make_world(chance, db.session())
             db.session.flush()
@@ -165,8 +166,8 @@ def test_random_policies_are_explained_and_their_denials_mended(
     finally:
         db.session.remove()
         engine.dispose()
-    assert mended["line"] > 500
-    assert mended["denial"] > 10
+    assert mended["line"] > 200
+    assert mended["denial"] > 4
 
 
 def _explained(chance: random.Random, world: RandomWorld, policy: Enforcer) -> Counter[str]:

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, insert
 
+from tests.examples import examples
 from tests.policy.faults import FAULTS, Fault
 from tests.policy.good import GOOD, MODELS
 from v6srv import migrations
@@ -187,7 +188,7 @@ _SCRAPS += (
 )
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(examples(15)))
 def test_whatever_is_written_lint_and_publication_agree(tmp_path: Path, seed: int) -> None:
     """Lint never fails; it finds an error exactly where something keeps the policy from going live."""
     chance = random.Random(seed)

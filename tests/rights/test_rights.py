@@ -23,13 +23,14 @@ from hypothesis.stateful import (
 )
 
 from tests.databases import Databases
+from tests.examples import examples
 from tests.rights.ledger import RESOURCES, RULES, VIEWER, Computer, Ledger, Person, Role, Session
 from tests.support import Caller, open_app
 from tests.world import IMAGE, NODES, ORGANIZATIONS, ROLES, TASKS, USERS, World, api_key
 from v6srv.identity import principals, sessions
 from v6srv.identity.claims import Claims
 
-EXAMPLES = max(6, int(os.environ.get("V6SRV_TEST_EXAMPLES", "0")))
+EXAMPLES = examples(6)
 
 CLOSED = {"collaboration": {"container"}, "node": {"container"}}
 """Lists that the contract opens to other kinds only (tests/contract/routes.csv)."""

@@ -6,7 +6,6 @@ Complete: who is refused has asked for something that is not allowed.
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 from flask import Flask
 
 from tests.databases import Databases
+from tests.examples import examples
 from tests.unit_of_work.house import Incomplete, Seen, Unsound, house
 from tests.unit_of_work.requests import ROUTES
 from tests.unit_of_work.sockets import PING, SHARE
@@ -25,7 +25,7 @@ from v6srv.authz.fields import field_names, field_of
 from v6srv.authz.unit_of_work import Unit
 from v6srv.db import Base
 
-POLICIES = max(8, int(os.environ.get("V6SRV_TEST_EXAMPLES", "0")))
+POLICIES = examples(5)
 READING = {"GET", "HEAD", "OPTIONS"}
 REQUESTS = 120
 """For each policy."""
