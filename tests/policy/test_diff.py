@@ -41,7 +41,7 @@ def _enforcer(lines: list[Line], definition: Definition = DEFINITION) -> Enforce
 # --- every decision, against stock Casbin
 
 
-SEEDS = range(examples(2))
+SEEDS = range(examples(3))
 BASES = pytest.mark.parametrize("base", [SHIPPED, RICH], ids=["shipped", "richer"])
 
 
