@@ -35,8 +35,6 @@ _COMMANDS = {
     "completion": "main:completion",
 }
 
-_SERVING = ("start", "serve", "demo")
-
 
 def _tell_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
@@ -64,13 +62,12 @@ def cli(context: click.Context) -> None:
     """Run and manage a v6srv server."""
     if os.environ.get("NO_COLOR"):
         context.color = False
-    if context.invoked_subcommand not in _SERVING:
-        _look_for_garbage_rarely()
+    _look_for_garbage_rarely()
 
 
 def _look_for_garbage_rarely() -> None:
-    """A command soon ends, and all is given back: a fifth of its time was looking for what could be
-    given back before, most of it while modules are imported, and again at its end."""
+    """A fifth of a command was looking for what could be given back before its end, most of it while
+    modules were imported, and again at its end. What serves does as usual once it has begun."""
     gc.set_threshold(50_000, 20, 20)
     atexit.register(gc.freeze)
 

@@ -47,6 +47,8 @@ from v6srv.wire import browser_headers
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+GARBAGE = (700, 10, 10)
+"""When Python looks for garbage, unless it is told otherwise: the command line looks rarely."""
 RETRY_S = 5.0
 """How soon a process that could not take the place of one that died tries it again."""
 LINGER_S = 1.0
@@ -127,6 +129,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # What is loaded now stays: the collector need not look at it at every full collection.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
 
     def handle_exit(self, _signal: int, _frame: Any) -> None:
         """Stop, whichever signal says so."""
