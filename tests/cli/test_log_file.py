@@ -218,12 +218,11 @@ def test_so_is_what_the_process_says_that_keeps_the_one_that_serves(tmp_path: Pa
     assert (mine["logger"], mine["level"]) == ("gunicorn.error", "ERROR")
 
 
-@pytest.mark.parametrize("form", ["start", "serve"])
-def test_all_that_a_server_says_goes_there(tmp_path: Path, form: str) -> None:
+def test_all_that_a_server_says_goes_there(tmp_path: Path) -> None:
     """As JSON, one object a line, with what its HTTP server says."""
     logs = "{file: x, output: json, loggers: [{name: v6srv.access, level: debug}]}"
     (tmp_path / "own.yaml").write_text(f"application: {{logging: {logs}}}\n")
-    command = ("-m", "v6srv", form, "--config", str(tmp_path / "own.yaml"))
+    command = ("-m", "v6srv", "serve", "--config", str(tmp_path / "own.yaml"))
     with live_server(*command, instance=tmp_path) as server:
         answer = requests.get(
             f"{server.api}/nowhere", headers={"X-Request-ID": "of-this-test"}, timeout=5

@@ -45,9 +45,13 @@ def test_a_form_serves_rest_documentation_and_sockets_and_stops(form: str) -> No
         assert "Traceback" not in server.tail()
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_log_is_where_files_says(tmp_path: Path, form: str) -> None:
-    with live_server(*FORMS[form], instance=tmp_path, V6SRV_LOGGING__FILE="x") as server:
+def test_both_words_are_one_command() -> None:
+    """So what is tested with one holds for the other."""
+    assert cli.commands["serve"] is cli.commands["start"]
+
+
+def test_the_log_is_where_files_says(tmp_path: Path) -> None:
+    with live_server(instance=tmp_path, V6SRV_LOGGING__FILE="x") as server:
         told = CliRunner(env={"V6SRV_INSTANCE": str(tmp_path), "V6SRV_LOGGING__FILE": "x"}).invoke(
             cli, ["files", "--format", "json"]
         )
@@ -55,9 +59,8 @@ def test_the_log_is_where_files_says(tmp_path: Path, form: str) -> None:
     assert [str(path) for path in tmp_path.rglob("*.log")] == [json.loads(told.output)["Log file"]]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_form_stops_cleanly_when_it_is_terminated(form: str) -> None:
-    with live_server(*FORMS[form]) as server:
+def test_it_stops_cleanly_when_it_is_terminated() -> None:
+    with live_server() as server:
         assert server.stop(signal.SIGTERM) == 0, server.tail()
         assert "Traceback" not in server.tail()
 
@@ -144,9 +147,8 @@ def test_bad_settings_are_said_in_lines_and_nothing_starts() -> None:
         pass
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_value_that_is_not_used_is_said_once(form: str) -> None:
-    with live_server(*FORMS[form], V6SRV_TOKEN_EXPIRES_HOURS="abc") as server:
+def test_a_value_that_is_not_used_is_said_once() -> None:
+    with live_server(V6SRV_TOKEN_EXPIRES_HOURS="abc") as server:
         server.login()
         server.login()
         assert server.log.read_text().count("token_expires_hours: 'abc' is no number") == 1
@@ -162,9 +164,8 @@ def test_a_value_that_is_not_used_is_said_once(form: str) -> None:
         ("p, role:viewer", r"local\.csv:1"),
     ],
 )
-@pytest.mark.parametrize("form", FORMS)
 def test_bad_policies_are_said_with_their_place_before_anything_is_made(
-    tmp_path: Path, form: str, line: str, said: str
+    tmp_path: Path, line: str, said: str
 ) -> None:
     instance, policies = tmp_path / "instance", tmp_path / "policies"
     policies.mkdir()
@@ -175,7 +176,7 @@ def test_bad_policies_are_said_with_their_place_before_anything_is_made(
     variables = {"V6SRV_POLICIES": str(policies), "V6SRV_ROOT_PASSWORD": ""}
     with (
         pytest.raises(AssertionError, match=said) as refused,
-        live_server(*FORMS[form], instance=instance, **variables),
+        live_server(instance=instance, **variables),
     ):
         pass
     assert "Traceback" not in str(refused.value)
