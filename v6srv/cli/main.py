@@ -66,8 +66,8 @@ def cli(context: click.Context) -> None:
 
 
 def _look_for_garbage_rarely() -> None:
-    """A fifth of a command was looking for what could be given back before it ends: most of it while
-    modules are imported, and once more then. What serves does as usual when it has begun."""
+    """A fifth of a command was looking for what could be given back: most of it while modules are
+    imported, and once more at its end. What serves does as usual when it has begun."""
     gc.set_threshold(50_000, 20, 20)
     atexit.register(gc.freeze)
 
