@@ -86,7 +86,7 @@ def standing(databases: Databases, folder: Path) -> Iterator[Front]:
             "V6SRV_JWT_SECRET": secrets.token_hex(32),
             "V6SRV_TRUSTED_PROXIES": "1",
         }
-        serve = partial(live_server, "-m", "v6srv", "serve", **environment)
+        serve = partial(live_server, **environment)
         servers = [stack.enter_context(serve()) for _ in range(2)]
         nginx = stack.enter_context(proxy.running(NGINX, folder, *(one.port for one in servers)))
         found = Front(nginx, *servers, world, uri)
