@@ -36,7 +36,7 @@ run: $(READY) ## Serve REST, /apidocs and Socket.IO (HOST, PORT and V6SRV_* are 
 test: $(READY) $(CLIENT_READY) $(REFERENCE_READY) client-v4 ## Check everything: style, types, house rules, and all tests
 	bash tools/services.sh
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## Style, types, import contracts and dependencies
 	$(BIN)/ruff check .

@@ -91,6 +91,16 @@ def test_no_claims_break_the_server_or_let_somebody_else_in(
     check()
 
 
+def test_a_session_is_of_its_account_alone(
+    way: tuple[dict[str, Any], Ask], key: str, world: World
+) -> None:
+    """Whoever signs tokens: that of one who has logged in makes nobody else of it."""
+    good, ask = way
+    others = (world.user.root, world.user.extra, world.node.south_registry)
+    told = [ask(strange_tokens.signed({**good, "sub": other}, key))[0] for other in others]
+    assert set(told) <= CONTRACT
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Basic", "JWT", "Bearer Bearer", ""])
 def test_a_header_of_another_form_lets_nobody_in(call: Caller, scheme: str) -> None:

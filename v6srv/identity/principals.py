@@ -50,7 +50,10 @@ class Known:
 
 _session = LoginSession.__table__.c
 _SESSION = "session"
-_ended = exists().where(_session.id == bindparam(_SESSION), _session.ended).label("ended")
+_ID = "account"
+_is_over = _session.ended | (_session.account_id != bindparam(_ID))
+"""No login has made tokens of one account that name a session of another."""
+_ended = exists().where(_session.id == bindparam(_SESSION), _is_over).label("ended")
 
 # Tables, and queries made once: every request asks one of them.
 _account, _user, _node = Account.__table__.c, User.__table__.c, Node.__table__.c
@@ -90,7 +93,6 @@ _node_columns = (
 )
 _nodes = Account.__table__.join(Node.__table__, _account.id == _node.id)
 _node_query = select(*_node_columns).select_from(_nodes)
-_ID = "account"
 _one_container = (
     select(
         *_node_columns,

@@ -233,7 +233,11 @@ def _stored(claims: Claims) -> _Stored:
     query = select(LoginSession, replaced, noted).where(LoginSession.id == claims.session_id)
     fresh = {"populate_existing": True}
     found = session.execute(query, execution_options=fresh).one_or_none()
-    return _Stored() if found is None else _Stored(found[0], bool(found[1]), bool(found[2]))
+    if found is None:
+        return _Stored()
+    if found[0].account_id != claims.account_id:  # signed by us, and by no login
+        raise Unauthenticated(f"Error loading the user {claims.account_id}")
+    return _Stored(found[0], bool(found[1]), bool(found[2]))
 
 
 def _locked(claims: Claims) -> _Stored:
