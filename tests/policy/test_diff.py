@@ -67,9 +67,10 @@ def test_changes_are_exactly_those_that_stock_casbin_makes(base: list[Line], see
 
 @BASES
 def test_the_mutations_are_of_every_kind(base: list[Line]) -> None:
-    seen = Counter(name for seed in SEEDS for name, _ in _mutations(base, seed))
+    """Those of more seeds than are tried each time: making them costs nothing."""
+    seen = Counter(name for seed in range(examples(5)) for name, _ in _mutations(base, seed))
     assert seen.keys() == KINDS
-    assert min(seen.values()) >= 1 + (len(SEEDS) > 4)
+    assert min(seen.values()) > 1
 
 
 @pytest.mark.parametrize(

@@ -104,14 +104,20 @@ def test_what_waits_can_be_forgotten() -> None:
 # --- as revocation uses it
 
 
+def _at_rest(app: Flask) -> Revocation:
+    """That of a server, once it has decided who came."""
+    its: Revocation = app.extensions[_KEY].revocation
+    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    return its
+
+
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_nobody_hears_anything_between_a_change_and_the_decision(
     listen: Audience, world: World, call: Caller, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the decision takes: who may not hear it does not, all others do."""
     user, node = listen("collab_admin"), listen("north_registry")
-    its: Revocation = app.extensions[_KEY].revocation
-    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    _at_rest(app)
     allowed = rooms.allowed
     begun, go_on = threading.Event(), threading.Event()
 
@@ -138,8 +144,7 @@ def test_a_right_that_is_lost_during_a_long_review_is_decided_before_anything_is
 ) -> None:
     """That review knew nothing of it."""
     user, node = listen("collab_admin"), listen("north_registry")
-    its: Revocation = app.extensions[_KEY].revocation
-    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    its = _at_rest(app)
     review = its.review
     decided, go_on = threading.Event(), threading.Event()
 
@@ -167,8 +172,7 @@ def test_changes_without_end_keep_nobody_from_hearing(
 ) -> None:
     """However long reviews take: every second one is told on."""
     node = listen("north_registry")
-    its: Revocation = app.extensions[_KEY].revocation
-    eventually(lambda: its._seen is not None and not its._held_back.holds, True)
+    its = _at_rest(app)
     review, reviews, go_on = its.review, [0], threading.Event()
 
     def while_all_changes() -> None:

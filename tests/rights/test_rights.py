@@ -347,12 +347,12 @@ def first_page(world: World) -> Ledger:
     )
 
 
-def explore(databases: Databases, examples: int = EXAMPLES) -> None:
+def explore(databases: Databases, most: int = EXAMPLES) -> None:
     Rights.databases = databases
     run_state_machine_as_test(
         Rights,
         settings=settings(
-            max_examples=examples,
+            max_examples=most,
             stateful_step_count=40,
             deadline=None,
             derandomize="V6SRV_TEST_EXAMPLES" not in os.environ,

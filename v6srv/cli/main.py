@@ -10,6 +10,8 @@ import click
 from v6srv.cli.lazily import Commands
 from v6srv.cli.records.resources import RESOURCES
 
+USUAL_THRESHOLD = gc.get_threshold()
+"""How often Python looks for garbage unless it is told otherwise."""
 _COMMANDS = {
     "new": "configuration:new",
     "list": "configuration:list_",

@@ -47,8 +47,6 @@ from v6srv.wire import browser_headers
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-GARBAGE = (700, 10, 10)
-"""When Python looks for garbage, unless it is told otherwise: the command line looks rarely."""
 RETRY_S = 5.0
 """How soon a process that could not take the place of one that died tries it again."""
 LINGER_S = 1.0
@@ -122,6 +120,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _start_background(self) -> None:
+        from v6srv.cli.main import USUAL_THRESHOLD
         from v6srv.realtime.server import name_sessions, start_background
 
         name_sessions(self.wsgi, self._siblings.prefix)
@@ -129,7 +128,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # What is loaded now stays: the collector need not look at it at every full collection.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GARBAGE)
+        gc.set_threshold(*USUAL_THRESHOLD)
 
     def handle_exit(self, _signal: int, _frame: Any) -> None:
         """Stop, whichever signal says so."""
