@@ -13,6 +13,7 @@ from tests import strange_tokens
 from tests.api.test_token import LOGIN
 from tests.support import Caller
 from tests.world import World
+from v6srv.identity import principals, tokens
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -99,6 +100,18 @@ def test_a_session_is_of_its_account_alone(
     others = (world.user.root, world.user.extra, world.node.south_registry)
     told = [ask(strange_tokens.signed({**good, "sub": other}, key))[0] for other in others]
     assert set(told) <= CONTRACT
+
+
+def test_so_it_is_for_many_at_once(app: Flask, call: Caller, key: str, world: World) -> None:
+    """As sockets are looked up."""
+    token = call(None, "POST", "/token/user", json=LOGIN).json["access_token"]
+    good = jwt.decode(token, options={"verify_signature": False})
+    with app.app_context():
+        mine, forged = (
+            tokens.read_bearer(f"Bearer {strange_tokens.signed({**good, 'sub': id}, key)}")
+            for id in (good["sub"], world.user.root)
+        )
+        assert principals.load_all([mine, forged]).keys() == {mine}
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

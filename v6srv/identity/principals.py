@@ -192,7 +192,7 @@ def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
         (PrincipalKind.NODE, _node_query.add_columns(_node.id), _node.id, _known_node),
     )
     wanted = list(claims)
-    ended = _ended_of({c.session_id for c in wanted if c.session_id is not None})
+    owners = _owners_of({c.session_id for c in wanted if c.session_id is not None})
     found: dict[Claims, Known] = {}
     for kind, query, id_column, known in ways:
         of_kind = [c for c in wanted if c.kind is kind]
@@ -203,22 +203,23 @@ def load_all(claims: Iterable[Claims]) -> dict[Claims, Known]:
             for row in session.execute(query.where(id_column.in_(ids[start : start + 500])))
         }
         for c in of_kind:
-            row, over = rows.get(c.account_id), c.session_id in ended
+            row = rows.get(c.account_id)
+            over = c.account_id != owners.get(c.session_id or "", c.account_id)
             if row is not None and c.honoured(row.token_version, row.kept_session, over):
                 found[c] = known(c.account_id, row, c.session_id)
     return found
 
 
-def _ended_of(session_ids: Collection[str]) -> frozenset[str]:
-    """Those of these sessions that have ended."""
-    ids = sorted(session_ids)
-    return frozenset(
-        id
+def _owners_of(session_ids: Collection[str]) -> dict[str, int | None]:
+    """Whose these sessions are, of those that are stored; nobody's when they have ended."""
+    ids, known = sorted(session_ids), select(_session.id, _session.account_id, _session.ended)
+    return {
+        id: None if ended else account_id
         for start in range(0, len(ids), 500)
-        for id in session.scalars(
-            select(_session.id).where(_session.id.in_(ids[start : start + 500]), _session.ended)
+        for id, account_id, ended in session.execute(
+            known.where(_session.id.in_(ids[start : start + 500]))
         )
-    )
+    }
 
 
 def everyone(ids: Collection[int] | None = None) -> Iterator[Known]:
