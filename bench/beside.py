@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def foreign_lock() -> None:
 def node_keys() -> None:
     """Twelve wrong node keys at a server with ten nodes of a 3.x server, three times over."""
     with live_server(**COST) as server:
-        with sqlite3.connect(server.instance / "v6srv.sqlite") as database:
+        with closing(sqlite3.connect(server.instance / "v6srv.sqlite")) as database, database:
             for number in range(10):
                 row = database.execute("INSERT INTO authenticatable (type) VALUES ('node')")
                 node = (row.lastrowid, f"old {number}", f"$2b$12${number}{'.' * 52}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_the_copy_is_one_file_for_its_owner_and_is_checked(
     run: Callable[..., Result], database: Path, tmp_path: Path
 ) -> None:
     """What only the -wal holds is in it, and somebody who writes is not waited for."""
-    with sqlite3.connect(database, isolation_level=None) as writer:
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer, writer:
         writer.execute("INSERT INTO organization (name) VALUES ('in the wal')")
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("INSERT INTO organization (name) VALUES ('not committed')")
@@ -128,7 +129,7 @@ def test_the_copy_is_one_file_for_its_owner_and_is_checked(
     assert result.exit_code == 0, result.output
     assert [path.name for path in copied.parent.iterdir()] == [copied.name]
     assert stat.S_IMODE(copied.stat().st_mode) == 0o600
-    with sqlite3.connect(f"{copied.as_uri()}?mode=ro", uri=True) as reader:
+    with closing(sqlite3.connect(f"{copied.as_uri()}?mode=ro", uri=True)) as reader, reader:
         assert reader.execute("SELECT name FROM organization").fetchall() == [("in the wal",)]
         assert reader.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     reader.close()

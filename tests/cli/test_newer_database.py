@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def _run(folder: Path, *arguments: str) -> Result:
 
 
 def _set_revision(folder: Path, revision: str) -> None:
-    with sqlite3.connect(folder / "v6srv.sqlite") as connection:
+    with closing(sqlite3.connect(folder / "v6srv.sqlite")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
     connection.close()
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_sqlite_says_the_same_word_for_word(database_uri: str, tmp_path: Path) -
 
 
 def _sqlite_schema(path: Path) -> dict[str, list[str]]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL")
         return {
             name: sorted(_plain(sql).removesuffix(")").split(", CONSTRAINT "))
@@ -282,7 +283,7 @@ def test_results_get_the_collaboration_of_their_task(database_uri: str) -> None:
 def test_rows_that_point_nowhere_are_found(database_uri: str) -> None:
     """SQLite's foreign keys are off while tables change, so they are checked at the end."""
     migrations.upgrade(database_uri)
-    with sqlite3.connect(make_url(database_uri).database or "") as connection:
+    with closing(sqlite3.connect(make_url(database_uri).database or "")) as connection, connection:
         connection.execute("INSERT INTO role (name, organization_id) VALUES ('lost', 99)")
     with pytest.raises(Invalid, match="role"):
         migrations.upgrade(database_uri)
@@ -297,7 +298,7 @@ def test_a_draft_holds_what_is_missing(tmp_path: Path) -> None:
     """`draft` writes a revision that can be read, with plain types."""
     uri = f"sqlite:///{tmp_path}/draft.sqlite"
     migrations.upgrade(uri)
-    with sqlite3.connect(tmp_path / "draft.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "draft.sqlite")) as connection, connection:
         connection.execute("DROP INDEX ix_task_run_id")
         connection.execute("ALTER TABLE result DROP COLUMN started_at")
     written = migrations.draft(uri, "bring it back", tmp_path).read_text()

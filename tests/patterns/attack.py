@@ -14,6 +14,7 @@ import resource
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from re import _constants as of  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
@@ -167,7 +168,7 @@ def others() -> None:
     tell("glob")
     FUNCTIONS["glob"]("a" * 5_000, "*a" * 500 + "b")
     tell("LIKE")
-    with sqlite3.connect(":memory:") as database:
+    with closing(sqlite3.connect(":memory:")) as database, database:
         database.execute("SELECT ? LIKE ?", ("a" * 10_000, "%a" * 2_000 + "%b")).fetchone()
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_many_wrong_logins_do_not_keep_others_from_being_answered() -> None:
 
 def test_wrong_node_keys_and_ten_nodes_of_a_3x_server_keep_nobody_from_logging_in() -> None:
     with live_server(**LIMITS) as server:
-        with sqlite3.connect(server.instance / "v6srv.sqlite") as database:
+        with closing(sqlite3.connect(server.instance / "v6srv.sqlite")) as database, database:
             for number in range(10):
                 row = database.execute("INSERT INTO authenticatable (type) VALUES ('node')")
                 stored = f"$2b$12${number}{'.' * 52}"

@@ -4,6 +4,7 @@ import signal
 import socket
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import requests
@@ -16,7 +17,7 @@ __all__ = ["smtp"]
 
 def waiting(instance: Path) -> list[tuple[str, int]]:
     """Kind and attempts of the mails in the database."""
-    with sqlite3.connect(instance / "v6srv.sqlite") as database:
+    with closing(sqlite3.connect(instance / "v6srv.sqlite")) as database, database:
         return database.execute("SELECT kind, attempts FROM mail ORDER BY id").fetchall()
 
 

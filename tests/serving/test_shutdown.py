@@ -3,6 +3,7 @@
 import json
 import signal
 import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ LONG = {"V6SRV_HTTP__SHUTDOWN_S": "60"}
 
 def _rows(server: LiveServer, query: str) -> list[Any]:
     database = next(server.instance.glob("*.sqlite"))
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         return connection.execute(query).fetchall()
 
 
