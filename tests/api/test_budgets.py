@@ -49,9 +49,9 @@ BUDGETS = (
     Budget("denied a list", "nobody", "GET", lambda _: "/task", 1_220, 1, 403),
     Budget("one task, by a user", "viewer", "GET", _task, 1_850, 2),
     Budget("one task, by a node", "north_registry", "GET", _task, 1_850, 2),
-    Budget("page of tasks", "viewer", "GET", lambda _: "/task?page=1&per_page=5", 3_300, 3),
-    Budget("page of results", "viewer", "GET", lambda _: "/result?page=1&per_page=5", 3_050, 3),
-    Budget("page of nodes", "root", "GET", lambda _: "/node?page=1&per_page=5", 2_400, 3),
+    Budget("page of tasks", "viewer", "GET", lambda _: "/task?page=1&per_page=5", 2_850, 2),
+    Budget("page of results", "viewer", "GET", lambda _: "/result?page=1&per_page=5", 2_700, 2),
+    Budget("page of nodes", "root", "GET", lambda _: "/node?page=1&per_page=5", 2_200, 2),
     Budget(
         "change a result", "north_registry", "PATCH", _run, 3_450, 5, 200, lambda _: {"log": "x"}
     ),

@@ -42,13 +42,23 @@ def test_derived_columns_sort(call4, world):
 @pytest.mark.parametrize("sort", ["id", "-id", "status,-id"])
 @pytest.mark.parametrize("who", ["root", "viewer", "north_registry"])
 def test_pages_together_are_the_list(call4, world, who, sort):
-    """Far pages are read in another way than the first."""
+    """Far pages are read in another way than the first; each tells how many rows there are."""
 
-    def ids(query):
-        return [row["id"] for row in data(call4(who, "GET", "/run", query={"sort": sort, **query}))]
+    def read(query):
+        return call4(who, "GET", "/run", query={"sort": sort, **query})
 
-    whole = ids({"per_page": 9999})
+    def ids(answer):
+        return [row["id"] for row in data(answer)]
+
+    whole = ids(read({"per_page": 9999}))
     assert len(whole) > 2
-    assert [
-        id for page in range(1, len(whole) + 1) for id in ids({"per_page": 2, "page": page})
-    ] == whole
+    pages = [read({"per_page": 2, "page": page}) for page in range(1, len(whole) + 2)]
+    assert [id for page in pages for id in ids(page)] == whole
+    assert ids(pages[-1]) == [], "beyond the last row"
+    assert {page.headers["total-count"] for page in pages} == {str(len(whole))}
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_of_nothing_each_page_is_empty(call4, world, page):
+    answer = call4("root", "GET", "/task", query={"name": "no such task", "page": page})
+    assert (data(answer), answer.headers["total-count"]) == ([], "0")

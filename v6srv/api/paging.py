@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from flask import Response, current_app, jsonify, request
 from flask_smorest.utils import deepupdate
 from marshmallow import Schema
-from sqlalchemy import Select, func, inspect
+from sqlalchemy import Select, inspect
 from sqlalchemy.types import NullType
 
 from v6srv.api.including import Variants, chosen, included
 from v6srv.authz.allowed_rows import AllowedRows
-from v6srv.db import JsonArray, session
+from v6srv.db import JsonArray
 from v6srv.dialect.middleware import ASKED_PATH
 from v6srv.errors import Invalid
 from v6srv.identity.current import claims
@@ -220,21 +220,11 @@ def run(rows: AllowedRows | Select[Any], number: int | None, size: int) -> tuple
     """The rows of this page, and which page it is; no number: all rows."""
     if not isinstance(rows, AllowedRows):
         rows = AllowedRows(rows, {})
-    query, parameters = rows.select, rows.parameters
     if number is None:
         found = rows.read()
         return found, Page(None, max(len(found), 1), len(found))
-    counted = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
-    total = session.scalar(counted, parameters) or 0
-    first = (number - 1) * size
-    if first >= total:
-        return [], Page(number, size, total)
-    if first:
-        # By their ids: else all that is shown of the rows that are passed over is looked up, too.
-        id = query.column_descriptions[0]["entity"].id
-        ids = query.with_only_columns(id, maintain_column_froms=True).limit(size).offset(first)
-        return rows.read(query.where(id.in_(ids.correlate(None)))), Page(number, size, total)
-    return rows.read(query.limit(size)), Page(number, size, total)
+    found, total = rows.page((number - 1) * size, size)
+    return found, Page(number, size, total)
 
 
 def _links(page: Page) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Select, func
 from sqlalchemy.orm.interfaces import ORMOption
 
 from v6srv.db import session
@@ -49,7 +49,30 @@ class AllowedRows:
         if fresh:
             session.flush()
         found = session.scalars(query, self.parameters, execution_options=options)
-        rows = list(found.unique())
+        return self._loaded(list(found.unique()))
+
+    def page(self, first: int, size: int) -> tuple[list[Any], int]:
+        """At most `size` rows from the one with number `first` on (from 0), and how many there are
+        in all."""
+        counted = self.select.with_only_columns(func.count(), maintain_column_froms=True)
+        counted = counted.order_by(None)
+        total = counted.correlate(None).scalar_subquery()
+        some = self._part(first, size).add_columns(total)
+        found = session.execute(some, self.parameters).unique().all()
+        if found:
+            return self._loaded([row for row, _ in found]), found[0][1]
+        # The number of all stands beside a row: beyond the last one there is none.
+        return [], session.scalar(counted, self.parameters) or 0 if first else 0
+
+    def _part(self, first: int, size: int) -> Select[Any]:
+        if not first:
+            return self.select.limit(size)
+        # By their ids: else all that is shown of the rows that are passed over is looked up, too.
+        id = self.select.column_descriptions[0]["entity"].id
+        ids = self.select.with_only_columns(id, maintain_column_froms=True)
+        return self.select.where(id.in_(ids.limit(size).offset(first).correlate(None)))
+
+    def _loaded(self, rows: list[Any]) -> list[Any]:
         for load in self._loads:
             load(rows)
         return rows
