@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError, fields, post_dump, pre_dump
 
 from v6srv.dialect import asked
 from v6srv.wire import links
-from v6srv.wire.base import Changes, Flag, Text, Timestamp, Whole, id_field
+from v6srv.wire.base import Changes, Flag, Output, Text, Timestamp, Whole, id_field
 from v6srv.wire.organization import OrganizationPatch
 from v6srv.wire.token import UserLogin
 from v6srv.wire.v3.collaboration import CollaborationIn, CollaborationOut
@@ -241,6 +241,56 @@ def test_to_many_ids_are_lists_and_to_many_links_are_null_when_there_are_none():
     assert shown["roles"] == []
     for name in ("collaborations", "nodes", "users", "results"):
         assert shown[name] is None
+
+
+class _Shapes:
+    """A field of each kind that places its value otherwise."""
+
+    plain = fields.Integer()
+    renamed = fields.String(attribute="called")
+    keyed = fields.String(data_key="as")
+    absent = fields.String()
+    assumed = fields.String(dump_default="none")
+    made = fields.String(dump_default=lambda: "new")
+    read = fields.Function(lambda row: row.plain + 1)
+    asked = fields.Method("ask")
+    always = fields.Constant("same")
+    hidden = fields.String(load_only=True)
+    nested = fields.Nested(Schema.from_dict({"id": fields.Integer()}))
+
+    def ask(self, row):
+        return f"{row.plain}?"
+
+    @pre_dump
+    def _add(self, row, **_):
+        row.plain += 1
+        return row
+
+    @post_dump
+    def _count(self, answer, **_):
+        return {**answer, "fields": len(answer)}
+
+
+@pytest.mark.parametrize("only", [None, ("plain", "made", "read")])
+def test_a_row_is_dumped_as_marshmallow_dumps_it(only):
+    ours, its = (type("Shown", (_Shapes, base), {})(only=only) for base in (Output, Schema))
+
+    def rows():
+        return [
+            SimpleNamespace(
+                plain=number,
+                called=None,
+                keyed="k",
+                hidden="h",
+                always="other",
+                nested=SimpleNamespace(id=8),
+            )
+            for number in (1, 2)
+        ]
+
+    assert ours.dump(rows(), many=True) == its.dump(rows(), many=True)
+    assert ours.dump(rows()[0]) == its.dump(rows()[0])
+    assert list(ours.dump(rows()[0])) == list(its.dump(rows()[0])), "in the same order"
 
 
 # --- input
