@@ -10,7 +10,15 @@ import click
 from v6srv.cli.instances import choose, selected
 from v6srv.cli.output import info, readable_errors
 from v6srv.cli.records import credentials, printing
-from v6srv.cli.records.resources import FLAG, NUMBER, RESOURCES, Field, Part, fields
+from v6srv.cli.records.resources import (
+    FLAG,
+    NUMBER,
+    RESOURCES,
+    Field,
+    Part,
+    fields,
+    plural,
+)
 
 if TYPE_CHECKING:
     from v6srv.cli.records.asking import Endpoints
@@ -60,7 +68,7 @@ _row_format = _format("text", "json")
 def _group(kind: str) -> click.Group:
     """What can be done with the rows of a resource."""
     known = RESOURCES[kind]
-    group = click.Group(kind, help=f"{kind.capitalize()}s: {known.about}")
+    group = click.Group(kind, help=f"{plural(kind).capitalize()}: {known.about}")
     add = partial(_command, group, kind)
     shown = (_columns, _sort, _limit, _format("text", "json", "csv"))
     add(
@@ -68,7 +76,7 @@ def _group(kind: str) -> click.Group:
         _list,
         *_options(kind, known.filters),
         *shown,
-        help=f"List {kind}s. {_LIKE if known.name != 'id' else ''}",
+        help=f"List {plural(kind)}. {_LIKE if known.name != 'id' else ''}",
     )
     add("show", _show, _one, _row_format, help=f"Show one {kind}, by its name or id.")
     if known.create:
@@ -80,7 +88,7 @@ def _group(kind: str) -> click.Group:
         add("edit", _edit, *options, help="Change what is given; the rest stays.", writes=True)
     if known.deletes:
         options = (_several, *((_dependents,) if known.dependents else ()), _sure)
-        add("delete", _delete, *options, help=f"Delete {kind}s for good.", writes=True)
+        add("delete", _delete, *options, help=f"Delete {plural(kind)} for good.", writes=True)
     for part in known.parts:
         metavar = f"{part.word.upper()}..."
         others = click.argument("others", metavar=metavar, nargs=-1, required=True)

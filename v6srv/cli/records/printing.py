@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from v6srv.cli.records.resources import plural
+
 if TYPE_CHECKING:
     from v6srv.cli.records.asking import Endpoints
 
@@ -50,7 +52,7 @@ def print_list(kind: str, rows: Sequence[Row], columns: Sequence[str], form: str
     elif rows:
         _print_table(rows, columns)
     else:
-        click.echo(f"There are no {kind}s")
+        click.echo(f"There are no {plural(kind)}")
 
 
 def print_row(row: Row, form: str) -> None:

@@ -54,6 +54,11 @@ class Resource(NamedTuple):
     parts: tuple[Part, ...] = ()
 
 
+def plural(kind: str) -> str:
+    """The word for several rows of a resource."""
+    return f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
+
+
 _PLACE = "organization_id:organization collaboration_id:collaboration"
 _SEEN = "last_seen_from last_seen_till"
 _PERSON = "firstname lastname"
