@@ -213,7 +213,9 @@ def prepare(uri: str, instance: Path, size: Size) -> Filled:
     data = fill(engine, size)
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                "VACUUM ANALYZE"
+            )
     engine.dispose()
     return data
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import (
     JSON,
+    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -150,6 +151,30 @@ def _json_rows_sqlite(element: json_rows, compiler: SQLCompiler, **kw: Any) -> s
 def _json_rows_postgresql(element: json_rows, compiler: SQLCompiler, **kw: Any) -> str:
     columns = compiler.process(element.clauses, **kw)
     return f"json_agg({columns if len(element.clauses) == 1 else f'json_build_array({columns})'})"
+
+
+class is_found(FunctionElement[bool]):  # noqa: N801 - it is written like a SQL function
+    """Whether a value is what a query finds, which is run once and not for each row.
+
+    Takes the value and the query as a scalar sub-query.
+    """
+
+    name = "is_found"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(is_found, "sqlite")
+def _found_by_sqlite(element: is_found, compiler: SQLCompiler, **kw: Any) -> str:
+    value, query = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{value} IN {query}"
+
+
+@compiles(is_found, "postgresql")
+def _found_by_postgresql(element: is_found, compiler: SQLCompiler, **kw: Any) -> str:
+    # It would join what `IN` finds and read the whole table for it, however little is found.
+    value, query = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{value} = ANY (ARRAY{query})"
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - it is written like a SQL function

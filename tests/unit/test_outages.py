@@ -70,6 +70,7 @@ def of_sqlite(code: int, text: str = "it failed") -> sqlite3.Error:
         (psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT"), READ_ONLY),
         (psycopg.errors.TooManyConnections("too many clients"), EXHAUSTED),
         (psycopg.errors.UndefinedTable("no relation"), OTHER_TABLES),
+        (psycopg.errors.FeatureNotSupported("cached plan must not change"), OTHER_TABLES),
         (psycopg.errors.SyntaxError("syntax"), None),
         (psycopg.errors.UniqueViolation("duplicate key"), None),
         (psycopg.DataError("text fields cannot contain NUL"), None),

@@ -32,7 +32,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from v6srv.authz.fact_types import Fact, implied, naming
 from v6srv.authz.restrictions import refused_users
-from v6srv.db import LARGEST_ID, Base
+from v6srv.db import LARGEST_ID, Base, is_found
 from v6srv.model import (
     CasbinRule,
     Collaboration,
@@ -149,11 +149,8 @@ def _owner(kind: str, column: Any, same: str | None = None) -> SetOf:
 
 
 def _is_one_of(column: Any, found: Select[Any]) -> ColumnElement[bool]:
-    """The value of a column is found: by a query that is run once, not for each row.
-
-    A row without a value is not; `NOT IN` of SQL would not say so.
-    """
-    return and_(column.is_not(None), column.in_(found))
+    """The value of a column is found; a row without a value is not: `NOT IN` would not say so."""
+    return and_(column.is_not(None), is_found(column, found.scalar_subquery()))
 
 
 def _members_of(collaboration_id: Any) -> SetOf:

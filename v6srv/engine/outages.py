@@ -50,6 +50,7 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: AWAY,
 }
 _SQLSTATES = {
+    "0A000": OTHER_TABLES,
     "25006": READ_ONLY,
     "40001": LOCKED,
     "40P01": LOCKED,
@@ -108,6 +109,9 @@ def translate(context: ExceptionContext) -> None:
     outage = outage_of(error)
     if outage is None:
         return
+    if outage is OTHER_TABLES:
+        # What is prepared fits the old ones: new connections for all, and it is over.
+        context.is_disconnect = True
     if context.connection is not None and not context.is_disconnect:
         context.connection.info[_FAILED] = True
     raise begin(outage, error) from error

@@ -36,6 +36,19 @@ class Connection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError(f"no answer within {timeout:g} s") from error
 
+    def rollback(self) -> None:
+        """As in psycopg, but statements stay prepared.
+
+        There they are forgotten, because a table that was made in the transaction is gone with it.
+        Servers make none, and each request that only reads ends so: it would be planned anew.
+        """
+        prepared = self._prepared
+        self._prepared = type(prepared)()
+        try:
+            super().rollback()
+        finally:
+            self._prepared = prepared
+
 
 def connect(limits: DatabaseLimits, *arguments: Any, **parameters: Any) -> Connection:
     """A connection that ends what takes longer than its limits."""

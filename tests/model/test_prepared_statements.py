@@ -1,0 +1,57 @@
+"""PostgreSQL plans a statement once for a connection, and again when its tables have changed."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, text
+
+from tests.databases import Databases
+from tests.support import Caller, open_app
+from v6srv import db
+
+ENOUGH = 8
+"""The driver prepares what it has seen five times."""
+
+
+@pytest.fixture
+def app(databases: Databases) -> Iterator[Flask]:
+    with open_app(databases, "postgresql", with_world=True) as (app, _world):
+        yield app
+
+
+def _prepared() -> list[str]:
+    found = db.session.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
+    db.session.remove()
+    return list(found)
+
+
+def test_what_is_asked_again_and_again_is_planned_once(app: Flask) -> None:
+    call = Caller(app)
+    assert call("viewer", "GET", "/organization").status_code == 200
+    assert _prepared() == []
+    for _ in range(ENOUGH):
+        assert call("viewer", "GET", "/organization").status_code == 200
+        assert call("viewer", "GET", "/task/99999").status_code == 403
+    prepared = _prepared()
+    for table in ('authenticatable JOIN "user"', "organization", "task"):
+        assert any(f"FROM {table}" in statement for statement in prepared), table
+    again = call("viewer", "GET", "/organization")
+    assert again.status_code == 200
+    assert _prepared() == prepared
+
+
+def test_tables_that_change_below_a_server_cost_one_request(app: Flask) -> None:
+    call = Caller(app)
+    for _ in range(ENOUGH):
+        before = call("viewer", "GET", "/organization")
+        assert before.status_code == 200
+    other = create_engine(db.session.get_bind().url)  # the driver sees what its own do
+    with other.begin() as connection:
+        connection.execute(text("ALTER TABLE organization ALTER COLUMN name TYPE VARCHAR(999)"))
+    other.dispose()
+    refused = call("viewer", "GET", "/organization")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    for _ in range(ENOUGH):
+        after = call("viewer", "GET", "/organization")
+        assert (after.status_code, after.json) == (200, before.json)
