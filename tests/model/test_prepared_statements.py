@@ -1,10 +1,12 @@
 """PostgreSQL plans a statement once for a connection, and again when its tables have changed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.databases import Databases
 from tests.support import Caller, open_app
@@ -39,6 +41,23 @@ def test_what_is_asked_again_and_again_is_planned_once(app: Flask) -> None:
     again = call("viewer", "GET", "/organization")
     assert again.status_code == 200
     assert _prepared() == prepared
+
+
+def test_nothing_stays_prepared_that_nobody_knows_of(app: Flask) -> None:
+    """A statement that fails when it is prepared is not the driver's, but still PostgreSQL's."""
+    call = Caller(app)
+    for number in range(ENOUGH):
+        assert call("root", "POST", "/organization", {"name": f"new {number}"}).status_code == 201
+    inserts = "INSERT INTO organization"
+    assert sum(statement.startswith(inserts) for statement in _prepared()) == 1
+    divided = text("SELECT 1 / CAST(:number AS INTEGER)")
+    for _ in range(ENOUGH):
+        for number in (1, 1, 1, 1, 1, 0):
+            with suppress(DBAPIError):
+                db.session.execute(divided, {"number": number})
+            db.session.remove()
+    assert not any(statement.startswith("SELECT 1 /") for statement in _prepared())
+    assert call("root", "POST", "/organization", {"name": "one more"}).status_code == 201
 
 
 def test_tables_that_change_below_a_server_cost_one_request(app: Flask) -> None:

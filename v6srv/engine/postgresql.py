@@ -37,11 +37,15 @@ class Connection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"no answer within {timeout:g} s") from error
 
     def rollback(self) -> None:
-        """As in psycopg, but statements stay prepared.
+        """As in psycopg, but statements stay prepared, unless one has failed.
 
         There they are forgotten, because a table that was made in the transaction is gone with it.
-        Servers make none, and each request that only reads ends so: it would be planned anew.
+        Servers make none, and each request that only reads ends so: it would be planned anew. What
+        failed while it was prepared is known to PostgreSQL alone, and goes only with all others.
         """
+        if self.info.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
+            super().rollback()
+            return
         prepared = self._prepared
         self._prepared = type(prepared)()
         try:
