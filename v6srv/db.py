@@ -163,18 +163,22 @@ class is_found(FunctionElement[bool]):  # noqa: N801 - it is written like a SQL 
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """Itself: for SQLite it would be `... = 1`, which no index is used for."""
+        return self
+
 
 @compiles(is_found, "sqlite")
 def _found_by_sqlite(element: is_found, compiler: SQLCompiler, **kw: Any) -> str:
     value, query = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{value} IN {query}"
+    return f"({value} IN {query})"
 
 
 @compiles(is_found, "postgresql")
 def _found_by_postgresql(element: is_found, compiler: SQLCompiler, **kw: Any) -> str:
     # It would join what `IN` finds and read the whole table for it, however little is found.
     value, query = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"{value} = ANY (ARRAY{query})"
+    return f"({value} = ANY (ARRAY{query}))"
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - it is written like a SQL function
