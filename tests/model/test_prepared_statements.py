@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.databases import Databases
@@ -74,3 +74,20 @@ def test_tables_that_change_below_a_server_cost_one_request(app: Flask) -> None:
     for _ in range(ENOUGH):
         after = call("viewer", "GET", "/organization")
         assert (after.status_code, after.json) == (200, before.json)
+
+
+def test_what_was_prepared_last_is_used_next(app: Flask) -> None:
+    """Else each connection that a busy minute has opened would come to hold all statements."""
+    engine = db.session.get_bind()
+    assert isinstance(engine, Engine)
+
+    def session_of(connection: Connection) -> int:
+        return connection.scalars(text("SELECT pg_backend_pid()")).one()
+
+    with engine.connect() as last, engine.connect() as first, engine.connect() as second:
+        sessions = {session_of(one) for one in (first, second, last)}
+        latest = session_of(last)
+    assert len(sessions) == 3
+    for _ in range(5):
+        with engine.connect() as connection:
+            assert session_of(connection) == latest

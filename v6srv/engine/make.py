@@ -79,6 +79,8 @@ def _pool(limits: "DatabaseLimits", *, is_sqlite: bool) -> dict[str, Any]:
         "pool_size": limits.pool_size,
         "max_overflow": limits.max_overflow,
         "pool_timeout": limits.pool_timeout_s,
+        # The one that was used last has the statements at hand, and others need no memory for them.
+        "pool_use_lifo": True,
         "gates": Gates(max(1, most // 3), limits.pool_timeout_s, writer_s),
     }
 
