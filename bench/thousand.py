@@ -58,6 +58,12 @@ def worker_of(server: LiveServer) -> int:
 # --- everybody comes at once
 
 
+def online(server: LiveServer, headers: dict[str, str]) -> int:
+    """How many nodes the server says are online."""
+    path = f"{server.url}/v3/api/node?status=online"
+    return len(requests.get(path, headers=headers, timeout=60).json())
+
+
 def come(who: Crowd, server: LiveServer, tokens: dict[str, str], what: str) -> None:
     """All connect at once; beside them two that ask for something cheap."""
     headers = server.login()
@@ -78,14 +84,13 @@ def come(who: Crowd, server: LiveServer, tokens: dict[str, str], what: str) -> N
     time.sleep(2)
     heard = who.heard()
     packets = sum(sum(one.counts.values()) for one in heard.values())
-    online = requests.get(f"{server.api}/node?status=online", headers=headers, timeout=60)
     print(
         f"  {what}: all {len(tokens)} joined after {last:.2f} s"
         f" ({cpu_s(pid) - used:.1f} s of processor)\n"
         f"    meanwhile GET /version: {spread(version)}; GET /organization/1: {spread(known)}\n"
         f"    {packets} events, {packets / len(tokens):.1f} a node; a user heard"
         f" {heard['root'].counts['node-online']} node-online;"
-        f" online {online.headers.get('total-count', len(online.json()))}",
+        f" online {online(server, headers)}",
         flush=True,
     )
 
@@ -103,11 +108,13 @@ def join(nodes: int, database: str, _queue: str) -> None:
             began = time.monotonic()
             who.leave()
             headers = server.login()
-            while requests.get(
-                f"{server.api}/node?status=online", headers=headers, timeout=60
-            ).json():
+            while online(server, headers) and time.monotonic() - began < 60:
                 time.sleep(0.1)
-            print(f"  all gone after {time.monotonic() - began:.2f} s")
+            print(
+                f"  gone after {time.monotonic() - began:.2f} s;"
+                f" still online {online(server, headers)}",
+                flush=True,
+            )
 
 
 # --- five thousand that say nothing
