@@ -60,15 +60,19 @@ def message(answer: TestResponse) -> str:
 
 OWN = ("policy", "event", "oidc")
 """What paths begin with that are in no contract."""
-OWN_PATHS = ("/token/logout", "/user/{id}/session", "/user/{id}/session/{name}")
+OWN_PATHS = (
+    "/token/logout",
+    *("/user/{id}/session", "/user/{id}/session/{name}"),
+    *("/user/{id}/notification", "/user/{id}/notification/{number}"),
+)
 """Others that are in no contract."""
 
 
 def test_the_endpoints_are_those_of_the_contract(house: House) -> None:
     """Both ways: none is missing, and none is there that the contract does not know.
 
-    But this server's own: `/policy` and what is below it, `/event`, what is below `/health`, and how
-    sessions end.
+    But this server's own: `/policy` and what is below it, `/event`, what is below `/health`, how
+    sessions end, and who is told that tasks have ended.
     """
     served = set()
     for rule in house.call.app.url_map.iter_rules():

@@ -8,7 +8,7 @@ from tests.api4.routes import ROUTES
 
 OWN = (
     *("/event", "/health/", "/metrics", "/oidc", "/policy"),
-    *("/token/logout", "/user/<int:id>/session"),
+    *("/token/logout", "/user/<int:id>/session", "/user/<int:id>/notification"),
 )
 """What this server has beyond the contract, in both dialects."""
 

@@ -3,12 +3,11 @@
 import hmac
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from sqlalchemy import select, update
 
+from tests.programs import allow, listening
 from v6srv import db
 from v6srv.db import transaction
 from v6srv.identity import notifications
@@ -19,43 +18,15 @@ SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 DONE = {"status": "completed", "result": "e30=", "finished_at": "2026-11-24T10:00:00"}
 
 
-class Program:
-    """A program of a user."""
-
-    def __init__(self):
-        self.status, self.got = 204, []
-        program = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                program.got.append((dict(self.headers), body))
-                self.send_response(program.status)
-                self.send_header("Location", "/elsewhere")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/told"
-
-
 @pytest.fixture
 def program():
-    made = Program()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture
 def hooked(app):
-    """The server calls programs on this machine."""
-    settings = app.config["SETTINGS"]
-    hosts = {"web_hooks": WebHooks(hosts=("127.0.0.1",))}
-    app.config["SETTINGS"] = settings.model_copy(update=hosts)
+    allow(app)
     return app
 
 

@@ -230,6 +230,18 @@ class Draft:
         else:
             self._end_sessions()
 
+    def _add_mail(self) -> None:
+        table = self.state.tables["notification"]
+        if not any(row["user_id"] == self.id for row in table.values()):
+            new = max((id for (id,) in table), default=0) + 1
+            table[new,] = {"id": new, "user_id": self.id, "url": None}
+
+    def _remove_notification(self) -> None:
+        row = self.state.tables["notification"].get((self.request.ids["number"],))
+        if row is None or row["user_id"] != self.id:
+            raise Unclear("there is no such notification")
+        del self.state.tables["notification"][row["id"],]
+
     def _new_role(self) -> None:
         organization = self.body.get("organization_id", self.who.org)
         self.row("organization", organization)
@@ -335,6 +347,8 @@ _STEPS: dict[str, Callable[[Draft], None]] = {
     "PATCH /user/{id}": Draft._edit_user,
     "DELETE /user/{id}/session": Draft._end_sessions,
     "DELETE /user/{id}/session/{name}": Draft._end_session,
+    "POST /user/{id}/notification": Draft._add_mail,
+    "DELETE /user/{id}/notification/{number}": Draft._remove_notification,
     "POST /role": Draft._new_role,
     "PATCH /role/{id}": Draft._edit_role,
     "POST /role/{id}/rule/{rule_id}": Draft._add_rule,

@@ -95,6 +95,10 @@ class RequestMaker:
             rows = self.state.tables["login_session"].values()
             known = [row["id"] for row in rows if row["account_id"] == ids["id"]]
             ids["name"] = self.chance.choice(sorted(known) or ["nothing"])
+        if "{number}" in route:
+            rows = self.state.tables["notification"].values()
+            mine = [row["id"] for row in rows if row["user_id"] == ids["id"]]
+            ids["number"] = self.chance.choice(sorted(mine) or [9999])
         if "{rule_id}" in route:
             rules = sorted(self.state.rules_in(ids["id"])) or [1]
             any_rule = self.chance.choice(sorted(id for (id,) in self.state.tables["rule"]))
@@ -279,6 +283,11 @@ def _nothing(_maker: RequestMaker) -> None:
     """No body."""
 
 
+def _empty(_maker: RequestMaker) -> Body:
+    """A body that says nothing."""
+    return {}
+
+
 def _naming(resource: str) -> Callable[[RequestMaker], Body]:
     """A body that names a row."""
     return lambda maker: {"id": maker._id(resource)}
@@ -302,6 +311,8 @@ _BODIES: dict[str, Callable[[RequestMaker], Body | None]] = {
     "DELETE /user/{id}": _nothing,
     "DELETE /user/{id}/session": _nothing,
     "DELETE /user/{id}/session/{name}": _nothing,
+    "POST /user/{id}/notification": _empty,
+    "DELETE /user/{id}/notification/{number}": _nothing,
     "POST /role": RequestMaker._new_role,
     "PATCH /role/{id}": RequestMaker._role,
     "DELETE /role/{id}": _nothing,

@@ -27,7 +27,7 @@ from v6srv.db import Base
 
 POLICIES = examples(5)
 READING = {"GET", "HEAD", "OPTIONS"}
-REQUESTS = 120
+REQUESTS = 140
 """For each policy."""
 
 

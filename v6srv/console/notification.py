@@ -55,9 +55,11 @@ class NotificationsByMail(MethodView):
     @page()
     def post(self, form, row):
         """By mail, or not."""
-        notifications.by_mail(row, wanted=form["wanted"])
-        told = "You are told by mail." if form["wanted"] else "You are not told by mail any more."
-        return done(told, "notifications")
+        if form["wanted"]:
+            notifications.add_mail(row)
+            return done("You are told by mail.", "notifications")
+        notifications.remove_mail(row)
+        return done("You are not told by mail any more.", "notifications")
 
 
 @blp.route("/account/notification/program")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from cryptography.fernet import InvalidToken
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from v6srv.authz.authorizer import Authorizer
 from v6srv.authz.question import Form, Question
@@ -48,19 +48,34 @@ def hosts() -> Sequence[str]:
     return settings.web_hooks.hosts
 
 
-def of_user(user: User) -> list[Notification]:
+def of_user(user: User) -> Sequence[Notification]:
     """Those of a user, in the order in which they were made."""
+    return session.scalars(rows_of(user)).all()
+
+
+def rows_of(user: User) -> Select[Notification]:
+    """As `of_user`, to be read in pages."""
     query = select(Notification).where(Notification.user_id == user.id)
-    return list(session.scalars(query.order_by(Notification.id)))
+    return query.order_by(Notification.id)
 
 
-def by_mail(user: User, *, wanted: bool) -> None:
-    """Tell the user by mail from now on, or no more."""
-    there = [one for one in of_user(user) if one.url is None]
-    if wanted and not there:
-        session.add(Notification(user_id=user.id))
-    for one in there if not wanted else ():
+def add_mail(user: User) -> Notification:
+    """Tell the user by mail from now on; nothing happens where that is so already."""
+    there = session.scalars(_by_mail(user)).first()
+    if there is None:
+        there = Notification(user_id=user.id)
+        session.add(there)
+    return there
+
+
+def remove_mail(user: User) -> None:
+    """Tell the user by mail no more."""
+    for one in session.scalars(_by_mail(user)):
         session.delete(one)
+
+
+def _by_mail(user: User) -> Select[Notification]:
+    return rows_of(user).where(Notification.url.is_(None))
 
 
 def add_program(user: User, url: str) -> tuple[Notification, str]:
@@ -82,7 +97,7 @@ def add_program(user: User, url: str) -> tuple[Notification, str]:
 
 def remove(user: User, id: int) -> None:
     """One of the user is told no more. Raises NotFound for one that the user does not have."""
-    row = next((one for one in of_user(user) if one.id == id), None)
+    row = session.scalars(rows_of(user).where(Notification.id == id)).one_or_none()
     if row is None:
         raise NotFound(f"Notification id={id} is not found!")
     session.delete(row)
