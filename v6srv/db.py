@@ -221,7 +221,7 @@ class UnitSession(Session):
     Whoever looks at the statements of a connection can tell these from what was given as SQL.
     """
 
-    @property  # type: ignore[override]
+    @property
     def autoflush(self) -> bool:
         """Whether queries write what was changed before them."""
         return self._autoflushes and not AS_A_WHOLE.get()

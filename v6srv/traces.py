@@ -43,7 +43,11 @@ def configure(endpoint: str, sample: float, version: str) -> None:
 
     global _tracer
     part = TraceIdRatioBased(sample)
-    named = {"service.name": "v6srv", "service.version": version, "process.pid": os.getpid()}
+    named: dict[str, str | int] = {
+        "service.name": "v6srv",
+        "service.version": version,
+        "process.pid": os.getpid(),
+    }
     provider = TracerProvider(
         sampler=ParentBased(part, remote_parent_sampled=part), resource=Resource.create(named)
     )

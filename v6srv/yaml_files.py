@@ -94,7 +94,7 @@ def values(node: yaml.Node | None, *, typed: bool = False) -> Any:
         return [values(member, typed=typed) for member in node.value]
     if node is None or is_null(node):
         return None
-    if typed and node.tag in _TYPED:
+    if typed and isinstance(node, yaml.ScalarNode) and node.tag in _TYPED:
         return _typed(node)
     return node.value
 

@@ -75,8 +75,10 @@ def _of_token(header: str) -> tuple[str, int]:
     if not isinstance(claims, dict):
         return "", DEFAULT
     session = claims.get("sid")
-    known = isinstance(session, str) and len(session) <= LONGEST_SESSION
-    return session if known else "", V4 if claims.get(CLAIM) == V4 else DEFAULT
+    dialect = V4 if claims.get(CLAIM) == V4 else DEFAULT
+    if not isinstance(session, str) or len(session) > LONGEST_SESSION:
+        return "", dialect
+    return session, dialect
 
 
 def _of_library(agent: str | None) -> int | None:
